@@ -1,0 +1,251 @@
+//! The destination side: ordered listing, verified writes, metadata, deletes.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::{Crc64, EndpointError, Key, Pace, PosixMetadata, Timestamp};
+
+/// What a successful write proves, as the probe of the store showed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Integrity {
+    /// The store refuses a wrong CRC-64/NVME and answers with its own.
+    Crc64,
+    /// The store refuses a wrong Content-MD5, and that is sent with every body.
+    Md5,
+    /// A success proves nothing: every object is read back.
+    ReadBack,
+}
+
+/// Limits and abilities of a destination.
+#[derive(Debug, Clone)]
+pub struct Abilities {
+    /// What a successful write proves.
+    pub integrity: Integrity,
+    /// The largest object in bytes.
+    pub object_max: u64,
+    /// The largest body of a single put in bytes.
+    pub put_max: u64,
+    /// The smallest part but the last, in bytes.
+    pub part_min: u64,
+    /// The largest part in bytes.
+    pub part_max: u64,
+    /// The most parts of one upload.
+    pub parts_max: u32,
+    /// The longest key, relative to the location, in bytes of UTF-8.
+    pub key_max: usize,
+    /// Whether the location's own root is an object that can be written (a prefix was given).
+    pub has_root: bool,
+}
+
+/// One object of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedObject {
+    /// Relative to the location.
+    pub key: Key,
+    /// In bytes.
+    pub size: u64,
+    /// As the store writes it, quotes included.
+    pub etag: String,
+    /// When the store says that it was written.
+    pub last_modified: Timestamp,
+    /// In S3's words; absent where the store has none.
+    pub storage_class: Option<String>,
+}
+
+/// A page of a listing, in key order; the implementation refuses a store that breaks the order.
+#[derive(Debug, Clone)]
+pub struct ListPage {
+    /// The objects.
+    pub objects: Vec<ListedObject>,
+    /// Whether more may follow after the last of these.
+    pub more: bool,
+}
+
+/// What HEAD tells of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectState {
+    /// In bytes.
+    pub size: u64,
+    /// As the store writes it, quotes included.
+    pub etag: String,
+    /// The POSIX metadata found on it.
+    pub metadata: PosixMetadata,
+    /// The store's full-object CRC-64/NVME, where it has one and computes it itself.
+    pub crc64: Option<Crc64>,
+    /// In S3's words; absent where the store has none.
+    pub storage_class: Option<String>,
+}
+
+/// What an object is written with, besides its content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectHeader {
+    /// POSIX metadata, already reduced to what the options keep.
+    pub metadata: PosixMetadata,
+    /// Class of an object that exists already and is replaced: it is kept (S3's word).
+    /// `None`: the location's class, with its size floors.
+    pub storage_class: Option<String>,
+    /// Write only if no object of that key exists (OverwriteMode NEVER).
+    pub only_if_absent: bool,
+}
+
+/// A body in memory, with the checksum computed over the very buffers that were read.
+#[derive(Clone)]
+pub struct Payload {
+    /// The bytes, in order; never empty chunks.
+    pub chunks: Vec<Bytes>,
+    /// The sum of the chunks' lengths.
+    pub length: u64,
+    /// Over all chunks.
+    pub crc64: Crc64,
+    /// Grants for every slice written, on each attempt.
+    pub pace: Arc<dyn Pace>,
+}
+
+impl std::fmt::Debug for Payload {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Payload")
+            .field("length", &self.length)
+            .field("crc64", &self.crc64)
+            .finish()
+    }
+}
+
+/// The store's acknowledgement of a write.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// As the store writes it, quotes included.
+    pub etag: String,
+    /// Where the bucket is versioned.
+    pub version_id: Option<String>,
+    /// Whether the store vouched for the content as [`Abilities::integrity`] describes; otherwise
+    /// the caller must read back.
+    pub vouched: bool,
+}
+
+/// The name of a multipart upload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UploadId(pub String);
+
+/// The store's acknowledgement of a part.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartReceipt {
+    /// 1 to 10,000.
+    pub number: u32,
+    /// As the store writes it, quotes included.
+    pub etag: String,
+    /// Of the part's bytes, as sent and vouched for.
+    pub crc64: Crc64,
+    /// Of the part in bytes.
+    pub length: u64,
+}
+
+/// A multipart upload that the store lists as open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenUpload {
+    /// Its name.
+    pub id: UploadId,
+    /// When the store says that it began.
+    pub initiated: Timestamp,
+}
+
+/// What reading an object back gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadBack {
+    /// In bytes.
+    pub size: u64,
+    /// Over the bytes that came back.
+    pub crc64: Crc64,
+}
+
+/// Where objects go. All calls may run concurrently on one value; dropping a call cancels the
+/// request on a best-effort basis (its effect is then unknown).
+///
+/// Implementations answer transient errors as they are; retrying is the engine's decision.
+pub trait Destination: Send + Sync + 'static {
+    /// Limits and abilities, known after the store was opened and probed.
+    fn abilities(&self) -> &Abilities;
+
+    /// Objects with keys greater than `after`, in key order, at most 1000.
+    fn list(
+        &self,
+        after: Option<&Key>,
+    ) -> impl Future<Output = Result<ListPage, EndpointError>> + Send;
+
+    /// Present state of one object; `Ok(None)` only if the store said that it does not exist.
+    fn stat(
+        &self,
+        key: &Key,
+    ) -> impl Future<Output = Result<Option<ObjectState>, EndpointError>> + Send;
+
+    /// Writes a whole object of at most [`Abilities::put_max`] bytes.
+    fn put(
+        &self,
+        key: &Key,
+        header: &ObjectHeader,
+        payload: Payload,
+    ) -> impl Future<Output = Result<Receipt, EndpointError>> + Send;
+
+    /// Begins a multipart upload of `size` bytes in all.
+    fn create_upload(
+        &self,
+        key: &Key,
+        header: &ObjectHeader,
+        size: u64,
+    ) -> impl Future<Output = Result<UploadId, EndpointError>> + Send;
+
+    /// Uploads one part.
+    fn upload_part(
+        &self,
+        key: &Key,
+        upload: &UploadId,
+        number: u32,
+        payload: Payload,
+    ) -> impl Future<Output = Result<PartReceipt, EndpointError>> + Send;
+
+    /// Completes an upload from its parts in order; `crc64` is of the whole object.
+    fn complete_upload(
+        &self,
+        key: &Key,
+        upload: &UploadId,
+        header: &ObjectHeader,
+        parts: &[PartReceipt],
+        crc64: Crc64,
+    ) -> impl Future<Output = Result<Receipt, EndpointError>> + Send;
+
+    /// Aborts an upload; one that does not exist (any more) is a success.
+    fn abort_upload(
+        &self,
+        key: &Key,
+        upload: &UploadId,
+    ) -> impl Future<Output = Result<(), EndpointError>> + Send;
+
+    /// Open uploads of exactly this key.
+    fn open_uploads(
+        &self,
+        key: &Key,
+    ) -> impl Future<Output = Result<Vec<OpenUpload>, EndpointError>> + Send;
+
+    /// Replaces the POSIX metadata, keeping content, storage class, content type and tags.
+    /// `current` is the state as of a [`Destination::stat`]; a different present state is a
+    /// [`crate::ErrorKind::Precondition`].
+    fn set_metadata(
+        &self,
+        key: &Key,
+        current: &ObjectState,
+        metadata: &PosixMetadata,
+    ) -> impl Future<Output = Result<Receipt, EndpointError>> + Send;
+
+    /// Reads the object and checksums it.
+    fn read_back(&self, key: &Key) -> impl Future<Output = Result<ReadBack, EndpointError>> + Send;
+
+    /// Deletes an object if its ETag still is `etag` (checked by the store where it can, else
+    /// unconditionally); one that does not exist is a success.
+    fn delete(
+        &self,
+        key: &Key,
+        etag: &str,
+    ) -> impl Future<Output = Result<(), EndpointError>> + Send;
+}

@@ -1,0 +1,30 @@
+//! The seams of the data path: what the engine asks of a source and of a destination.
+//!
+//! NFS, S3 and the in-memory fakes implement these traits; the engine knows nothing else of them.
+//! Names are bytes, keys are the sortable text form of names (see [`Key`]).
+
+mod attributes;
+mod checksum;
+mod destination;
+mod error;
+mod key;
+mod metadata;
+mod pace;
+mod source;
+
+#[cfg(feature = "testing")]
+pub mod contract;
+#[cfg(feature = "testing")]
+pub mod memory;
+
+pub use attributes::{Attributes, EntryKind, Fingerprint, Timestamp};
+pub use checksum::{Crc64, Crc64Hasher};
+pub use destination::{
+    Abilities, Destination, Integrity, ListPage, ListedObject, ObjectHeader, ObjectState,
+    OpenUpload, PartReceipt, Payload, ReadBack, Receipt, UploadId,
+};
+pub use error::{Effect, EndpointError, ErrorKind};
+pub use key::{EntryPath, Key, KeyError, decode_name, encode_name};
+pub use metadata::PosixMetadata;
+pub use pace::{Pace, Unpaced};
+pub use source::{DirCursor, DirEntry, DirPage, Handle, Node, ReadReply, Source};

@@ -1,0 +1,1 @@
+//! In-memory source and destination for tests.

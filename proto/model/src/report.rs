@@ -1,0 +1,60 @@
+//! What an agent reports of an execution.
+
+use serde::{Deserialize, Serialize};
+
+use crate::word::words;
+use crate::{Counters, ExecutionStatus, Failure, TaskExecutionArn};
+
+words! {
+    /// `PrepareStatus`, `TransferStatus`, `VerifyStatus`.
+    PhaseStatus { Pending = "PENDING", Success = "SUCCESS", Error = "ERROR" }
+}
+
+/// `TaskExecutionResultDetail`: phases, their durations in milliseconds, and the error if any.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExecutionResult {
+    /// Reading and comparing both sides.
+    pub prepare_status: PhaseStatus,
+    /// Duration of the prepare phase in milliseconds.
+    pub prepare_duration_ms: u64,
+    /// Moving data and metadata.
+    pub transfer_status: PhaseStatus,
+    /// Duration of the transfer phase in milliseconds.
+    pub transfer_duration_ms: u64,
+    /// The end check.
+    pub verify_status: PhaseStatus,
+    /// Duration of the verify phase in milliseconds.
+    pub verify_duration_ms: u64,
+    /// From launch to end in milliseconds.
+    pub total_duration_ms: u64,
+    /// Why the execution ended in ERROR.
+    pub failure: Option<Failure>,
+}
+
+impl Default for ExecutionResult {
+    fn default() -> Self {
+        Self {
+            prepare_status: PhaseStatus::Pending,
+            prepare_duration_ms: 0,
+            transfer_status: PhaseStatus::Pending,
+            transfer_duration_ms: 0,
+            verify_status: PhaseStatus::Pending,
+            verify_duration_ms: 0,
+            total_duration_ms: 0,
+            failure: None,
+        }
+    }
+}
+
+/// The observed state of one execution. Later reports replace earlier ones.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExecutionReport {
+    /// Which execution.
+    pub execution: TaskExecutionArn,
+    /// Where it stands. Terminal states are reported until control forgets the execution.
+    pub status: ExecutionStatus,
+    /// Counters so far.
+    pub counters: Counters,
+    /// Phases so far.
+    pub result: ExecutionResult,
+}

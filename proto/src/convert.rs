@@ -1,0 +1,160 @@
+//! Conversions between messages and the model.
+
+use std::fmt;
+
+use datasync_model::{
+    BytesPerSecond, ErrorCode, ExecutionReport, ExecutionSpec, Failure, Location,
+};
+
+use crate::{Credentials, DesiredExecution, DesiredProbe, ExecutionObserved, LocationProbed};
+
+/// A message of the right shape with a content that cannot be understood: the peer is of another
+/// version, or broken.
+#[derive(Debug, thiserror::Error)]
+#[error("malformed {field}: {reason}")]
+pub struct Malformed {
+    field: &'static str,
+    reason: String,
+}
+
+impl Malformed {
+    fn new(field: &'static str, reason: impl fmt::Display) -> Self {
+        Self {
+            field,
+            reason: reason.to_string(),
+        }
+    }
+}
+
+fn to_json<T: serde::Serialize>(value: &T) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+impl DesiredExecution {
+    /// A message for `spec`.
+    #[must_use]
+    pub fn new(spec: &ExecutionSpec, bytes_per_second: BytesPerSecond, cancel: bool) -> Self {
+        Self {
+            spec_json: to_json(spec),
+            bytes_per_second: bytes_per_second.into(),
+            cancel,
+        }
+    }
+
+    /// The frozen description.
+    ///
+    /// # Errors
+    /// [`Malformed`] if the JSON is not one of this version.
+    pub fn spec(&self) -> Result<ExecutionSpec, Malformed> {
+        serde_json::from_str(&self.spec_json).map_err(|e| Malformed::new("spec_json", e))
+    }
+
+    /// The present limit.
+    ///
+    /// # Errors
+    /// [`Malformed`] for 0 and for numbers below -1.
+    pub fn rate(&self) -> Result<BytesPerSecond, Malformed> {
+        self.bytes_per_second
+            .try_into()
+            .map_err(|e| Malformed::new("bytes_per_second", e))
+    }
+}
+
+impl DesiredProbe {
+    /// A message that asks for `location` to be tried.
+    #[must_use]
+    pub fn new(probe_id: String, location: &Location, as_destination: bool) -> Self {
+        Self {
+            probe_id,
+            location_json: to_json(location),
+            as_destination,
+        }
+    }
+
+    /// The location to be tried.
+    ///
+    /// # Errors
+    /// [`Malformed`] if the JSON is not one of this version.
+    pub fn location(&self) -> Result<Location, Malformed> {
+        serde_json::from_str(&self.location_json).map_err(|e| Malformed::new("location_json", e))
+    }
+}
+
+impl ExecutionObserved {
+    /// A message with `report`.
+    #[must_use]
+    pub fn new(report: &ExecutionReport) -> Self {
+        Self {
+            report_json: to_json(report),
+        }
+    }
+
+    /// The report.
+    ///
+    /// # Errors
+    /// [`Malformed`] if the JSON is not one of this version.
+    pub fn report(&self) -> Result<ExecutionReport, Malformed> {
+        serde_json::from_str(&self.report_json).map_err(|e| Malformed::new("report_json", e))
+    }
+}
+
+impl LocationProbed {
+    /// The answer to a probe.
+    #[must_use]
+    pub fn new(probe_id: String, result: Result<(), &Failure>) -> Self {
+        match result {
+            Ok(()) => Self {
+                probe_id,
+                ..Self::default()
+            },
+            Err(failure) => Self {
+                probe_id,
+                error_code: failure.code.to_string(),
+                error_detail: failure.detail.clone(),
+            },
+        }
+    }
+
+    /// What the probe found. A code that this version does not know counts as
+    /// [`ErrorCode::Internal`] and is named in the detail.
+    ///
+    /// # Errors
+    /// The failure that the agent found.
+    pub fn result(&self) -> Result<(), Failure> {
+        if self.error_code.is_empty() {
+            return Ok(());
+        }
+        Err(match self.error_code.parse::<ErrorCode>() {
+            Ok(code) => Failure::new(code, self.error_detail.clone()),
+            Err(_) => Failure::new(
+                ErrorCode::Internal,
+                format!("{}: {}", self.error_code, self.error_detail),
+            ),
+        })
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials")
+            .field("location_arn", &self.location_arn)
+            .field("expires_at_seconds", &self.expires_at_seconds)
+            .finish_non_exhaustive()
+    }
+}
+
+macro_rules! debug_without_secrets {
+    ($($message:ident),+) => {$(
+        impl fmt::Debug for crate::$message {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($message)).finish_non_exhaustive()
+            }
+        }
+    )+};
+}
+debug_without_secrets!(
+    AwaitActivationRequest,
+    ClaimActivationKeyRequest,
+    ClaimActivationKeyResponse,
+    RequestActivationKeyResponse
+);

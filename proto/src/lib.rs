@@ -1,0 +1,22 @@
+//! The gRPC contract between agents and control, and its conversions to the model.
+
+#[allow(
+    missing_debug_implementations,
+    unreachable_pub,
+    clippy::all,
+    clippy::large_futures
+)]
+mod generated {
+    tonic::include_proto!("datasync.agent.v1");
+}
+
+mod convert;
+
+pub use convert::Malformed;
+pub use generated::*;
+
+/// The largest message either side accepts, in bytes.
+pub const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// The largest message that control accepts from an agent without a certificate, in bytes.
+pub const ENROLLMENT_MESSAGE_BYTES_MAX: usize = 16 * 1024;

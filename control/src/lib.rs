@@ -1,1 +1,9 @@
+//! The control plane: DataSync API for clients, sessions with agents, scheduling, state.
 
+mod agent_port;
+mod ca;
+mod config;
+mod credentials;
+
+pub use ca::CaError;
+pub use config::{ApiSecurity, Config, ConfigError, LogFormat, Role, RoleKind};

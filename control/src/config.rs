@@ -1,0 +1,368 @@
+//! Configuration: one typed value from a TOML file, the environment and flags, in rising precedence.
+//!
+//! Every fault is reported at once; nothing is bound or opened before the whole is valid.
+
+mod layers;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use datasync_model::{AgentArn, Home, Partition};
+
+pub(crate) use layers::{ENVIRONMENT_PREFIX, Flags};
+use layers::{Layers, RoleTable};
+
+/// How control serves its API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ApiSecurity {
+    /// HTTPS with a certificate of control's own CA.
+    OwnCa,
+    /// HTTPS with a certificate from elsewhere, both files PEM.
+    Files {
+        /// The certificate and its chain.
+        certificate: PathBuf,
+        /// Its private key.
+        key: PathBuf,
+    },
+    /// Plain HTTP: only on loopback unless explicitly allowed.
+    Plain,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A way to get credentials for a role ARN.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Role {
+    /// The role's ARN, or `*` for every role that has no entry of its own.
+    pub arn: String,
+    /// How.
+    pub kind: RoleKind,
+}
+
+/// How credentials for a role are got.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RoleKind {
+    /// A key set with `datasync-control role set-key`, sealed in the store.
+    SealedKey,
+    /// STS AssumeRole with the credentials of the AWS default chain.
+    AssumeRole {
+        /// Passed to AssumeRole where the role's trust policy asks for one.
+        external_id: Option<String>,
+        /// Base URL of an STS that is not AWS's.
+        sts_endpoint: Option<String>,
+        /// Base URL of the S3-compatible store that honours the credentials; `None` means AWS.
+        endpoint: Option<String>,
+    },
+}
+
+/// Everything `serve` needs. [`Config::new`] has the defaults.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Database, sealing key and CA live here.
+    pub state_dir: PathBuf,
+    /// Where the DataSync API listens.
+    pub api_listen: SocketAddr,
+    /// Where agents connect (gRPC over TLS).
+    pub agent_listen: SocketAddr,
+    /// HTTPS or HTTP for the API.
+    pub api_security: ApiSecurity,
+    /// Names and addresses in control's certificate, besides localhost and loopback.
+    pub server_names: Vec<String>,
+    /// Partition, region and account of every ARN.
+    pub home: Home,
+    /// Agents that may run tasks whose locations name none; empty means every agent.
+    pub default_agents: Vec<AgentArn>,
+    /// How often agents report.
+    pub heartbeat_interval: Duration,
+    /// Silence after which an agent counts as OFFLINE, at most 5 minutes.
+    pub offline_after: Duration,
+    /// How many executions one agent runs at a time.
+    pub executions_per_agent: NonZeroU32,
+    /// Lifetime of agents' certificates.
+    pub agent_certificate_lifetime: Duration,
+    /// How credentials for role ARNs are got.
+    pub roles: Vec<Role>,
+    /// Form of the log.
+    pub log_format: LogFormat,
+    /// Filter of the log, as in `info` or `datasync_control=debug`.
+    pub log_filter: String,
+}
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// The default account id: no real account has it.
+const ACCOUNT: &str = "000000000000";
+const REGION: &str = "us-east-1";
+/// AWS calls an agent OFFLINE after this time.
+const OFFLINE_AFTER_MAX: Duration = Duration::from_secs(300);
+
+impl Config {
+    /// The defaults, with the state in `state_dir`.
+    ///
+    /// # Errors
+    /// Never in practice; the defaults are parsed like any other text.
+    pub fn new(state_dir: impl Into<PathBuf>) -> Result<Self, ConfigError> {
+        let layers = Layers::of_flags(Flags {
+            state_dir: Some(state_dir.into().to_string_lossy().into_owned()),
+            ..Flags::default()
+        });
+        validate(layers)
+    }
+
+    /// Reads the file that the flags or the environment name, then merges all three.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with every fault.
+    pub(crate) fn load(
+        flags: Flags,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        validate(Layers::load(flags, environment))
+    }
+}
+
+/// Every fault of a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    faults: Vec<String>,
+}
+
+impl ConfigError {
+    /// One line for each fault.
+    #[must_use]
+    pub fn faults(&self) -> &[String] {
+        &self.faults
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "bad configuration:")?;
+        for fault in &self.faults {
+            write!(f, "\n  {fault}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+fn validate(mut layers: Layers) -> Result<Config, ConfigError> {
+    let api_listen = layers.parsed("api_listen", "0.0.0.0:8443", str::parse::<SocketAddr>);
+    let agent_listen = layers.parsed("agent_listen", "0.0.0.0:9443", str::parse::<SocketAddr>);
+    let api_security = api_security(&mut layers, api_listen);
+    let (heartbeat_interval, offline_after) = lease(&mut layers);
+    let home = home(&mut layers);
+    let default_agents = layers.list("default_agents", str::parse::<AgentArn>);
+    let server_names = layers.list("server_names", server_name);
+    let executions_per_agent = layers.parsed("executions_per_agent", "1", |text| {
+        text.parse::<NonZeroU32>()
+            .map_err(|_| "must be a whole number of at least 1")
+    });
+    let days = layers.parsed("agent_certificate_days", "30", |text| {
+        in_range(text, 1, 3650, "days")
+    });
+    let log_format = layers.parsed("log_format", "text", |text| match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("must be text or json"),
+    });
+    let log_filter = layers.parsed("log_filter", "info", |text| {
+        text.parse::<tracing_subscriber::filter::Targets>()
+            .map(|_| text.to_owned())
+    });
+    let state_dir = layers.parsed("state_dir", "", |text| {
+        if text.is_empty() {
+            Err("is required: the directory that holds control's state")
+        } else {
+            Ok(PathBuf::from(text))
+        }
+    });
+    let tables = layers.roles();
+    let roles = roles(tables, &mut layers);
+    let config = (|| {
+        Some(Config {
+            state_dir: state_dir?,
+            api_listen: api_listen?,
+            agent_listen: agent_listen?,
+            api_security: api_security?,
+            server_names,
+            home: home?,
+            default_agents,
+            heartbeat_interval: heartbeat_interval?,
+            offline_after: offline_after?,
+            executions_per_agent: executions_per_agent?,
+            agent_certificate_lifetime: DAY * u32::try_from(days?).ok()?,
+            roles,
+            log_format: log_format?,
+            log_filter: log_filter?,
+        })
+    })();
+    let faults = layers.into_faults();
+    match config {
+        Some(config) if faults.is_empty() => Ok(config),
+        _ => Err(ConfigError { faults }),
+    }
+}
+
+fn in_range(text: &str, min: u64, max: u64, unit: &str) -> Result<u64, String> {
+    text.parse::<u64>()
+        .ok()
+        .filter(|number| (min..=max).contains(number))
+        .ok_or_else(|| format!("must be a whole number of {unit} from {min} to {max}"))
+}
+
+fn lease(layers: &mut Layers) -> (Option<Duration>, Option<Duration>) {
+    let heartbeat = layers.parsed("heartbeat_interval_seconds", "15", |text| {
+        in_range(text, 1, 60, "seconds").map(Duration::from_secs)
+    });
+    let offline = layers.parsed("offline_after_seconds", "60", |text| {
+        in_range(text, 2, OFFLINE_AFTER_MAX.as_secs(), "seconds").map(Duration::from_secs)
+    });
+    if let (Some(heartbeat), Some(offline)) = (heartbeat, offline)
+        && offline < heartbeat * 2
+    {
+        layers.fault(
+            "offline_after_seconds must be at least twice heartbeat_interval_seconds: \
+             one late heartbeat must not take an agent offline",
+        );
+    }
+    (heartbeat, offline)
+}
+
+fn home(layers: &mut Layers) -> Option<Home> {
+    let partition = layers.parsed("partition", "aws", str::parse::<Partition>);
+    let region = layers.parsed("region", REGION, str::parse);
+    let account = layers.parsed("account", ACCOUNT, str::parse);
+    Some(Home {
+        partition: partition?,
+        region: region?,
+        account: account?,
+    })
+}
+
+fn boolean(text: &str) -> Result<bool, &'static str> {
+    match text {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err("must be true or false"),
+    }
+}
+
+fn api_security(layers: &mut Layers, listen: Option<SocketAddr>) -> Option<ApiSecurity> {
+    let tls = layers.parsed("api_tls", "true", boolean)?;
+    let allowed = layers.parsed("allow_insecure_http", "false", boolean)?;
+    let certificate = layers.optional("api_certificate_file").map(PathBuf::from);
+    let key = layers.optional("api_key_file").map(PathBuf::from);
+    match (tls, certificate, key) {
+        (true, None, None) => Some(ApiSecurity::OwnCa),
+        (true, Some(certificate), Some(key)) => Some(ApiSecurity::Files { certificate, key }),
+        (true, _, _) => {
+            layers.fault("api_certificate_file and api_key_file go together: set both or neither");
+            None
+        }
+        (false, None, None) => {
+            let loopback = listen.is_none_or(|address| address.ip().is_loopback());
+            if !loopback && !allowed {
+                layers.fault(
+                    "api_tls = false is allowed only on a loopback address: listen on 127.0.0.1, \
+                     or set allow_insecure_http if the network in between is trusted",
+                );
+            }
+            Some(ApiSecurity::Plain)
+        }
+        (false, _, _) => {
+            layers.fault("api_certificate_file and api_key_file make no sense with api_tls = false");
+            None
+        }
+    }
+}
+
+/// A DNS name or an IP address, as it goes into a certificate.
+fn server_name(text: &str) -> Result<String, &'static str> {
+    rustls_pki_types::ServerName::try_from(text)
+        .map(|_| text.to_owned())
+        .map_err(|_| "must be a DNS name or an IP address")
+}
+
+fn roles(tables: Vec<RoleTable>, layers: &mut Layers) -> Vec<Role> {
+    let mut roles: Vec<Role> = Vec::new();
+    for table in tables {
+        let arn = table.arn.clone();
+        let role = if arn != "*" && !is_role_arn(&arn) {
+            Err(format!(
+                "role {arn:?}: arn must look like arn:aws:iam::123456789012:role/name, or be \"*\""
+            ))
+        } else if roles.iter().any(|role| role.arn == arn) {
+            Err(format!("role {arn:?} appears twice"))
+        } else {
+            role_kind(table).map(|kind| Role { arn, kind })
+        };
+        match role {
+            Ok(role) => roles.push(role),
+            Err(fault) => layers.fault(fault),
+        }
+    }
+    roles
+}
+
+/// Whether `text` has the form of a role ARN (DataSync API, `BucketAccessRoleArn`).
+pub(crate) fn is_role_arn(text: &str) -> bool {
+    let mut fields = text.splitn(6, ':');
+    fields.next() == Some("arn")
+        && fields
+            .next()
+            .is_some_and(|partition| partition.parse::<Partition>().is_ok())
+        && fields.next() == Some("iam")
+        && fields.next() == Some("")
+        && fields
+            .next()
+            .is_some_and(|account| account.is_empty() || account.len() == 12)
+        && fields
+            .next()
+            .is_some_and(|name| name.strip_prefix("role/").is_some_and(|name| !name.is_empty()))
+}
+
+fn role_kind(table: RoleTable) -> Result<RoleKind, String> {
+    let url = |name: &str, value: Option<String>| match value {
+        Some(url) if !(url.starts_with("https://") || url.starts_with("http://")) => Err(format!(
+            "role {:?}: {name} must begin with https:// or http://",
+            table.arn
+        )),
+        value => Ok(value),
+    };
+    match table.kind.as_str() {
+        "sealed-key" => {
+            if table.external_id.is_some() || table.sts_endpoint.is_some() || table.endpoint.is_some()
+            {
+                return Err(format!(
+                    "role {:?}: a sealed-key role has no other members; its key and endpoint are \
+                     set with `datasync-control role set-key`",
+                    table.arn
+                ));
+            }
+            Ok(RoleKind::SealedKey)
+        }
+        "assume-role" => Ok(RoleKind::AssumeRole {
+            external_id: table.external_id.clone(),
+            sts_endpoint: url("sts_endpoint", table.sts_endpoint.clone())?,
+            endpoint: url("endpoint", table.endpoint.clone())?,
+        }),
+        other => Err(format!(
+            "role {:?}: kind {other:?} must be sealed-key or assume-role",
+            table.arn
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,270 @@
+//! Where settings come from: file, environment, flags. Values stay text until they are validated,
+//! so that a fault in one does not hide the faults in the others.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::path::Path;
+
+use serde::Deserialize;
+
+/// Environment variables are `DATASYNC_CONTROL_` and the setting's name in capitals.
+pub(crate) const ENVIRONMENT_PREFIX: &str = "DATASYNC_CONTROL_";
+
+/// One `[[role]]` of the file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RoleTable {
+    pub(super) arn: String,
+    pub(super) kind: String,
+    pub(super) external_id: Option<String>,
+    pub(super) sts_endpoint: Option<String>,
+    pub(super) endpoint: Option<String>,
+}
+
+macro_rules! settings {
+    ($($(#[doc = $doc:literal])+ $name:ident),+ $(,)?) => {
+        /// Settings as flags. Lists are separated by commas.
+        #[derive(Debug, Clone, Default, clap::Args)]
+        pub(crate) struct Flags {
+            /// TOML file with the settings below (in the form `state_dir = "…"`) and `[[role]]` tables
+            #[arg(long, global = true, value_name = "FILE")]
+            pub(crate) config: Option<String>,
+            $($(#[doc = $doc])+
+            #[arg(long, global = true, value_name = "VALUE")]
+            pub(crate) $name: Option<String>,)+
+        }
+
+        const NAMES: &[&str] = &[$(stringify!($name)),+];
+
+        impl Flags {
+            fn into_values(self) -> BTreeMap<&'static str, String> {
+                let mut values = BTreeMap::new();
+                $(if let Some(value) = self.$name { values.insert(stringify!($name), value); })+
+                values
+            }
+        }
+    };
+}
+
+settings! {
+    /// Directory of control's state (required)
+    state_dir,
+    /// Address of the DataSync API [default: 0.0.0.0:8443]
+    api_listen,
+    /// Address for agents, gRPC over TLS [default: 0.0.0.0:9443]
+    agent_listen,
+    /// Whether the API speaks TLS [default: true]
+    api_tls,
+    /// PEM certificate chain of the API [default: one of control's own CA]
+    api_certificate_file,
+    /// PEM private key of the API's certificate
+    api_key_file,
+    /// Whether plain HTTP is allowed beyond loopback [default: false]
+    allow_insecure_http,
+    /// Names and addresses in control's certificate, besides localhost
+    server_names,
+    /// Partition of the ARNs [default: aws]
+    partition,
+    /// Region of the ARNs, which clients sign for [default: us-east-1]
+    region,
+    /// Account of the ARNs [default: 000000000000]
+    account,
+    /// ARNs of the agents for locations that name none [default: every agent]
+    default_agents,
+    /// How often agents report [default: 15]
+    heartbeat_interval_seconds,
+    /// Silence after which an agent is OFFLINE, at most 300 [default: 60]
+    offline_after_seconds,
+    /// Executions that one agent runs at a time [default: 1]
+    executions_per_agent,
+    /// Lifetime of agents' certificates [default: 30]
+    agent_certificate_days,
+    /// text or json [default: text]
+    log_format,
+    /// What is logged, as in info or datasync_control=debug [default: info]
+    log_filter,
+}
+
+/// A value and where it came from, for fault texts.
+#[derive(Debug)]
+struct Value {
+    texts: Vec<String>,
+    origin: String,
+}
+
+/// Settings of all sources, and the faults found so far.
+#[derive(Debug, Default)]
+pub(super) struct Layers {
+    values: BTreeMap<&'static str, Value>,
+    roles: Vec<RoleTable>,
+    faults: Vec<String>,
+}
+
+impl Layers {
+    pub(super) fn of_flags(flags: Flags) -> Self {
+        let mut layers = Self::default();
+        layers.add_flags(flags);
+        layers
+    }
+
+    pub(super) fn load(flags: Flags, environment: &dyn Fn(&str) -> Option<String>) -> Self {
+        let mut layers = Self::default();
+        let file = flags
+            .config
+            .clone()
+            .or_else(|| environment(&format!("{ENVIRONMENT_PREFIX}CONFIG")));
+        if let Some(file) = file {
+            layers.add_file(Path::new(&file));
+        }
+        for name in NAMES {
+            let variable = format!("{ENVIRONMENT_PREFIX}{}", name.to_uppercase());
+            if let Some(text) = environment(&variable) {
+                layers.put(name, vec![text], format!("environment {variable}"));
+            }
+        }
+        layers.add_flags(flags);
+        layers
+    }
+
+    fn add_flags(&mut self, flags: Flags) {
+        for (name, text) in flags.into_values() {
+            self.put(name, vec![text], format!("--{}", name.replace('_', "-")));
+        }
+    }
+
+    fn put(&mut self, name: &'static str, texts: Vec<String>, origin: String) {
+        self.values.insert(name, Value { texts, origin });
+    }
+
+    fn add_file(&mut self, path: &Path) {
+        let shown = path.display();
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) => return self.fault(format!("{shown}: cannot be read: {error}")),
+        };
+        let table = match text.parse::<toml::Table>() {
+            Ok(table) => table,
+            Err(error) => return self.fault(format!("{shown}: not TOML: {error}")),
+        };
+        for (key, value) in table {
+            if key == "role" {
+                self.add_roles(value, path);
+                continue;
+            }
+            let Some(name) = NAMES.iter().find(|name| **name == key) else {
+                self.fault(format!("{shown}: unknown setting {key:?}"));
+                continue;
+            };
+            match texts(value) {
+                Some(texts) => self.put(name, texts, format!("{key} in {shown}")),
+                None => self.fault(format!(
+                    "{shown}: {key} must be a text, a number, true or false, or a list of texts"
+                )),
+            }
+        }
+    }
+
+    fn add_roles(&mut self, value: toml::Value, path: &Path) {
+        let toml::Value::Array(tables) = value else {
+            return self.fault(format!("{}: write roles as [[role]]", path.display()));
+        };
+        for (index, table) in tables.into_iter().enumerate() {
+            match table.try_into::<RoleTable>() {
+                Ok(role) => self.roles.push(role),
+                Err(error) => self.fault(format!(
+                    "{}: [[role]] number {}: {}",
+                    path.display(),
+                    index + 1,
+                    error.message()
+                )),
+            }
+        }
+    }
+
+    pub(super) fn fault(&mut self, fault: impl Into<String>) {
+        self.faults.push(fault.into());
+    }
+
+    pub(super) fn roles(&mut self) -> Vec<RoleTable> {
+        std::mem::take(&mut self.roles)
+    }
+
+    pub(super) fn optional(&mut self, name: &'static str) -> Option<String> {
+        let value = self.values.get(name)?;
+        if value.texts.len() == 1 {
+            return value.texts.first().cloned();
+        }
+        let fault = format!("{}: must be one value, not a list", value.origin);
+        self.fault(fault);
+        None
+    }
+
+    /// The setting, or its default; `None` once a fault has been noted.
+    pub(super) fn parsed<T, E: Display>(
+        &mut self,
+        name: &'static str,
+        default: &str,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let (text, origin) = match self.values.get(name) {
+            None => (default.to_owned(), name.to_owned()),
+            Some(value) => {
+                let origin = value.origin.clone();
+                (self.optional(name)?, origin)
+            }
+        };
+        match parse(&text) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.fault(if text.is_empty() {
+                    format!("{origin}: {error}")
+                } else {
+                    format!("{origin}: {text:?}: {error}")
+                });
+                None
+            }
+        }
+    }
+
+    /// A list: an array in the file, commas elsewhere.
+    pub(super) fn list<T, E: Display>(
+        &mut self,
+        name: &'static str,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Vec<T> {
+        let Some(value) = self.values.get(name) else {
+            return Vec::new();
+        };
+        let mut parsed = Vec::new();
+        let mut faults = Vec::new();
+        let items = value.texts.iter().flat_map(|text| text.split(','));
+        for item in items.map(str::trim).filter(|item| !item.is_empty()) {
+            match parse(item) {
+                Ok(item) => parsed.push(item),
+                Err(error) => faults.push(format!("{}: {item:?}: {error}", value.origin)),
+            }
+        }
+        self.faults.append(&mut faults);
+        parsed
+    }
+
+    pub(super) fn into_faults(self) -> Vec<String> {
+        self.faults
+    }
+}
+
+fn texts(value: toml::Value) -> Option<Vec<String>> {
+    match value {
+        toml::Value::String(text) => Some(vec![text]),
+        toml::Value::Integer(number) => Some(vec![number.to_string()]),
+        toml::Value::Boolean(flag) => Some(vec![flag.to_string()]),
+        toml::Value::Array(items) => items
+            .into_iter()
+            .map(|item| match item {
+                toml::Value::String(text) => Some(text),
+                _ => None,
+            })
+            .collect(),
+        toml::Value::Float(_) | toml::Value::Datetime(_) | toml::Value::Table(_) => None,
+    }
+}

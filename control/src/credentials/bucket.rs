@@ -1,0 +1,162 @@
+//! The access test at CreateLocationS3: one ListObjectsV2 of at most one key.
+
+use std::time::Duration;
+
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{BehaviorVersion, Region};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_http_client::tls;
+use datasync_model::S3Location;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+
+use super::Keys;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const CALL_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// What the test found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum BucketTest {
+    /// The bucket can be listed. The region is the one that answered.
+    Accessible { region: String },
+    /// The store refuses; the text is for the client.
+    Refused(String),
+    /// Control cannot reach the store: an agent tries at task creation.
+    Unreachable(String),
+}
+
+/// Lists `location` with `keys`, in its region or else in `region`.
+pub(crate) async fn test_bucket(location: &S3Location, keys: &Keys, region: &str) -> BucketTest {
+    let region = location.region.as_deref().unwrap_or(region);
+    match list(location, keys, region).await {
+        // AWS names the bucket's own region when asked in another one.
+        Listed::Elsewhere(home) => match list(location, keys, &home).await {
+            Listed::Known(result) => result,
+            Listed::Elsewhere(_) => refused(&format!(
+                "the store redirects from region {region} to {home} and on"
+            )),
+        },
+        Listed::Known(result) => result,
+    }
+}
+
+enum Listed {
+    Known(BucketTest),
+    Elsewhere(String),
+}
+
+fn refused(reason: &str) -> BucketTest {
+    BucketTest::Refused(format!(
+        "DataSync location access test failed: could not perform s3:ListObjectsV2 on bucket. \
+         Ensure bucket access role has s3:ListBucket permission. The store's answer: {reason}"
+    ))
+}
+
+fn trust(location: &S3Location) -> Result<tls::TlsContext, String> {
+    let mut store = tls::TrustStore::default();
+    if let Some(pem) = &location.server_certificate {
+        let parsed: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
+        match parsed {
+            Ok(certificates) if !certificates.is_empty() => {
+                store.add_pem_certificate(pem.as_bytes());
+            }
+            _ => return Err("ServerCertificate holds no PEM certificate".to_owned()),
+        }
+    }
+    tls::TlsContext::builder()
+        .with_trust_store(store)
+        .build()
+        .map_err(|error| format!("ServerCertificate cannot be used: {error}"))
+}
+
+fn client(location: &S3Location, keys: &Keys, region: &str) -> Result<aws_sdk_s3::Client, String> {
+    let http = aws_smithy_http_client::Builder::new()
+        .tls_provider(tls::Provider::Rustls(
+            tls::rustls_provider::CryptoMode::AwsLc,
+        ))
+        .tls_context(trust(location)?)
+        .build_https();
+    let credentials = aws_credential_types::Credentials::new(
+        keys.access_key_id.clone(),
+        keys.secret_access_key.as_str(),
+        keys.session_token
+            .as_ref()
+            .map(|token| token.as_str().to_owned()),
+        None,
+        "datasync-control",
+    );
+    let mut config = aws_sdk_s3::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(region.to_owned()))
+        .credentials_provider(credentials)
+        .http_client(http)
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(
+            TimeoutConfig::builder()
+                .connect_timeout(CONNECT_TIMEOUT)
+                .operation_timeout(CALL_TIMEOUT)
+                .build(),
+        );
+    if let Some(endpoint) = &location.endpoint {
+        config = config.endpoint_url(endpoint).force_path_style(true);
+    }
+    Ok(aws_sdk_s3::Client::from_conf(config.build()))
+}
+
+async fn list(location: &S3Location, keys: &Keys, region: &str) -> Listed {
+    let client = match client(location, keys, region) {
+        Ok(client) => client,
+        Err(reason) => return Listed::Known(refused(&reason)),
+    };
+    let answer = client
+        .list_objects_v2()
+        .bucket(&location.bucket)
+        .prefix(&location.prefix)
+        .max_keys(1)
+        .send()
+        .await;
+    match answer {
+        Ok(_) => Listed::Known(BucketTest::Accessible {
+            region: region.to_owned(),
+        }),
+        Err(error) => failed(&error, location.endpoint.as_deref(), region),
+    }
+}
+
+fn failed<E>(
+    error: &SdkError<E, aws_sdk_s3::config::http::HttpResponse>,
+    endpoint: Option<&str>,
+    region: &str,
+) -> Listed
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    let place = endpoint.unwrap_or("Amazon S3");
+    let SdkError::ServiceError(answer) = error else {
+        let reason = format!(
+            "{place}: {}",
+            aws_sdk_s3::error::DisplayErrorContext(error)
+        );
+        return Listed::Known(BucketTest::Unreachable(reason));
+    };
+    let home = answer.raw().headers().get("x-amz-bucket-region");
+    if let Some(home) = home.filter(|home| endpoint.is_none() && *home != region) {
+        return Listed::Elsewhere(home.to_owned());
+    }
+    let status = answer.raw().status().as_u16();
+    let (code, message) = (
+        answer.err().code().unwrap_or("no error code"),
+        answer.err().message().unwrap_or("no message"),
+    );
+    let reason = format!("{code}: {message} (HTTP {status} from {place})");
+    Listed::Known(if status >= 500 {
+        BucketTest::Unreachable(reason)
+    } else {
+        refused(&reason)
+    })
+}
+
+#[cfg(test)]
+mod tests;

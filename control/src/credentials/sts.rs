@@ -1,0 +1,165 @@
+//! AssumeRole with the credentials of the AWS default chain (environment, profile, web identity,
+//! instance role).
+
+use std::fmt;
+use std::time::Duration;
+
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_sts::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_smithy_http_client::tls;
+use jiff::Timestamp;
+use tokio::sync::OnceCell;
+use zeroize::Zeroizing;
+
+use super::policy::session_policy;
+use super::{CredentialsError, Keys, Life};
+
+/// One hour: the longest that every role allows unless its owner says otherwise.
+const SESSION: Duration = Duration::from_secs(60 * 60);
+const CALL_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Everything that decides which credentials AssumeRole gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RoleRequest {
+    pub(crate) role_arn: String,
+    pub(crate) external_id: Option<String>,
+    pub(crate) sts_endpoint: Option<String>,
+    pub(crate) partition: &'static str,
+    pub(crate) bucket: String,
+    pub(crate) prefix: String,
+    /// Names the session in AWS's own logs.
+    pub(crate) location_id: String,
+}
+
+/// STS, with the default chain loaded at its first use.
+pub(crate) struct Sts {
+    region: String,
+    base: OnceCell<SdkConfig>,
+}
+
+impl fmt::Debug for Sts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sts")
+            .field("region", &self.region)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Sts {
+    pub(crate) fn new(region: String) -> Self {
+        Self {
+            region,
+            base: OnceCell::new(),
+        }
+    }
+
+    async fn base(&self) -> &SdkConfig {
+        self.base
+            .get_or_init(|| async {
+                let http = aws_smithy_http_client::Builder::new()
+                    .tls_provider(tls::Provider::Rustls(
+                        tls::rustls_provider::CryptoMode::AwsLc,
+                    ))
+                    .build_https();
+                aws_config::defaults(BehaviorVersion::latest())
+                    .region(Region::new(self.region.clone()))
+                    .http_client(http)
+                    .timeout_config(
+                        TimeoutConfig::builder()
+                            .operation_timeout(CALL_TIMEOUT)
+                            .build(),
+                    )
+                    .load()
+                    .await
+            })
+            .await
+    }
+
+    /// # Errors
+    /// [`CredentialsError`] with AWS DataSync's text for a role that cannot be assumed.
+    pub(super) async fn assume(
+        &self,
+        request: &RoleRequest,
+        now: Timestamp,
+    ) -> Result<Keys, CredentialsError> {
+        let mut config = aws_sdk_sts::config::Builder::from(self.base().await);
+        config.set_endpoint_url(request.sts_endpoint.clone());
+        let client = aws_sdk_sts::Client::from_conf(config.build());
+        let seconds = i32::try_from(SESSION.as_secs()).unwrap_or(i32::MAX);
+        let answer = client
+            .assume_role()
+            .role_arn(&request.role_arn)
+            .role_session_name(format!("datasync-{}", request.location_id))
+            .set_external_id(request.external_id.clone())
+            .policy(session_policy(
+                request.partition,
+                &request.bucket,
+                &request.prefix,
+            ))
+            .duration_seconds(seconds)
+            .send()
+            .await
+            .map_err(|error| cannot_assume(&request.role_arn, &reason(&error)))?;
+        let credentials = answer
+            .credentials
+            .ok_or_else(|| cannot_assume(&request.role_arn, "STS answered without credentials"))?;
+        let expires = Timestamp::from_second(credentials.expiration.secs())
+            .map_err(|_| cannot_assume(&request.role_arn, "STS answered with an absurd expiry"))?;
+        Ok(Keys {
+            access_key_id: credentials.access_key_id,
+            secret_access_key: Zeroizing::new(credentials.secret_access_key),
+            session_token: Some(Zeroizing::new(credentials.session_token)),
+            life: Life::Limited {
+                issued: now,
+                expires,
+            },
+        })
+    }
+}
+
+fn reason<E>(error: &SdkError<E>) -> String
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    match error {
+        SdkError::ServiceError(answer) => match answer.err().code() {
+            Some("AccessDenied") => "Access denied when calling sts:AssumeRole".to_owned(),
+            code => format!(
+                "{} when calling sts:AssumeRole: {}",
+                code.unwrap_or("an unnamed error"),
+                answer.err().message().unwrap_or("no message")
+            ),
+        },
+        other => format!(
+            "sts:AssumeRole could not be called: {}",
+            DisplayErrorContext(other)
+        ),
+    }
+}
+
+/// AWS's own text, which Terraform matches on (`Unable to assume role`).
+pub(crate) fn cannot_assume(role_arn: &str, reason: &str) -> CredentialsError {
+    let name = role_arn.rsplit('/').next().unwrap_or(role_arn);
+    CredentialsError(format!(
+        "Unable to assume role. Reason: {reason}; roleName={name}, roleArn={role_arn}"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_have_awss_form() {
+        let error = cannot_assume(
+            "arn:aws:iam::123456789012:role/path/sync",
+            "Access denied when calling sts:AssumeRole",
+        );
+        assert_eq!(
+            error.to_string(),
+            "Unable to assume role. Reason: Access denied when calling sts:AssumeRole; \
+             roleName=sync, roleArn=arn:aws:iam::123456789012:role/path/sync"
+        );
+    }
+}

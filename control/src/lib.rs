@@ -4,6 +4,8 @@ mod agent_port;
 mod ca;
 mod config;
 mod credentials;
+mod fleet;
+mod scheduler;
 
 pub use ca::CaError;
 pub use config::{ApiSecurity, Config, ConfigError, LogFormat, Role, RoleKind};

@@ -1,0 +1,116 @@
+//! Rows for the tests of fleet and scheduler.
+
+use datasync_model::{
+    AgentArn, Excludes, ExecutionSpec, ExecutionStatus, Includes, Location, NfsLocation,
+    NfsVersion, Options, Pair, S3Location, StorageClass, TaskArn, TaskExecutionArn, TaskMode,
+    TaskStatus, UniqueId,
+};
+use jiff::Timestamp;
+
+use super::views::{AgentView, LiveExecution, Snapshot, TaskView};
+
+pub(crate) fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + second).unwrap()
+}
+
+pub(crate) fn agent(number: u8) -> AgentArn {
+    format!("arn:aws:datasync:us-east-1:000000000000:agent/agent-0000000000000000{number}")
+        .parse()
+        .unwrap()
+}
+
+pub(crate) fn snapshot(agents: u8) -> Snapshot {
+    let views = (0..agents).map(|number| {
+        let arn = agent(number);
+        let view = AgentView {
+            arn: arn.clone(),
+            online: true,
+            last_connection: Some(at(0)),
+            version: "1".to_owned(),
+        };
+        (arn.to_string(), view)
+    });
+    Snapshot {
+        incarnation: "incarnation".to_owned(),
+        generation: 1,
+        agents: views.collect(),
+        ..Snapshot::default()
+    }
+}
+
+pub(crate) fn set_online(snapshot: &mut Snapshot, number: u8, online: bool) {
+    snapshot
+        .agents
+        .get_mut(&agent(number).to_string())
+        .unwrap()
+        .online = online;
+}
+
+fn location_arn(number: u8) -> datasync_model::LocationArn {
+    format!("arn:aws:datasync:us-east-1:000000000000:location/loc-0000000000000000{number}")
+        .parse()
+        .unwrap()
+}
+
+pub(crate) fn export() -> Location {
+    Location::Nfs(NfsLocation {
+        arn: location_arn(1),
+        server_hostname: "nfs.example".to_owned(),
+        subdirectory: "/export".to_owned(),
+        version: NfsVersion::Automatic,
+    })
+}
+
+pub(crate) fn bucket() -> Location {
+    Location::S3(S3Location {
+        arn: location_arn(2),
+        bucket: "bucket".to_owned(),
+        prefix: String::new(),
+        region: None,
+        endpoint: None,
+        server_certificate: None,
+        storage_class: StorageClass::Standard,
+    })
+}
+
+fn task_arn(number: u64) -> TaskArn {
+    TaskArn::new(agent(0).home(), UniqueId::from_random(number.to_be_bytes()))
+}
+
+pub(crate) fn task(number: u64) -> TaskView {
+    TaskView {
+        arn: task_arn(number),
+        status: TaskStatus::Available,
+        failure: None,
+        created: at(0),
+        eligible: vec![agent(0)],
+        source: export(),
+        destination: bucket(),
+    }
+}
+
+pub(crate) fn execution(task: u64, number: u64) -> LiveExecution {
+    let arn = TaskExecutionArn::new(&task_arn(task), UniqueId::from_random(number.to_be_bytes()));
+    let pair = Pair {
+        object_to_object: false,
+        storage_class: Some(StorageClass::Standard),
+    };
+    let options = Options::defaults(TaskMode::Basic, pair);
+    LiveExecution {
+        arn: arn.clone(),
+        status: ExecutionStatus::Queued,
+        agent: None,
+        eligible: vec![agent(0)],
+        requested: at(0),
+        bytes_per_second: options.bytes_per_second,
+        spec: ExecutionSpec {
+            execution: arn,
+            task_mode: TaskMode::Basic,
+            source: export(),
+            destination: bucket(),
+            options,
+            includes: Includes::default(),
+            excludes: Excludes::default(),
+        },
+    }
+}

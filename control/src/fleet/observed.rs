@@ -1,0 +1,137 @@
+//! Agents' reports against control's rows, by the model's transition table.
+
+use datasync_model::{
+    ErrorCode, ExecutionEvent, ExecutionReport, ExecutionResult, ExecutionStatus, Failure,
+    PhaseStatus, Refused,
+};
+
+/// The status that a row has after a report; `None` where the report changes nothing at all.
+///
+/// A terminal state is entered once; later reports change nothing. An agent that began anew
+/// reports an earlier phase: the row keeps its status then, and takes the counters.
+pub(crate) fn status_after(
+    status: ExecutionStatus,
+    reported: ExecutionStatus,
+) -> Option<ExecutionStatus> {
+    if status.is_terminal() {
+        return None;
+    }
+    let event = match reported {
+        ExecutionStatus::Queued => return None,
+        ExecutionStatus::Launching => ExecutionEvent::Launch,
+        ExecutionStatus::Preparing => ExecutionEvent::Prepare,
+        ExecutionStatus::Transferring => ExecutionEvent::Transfer,
+        ExecutionStatus::Verifying => ExecutionEvent::Verify,
+        ExecutionStatus::Cancelling => ExecutionEvent::Cancel,
+        // The run was over before the cancel came; the caller was promised that a cancelled
+        // execution ends in ERROR (DataSync API, CancelTaskExecution).
+        ExecutionStatus::Success if status == ExecutionStatus::Cancelling => ExecutionEvent::Fail,
+        ExecutionStatus::Success => ExecutionEvent::Succeed,
+        ExecutionStatus::Error => ExecutionEvent::Fail,
+    };
+    match status.apply(event) {
+        Ok(next) => Some(next),
+        Err(Refused::AlreadyThere | Refused::NotAllowed) => Some(status),
+    }
+}
+
+/// The result to record with the status that [`status_after`] gave.
+pub(crate) fn result_after(
+    status: ExecutionStatus,
+    report: &ExecutionReport,
+) -> ExecutionResult {
+    let mut result = report.result.clone();
+    if status == ExecutionStatus::Error && report.status == ExecutionStatus::Success {
+        result.failure = Some(Failure::new(
+            ErrorCode::Cancelled,
+            "cancelled when everything had been transferred already: the destination is complete",
+        ));
+    }
+    result
+}
+
+/// The result of an execution that ended without its agent.
+pub(crate) fn ended_without_agent(mut result: ExecutionResult, failure: Failure) -> ExecutionResult {
+    for phase in [
+        &mut result.prepare_status,
+        &mut result.transfer_status,
+        &mut result.verify_status,
+    ] {
+        if *phase == PhaseStatus::Pending {
+            *phase = PhaseStatus::Error;
+            break;
+        }
+    }
+    result.failure = Some(failure);
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use datasync_model::Counters;
+
+    use super::super::fixture;
+    use super::*;
+    use ExecutionStatus as S;
+
+    #[test]
+    fn an_end_is_recorded_once_and_nothing_changes_it() {
+        for end in [S::Success, S::Error] {
+            for reported in S::ALL {
+                assert_eq!(status_after(end, *reported), None, "{end} then {reported}");
+            }
+        }
+    }
+
+    #[test]
+    fn reports_move_forward_and_never_back() {
+        let order = [
+            S::Launching,
+            S::Preparing,
+            S::Transferring,
+            S::Verifying,
+            S::Success,
+        ];
+        for (from, status) in order.iter().enumerate().take(4) {
+            for (to, reported) in order.iter().enumerate() {
+                let expected = if to > from { *reported } else { *status };
+                assert_eq!(status_after(*status, *reported), Some(expected));
+            }
+        }
+        assert_eq!(status_after(S::Launching, S::Queued), None);
+    }
+
+    #[test]
+    fn a_cancelled_execution_ends_in_error_whatever_the_agent_reached() {
+        assert_eq!(
+            status_after(S::Cancelling, S::Transferring),
+            Some(S::Cancelling)
+        );
+        assert_eq!(status_after(S::Cancelling, S::Error), Some(S::Error));
+        assert_eq!(status_after(S::Cancelling, S::Success), Some(S::Error));
+        let report = ExecutionReport {
+            execution: fixture::execution(1, 1).arn,
+            status: S::Success,
+            counters: Counters::default(),
+            result: ExecutionResult::default(),
+        };
+        let failure = result_after(S::Error, &report).failure.unwrap();
+        assert_eq!(failure.code, ErrorCode::Cancelled);
+        assert_eq!(result_after(S::Success, &report).failure, None);
+    }
+
+    #[test]
+    fn the_phase_in_which_an_agent_was_lost_is_the_one_in_error() {
+        let mut result = ExecutionResult {
+            prepare_status: PhaseStatus::Success,
+            ..ExecutionResult::default()
+        };
+        result = ended_without_agent(
+            result,
+            Failure::new(ErrorCode::AgentUnavailable, "the agent was deleted"),
+        );
+        assert_eq!(result.prepare_status, PhaseStatus::Success);
+        assert_eq!(result.transfer_status, PhaseStatus::Error);
+        assert_eq!(result.verify_status, PhaseStatus::Pending);
+    }
+}

@@ -1,0 +1,135 @@
+//! From the queue to agents: which execution is launched where, decided from rows.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
+
+use datasync_model::{AgentArn, ExecutionStatus, TaskArn, TaskExecutionArn};
+
+use crate::fleet::views::{LiveExecution, Snapshot};
+
+/// An execution that an agent is to be told of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Launch {
+    pub(crate) execution: TaskExecutionArn,
+    pub(crate) agent: AgentArn,
+}
+
+/// First in, first out, on the first eligible agent that is online and has a free slot; one
+/// execution of a task at a time. What cannot be launched now stays QUEUED.
+pub(crate) fn plan(snapshot: &Snapshot, executions_per_agent: NonZeroU32) -> Vec<Launch> {
+    let mut running: BTreeMap<String, u32> = BTreeMap::new();
+    let mut busy_tasks: BTreeSet<String> = BTreeSet::new();
+    for execution in &snapshot.executions {
+        if let Some(agent) = execution.agent.as_ref().filter(|_| is_launched(execution)) {
+            *running.entry(agent.to_string()).or_default() += 1;
+            busy_tasks.insert(task(execution).to_string());
+        }
+    }
+    let mut queue: Vec<&LiveExecution> = snapshot
+        .executions
+        .iter()
+        .filter(|execution| execution.status == ExecutionStatus::Queued)
+        .collect();
+    queue.sort_by_key(|execution| (execution.requested, execution.arn.to_string()));
+    let mut launches = Vec::new();
+    for execution in queue {
+        if busy_tasks.contains(&task(execution).to_string()) {
+            continue;
+        }
+        let free = execution.eligible.iter().find(|agent| {
+            let key = agent.to_string();
+            snapshot.agents.get(&key).is_some_and(|view| view.online)
+                && running.get(&key).copied().unwrap_or(0) < executions_per_agent.get()
+        });
+        // A task's own order holds even where a later run could use another agent.
+        busy_tasks.insert(task(execution).to_string());
+        if let Some(agent) = free {
+            *running.entry(agent.to_string()).or_default() += 1;
+            launches.push(Launch {
+                execution: execution.arn.clone(),
+                agent: agent.clone(),
+            });
+        }
+    }
+    launches
+}
+
+fn is_launched(execution: &LiveExecution) -> bool {
+    !execution.status.is_terminal() && execution.status != ExecutionStatus::Queued
+}
+
+fn task(execution: &LiveExecution) -> &TaskArn {
+    execution.arn.task()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::fixture;
+
+    const ONE: NonZeroU32 = NonZeroU32::MIN;
+
+    fn launched(snapshot: &Snapshot, slots: NonZeroU32) -> Vec<(TaskExecutionArn, AgentArn)> {
+        plan(snapshot, slots)
+            .into_iter()
+            .map(|launch| (launch.execution, launch.agent))
+            .collect()
+    }
+
+    #[test]
+    fn the_queue_is_first_in_first_out_and_a_busy_agent_makes_it_wait() {
+        let mut snapshot = fixture::snapshot(1);
+        let mut late = fixture::execution(1, 1);
+        late.requested = fixture::at(20);
+        let mut early = fixture::execution(2, 2);
+        early.requested = fixture::at(10);
+        snapshot.executions = vec![late.clone(), early.clone()];
+        let agent = fixture::agent(0);
+        assert_eq!(
+            launched(&snapshot, ONE),
+            [(early.arn.clone(), agent.clone())]
+        );
+        let two = NonZeroU32::new(2).unwrap();
+        assert_eq!(
+            launched(&snapshot, two),
+            [(early.arn.clone(), agent.clone()), (late.arn, agent.clone())]
+        );
+        snapshot.executions[1].status = ExecutionStatus::Transferring;
+        snapshot.executions[1].agent = Some(agent);
+        assert_eq!(launched(&snapshot, ONE), []);
+    }
+
+    #[test]
+    fn one_execution_of_a_task_runs_at_a_time() {
+        let mut snapshot = fixture::snapshot(2);
+        for number in [1, 2] {
+            let mut execution = fixture::execution(1, number);
+            execution.eligible = vec![fixture::agent(0), fixture::agent(1)];
+            execution.requested = fixture::at(number as i64);
+            snapshot.executions.push(execution);
+        }
+        let launches = launched(&snapshot, ONE);
+        assert_eq!(
+            launches,
+            [(snapshot.executions[0].arn.clone(), fixture::agent(0))]
+        );
+    }
+
+    #[test]
+    fn only_online_and_eligible_agents_are_chosen() {
+        let mut snapshot = fixture::snapshot(2);
+        let mut execution = fixture::execution(1, 1);
+        execution.eligible = vec![fixture::agent(0), fixture::agent(1)];
+        snapshot.executions = vec![execution];
+        fixture::set_online(&mut snapshot, 0, false);
+        assert_eq!(
+            launched(&snapshot, ONE),
+            [(snapshot.executions[0].arn.clone(), fixture::agent(1))]
+        );
+        fixture::set_online(&mut snapshot, 1, false);
+        assert_eq!(launched(&snapshot, ONE), []);
+        fixture::set_online(&mut snapshot, 1, true);
+        snapshot.executions[0].eligible.clear();
+        assert_eq!(launched(&snapshot, ONE), []);
+    }
+}

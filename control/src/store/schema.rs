@@ -1,0 +1,91 @@
+//! The table, and how older files are brought forward.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use super::StoreError;
+use super::transaction::META_KIND;
+
+/// How long to wait for another process, such as `access-key create`, to finish its commit.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Append here; never change a line that was released. The index is the schema version.
+const MIGRATIONS: &[&str] = &[
+    "CREATE TABLE records (
+         kind TEXT NOT NULL,
+         id TEXT NOT NULL,
+         version INTEGER NOT NULL,
+         parent TEXT,
+         body TEXT NOT NULL,
+         PRIMARY KEY (kind, id)
+     ) STRICT, WITHOUT ROWID;
+     CREATE INDEX records_by_parent ON records (kind, parent, id);
+     CREATE INDEX records_live_executions ON records (id)
+         WHERE kind = 'execution' AND json_extract(body, '$.record.ended_at_ms') IS NULL;",
+];
+
+/// Makes the file with mode 0600 before SQLite does; its companions inherit the mode.
+pub(super) fn create_private(path: &Path) -> Result<(), StoreError> {
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)
+        .map(drop)
+        .map_err(|source| StoreError::File {
+            path: path.display().to_string(),
+            source,
+        })
+}
+
+pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
+    let failed = |source| StoreError::Database {
+        doing: "opening the database",
+        source,
+    };
+    let connection = Connection::open(path).map_err(failed)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
+    connection
+        .execute_batch(
+            "PRAGMA journal_mode = WAL;
+             PRAGMA synchronous = FULL;
+             PRAGMA trusted_schema = OFF;",
+        )
+        .map_err(failed)?;
+    Ok(connection)
+}
+
+pub(super) fn migrate(connection: &mut Connection, incarnation: &str) -> Result<(), StoreError> {
+    let failed = |source| StoreError::Database {
+        doing: "bringing the schema up to date",
+        source,
+    };
+    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    let transaction = connection
+        .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
+        .map_err(failed)?;
+    let found: i64 = transaction
+        .query_row("PRAGMA user_version", [], |row| row.get(0))
+        .map_err(failed)?;
+    if found > known {
+        return Err(StoreError::TooNew { found, known });
+    }
+    let done = usize::try_from(found).unwrap_or(0);
+    for statements in MIGRATIONS.iter().skip(done) {
+        transaction.execute_batch(statements).map_err(failed)?;
+    }
+    transaction
+        .pragma_update(None, "user_version", known)
+        .map_err(failed)?;
+    transaction
+        .execute(
+            "INSERT OR IGNORE INTO records (kind, id, version, parent, body) VALUES (?1, ?1, 1, NULL, ?2)",
+            (META_KIND, incarnation),
+        )
+        .map_err(failed)?;
+    transaction.commit().map_err(failed)
+}

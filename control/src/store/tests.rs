@@ -1,0 +1,133 @@
+use super::*;
+use crate::records::AccessKey;
+
+fn key(id: &str) -> AccessKey {
+    AccessKey {
+        access_key_id: id.to_owned(),
+        secret: serde_json::from_str("\"sealed\"").unwrap(),
+        description: None,
+        disabled: false,
+        created_at_ms: 1,
+    }
+}
+
+fn open(directory: &Path) -> Store {
+    Store::open(directory, "incarnation-1").unwrap()
+}
+
+async fn names(store: &Store, after: Option<&'static str>, limit: usize) -> Vec<String> {
+    store
+        .read(move |tx| tx.list::<AccessKey>(after, limit))
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|row| row.record.access_key_id)
+        .collect()
+}
+
+#[tokio::test]
+async fn what_was_committed_is_there_after_reopening() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    for id in ["b", "a", "c"] {
+        store.commit(move |tx| tx.insert(&key(id))).await.unwrap();
+    }
+    drop(store);
+    let store = Store::open(directory.path(), "incarnation-2").unwrap();
+    assert_eq!(names(&store, None, 10).await, ["a", "b", "c"]);
+    assert_eq!(names(&store, Some("a"), 1).await, ["b"]);
+    let generation = store.read(|tx| tx.generation()).await.unwrap();
+    assert_eq!(generation.incarnation, "incarnation-1");
+    assert_eq!(generation.number, *store.changes().borrow());
+}
+
+#[tokio::test]
+async fn an_error_rolls_everything_back_and_wakes_nobody() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let mut changes = store.changes();
+    changes.mark_unchanged();
+    let result: Result<(), StoreError> = store
+        .commit(|tx| {
+            tx.insert(&key("a"))?;
+            Err(StoreError::Closed)
+        })
+        .await;
+    assert!(result.is_err());
+    assert_eq!(names(&store, None, 10).await.len(), 0);
+    assert!(!changes.has_changed().unwrap());
+    store.commit(|tx| tx.insert(&key("a"))).await.unwrap();
+    assert!(changes.has_changed().unwrap());
+}
+
+#[tokio::test]
+async fn versions_guard_updates_and_deletes() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    store.commit(|tx| tx.insert(&key("a"))).await.unwrap();
+    let again = store.commit(|tx| tx.insert(&key("a"))).await;
+    assert!(matches!(again, Err(StoreError::Conflict { .. })));
+    let read = store
+        .read(|tx| tx.get::<AccessKey>("a"))
+        .await
+        .unwrap()
+        .unwrap();
+    let mut changed = read.clone();
+    changed.record.disabled = true;
+    store.commit(move |tx| tx.update(&changed)).await.unwrap();
+    let stale = read.clone();
+    let late = store.commit(move |tx| tx.update(&stale)).await;
+    assert!(matches!(late, Err(StoreError::Conflict { .. })));
+    let late = store
+        .commit(move |tx| tx.delete::<AccessKey>("a", read.version))
+        .await;
+    assert!(matches!(late, Err(StoreError::Conflict { .. })));
+    store
+        .commit(|tx| {
+            let row = tx.get::<AccessKey>("a")?.ok_or(StoreError::Closed)?;
+            tx.delete::<AccessKey>("a", row.version)
+        })
+        .await
+        .unwrap();
+    assert_eq!(names(&store, None, 10).await.len(), 0);
+}
+
+#[tokio::test]
+async fn a_reading_transaction_cannot_write() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let result = store.read(|tx| tx.insert(&key("a"))).await;
+    assert!(matches!(result, Err(StoreError::Database { .. })));
+}
+
+#[tokio::test]
+async fn two_handles_on_one_file_see_each_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let (serving, command) = (open(directory.path()), open(directory.path()));
+    command.commit(|tx| tx.insert(&key("a"))).await.unwrap();
+    assert_eq!(names(&serving, None, 10).await, ["a"]);
+}
+
+#[test]
+fn a_newer_schema_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(open(directory.path()));
+    let sql = rusqlite::Connection::open(directory.path().join(DATABASE_FILE)).unwrap();
+    sql.pragma_update(None, "user_version", 99).unwrap();
+    assert!(matches!(
+        Store::open(directory.path(), "x"),
+        Err(StoreError::TooNew { found: 99, .. })
+    ));
+}
+
+#[test]
+fn the_database_is_private() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().unwrap();
+    let _store = open(directory.path());
+    for entry in std::fs::read_dir(directory.path()).unwrap() {
+        let entry = entry.unwrap();
+        let mode = entry.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{:?}", entry.file_name());
+    }
+}

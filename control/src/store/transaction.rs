@@ -1,0 +1,323 @@
+//! Typed access to rows within one transaction.
+
+use std::cell::Cell;
+
+use rusqlite::{Connection, OptionalExtension, Row};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::StoreError;
+
+/// The one row that holds incarnation (body) and generation (version).
+pub(super) const META_KIND: &str = "meta";
+
+/// The layout of bodies. A record that changes in a way that serde's defaults do not cover
+/// raises it and converts older ones where they are read.
+const FORMAT: u32 = 1;
+
+/// Something that is kept as a row.
+pub(crate) trait Record: Serialize + DeserializeOwned + Send + 'static {
+    /// The row's kind; never changes once released.
+    const KIND: &'static str;
+    /// Unique within the kind; lists are in its order.
+    fn id(&self) -> String;
+    /// What [`Transaction::list_children`] finds the row by.
+    fn parent(&self) -> Option<String>;
+}
+
+/// A record and the version that it was read at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Versioned<R> {
+    /// Rises with each update.
+    pub(crate) version: i64,
+    /// The record.
+    pub(crate) record: R,
+}
+
+/// Where the desired state stands: see the agent protocol's `Generation`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Generation {
+    /// Made with the store.
+    pub(crate) incarnation: String,
+    /// Rises with every commit that changes a row.
+    pub(crate) number: u64,
+}
+
+#[derive(Serialize)]
+struct BodyRef<'a, R> {
+    format: u32,
+    record: &'a R,
+}
+
+#[derive(Deserialize)]
+struct Body<R> {
+    format: u32,
+    record: R,
+}
+
+/// One consistent view of the rows.
+#[derive(Debug)]
+pub(crate) struct Transaction<'a> {
+    sql: &'a Connection,
+    writable: bool,
+    changed: Cell<bool>,
+}
+
+impl<'a> Transaction<'a> {
+    pub(super) fn reading(sql: &'a Connection) -> Self {
+        Self {
+            sql,
+            writable: false,
+            changed: Cell::new(false),
+        }
+    }
+
+    pub(super) fn writing(sql: &'a Connection) -> Self {
+        Self {
+            writable: true,
+            ..Self::reading(sql)
+        }
+    }
+
+    pub(super) fn has_changed(&self) -> bool {
+        self.changed.get()
+    }
+
+    /// The record with this id, if there is one.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database or of a row that cannot be read.
+    pub(crate) fn get<R: Record>(&self, id: &str) -> Result<Option<Versioned<R>>, StoreError> {
+        self.sql
+            .prepare_cached("SELECT id, version, body FROM records WHERE kind = ?1 AND id = ?2")
+            .and_then(|mut statement| statement.query_row((R::KIND, id), raw).optional())
+            .map_err(StoreError::database("reading a record"))?
+            .map(decode)
+            .transpose()
+    }
+
+    /// At most `limit` records in the order of their ids, beginning after `after`.
+    ///
+    /// # Errors
+    /// See [`Self::get`].
+    pub(crate) fn list<R: Record>(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Versioned<R>>, StoreError> {
+        self.select(
+            "SELECT id, version, body FROM records WHERE kind = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
+            (R::KIND, after.unwrap_or(""), limit_of(limit)),
+        )
+    }
+
+    /// Like [`Self::list`], of those whose parent is `parent`.
+    ///
+    /// # Errors
+    /// See [`Self::get`].
+    pub(crate) fn list_children<R: Record>(
+        &self,
+        parent: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Versioned<R>>, StoreError> {
+        self.select(
+            "SELECT id, version, body FROM records
+             WHERE kind = ?1 AND parent = ?2 AND id > ?3 ORDER BY id LIMIT ?4",
+            (R::KIND, parent, after.unwrap_or(""), limit_of(limit)),
+        )
+    }
+
+    /// Executions that have not ended, in the order of their ids.
+    ///
+    /// # Errors
+    /// See [`Self::get`].
+    pub(crate) fn live_executions(
+        &self,
+    ) -> Result<Vec<Versioned<crate::records::Execution>>, StoreError> {
+        self.select(
+            "SELECT id, version, body FROM records
+             WHERE kind = 'execution' AND json_extract(body, '$.record.ended_at_ms') IS NULL
+             ORDER BY id",
+            (),
+        )
+    }
+
+    /// Makes a record; it must not exist yet.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if its id is taken.
+    pub(crate) fn insert<R: Record>(&self, record: &R) -> Result<(), StoreError> {
+        self.write(
+            record,
+            "INSERT OR IGNORE INTO records (kind, id, version, parent, body) VALUES (?1, ?2, ?3 + 1, ?4, ?5)",
+            0,
+        )
+    }
+
+    /// Replaces a record, if it still has the version that it was read at.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if it was changed or deleted since.
+    pub(crate) fn update<R: Record>(&self, versioned: &Versioned<R>) -> Result<(), StoreError> {
+        self.write(
+            &versioned.record,
+            "UPDATE records SET version = version + 1, parent = ?4, body = ?5
+             WHERE kind = ?1 AND id = ?2 AND version = ?3",
+            versioned.version,
+        )
+    }
+
+    /// Deletes a record, if it still has this version.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if it was changed or deleted since.
+    pub(crate) fn delete<R: Record>(&self, id: &str, version: i64) -> Result<(), StoreError> {
+        let rows = self.change(
+            "DELETE FROM records WHERE kind = ?1 AND id = ?2 AND version = ?3",
+            (R::KIND, id, version),
+        )?;
+        expect_one(R::KIND, id, rows)
+    }
+
+    /// Deletes every record whose parent sorts before `parent`; says how many.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub(crate) fn delete_before_parent<R: Record>(
+        &self,
+        parent: &str,
+    ) -> Result<usize, StoreError> {
+        self.change(
+            "DELETE FROM records WHERE kind = ?1 AND parent < ?2",
+            (R::KIND, parent),
+        )
+    }
+
+    /// Incarnation and generation before this transaction's own changes.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub(crate) fn generation(&self) -> Result<Generation, StoreError> {
+        generation(self.sql)
+    }
+
+    fn write<R: Record>(&self, record: &R, sql: &str, version: i64) -> Result<(), StoreError> {
+        let id = record.id();
+        let body = serde_json::to_string(&BodyRef {
+            format: FORMAT,
+            record,
+        })
+        .map_err(|error| StoreError::Broken {
+            kind: R::KIND,
+            id: id.clone(),
+            reason: error.to_string(),
+        })?;
+        let rows = self.change(sql, (R::KIND, &id, version, record.parent(), body))?;
+        expect_one(R::KIND, &id, rows)
+    }
+
+    fn change(&self, sql: &str, values: impl rusqlite::Params) -> Result<usize, StoreError> {
+        if !self.writable {
+            return Err(StoreError::Database {
+                doing: "changing a record in a transaction that only reads",
+                source: rusqlite::Error::InvalidQuery,
+            });
+        }
+        let rows = self
+            .sql
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.execute(values))
+            .map_err(StoreError::database("changing a record"))?;
+        if rows > 0 {
+            self.changed.set(true);
+        }
+        Ok(rows)
+    }
+
+    fn select<R: Record>(
+        &self,
+        sql: &str,
+        values: impl rusqlite::Params,
+    ) -> Result<Vec<Versioned<R>>, StoreError> {
+        let failed = |source| StoreError::Database {
+            doing: "listing records",
+            source,
+        };
+        let mut statement = self.sql.prepare_cached(sql).map_err(failed)?;
+        let rows = statement.query_map(values, raw).map_err(failed)?;
+        rows.map(|row| row.map_err(failed).and_then(decode))
+            .collect()
+    }
+}
+
+struct Raw {
+    id: String,
+    version: i64,
+    body: String,
+}
+
+fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
+    Ok(Raw {
+        id: row.get(0)?,
+        version: row.get(1)?,
+        body: row.get(2)?,
+    })
+}
+
+fn decode<R: Record>(raw: Raw) -> Result<Versioned<R>, StoreError> {
+    let broken = |reason: String| StoreError::Broken {
+        kind: R::KIND,
+        id: raw.id.clone(),
+        reason,
+    };
+    let body: Body<R> =
+        serde_json::from_str(&raw.body).map_err(|error| broken(error.to_string()))?;
+    if body.format != FORMAT {
+        return Err(broken(format!(
+            "its format is {}, this release knows {FORMAT}",
+            body.format
+        )));
+    }
+    Ok(Versioned {
+        version: raw.version,
+        record: body.record,
+    })
+}
+
+fn limit_of(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+fn expect_one(kind: &'static str, id: &str, rows: usize) -> Result<(), StoreError> {
+    if rows == 1 {
+        Ok(())
+    } else {
+        Err(StoreError::Conflict {
+            kind,
+            id: id.to_owned(),
+        })
+    }
+}
+
+pub(super) fn generation(sql: &Connection) -> Result<Generation, StoreError> {
+    sql.prepare_cached("SELECT body, version FROM records WHERE kind = ?1 AND id = ?1")
+        .and_then(|mut statement| {
+            statement.query_row([META_KIND], |row| {
+                Ok(Generation {
+                    incarnation: row.get(0)?,
+                    number: row.get::<_, i64>(1)?.unsigned_abs(),
+                })
+            })
+        })
+        .map_err(StoreError::database("reading the generation"))
+}
+
+pub(super) fn raise_generation(sql: &Connection) -> Result<u64, StoreError> {
+    sql.prepare_cached(
+        "UPDATE records SET version = version + 1 WHERE kind = ?1 AND id = ?1 RETURNING version",
+    )
+    .and_then(|mut statement| statement.query_row([META_KIND], |row| row.get::<_, i64>(0)))
+    .map(i64::unsigned_abs)
+    .map_err(StoreError::database("raising the generation"))
+}

@@ -1,0 +1,105 @@
+//! One thread for each connection: SQLite blocks, the runtime must not.
+
+use std::fmt;
+
+use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::{StoreError, Transaction, transaction};
+
+/// Jobs that wait for the thread; callers beyond it wait to hand theirs in.
+const QUEUE: usize = 64;
+
+pub(super) type Job = Box<dyn FnOnce(&mut Connection, &Mode) + Send>;
+
+/// What the thread's transactions may do.
+#[derive(Debug)]
+pub(super) enum Mode {
+    Read,
+    Write(watch::Sender<u64>),
+}
+
+pub(super) struct Worker {
+    jobs: mpsc::Sender<Job>,
+}
+
+impl fmt::Debug for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Worker")
+    }
+}
+
+impl Worker {
+    /// The thread ends when the last handle is gone and the queue is empty.
+    pub(super) fn start(mut connection: Connection, mode: Mode) -> Result<Self, StoreError> {
+        let (jobs, mut queue) = mpsc::channel::<Job>(QUEUE);
+        let name = match mode {
+            Mode::Read => "store-read",
+            Mode::Write(_) => "store-write",
+        };
+        std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || {
+                while let Some(job) = queue.blocking_recv() {
+                    job(&mut connection, &mode);
+                }
+            })
+            .map_err(|source| StoreError::File {
+                path: format!("thread {name}"),
+                source,
+            })?;
+        Ok(Self { jobs })
+    }
+
+    pub(super) async fn submit(&self, job: Job) -> Result<(), StoreError> {
+        self.jobs.send(job).await.map_err(|_| StoreError::Closed)
+    }
+}
+
+/// Wraps `f` in a transaction and sends its result to `answer`.
+pub(super) fn job<T, E>(
+    f: impl FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
+    answer: oneshot::Sender<Result<T, E>>,
+) -> Job
+where
+    T: Send + 'static,
+    E: From<StoreError> + Send + 'static,
+{
+    Box::new(move |connection, mode| {
+        if answer.send(perform(connection, mode, f)).is_err() {
+            tracing::debug!("nobody waits for the store's answer any more");
+        }
+    })
+}
+
+fn perform<T, E: From<StoreError>>(
+    connection: &mut Connection,
+    mode: &Mode,
+    f: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
+) -> Result<T, E> {
+    let behavior = match mode {
+        Mode::Read => TransactionBehavior::Deferred,
+        Mode::Write(_) => TransactionBehavior::Immediate,
+    };
+    let sql = connection
+        .transaction_with_behavior(behavior)
+        .map_err(StoreError::database("beginning a transaction"))?;
+    let (result, changed) = {
+        let view = match mode {
+            Mode::Read => Transaction::reading(&sql),
+            Mode::Write(_) => Transaction::writing(&sql),
+        };
+        let result = f(&view)?;
+        (result, view.has_changed())
+    };
+    let Mode::Write(changes) = mode else {
+        return Ok(result);
+    };
+    if changed {
+        let generation = transaction::raise_generation(&sql)?;
+        sql.commit()
+            .map_err(StoreError::database("committing a transaction"))?;
+        changes.send_replace(generation);
+    }
+    Ok(result)
+}

@@ -1,1 +1,32 @@
+//! The NFSv3 source (RFC 1813) over user-space RPC (RFC 5531).
+//!
+//! MOUNT and the portmapper go through `nfs3_client`; the hot calls go through a small transport of
+//! our own that keeps many calls in flight on a few connections, bounds everything that a server
+//! announces, and survives a server that goes away and comes back.
+//!
+//! Callers may drop their wait at any time, never the call: it stays in flight, and counts as such,
+//! until it is answered or its connection is retired.
 
+mod attributes;
+mod client;
+mod config;
+mod connection;
+mod counts;
+mod directory;
+mod hostname;
+mod mount;
+mod pool;
+mod record;
+mod rpc;
+mod socket;
+mod source;
+mod status;
+mod transport;
+mod xdr;
+
+#[cfg(test)]
+mod script;
+
+pub use config::{NfsConfig, PrivilegedPorts};
+pub use counts::CallCounts;
+pub use source::NfsSource;

@@ -1,0 +1,92 @@
+//! What a caller decides about a mount.
+
+use std::time::Duration;
+
+use datasync_endpoint::{EndpointError, ErrorKind};
+use datasync_model::NfsLocation;
+
+/// The most supplementary groups that AUTH_SYS can carry (RFC 5531 appendix A).
+const GIDS_MAX: usize = 16;
+
+/// Source ports below 1024, which many servers ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PrivilegedPorts {
+    /// Try one; take any port where the operating system does not allow it or none is free.
+    #[default]
+    Prefer,
+    /// Any port.
+    Never,
+    /// Fail where no privileged port can be had.
+    Require,
+}
+
+/// How to reach an export, and as whom.
+#[derive(Debug, Clone)]
+pub struct NfsConfig {
+    /// As in the location: exactly one colon means `host:port`, more mean an IPv6 literal.
+    pub server_hostname: String,
+    /// Absolute path of the export or of a directory below it.
+    pub path: String,
+    /// Port of the MOUNT service, tried before the NFS port and the portmapper's answer.
+    pub mount_port: Option<u16>,
+    /// Whether to call from ports below 1024.
+    pub privileged_ports: PrivilegedPorts,
+    /// AUTH_SYS user.
+    pub uid: u32,
+    /// AUTH_SYS group.
+    pub gid: u32,
+    /// AUTH_SYS supplementary groups, at most 16.
+    pub gids: Vec<u32>,
+    /// TCP connections, opened as they are needed; at least 1.
+    pub connections: usize,
+    /// Calls in flight on one connection; at least 1.
+    pub in_flight_per_connection: usize,
+    /// How long a call may take before its connection is retired.
+    pub call_timeout: Duration,
+    /// The largest READ in bytes; the server's own limit applies as well. At most 4 MiB.
+    pub read_size_max: u32,
+}
+
+impl NfsConfig {
+    /// The defaults for a location: root, four connections of 16 calls, 30 s, READs of 1 MiB.
+    #[must_use]
+    pub fn for_location(location: &NfsLocation) -> Self {
+        Self {
+            server_hostname: location.server_hostname.clone(),
+            path: location.subdirectory.clone(),
+            mount_port: None,
+            privileged_ports: PrivilegedPorts::default(),
+            uid: 0,
+            gid: 0,
+            gids: Vec::new(),
+            connections: 4,
+            in_flight_per_connection: 16,
+            call_timeout: Duration::from_secs(30),
+            read_size_max: 1 << 20,
+        }
+    }
+
+    /// What no server could make work.
+    pub(crate) fn check(&self) -> Result<(), EndpointError> {
+        let fault = if self.gids.len() > GIDS_MAX {
+            format!(
+                "{} groups: AUTH_SYS carries at most {GIDS_MAX}",
+                self.gids.len()
+            )
+        } else if self.connections == 0 || self.in_flight_per_connection == 0 {
+            "connections and calls in flight must be at least 1".to_owned()
+        } else if self.call_timeout.is_zero() {
+            "the call timeout must not be zero".to_owned()
+        } else if !(4096..=4 << 20).contains(&self.read_size_max) {
+            format!("READs of {} bytes: use 4 KiB to 4 MiB", self.read_size_max)
+        } else {
+            return Ok(());
+        };
+        Err(EndpointError::new(
+            ErrorKind::Invalid,
+            "MNT",
+            format!("{}:{}", self.server_hostname, self.path),
+            fault,
+        ))
+    }
+}

@@ -1,0 +1,264 @@
+//! One TCP connection with many calls in flight, told apart by their xids.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use datasync_endpoint::ErrorKind;
+use tokio::io::{AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::pool::Pool;
+use crate::record::{RECORD_MAX, read_record};
+use crate::rpc;
+use crate::transport::InFlight;
+
+/// Small replies are received together; payloads of megabytes pass the buffer by.
+const RECEIVE_BUFFER: usize = 32 << 10;
+/// Calls that wait are written together, up to about this many bytes.
+const WRITE_TOGETHER: usize = 16 << 10;
+
+/// Why a call got no answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Broken {
+    pub(crate) kind: ErrorKind,
+    pub(crate) detail: Arc<str>,
+}
+
+impl Broken {
+    pub(crate) fn new(kind: ErrorKind, detail: impl Into<Arc<str>>) -> Self {
+        Self {
+            kind,
+            detail: detail.into(),
+        }
+    }
+
+    pub(crate) fn from_io(error: &io::Error) -> Self {
+        let kind = match error.kind() {
+            io::ErrorKind::InvalidData => ErrorKind::Protocol,
+            io::ErrorKind::TimedOut => ErrorKind::Timeout,
+            io::ErrorKind::PermissionDenied => ErrorKind::PermissionDenied,
+            _ => ErrorKind::Unreachable,
+        };
+        if error.kind() == io::ErrorKind::UnexpectedEof {
+            return Self::new(kind, "the server closed the connection");
+        }
+        Self::new(kind, error.to_string())
+    }
+}
+
+type Answer = Result<Bytes, Broken>;
+
+/// A call on the wire. It stays here when its caller has gone: it still loads the server.
+#[derive(Debug)]
+struct Call {
+    answer: oneshot::Sender<Answer>,
+    deadline: Instant,
+    _in_flight: InFlight,
+}
+
+#[derive(Debug, Default)]
+struct Calls {
+    waiting: HashMap<u32, Call>,
+    broken: Option<Broken>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    calls: Mutex<Calls>,
+    retired: CancellationToken,
+    timeout: Duration,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Calls> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the connection: nothing more is sent, every waiting call gets `why`.
+    fn retire(&self, why: &Broken) {
+        let mut calls = self.lock();
+        if calls.broken.is_none() {
+            tracing::debug!(kind = ?why.kind, detail = %why.detail, "an NFS connection is retired");
+            calls.broken = Some(why.clone());
+        }
+        let waiting = std::mem::take(&mut calls.waiting);
+        drop(calls);
+        self.retired.cancel();
+        for (_, call) in waiting {
+            // A caller that has gone does not mind.
+            call.answer.send(Err(why.clone())).ok();
+        }
+    }
+
+    fn answer(&self, record: Bytes) -> Result<(), Broken> {
+        let xid = rpc::reply_xid(&record)
+            .map_err(|error| Broken::new(ErrorKind::Protocol, error.to_string()))?;
+        let call = self.lock().waiting.remove(&xid);
+        let Some(call) = call else {
+            return Err(Broken::new(
+                ErrorKind::Protocol,
+                "the server answered a call that was not made",
+            ));
+        };
+        call.answer.send(Ok(record)).ok();
+        Ok(())
+    }
+
+    /// Retires the connection if a call is overdue: its caller hears of a timeout, the others of a
+    /// broken connection. Otherwise says when to look again.
+    fn check_deadlines(&self, now: Instant) -> Option<Instant> {
+        let mut calls = self.lock();
+        let overdue: Vec<u32> = calls
+            .waiting
+            .iter()
+            .filter(|(_, call)| call.deadline <= now)
+            .map(|(xid, _)| *xid)
+            .collect();
+        if overdue.is_empty() {
+            let earliest = calls.waiting.values().map(|call| call.deadline).min();
+            return Some(earliest.unwrap_or(now + self.timeout));
+        }
+        let seconds = self.timeout.as_secs_f32();
+        let timeout = Broken::new(ErrorKind::Timeout, format!("no answer within {seconds} s"));
+        for xid in overdue {
+            if let Some(call) = calls.waiting.remove(&xid) {
+                call.answer.send(Err(timeout.clone())).ok();
+            }
+        }
+        drop(calls);
+        self.retire(&Broken::new(
+            ErrorKind::Unreachable,
+            "the connection was given up because another call on it was not answered in time",
+        ));
+        None
+    }
+}
+
+/// A connection and the tasks that serve it; they end with it.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    shared: Arc<Shared>,
+    outgoing: mpsc::Sender<Bytes>,
+    _tasks: JoinSet<()>,
+}
+
+impl Connection {
+    /// Serves `stream`; at most `calls_max` calls are ever in flight on it.
+    pub(crate) fn start(
+        stream: TcpStream,
+        calls_max: usize,
+        timeout: Duration,
+        pool: Arc<Pool>,
+    ) -> Self {
+        let shared = Arc::new(Shared {
+            calls: Mutex::default(),
+            retired: CancellationToken::new(),
+            timeout,
+        });
+        let (reading, writing) = stream.into_split();
+        let (outgoing, queue) = mpsc::channel(calls_max);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(receive(Arc::clone(&shared), reading, pool));
+        tasks.spawn(send(Arc::clone(&shared), writing, queue));
+        tasks.spawn(watch_deadlines(Arc::clone(&shared)));
+        Self {
+            shared,
+            outgoing,
+            _tasks: tasks,
+        }
+    }
+
+    pub(crate) fn is_retired(&self) -> bool {
+        self.shared.retired.is_cancelled()
+    }
+
+    /// Puts a call on the wire. Not async, so that a caller cannot be dropped half-way through.
+    ///
+    /// # Errors
+    /// Where the connection is retired: the call was not sent.
+    pub(crate) fn submit(
+        &self,
+        xid: u32,
+        wire: Bytes,
+        in_flight: InFlight,
+    ) -> Result<oneshot::Receiver<Answer>, Broken> {
+        let (answer, receiver) = oneshot::channel();
+        let mut calls = self.shared.lock();
+        if let Some(broken) = &calls.broken {
+            return Err(broken.clone());
+        }
+        // The queue has room for every call that may be in flight.
+        self.outgoing
+            .try_send(wire)
+            .map_err(|error| Broken::new(ErrorKind::Unreachable, error.to_string()))?;
+        let call = Call {
+            answer,
+            deadline: Instant::now() + self.shared.timeout,
+            _in_flight: in_flight,
+        };
+        calls.waiting.insert(xid, call);
+        Ok(receiver)
+    }
+}
+
+async fn receive(shared: Arc<Shared>, stream: OwnedReadHalf, pool: Arc<Pool>) {
+    let mut stream = BufReader::with_capacity(RECEIVE_BUFFER, stream);
+    let reading = async {
+        loop {
+            let record = read_record(&mut stream, RECORD_MAX, &pool)
+                .await
+                .map_err(|error| Broken::from_io(&error))?;
+            shared.answer(record)?;
+        }
+    };
+    let ended: Result<(), Broken> = tokio::select! {
+        biased;
+        () = shared.retired.cancelled() => return,
+        ended = reading => ended,
+    };
+    if let Err(broken) = ended {
+        shared.retire(&broken);
+    }
+}
+
+async fn send(shared: Arc<Shared>, mut stream: OwnedWriteHalf, mut queue: mpsc::Receiver<Bytes>) {
+    let writing = async {
+        let mut together = Vec::new();
+        while let Some(call) = queue.recv().await {
+            together.clear();
+            together.extend_from_slice(&call);
+            while together.len() < WRITE_TOGETHER {
+                let Ok(next) = queue.try_recv() else { break };
+                together.extend_from_slice(&next);
+            }
+            stream.write_all(&together).await?;
+        }
+        Ok::<(), io::Error>(())
+    };
+    let ended = tokio::select! {
+        biased;
+        () = shared.retired.cancelled() => return,
+        ended = writing => ended,
+    };
+    if let Err(error) = ended {
+        shared.retire(&Broken::from_io(&error));
+    }
+}
+
+async fn watch_deadlines(shared: Arc<Shared>) {
+    while let Some(next) = shared.check_deadlines(Instant::now()) {
+        tokio::select! {
+            biased;
+            () = shared.retired.cancelled() => return,
+            () = sleep_until(next) => {}
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! From a host name and a path to a root handle: name resolution, portmapper, MOUNT version 3
+//! (RFC 1813 appendix I).
+
+mod wire;
+
+use std::net::{IpAddr, SocketAddr};
+
+use bytes::Bytes;
+use datasync_endpoint::{EndpointError, ErrorKind};
+use nfs3_types::mount::mountstat3;
+use tokio::net::lookup_host;
+use tokio::time::timeout;
+
+use crate::config::NfsConfig;
+use crate::counts::{Counters, Procedure};
+use crate::hostname::ServerName;
+use crate::status::{ancestor_may_mount, mount_error};
+use wire::{MountFault, MountReply, Service};
+
+/// The port that RFC 1813 names, for servers whose portmapper cannot be reached.
+const NFS_PORT: u16 = 2049;
+/// The most addresses of one name that are tried.
+const ADDRESSES_MAX: usize = 8;
+/// The longest path (RFC 1813 appendix I, MNTPATHLEN).
+const PATH_MAX: usize = 1024;
+/// AUTH_NONE and AUTH_SYS.
+const FLAVORS: [u32; 2] = [0, 1];
+
+/// A granted mount.
+#[derive(Debug)]
+pub(crate) struct Mounted {
+    /// Where NFS is served.
+    pub(crate) nfs: SocketAddr,
+    /// The handle of the directory that was mounted.
+    pub(crate) handle: Bytes,
+    /// The names that lead from there to the path that was asked for.
+    pub(crate) below: Vec<String>,
+}
+
+/// Where the MOUNT service may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum MountPort {
+    Fixed(u16),
+    Portmapper,
+}
+
+/// Mounts the configured path from the first address that answers.
+pub(crate) async fn mount(
+    config: &NfsConfig,
+    counters: &Counters,
+) -> Result<Mounted, EndpointError> {
+    config.check()?;
+    let target = format!("{}:{}", config.server_hostname, config.path);
+    let fault =
+        |detail: String| EndpointError::new(ErrorKind::Invalid, "MNT", target.clone(), detail);
+    let server =
+        ServerName::parse(&config.server_hostname).map_err(|error| fault(error.to_string()))?;
+    let path = normalize(&config.path).map_err(fault)?;
+    let mut failure = None;
+    for address in resolve(&server, config).await? {
+        let attempt = Attempt {
+            config,
+            counters,
+            server: &server,
+            path: &path,
+            address,
+        };
+        match attempt.run().await {
+            Err(error) if matches!(error.kind, ErrorKind::Unreachable | ErrorKind::Timeout) => {
+                failure = Some(error);
+            }
+            ended => return ended,
+        }
+    }
+    Err(failure.unwrap_or_else(|| no_address(config, "the name has no address")))
+}
+
+fn no_address(config: &NfsConfig, detail: &str) -> EndpointError {
+    EndpointError::new(
+        ErrorKind::Unreachable,
+        "MNT",
+        config.server_hostname.clone(),
+        format!(
+            "the host name cannot be resolved ({detail}); check ServerHostname and this agent's DNS"
+        ),
+    )
+}
+
+async fn resolve(server: &ServerName, config: &NfsConfig) -> Result<Vec<IpAddr>, EndpointError> {
+    let found = timeout(config.call_timeout, lookup_host((server.host.as_str(), 0)))
+        .await
+        .map_err(|_| no_address(config, "no answer in time"))?
+        .map_err(|error| no_address(config, &error.to_string()))?;
+    let mut addresses: Vec<IpAddr> = Vec::new();
+    for address in found.map(|socket| socket.ip()) {
+        if !addresses.contains(&address) && addresses.len() < ADDRESSES_MAX {
+            addresses.push(address);
+        }
+    }
+    Ok(addresses)
+}
+
+/// One `/` between names, none at the end.
+fn normalize(path: &str) -> Result<String, String> {
+    if !path.starts_with('/') || path.contains('\0') || path.len() > PATH_MAX {
+        return Err(format!(
+            "the path must begin with '/', have no NUL and at most {PATH_MAX} bytes"
+        ));
+    }
+    let names: Vec<&str> = path.split('/').filter(|name| !name.is_empty()).collect();
+    if names.iter().any(|name| matches!(*name, "." | "..")) {
+        return Err("the path must not contain '.' or '..'".to_owned());
+    }
+    Ok(format!("/{}", names.join("/")))
+}
+
+/// The path, then each directory above it, with the names below.
+fn ancestors(path: &str) -> impl Iterator<Item = (String, Vec<String>)> {
+    let names: Vec<String> = path
+        .split('/')
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect();
+    (0..=names.len()).rev().map(move |depth| {
+        let (above, below) = names.split_at(depth);
+        (format!("/{}", above.join("/")), below.to_vec())
+    })
+}
+
+/// In the order in which they are tried: the configured port, then, for a location with a fixed NFS
+/// port, that same port before the portmapper's answer; otherwise after it.
+fn mount_ports(fixed: Option<u16>, configured: Option<u16>) -> Vec<MountPort> {
+    let mut ports: Vec<MountPort> = configured.map(MountPort::Fixed).into_iter().collect();
+    ports.extend(match fixed {
+        Some(port) => [MountPort::Fixed(port), MountPort::Portmapper],
+        None => [MountPort::Portmapper, MountPort::Fixed(NFS_PORT)],
+    });
+    ports.dedup();
+    ports
+}
+
+/// A mount from one address.
+struct Attempt<'a> {
+    config: &'a NfsConfig,
+    counters: &'a Counters,
+    server: &'a ServerName,
+    path: &'a str,
+    address: IpAddr,
+}
+
+impl Attempt<'_> {
+    async fn run(&self) -> Result<Mounted, EndpointError> {
+        let mut tried = Vec::new();
+        let mut kind = ErrorKind::Unreachable;
+        for candidate in mount_ports(self.server.port, self.config.mount_port) {
+            let port = match candidate {
+                MountPort::Fixed(port) => Ok(port),
+                MountPort::Portmapper => self.port_of(Service::Mount).await,
+            };
+            let granted = match port {
+                Ok(port) => self
+                    .mount_on(port)
+                    .await
+                    .map_err(|fault| (Some(port), fault)),
+                Err(fault) => Err((None, fault)),
+            };
+            match granted {
+                Ok((handle, below)) => {
+                    let nfs = SocketAddr::new(self.address, self.nfs_port().await);
+                    return Ok(Mounted { nfs, handle, below });
+                }
+                Err((_, MountFault::Refused(error))) => return Err(*error),
+                Err((port, MountFault::Failed(failed, detail))) => {
+                    kind = failed;
+                    tried.push(match port {
+                        Some(port) => format!("MOUNT on port {port}: {detail}"),
+                        None => format!("portmapper on port 111: {detail}"),
+                    });
+                }
+            }
+        }
+        Err(EndpointError::new(
+            kind,
+            "MNT",
+            format!("{}:{}", self.config.server_hostname, self.path),
+            format!(
+                "no MOUNT service answers at {} ({}); check that the NFS server runs, that it serves \
+                 NFS version 3 over TCP, and that firewalls let this agent reach its ports",
+                self.address,
+                tried.join("; ")
+            ),
+        ))
+    }
+
+    async fn nfs_port(&self) -> u16 {
+        match self.server.port {
+            Some(port) => port,
+            None => self.port_of(Service::Nfs).await.unwrap_or(NFS_PORT),
+        }
+    }
+
+    async fn port_of(&self, service: Service) -> Result<u16, MountFault> {
+        self.counters.add(Procedure::GetPort);
+        wire::port_of(self.address, self.config, service).await
+    }
+
+    /// Asks for the path, then for the directories above it while the refusals allow that.
+    async fn mount_on(&self, port: u16) -> Result<(Bytes, Vec<String>), MountFault> {
+        let address = SocketAddr::new(self.address, port);
+        let mut session = wire::MountSession::open(address, self.config).await?;
+        let mut refusal = None;
+        for (path, below) in ancestors(self.path) {
+            self.counters.add(Procedure::Mnt);
+            match session.mnt(&path).await? {
+                MountReply::Granted { handle, flavors } => {
+                    self.check_flavors(&flavors)?;
+                    return Ok((handle, below));
+                }
+                MountReply::Refused(status) => {
+                    refusal.get_or_insert(status);
+                    if !ancestor_may_mount(status) {
+                        break;
+                    }
+                }
+            }
+        }
+        // Some servers say NOENT or ACCES for "/" too: the answer for the path itself counts.
+        let status = refusal.unwrap_or(mountstat3::MNT3ERR_NOENT);
+        Err(MountFault::refused(mount_error(
+            status,
+            &self.config.server_hostname,
+            self.path,
+        )))
+    }
+
+    fn check_flavors(&self, flavors: &[u32]) -> Result<(), MountFault> {
+        if flavors.is_empty() || flavors.iter().any(|flavor| FLAVORS.contains(flavor)) {
+            return Ok(());
+        }
+        Err(MountFault::refused(EndpointError::new(
+            ErrorKind::NotSupported,
+            "MNT",
+            format!("{}:{}", self.config.server_hostname, self.path),
+            format!(
+                "the export takes the security flavors {flavors:?} only; allow AUTH_SYS (sec=sys) \
+                 for this agent"
+            ),
+        )))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,169 @@
+//! A few connections to one server, opened as they are needed and again after they broke.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use datasync_endpoint::ErrorKind;
+use nfs3_types::rpc::opaque_auth;
+use nfs3_types::xdr_codec::Pack;
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
+
+use crate::config::{NfsConfig, PrivilegedPorts};
+use crate::connection::{Broken, Connection};
+use crate::pool::Pool;
+use crate::rpc;
+use crate::socket::{arbitrary, connect};
+
+/// A call's place among those in flight; freed when the server has answered.
+#[derive(Debug)]
+pub(crate) struct InFlight {
+    loads: Arc<StdMutex<Vec<usize>>>,
+    slot: usize,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl InFlight {
+    /// The slot with the fewest calls; a permit guarantees that one has room.
+    fn take(loads: &Arc<StdMutex<Vec<usize>>>, permit: OwnedSemaphorePermit) -> Self {
+        let mut counts = loads.lock().unwrap_or_else(PoisonError::into_inner);
+        let slot = (0..counts.len())
+            .min_by_key(|slot| counts[*slot])
+            .unwrap_or_default();
+        counts[slot] += 1;
+        drop(counts);
+        Self {
+            loads: Arc::clone(loads),
+            slot,
+            _permit: permit,
+        }
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        let mut counts = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
+        counts[self.slot] -= 1;
+    }
+}
+
+/// A place for a connection. Those who wait while an attempt fails share its failure; else each of
+/// them would try, and time out, in turn.
+#[derive(Debug, Default)]
+struct Slot {
+    attempts: AtomicU64,
+    state: Mutex<SlotState>,
+}
+
+#[derive(Debug, Default)]
+struct SlotState {
+    connection: Option<Arc<Connection>>,
+    failure: Option<Broken>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Transport {
+    address: SocketAddr,
+    privileged: PrivilegedPorts,
+    timeout: Duration,
+    calls_max: usize,
+    credential: opaque_auth<'static>,
+    xid: AtomicU32,
+    permits: Arc<Semaphore>,
+    loads: Arc<StdMutex<Vec<usize>>>,
+    slots: Vec<Slot>,
+    pool: Arc<Pool>,
+}
+
+impl Transport {
+    /// Connects to nothing yet.
+    pub(crate) fn new(address: SocketAddr, config: &NfsConfig) -> Self {
+        let calls_max = config
+            .connections
+            .saturating_mul(config.in_flight_per_connection);
+        let calls_max = calls_max.min(Semaphore::MAX_PERMITS);
+        Self {
+            address,
+            privileged: config.privileged_ports,
+            timeout: config.call_timeout,
+            calls_max,
+            credential: rpc::credential(config),
+            // Servers may remember the xids of a client that was here before.
+            #[expect(clippy::cast_possible_truncation, reason = "any 32 bits will do")]
+            xid: AtomicU32::new(arbitrary() as u32),
+            permits: Arc::new(Semaphore::new(calls_max)),
+            loads: Arc::new(StdMutex::new(vec![0; config.connections])),
+            slots: (0..config.connections).map(|_| Slot::default()).collect(),
+            pool: Arc::default(),
+        }
+    }
+
+    /// Makes one call and waits for the record that answers it.
+    ///
+    /// # Errors
+    /// No connection, a broken one, or no answer in time. Nothing is tried twice.
+    pub(crate) async fn call<A: Pack>(
+        &self,
+        procedure: (u32, u32, u32),
+        arguments: &A,
+    ) -> Result<Bytes, Broken> {
+        let permit = Arc::clone(&self.permits)
+            .acquire_owned()
+            .await
+            .map_err(|error| Broken::new(ErrorKind::Unreachable, error.to_string()))?;
+        let in_flight = InFlight::take(&self.loads, permit);
+        let connection = self.connection(in_flight.slot).await?;
+        let xid = self.xid.fetch_add(1, Ordering::Relaxed);
+        let wire = rpc::encode_call(xid, procedure, &self.credential, arguments)
+            .map_err(|error| Broken::new(ErrorKind::Invalid, error.to_string()))?;
+        let answer = connection.submit(xid, wire, in_flight)?;
+        // Kept alive by its slot or by this: its tasks end with the last of them.
+        let result = answer.await;
+        drop(connection);
+        result.unwrap_or_else(|_| {
+            Err(Broken::new(
+                ErrorKind::Unreachable,
+                "the connection was dropped",
+            ))
+        })
+    }
+
+    async fn connection(&self, slot: usize) -> Result<Arc<Connection>, Broken> {
+        let slot = &self.slots[slot];
+        let seen = slot.attempts.load(Ordering::Acquire);
+        let mut state = slot.state.lock().await;
+        if let Some(connection) = &state.connection {
+            if !connection.is_retired() {
+                return Ok(Arc::clone(connection));
+            }
+            state.connection = None;
+        }
+        if slot.attempts.load(Ordering::Acquire) != seen
+            && let Some(failure) = &state.failure
+        {
+            return Err(failure.clone());
+        }
+        match connect(self.address, self.privileged, self.timeout).await {
+            Ok(stream) => {
+                let pool = Arc::clone(&self.pool);
+                let connection = Connection::start(stream, self.calls_max, self.timeout, pool);
+                let connection = Arc::new(connection);
+                state.connection = Some(Arc::clone(&connection));
+                state.failure = None;
+                slot.attempts.fetch_add(1, Ordering::Release);
+                Ok(connection)
+            }
+            Err(error) => {
+                let broken = Broken::from_io(&error);
+                state.failure = Some(broken.clone());
+                slot.attempts.fetch_add(1, Ordering::Release);
+                Err(broken)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,116 @@
+//! The bandwidth limiter: one task owns the bucket, streams queue for grants.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use datasync_endpoint::Pace;
+use datasync_model::BytesPerSecond;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+
+mod bucket;
+mod dispatcher;
+mod queue;
+
+use dispatcher::{Dispatcher, Grant, Request};
+
+/// The largest slice in bytes, at any rate.
+const SLICE_MAX: u64 = 1024 * 1024;
+/// The smallest limit on a slice in bytes: below it the cost of a grant outweighs its precision.
+const SLICE_MIN: u64 = 1024;
+/// Slices per second at rates between the two: half of the bucket, so that a timer that fires
+/// late does not let the bucket overflow.
+const SLICES_PER_SECOND: u64 = 80;
+/// Requests on their way to the dispatcher.
+const REQUESTS_MAX: usize = 256;
+
+/// Gives out bytes of request bodies at a rate that may change at any time.
+#[derive(Debug, Clone)]
+pub struct Limiter(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    rate: watch::Receiver<BytesPerSecond>,
+    requests: mpsc::Sender<Request>,
+    ledger: Arc<Ledger>,
+    streams: AtomicU64,
+}
+
+/// What was given out.
+#[derive(Debug, Default)]
+struct Ledger {
+    /// Bytes that were taken.
+    granted: AtomicU64,
+    /// Bytes that were paid for but not taken.
+    returned: AtomicU64,
+}
+
+impl Limiter {
+    /// Starts the dispatcher on `tasks`; it ends when the limiter and its streams are dropped.
+    pub fn start(rate: watch::Receiver<BytesPerSecond>, tasks: &mut JoinSet<()>) -> Self {
+        let (requests, queue) = mpsc::channel(REQUESTS_MAX);
+        let ledger = Arc::new(Ledger::default());
+        let dispatcher = Dispatcher::new(rate.clone(), queue, Arc::clone(&ledger));
+        tasks.spawn(dispatcher.run());
+        Self(Arc::new(Shared { rate, requests, ledger, streams: AtomicU64::new(0) }))
+    }
+
+    /// A stream that is served as fairly as every other.
+    #[must_use]
+    pub fn stream(&self) -> Arc<dyn Pace> {
+        let id = self.0.streams.fetch_add(1, Ordering::Relaxed);
+        Arc::new(Stream { id, shared: Arc::clone(&self.0) })
+    }
+
+    /// Bytes given out since the start, retries included.
+    #[must_use]
+    pub fn granted_bytes(&self) -> u64 {
+        self.0.ledger.granted.load(Ordering::Relaxed)
+    }
+}
+
+#[derive(Debug)]
+struct Stream {
+    id: u64,
+    shared: Arc<Shared>,
+}
+
+impl Pace for Stream {
+    fn slice_max(&self) -> usize {
+        let slice = slice_max(*self.shared.rate.borrow());
+        usize::try_from(slice).unwrap_or(usize::MAX)
+    }
+
+    fn grant(self: Arc<Self>, bytes: usize) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
+        let bytes = bytes as u64;
+        if self.shared.rate.borrow().limit().is_none() {
+            self.shared.ledger.granted.fetch_add(bytes, Ordering::Relaxed);
+            return None;
+        }
+        Some(Box::pin(async move {
+            let (reply, answer) = oneshot::channel();
+            let request = Request { stream: self.id, bytes, reply };
+            if self.shared.requests.send(request).await.is_ok()
+                && let Ok(grant) = answer.await
+            {
+                Grant::take(grant);
+                return;
+            }
+            // The dispatcher was aborted with the run: nothing may be sent any more.
+            std::future::pending::<()>().await;
+        }))
+    }
+}
+
+/// The largest slice at `rate` in bytes. Without a limit it is bounded too, so that a limit set
+/// later takes effect within a slice.
+fn slice_max(rate: BytesPerSecond) -> u64 {
+    rate.limit().map_or(SLICE_MAX, |rate| {
+        (rate.get() / SLICES_PER_SECOND).clamp(SLICE_MIN, SLICE_MAX)
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,186 @@
+//! The one task that waits for the bucket.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use datasync_model::BytesPerSecond;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::sleep;
+
+use super::Ledger;
+use super::bucket::Bucket;
+use super::queue::FairQueue;
+
+/// Requests that wait in the fair queue; more wait in the channel.
+const WAITING_MAX: usize = 4096;
+
+/// A stream asks for bytes.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) stream: u64,
+    pub(super) bytes: u64,
+    pub(super) reply: oneshot::Sender<Grant>,
+}
+
+/// Bytes that were paid for; given back if nobody takes them.
+#[derive(Debug)]
+pub(super) struct Grant {
+    bytes: u64,
+    is_paid: bool,
+    is_taken: bool,
+    ledger: Arc<Ledger>,
+}
+
+impl Grant {
+    pub(super) fn take(mut grant: Self) {
+        grant.is_taken = true;
+        grant.ledger.granted.fetch_add(grant.bytes, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Grant {
+    fn drop(&mut self) {
+        if self.is_paid && !self.is_taken {
+            self.ledger.returned.fetch_add(self.bytes, Ordering::Relaxed);
+        }
+    }
+}
+
+pub(super) struct Dispatcher {
+    rate: watch::Receiver<BytesPerSecond>,
+    /// Whether the rate can still change.
+    is_rate_open: bool,
+    requests: mpsc::Receiver<Request>,
+    queue: FairQueue<Request>,
+    /// The bucket and the rate that it is for.
+    current: BytesPerSecond,
+    bucket: Option<Bucket>,
+    /// Bytes taken from the bucket and not yet given out.
+    credit: u64,
+    ledger: Arc<Ledger>,
+}
+
+enum Event {
+    Request(Option<Request>),
+    Rate(bool),
+    Waited,
+}
+
+impl Dispatcher {
+    pub(super) fn new(
+        rate: watch::Receiver<BytesPerSecond>,
+        requests: mpsc::Receiver<Request>,
+        ledger: Arc<Ledger>,
+    ) -> Self {
+        let current = *rate.borrow();
+        Self {
+            rate,
+            is_rate_open: true,
+            requests,
+            queue: FairQueue::default(),
+            current,
+            bucket: current.limit().map(Bucket::full),
+            credit: 0,
+            ledger,
+        }
+    }
+
+    pub(super) async fn run(mut self) {
+        loop {
+            while self.queue.len() < WAITING_MAX
+                && let Ok(request) = self.requests.try_recv()
+            {
+                self.enqueue(request);
+            }
+            if let Some(request) = self.queue.pop(|request| !request.reply.is_closed()) {
+                self.serve(request).await;
+                // Whoever was served asks again before the next one is chosen.
+                tokio::task::yield_now().await;
+                continue;
+            }
+            let event = tokio::select! { biased;
+                changed = self.rate.changed(), if self.is_rate_open => Event::Rate(changed.is_ok()),
+                request = self.requests.recv() => Event::Request(request),
+            };
+            match event {
+                Event::Request(Some(request)) => self.enqueue(request),
+                Event::Request(None) => return,
+                Event::Rate(is_open) => self.is_rate_open = is_open,
+                Event::Waited => {}
+            }
+        }
+    }
+
+    fn enqueue(&mut self, request: Request) {
+        self.queue.push(request.stream, request.bytes, request);
+    }
+
+    /// Pays for a request and grants it, unless it is dropped meanwhile.
+    async fn serve(&mut self, mut request: Request) {
+        loop {
+            self.follow_rate();
+            self.reclaim();
+            let Some(bucket) = &self.bucket else {
+                return self.give(request, false);
+            };
+            let Some(missing) = request.bytes.checked_sub(self.credit).filter(|n| *n > 0) else {
+                self.credit -= request.bytes;
+                return self.give(request, true);
+            };
+            match bucket.take(missing) {
+                Ok(bytes) => self.credit += bytes,
+                Err(wait) => {
+                    if !self.wait(wait, &mut request).await {
+                        self.credit = self.credit.min(self.burst());
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits for the bucket or a new rate; `false` if the request was dropped.
+    async fn wait(&mut self, wait: Duration, request: &mut Request) -> bool {
+        let has_room = self.queue.len() < WAITING_MAX;
+        let event = tokio::select! { biased;
+            () = request.reply.closed() => return false,
+            changed = self.rate.changed(), if self.is_rate_open => Event::Rate(changed.is_ok()),
+            Some(other) = self.requests.recv(), if has_room => Event::Request(Some(other)),
+            () = sleep(wait) => Event::Waited,
+        };
+        match event {
+            Event::Request(Some(other)) => self.enqueue(other),
+            Event::Rate(is_open) => self.is_rate_open = is_open,
+            Event::Request(None) | Event::Waited => {}
+        }
+        true
+    }
+
+    fn follow_rate(&mut self) {
+        let rate = *self.rate.borrow_and_update();
+        if rate != self.current {
+            self.current = rate;
+            self.bucket = rate.limit().map(Bucket::empty);
+        }
+    }
+
+    /// Takes back what was paid for and not taken, up to a burst.
+    fn reclaim(&mut self) {
+        let returned = self.ledger.returned.swap(0, Ordering::Relaxed);
+        if returned > 0 {
+            self.credit = self.credit.max((self.credit + returned).min(self.burst()));
+        }
+    }
+
+    fn burst(&self) -> u64 {
+        self.bucket.as_ref().map_or(0, Bucket::burst_bytes)
+    }
+
+    fn give(&self, request: Request, is_paid: bool) {
+        let ledger = Arc::clone(&self.ledger);
+        let grant = Grant { bytes: request.bytes, is_paid, is_taken: false, ledger };
+        // A grant that cannot be delivered gives itself back.
+        drop(request.reply.send(grant));
+    }
+}

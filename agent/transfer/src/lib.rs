@@ -1,1 +1,32 @@
+//! The engine: walk, merge, plan, move, verify, journal.
+//!
+//! An execution reads the source and the listing of the destination as two streams in key order
+//! ([`run`]), decides for each key (`plan`), moves what differs (`mover`) and remembers what is
+//! done (`journal`), so that a killed process goes on where it was.
 
+mod attempts;
+mod budget;
+mod deletes;
+mod failures;
+mod history;
+mod journal;
+mod lanes;
+mod limiter;
+mod listing;
+mod locate;
+mod merge;
+mod mover;
+mod outcome;
+mod plan;
+mod progress;
+mod read;
+mod retry;
+mod run;
+mod sorter;
+mod uploads;
+mod verify;
+mod walk;
+
+pub use failures::FAILURES_FILE;
+pub use retry::RetryLimits;
+pub use run::{Controls, Interrupted, Settings, run};

@@ -2,35 +2,57 @@
 
 use serde::{Deserialize, Serialize};
 
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+macro_rules! counters {
+    ($(#[$meta:meta])* $name:ident { $($(#[$fmeta:meta])* $field:ident,)+ }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+        pub struct $name {
+            $($(#[$fmeta])* #[serde(default, skip_serializing_if = "is_zero")] pub $field: u64,)+
+        }
+
+        impl $name {
+            /// Adds each count of `more`.
+            pub fn add(&mut self, more: &Self) {
+                $(self.$field = self.$field.saturating_add(more.$field);)+
+            }
+        }
+    };
+}
+
+counters! {
 /// Counters of one execution, cumulative over restarts. Items are files, directories, symlinks.
 ///
 /// Invariant I8: `discovered = unchanged + transferred + skipped + failed + in flight`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counters {
+Counters {
     /// Items seen at the source, inside the filters.
-    pub discovered: u64,
+    discovered,
     /// Items whose destination already agrees.
-    pub unchanged: u64,
+    unchanged,
     /// Items to be written: content, metadata or both.
-    pub to_transfer: u64,
+    to_transfer,
     /// Logical bytes to be written.
-    pub bytes_to_transfer: u64,
+    bytes_to_transfer,
     /// Items written and acknowledged by the store with the right checksum.
-    pub transferred: u64,
+    transferred,
     /// Logical bytes of items written.
-    pub bytes_written: u64,
+    bytes_written,
     /// Body bytes given to the network, retries included.
-    pub bytes_transferred: u64,
+    bytes_transferred,
     /// Items left out on purpose: unsupported types, overwrite protection.
-    pub skipped: u64,
+    skipped,
     /// Items that should have been handled and were not.
-    pub failed: u64,
+    failed,
     /// Items that the verification confirmed.
-    pub verified: u64,
+    verified,
     /// Items that the verification found to differ.
-    pub mismatched: u64,
+    mismatched,
     /// Objects to be deleted at the destination.
-    pub to_delete: u64,
+    to_delete,
     /// Objects deleted.
-    pub deleted: u64,
+    deleted,
+}
 }

@@ -1,0 +1,77 @@
+//! Calls that are tried again: the waits that [`crate::retry`] decides on.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use datasync_endpoint::{EndpointError, ErrorKind};
+use tokio::time::{Instant, sleep};
+
+use crate::retry::{self, Retry, RetryLimits};
+
+/// Limits of retries, and the random numbers for their jitter.
+#[derive(Debug)]
+pub(crate) struct Attempts {
+    limits: RetryLimits,
+    random: AtomicU64,
+}
+
+impl Attempts {
+    pub(crate) fn new(limits: RetryLimits, seed: u64) -> Self {
+        Self { limits, random: AtomicU64::new(seed) }
+    }
+
+    /// Calls until the answer is final: success, an error that no retry cures, or the limits.
+    ///
+    /// Cancel-safe as far as `call`'s future is.
+    pub(crate) async fn run<T, F, C>(&self, mut call: C) -> Result<T, EndpointError>
+    where
+        F: Future<Output = Result<T, EndpointError>> + Send,
+        C: FnMut() -> F + Send,
+    {
+        let started = Instant::now();
+        let mut attempt = 1;
+        loop {
+            let error = match call().await {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            let decision = retry::decide(
+                error.kind,
+                error.retry_after,
+                attempt,
+                started.elapsed(),
+                self.random_unit(),
+                &self.limits,
+            );
+            match decision {
+                Retry::GiveUp => return Err(error),
+                Retry::After(wait) => {
+                    tracing::debug!(%error, attempt, ?wait, "will try again");
+                    sleep(wait).await;
+                    attempt += 1;
+                }
+            }
+        }
+    }
+
+    /// The next number in `0.0..1.0` (SplitMix64).
+    fn random_unit(&self) -> f64 {
+        const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+        let mut z = self.random.fetch_add(GOLDEN, Ordering::Relaxed).wrapping_add(GOLDEN);
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^= z >> 31;
+        f64::from(u32::try_from(z >> 32).unwrap_or(0)) / (f64::from(u32::MAX) + 1.0)
+    }
+}
+
+/// Whether an error that outlived its retries concerns the whole endpoint, not one item.
+pub(crate) fn is_endpoint_wide(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::Unreachable
+            | ErrorKind::Credentials
+            | ErrorKind::ContainerNotFound
+            | ErrorKind::NoSpace
+    )
+}

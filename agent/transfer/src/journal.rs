@@ -1,0 +1,170 @@
+//! What is durable of an execution: an append-only file of checksummed records.
+//!
+//! Every prefix of the file is a valid state to resume from: [`State`] is the fold of the records.
+//! Appended records reach the kernel within 20 ms (they survive SIGKILL) and the disk
+//! within 200 ms (they survive a power cut); a committed record is on disk when
+//! [`Journal::commit`] returns. Delete candidates are written to their own file, which is synced
+//! before the journal, so that the journal never runs ahead of it.
+
+mod frame;
+mod state;
+mod writer;
+
+use std::path::{Path, PathBuf};
+
+use datasync_endpoint::{Key, UploadId};
+use datasync_model::Counters;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+
+pub(crate) use frame::{read_frames, write_frame};
+pub(crate) use state::{State, Upload};
+
+/// The stages of an execution, in order.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) enum Stage {
+    /// Walk, merge, transfer.
+    #[default]
+    Scan,
+    /// Delete what the source no longer has.
+    Delete,
+    /// The end check.
+    Verify,
+}
+
+/// Time spent, in milliseconds, over all runs of the process.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Elapsed {
+    pub(crate) prepare_ms: u64,
+    pub(crate) transfer_ms: u64,
+    pub(crate) verify_ms: u64,
+    pub(crate) total_ms: u64,
+}
+
+/// One fact. The names of the members are short because there are two records per item.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Record {
+    /// The whole state, at the start of a file.
+    #[serde(rename = "s")]
+    Snapshot(Box<State>),
+    /// An item left the merge: everything before its key has left too.
+    #[serde(rename = "h")]
+    Handed {
+        n: u64,
+        key: Key,
+        /// Whether the destination has an object of this key.
+        #[serde(rename = "x", default, skip_serializing_if = "std::ops::Not::not")]
+        exists: bool,
+    },
+    /// An item is finished; the counters are what it adds.
+    #[serde(rename = "f")]
+    Final { n: u64, add: Counters },
+    /// Things counted outside of items.
+    #[serde(rename = "c")]
+    Counted { add: Counters },
+    /// A multipart upload is about to be created.
+    #[serde(rename = "i")]
+    UploadIntent { key: Key, at_seconds: i64 },
+    /// It was created.
+    #[serde(rename = "u")]
+    UploadOpen { key: Key, upload: UploadId },
+    /// It was completed or aborted.
+    #[serde(rename = "x")]
+    UploadClosed { key: Key },
+    /// A stage begins.
+    #[serde(rename = "g")]
+    Stage { stage: Stage },
+    /// Time spent so far.
+    #[serde(rename = "e")]
+    Elapsed { elapsed: Elapsed },
+    /// Deleting went past this key.
+    #[serde(rename = "d")]
+    Deleted { key: Key, add: Counters },
+}
+
+/// The journal could not be written or read.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the journal in {directory} cannot be {verb}: {reason}")]
+pub(crate) struct JournalError {
+    pub(crate) directory: PathBuf,
+    pub(crate) verb: &'static str,
+    pub(crate) reason: String,
+}
+
+enum Message {
+    Append(Record),
+    Candidate(Vec<u8>),
+    Commit(Record, oneshot::Sender<Result<(), JournalError>>),
+}
+
+/// The way to the writer task. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Journal {
+    sender: mpsc::Sender<Message>,
+    directory: PathBuf,
+}
+
+impl std::fmt::Debug for Message {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Message")
+    }
+}
+
+const QUEUE: usize = 1024;
+
+impl Journal {
+    /// Replays the journal of `directory`, if there is one, and starts a fresh file with its state.
+    ///
+    /// A torn or damaged tail is cut off: what follows the first bad record never happened.
+    ///
+    /// # Errors
+    /// If files cannot be read or written.
+    pub(crate) async fn open(
+        directory: &Path,
+        tasks: &mut JoinSet<()>,
+    ) -> Result<(Self, State), JournalError> {
+        let state = writer::replay(directory).await?;
+        let writer = writer::Writer::start(directory, state.clone()).await?;
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        tasks.spawn(writer.run(receiver));
+        Ok((Self { sender, directory: directory.to_owned() }, state))
+    }
+
+    /// Adds a record; it is durable soon.
+    ///
+    /// # Errors
+    /// If the journal has failed before: no further work may be begun.
+    pub(crate) async fn append(&self, record: Record) -> Result<(), JournalError> {
+        self.sender.send(Message::Append(record)).await.map_err(|_| self.failed())
+    }
+
+    /// Adds a delete candidate to its file.
+    ///
+    /// # Errors
+    /// As [`Journal::append`].
+    pub(crate) async fn candidate(&self, frame: Vec<u8>) -> Result<(), JournalError> {
+        self.sender.send(Message::Candidate(frame)).await.map_err(|_| self.failed())
+    }
+
+    /// Adds a record and waits until it is on disk, with everything before it.
+    ///
+    /// # Errors
+    /// If it could not be written: what it announces must not be done.
+    pub(crate) async fn commit(&self, record: Record) -> Result<(), JournalError> {
+        let (reply, done) = oneshot::channel();
+        self.sender.send(Message::Commit(record, reply)).await.map_err(|_| self.failed())?;
+        done.await.map_err(|_| self.failed())?
+    }
+
+    fn failed(&self) -> JournalError {
+        JournalError {
+            directory: self.directory.clone(),
+            verb: "written",
+            reason: "an earlier write failed (is the disk full?)".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

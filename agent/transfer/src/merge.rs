@@ -1,0 +1,137 @@
+//! Source and destination side by side, in key order.
+
+use datasync_endpoint::{EndpointError, EntryPath, Key, ListedObject};
+use std::cmp::Ordering;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+use crate::listing::Listed;
+use crate::walk::{SourceEntry, WalkError, Walked};
+
+/// One step of the merge.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// An entry of the source, with the object of its key if there is one.
+    Entry(SourceEntry, Option<ListedObject>),
+    /// An object that no entry has the key of.
+    Extra(ListedObject),
+    /// A directory that could not be read to its end.
+    Unread { directory: SourceEntry, error: Arc<EndpointError>, reported: bool },
+    /// An entry that cannot be handled, by its name alone, with the object of its key.
+    Unknown { path: EntryPath, key: Key, error: Arc<EndpointError> },
+    /// Both sides are at their ends.
+    End,
+}
+
+/// Why a merge cannot go on.
+#[derive(Debug)]
+pub(crate) enum MergeError {
+    Source(WalkError),
+    Destination(EndpointError),
+    /// A task ended without saying so: a defect of ours.
+    Lost(&'static str),
+}
+
+/// Merges the two streams. Holds one element of each.
+#[derive(Debug)]
+pub(crate) struct Merge {
+    walked: mpsc::Receiver<Walked>,
+    listed: Option<mpsc::Receiver<Listed>>,
+    next_walked: Option<Walked>,
+    next_listed: Option<Listed>,
+}
+
+impl Merge {
+    /// A merge; without a listing the destination counts as empty.
+    pub(crate) fn new(
+        walked: mpsc::Receiver<Walked>,
+        listed: Option<mpsc::Receiver<Listed>>,
+    ) -> Self {
+        Self { walked, listed, next_walked: None, next_listed: None }
+    }
+
+    /// The next step. Cancel-safe.
+    pub(crate) async fn next(&mut self) -> Result<Step, MergeError> {
+        if self.next_walked.is_none() {
+            self.next_walked = Some(self.walked.recv().await.ok_or(MergeError::Lost("walk"))?);
+        }
+        if self.next_listed.is_none() {
+            let received = match &mut self.listed {
+                None => Listed::End,
+                Some(listed) => listed.recv().await.ok_or(MergeError::Lost("listing"))?,
+            };
+            self.next_listed = Some(received);
+        }
+        match (self.next_walked.take(), self.next_listed.take()) {
+            (Some(walked), Some(listed)) => self.step(walked, listed),
+            _ => Err(MergeError::Lost("merge")),
+        }
+    }
+
+    fn step(&mut self, walked: Walked, listed: Listed) -> Result<Step, MergeError> {
+        let object = match listed {
+            Listed::Broken(error) => return Err(MergeError::Destination(error)),
+            Listed::Object(object) => Some(object),
+            Listed::End => None,
+        };
+        let order = match (&walked, &object) {
+            (Walked::Broken(_) | Walked::Unread { .. }, _) | (_, None) => Ordering::Less,
+            (Walked::End, Some(_)) => Ordering::Greater,
+            (Walked::Entry(SourceEntry { key, .. }) | Walked::Unknown { key, .. }, Some(object)) => {
+                key.cmp(&object.key)
+            }
+        };
+        let (walked, object) = match order {
+            Ordering::Less => {
+                self.next_listed = Some(object.map_or(Listed::End, Listed::Object));
+                (Some(walked), None)
+            }
+            Ordering::Equal => (Some(walked), object),
+            Ordering::Greater => {
+                self.next_walked = Some(walked);
+                (None, object)
+            }
+        };
+        match (walked, object) {
+            (Some(Walked::Entry(entry)), object) => Ok(Step::Entry(entry, object)),
+            (Some(Walked::Unread { directory, error, reported }), _) => {
+                Ok(Step::Unread { directory, error, reported })
+            }
+            (Some(Walked::Unknown { path, key, error }), _) => {
+                Ok(Step::Unknown { path, key, error })
+            }
+            (Some(Walked::Broken(error)), _) => Err(MergeError::Source(error)),
+            (Some(Walked::End), _) => {
+                self.next_walked = Some(Walked::End);
+                Ok(Step::End)
+            }
+            (None, Some(object)) => Ok(Step::Extra(object)),
+            (None, None) => Err(MergeError::Lost("merge")),
+        }
+    }
+}
+
+/// Keys that must not be deleted because the source could not be read where they belong.
+///
+/// Fed with keys in order; holds only those that may still matter.
+#[derive(Debug, Default)]
+pub(crate) struct Shadow {
+    prefixes: std::collections::BTreeSet<Key>,
+}
+
+impl Shadow {
+    /// Nothing below this directory is known.
+    pub(crate) fn cast(&mut self, directory: Key) {
+        self.prefixes.insert(directory);
+    }
+
+    /// Whether an object of this key may have a source after all.
+    pub(crate) fn covers(&mut self, key: &Key) -> bool {
+        self.prefixes
+            .retain(|prefix| prefix > key || key.as_str().starts_with(prefix.as_str()));
+        self.prefixes.iter().any(|prefix| key.as_str().starts_with(prefix.as_str()))
+    }
+}
+
+#[cfg(test)]
+mod tests;

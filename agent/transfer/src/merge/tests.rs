@@ -1,0 +1,97 @@
+use datasync_endpoint::{Attributes, EntryKind, Handle, Node, Timestamp};
+use proptest::prelude::*;
+
+use super::*;
+
+fn key(text: &str) -> Key {
+    Key::from_listing(text.to_owned())
+}
+
+fn entry(text: &str) -> Walked {
+    let time = Timestamp::default();
+    let attributes = Attributes {
+        kind: EntryKind::File,
+        mode: 0,
+        uid: 0,
+        gid: 0,
+        size: 0,
+        nlink: 1,
+        file_id: 0,
+        fsid: 0,
+        mtime: time,
+        ctime: time,
+        atime: time,
+    };
+    let node = Node { handle: Handle(bytes::Bytes::new()), attributes };
+    Walked::Entry(SourceEntry { key: key(text), path: EntryPath::ROOT, node })
+}
+
+fn object(text: &str) -> Listed {
+    Listed::Object(ListedObject {
+        key: key(text),
+        size: 0,
+        etag: String::new(),
+        last_modified: Timestamp::default(),
+        storage_class: None,
+    })
+}
+
+async fn merged(source: &[String], destination: &[String]) -> Vec<(Option<Key>, Option<Key>)> {
+    let (walk, walked) = mpsc::channel(source.len() + 1);
+    let (list, listed) = mpsc::channel(destination.len() + 1);
+    for text in source {
+        walk.send(entry(text)).await.unwrap();
+    }
+    walk.send(Walked::End).await.unwrap();
+    for text in destination {
+        list.send(object(text)).await.unwrap();
+    }
+    list.send(Listed::End).await.unwrap();
+    let mut merge = Merge::new(walked, Some(listed));
+    let mut steps = Vec::new();
+    loop {
+        match merge.next().await.unwrap() {
+            Step::Entry(entry, object) => steps.push((Some(entry.key), object.map(|o| o.key))),
+            Step::Extra(object) => steps.push((None, Some(object.key))),
+            Step::End => return steps,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_key_comes_once_in_order_with_its_partner(
+        source in proptest::collection::btree_set("[ab/.-]{1,4}", 0..12),
+        destination in proptest::collection::btree_set("[ab/.-]{1,4}", 0..12),
+    ) {
+        let source: Vec<String> = source.into_iter().collect();
+        let destination: Vec<String> = destination.into_iter().collect();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let steps = runtime.block_on(merged(&source, &destination));
+        let mut expected: Vec<&String> = source.iter().chain(&destination).collect();
+        expected.sort();
+        expected.dedup();
+        let found: Vec<(Option<Key>, Option<Key>)> = expected
+            .into_iter()
+            .map(|text| {
+                let on = |side: &[String]| side.contains(text).then(|| key(text));
+                (on(&source), on(&destination))
+            })
+            .collect();
+        prop_assert_eq!(steps, found);
+    }
+}
+
+#[test]
+fn a_shadow_covers_what_is_below_it_and_nothing_else() {
+    let mut shadow = Shadow::default();
+    shadow.cast(key("a/"));
+    assert!(!shadow.covers(&key("a-b")));
+    assert!(!shadow.covers(&key("a.txt")));
+    assert!(shadow.covers(&key("a/x")));
+    assert!(shadow.covers(&key("a/x/y")));
+    assert!(!shadow.covers(&key("a0")));
+    shadow.cast(Key::default());
+    assert!(shadow.covers(&key("z")));
+}

@@ -1,0 +1,267 @@
+//! One item from the source to the destination, verified.
+
+mod large;
+mod small;
+
+use std::sync::Arc;
+
+use datasync_endpoint::{
+    Attributes, Destination, EndpointError, Integrity, Key, ListedObject, Node, ObjectHeader,
+    PosixMetadata, ReadBack, Receipt, Source,
+};
+use datasync_model::{ErrorCode, Failure, Options};
+
+use crate::attempts::Attempts;
+use crate::budget::Budget;
+use crate::journal::JournalError;
+use crate::limiter::Limiter;
+use crate::locate::locate;
+use crate::outcome::{ItemFailure, Outcome};
+use crate::plan::{self, Content, Decision, Difference, SINGLE_PUT_MAX, SkipReason};
+use crate::progress::{InFlight, Progress};
+use crate::read::ReadError;
+use crate::uploads::Uploads;
+use crate::walk::SourceEntry;
+
+/// How often a file that changes while it is read is tried.
+const STABLE_READ_TRIES: u32 = 3;
+
+/// Everything that moving an item needs. Shared by all items of an execution.
+pub(crate) struct Mover<S, D> {
+    pub(crate) source: Arc<S>,
+    pub(crate) destination: Arc<D>,
+    pub(crate) options: Options,
+    pub(crate) attempts: Arc<Attempts>,
+    pub(crate) budget: Budget,
+    pub(crate) limiter: Limiter,
+    pub(crate) uploads: Arc<Uploads>,
+    pub(crate) progress: Arc<Progress>,
+    /// Wall clock in seconds since 1970, for the announcement of uploads.
+    pub(crate) now_seconds: fn() -> i64,
+}
+
+/// Why one try of a copy ended.
+enum TryError {
+    /// The file changed; another try may find it stable.
+    Changed,
+    /// The handle means nothing any more.
+    Stale,
+    /// `only_if_absent`, and something is there.
+    Exists,
+    Failed(ItemFailure),
+    Journal(JournalError),
+}
+
+impl From<JournalError> for TryError {
+    fn from(error: JournalError) -> Self {
+        Self::Journal(error)
+    }
+}
+
+impl From<ItemFailure> for TryError {
+    fn from(failure: ItemFailure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+fn source_error(error: &EndpointError) -> TryError {
+    if error.kind == datasync_endpoint::ErrorKind::Stale {
+        TryError::Stale
+    } else {
+        TryError::Failed(ItemFailure::of_source(error))
+    }
+}
+
+fn destination_error(error: &EndpointError) -> TryError {
+    TryError::Failed(ItemFailure::of_destination(error))
+}
+
+impl<S: Source, D: Destination> Mover<S, D> {
+    /// Does what one entry needs; gives the outcome and the bytes that were planned to move.
+    ///
+    /// # Errors
+    /// Only if the journal failed: then nothing more may be begun.
+    pub(crate) async fn handle(
+        &self,
+        entry: &SourceEntry,
+        listed: Option<&ListedObject>,
+    ) -> Result<(Outcome, Option<u64>), JournalError> {
+        let attributes = &entry.node.attributes;
+        match plan::decide(attributes, listed, &self.options) {
+            Decision::Skip(reason) => Ok((Outcome::Skipped(skip_failure(reason)), None)),
+            Decision::Copy(copy) => self.copy(entry, copy).await,
+            Decision::Stat => self.compare_and_copy(entry, listed).await,
+        }
+    }
+
+    async fn compare_and_copy(
+        &self,
+        entry: &SourceEntry,
+        listed: Option<&ListedObject>,
+    ) -> Result<(Outcome, Option<u64>), JournalError> {
+        let found = match self.attempts.run(|| self.destination.stat(&entry.key)).await {
+            Ok(Some(found)) => found,
+            Ok(None) => return self.copy(entry, plan::Copy::default()).await,
+            Err(error) => {
+                return Ok((Outcome::Failed(ItemFailure::of_destination(&error)), None));
+            }
+        };
+        let attributes = &entry.node.attributes;
+        let wanted = PosixMetadata::kept(attributes, &self.options);
+        let last_modified = listed.map(|object| object.last_modified).unwrap_or_default();
+        let copy =
+            plan::Copy { only_if_absent: false, storage_class: found.storage_class.clone() };
+        match plan::compare(attributes, &wanted, &found, last_modified, &self.options) {
+            Difference::None => Ok((Outcome::Unchanged, None)),
+            Difference::Content => self.copy(entry, copy).await,
+            Difference::Metadata if found.size == 0 => self.copy(entry, copy).await,
+            Difference::Metadata => {
+                let in_flight = self.progress.begin(0);
+                let set = self
+                    .attempts
+                    .run(|| self.destination.set_metadata(&entry.key, &found, &wanted))
+                    .await;
+                drop(in_flight);
+                match set {
+                    Ok(_) => Ok((Outcome::Transferred { bytes: 0 }, Some(0))),
+                    Err(error) => {
+                        tracing::info!(%error, "metadata cannot be replaced alone: copying anew");
+                        self.copy(entry, copy).await
+                    }
+                }
+            }
+        }
+    }
+
+    async fn copy(
+        &self,
+        entry: &SourceEntry,
+        copy: plan::Copy,
+    ) -> Result<(Outcome, Option<u64>), JournalError> {
+        let size = match plan::content_of(entry.node.attributes.kind, &self.options) {
+            Some(Content::File) => entry.node.attributes.size,
+            _ => 0,
+        };
+        let in_flight = self.progress.begin(size);
+        let mut entry = entry.clone();
+        let mut tries = 0;
+        let outcome = loop {
+            tries += 1;
+            let error = match self.try_copy(&entry, &copy, &in_flight).await {
+                Ok(bytes) => break Outcome::Transferred { bytes },
+                Err(error) => error,
+            };
+            match error {
+                TryError::Journal(error) => return Err(error),
+                TryError::Failed(failure) => break Outcome::Failed(failure),
+                TryError::Exists => {
+                    break Outcome::Skipped(skip_failure(SkipReason::OverwriteProtected));
+                }
+                TryError::Changed | TryError::Stale if tries < STABLE_READ_TRIES => {}
+                TryError::Changed => {
+                    break Outcome::Failed(ItemFailure::new(
+                        ErrorCode::SourceChanged,
+                        format!("the file changed each of {STABLE_READ_TRIES} times it was read"),
+                    ));
+                }
+                TryError::Stale => break Outcome::Failed(vanished()),
+            }
+            in_flight.restart();
+            match locate(&*self.source, &entry.path, &self.attempts).await {
+                Ok(Some(node)) if self.is_same_kind(&entry.node, &node) => entry.node = node,
+                Ok(_) => break Outcome::Failed(vanished()),
+                Err(error) => break Outcome::Failed(ItemFailure::of_source(&error)),
+            }
+        };
+        Ok((outcome, Some(size)))
+    }
+
+    fn is_same_kind(&self, before: &Node, now: &Node) -> bool {
+        before.attributes.kind == now.attributes.kind
+    }
+
+    /// One try; gives the bytes written.
+    async fn try_copy(
+        &self,
+        entry: &SourceEntry,
+        copy: &plan::Copy,
+        in_flight: &InFlight,
+    ) -> Result<u64, TryError> {
+        let attributes = &entry.node.attributes;
+        let limits = self.destination.abilities();
+        match plan::content_of(attributes.kind, &self.options) {
+            Some(Content::File) if attributes.size > limits.object_max => {
+                Err(TryError::Failed(ItemFailure::new(
+                    ErrorCode::ObjectTooLarge,
+                    format!(
+                        "the file has {} bytes; the store's largest object has {}",
+                        attributes.size, limits.object_max
+                    ),
+                )))
+            }
+            Some(Content::File) if attributes.size > SINGLE_PUT_MAX.min(limits.put_max) => {
+                self.copy_large(entry, copy, in_flight).await
+            }
+            Some(Content::File) => self.copy_small(entry, copy).await,
+            Some(Content::LinkTarget) => self.copy_link(entry, copy).await,
+            Some(Content::Empty) | None => self.put_empty(entry, copy).await,
+        }
+    }
+
+    fn header(&self, attributes: &Attributes, copy: &plan::Copy) -> ObjectHeader {
+        ObjectHeader {
+            metadata: PosixMetadata::kept(attributes, &self.options),
+            storage_class: copy.storage_class.clone(),
+            only_if_absent: copy.only_if_absent,
+        }
+    }
+
+    /// Makes sure that the store holds what was sent, where its word is not enough.
+    async fn confirm(&self, key: &Key, receipt: &Receipt, sent: ReadBack) -> Result<(), TryError> {
+        if receipt.vouched && self.destination.abilities().integrity != Integrity::ReadBack {
+            return Ok(());
+        }
+        let stored = self
+            .attempts
+            .run(|| self.destination.read_back(key))
+            .await
+            .map_err(|error| destination_error(&error))?;
+        if stored == sent {
+            return Ok(());
+        }
+        Err(TryError::Failed(ItemFailure::new(
+            ErrorCode::ChecksumMismatch,
+            format!(
+                "read back from the store: {} bytes with CRC-64/NVME {:016x}; sent: {} bytes with {:016x}",
+                stored.size, stored.crc64.0, sent.size, sent.crc64.0
+            ),
+        )))
+    }
+
+    fn read_error(&self, error: ReadError) -> TryError {
+        match error {
+            ReadError::Changed => TryError::Changed,
+            ReadError::Source(error) => source_error(&error),
+            ReadError::Short { announced, delivered } => TryError::Failed(ItemFailure::new(
+                ErrorCode::SourceSizeMismatch,
+                format!("the server announces {announced} bytes but delivers {delivered}"),
+            )),
+        }
+    }
+}
+
+fn vanished() -> ItemFailure {
+    ItemFailure::new(ErrorCode::SourceVanished, "the item is gone from the source, or was replaced")
+}
+
+fn skip_failure(reason: SkipReason) -> Failure {
+    match reason {
+        SkipReason::UnsupportedKind(kind) => {
+            Failure::new(ErrorCode::NotSupported, format!("items of type {kind:?} are not copied"))
+        }
+        SkipReason::OverwriteProtected => Failure::new(
+            ErrorCode::NotSupported,
+            "the destination has an object of this key and OverwriteMode is NEVER",
+        ),
+    }
+}

@@ -1,0 +1,190 @@
+//! Files that go out as a multipart upload.
+
+use datasync_endpoint::{
+    Attributes, Crc64, Destination, Effect, EndpointError, ErrorKind, Key, ObjectHeader,
+    PartReceipt, Payload, ReadBack, Receipt, Source, UploadId,
+};
+use futures::{StreamExt, TryStreamExt, stream};
+
+use super::{Mover, TryError, destination_error, source_error};
+use crate::plan::{self, PartLayout};
+use crate::progress::InFlight;
+use crate::read::{is_unchanged, read_range};
+use crate::uploads::AbortError;
+use crate::walk::SourceEntry;
+
+/// Parts of one file in flight; memory may allow fewer.
+const PARTS_IN_FLIGHT: usize = 8;
+
+impl<S: Source, D: Destination> Mover<S, D> {
+    pub(super) async fn copy_large(
+        &self,
+        entry: &SourceEntry,
+        copy: &plan::Copy,
+        in_flight: &InFlight,
+    ) -> Result<u64, TryError> {
+        let attributes = self
+            .attempts
+            .run(|| self.source.attributes(&entry.node.handle))
+            .await
+            .map_err(|error| source_error(&error))?;
+        if attributes.fingerprint() != entry.node.attributes.fingerprint() {
+            return Err(TryError::Changed);
+        }
+        let key = &entry.key;
+        let header = self.header(&attributes, copy);
+        let upload = self.create_upload(key, &header, attributes.size).await?;
+        match self.fill_upload(entry, &attributes, &header, &upload, in_flight).await {
+            Ok(()) => {
+                self.uploads.closed(key).await?;
+                Ok(attributes.size)
+            }
+            Err(error) => {
+                self.abandon_upload(key).await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Aborts an upload; one that cannot be aborted now stays on the list of those that are owed.
+    async fn abandon_upload(&self, key: &Key) -> Result<(), TryError> {
+        match self.uploads.abort(key, &*self.destination, &self.attempts).await {
+            Ok(()) => Ok(()),
+            Err(AbortError::Journal(error)) => Err(TryError::Journal(error)),
+            Err(AbortError::Destination(error)) => {
+                tracing::warn!(%error, "an upload of ours stays open for now");
+                Ok(())
+            }
+        }
+    }
+
+    async fn create_upload(
+        &self,
+        key: &Key,
+        header: &ObjectHeader,
+        size: u64,
+    ) -> Result<UploadId, TryError> {
+        self.uploads.intend(key, (self.now_seconds)()).await?;
+        let created =
+            self.attempts.run(|| self.destination.create_upload(key, header, size)).await;
+        match created {
+            Ok(upload) => {
+                self.uploads.opened(key, &upload).await?;
+                Ok(upload)
+            }
+            Err(error) => {
+                if error.effect == Effect::Unknown {
+                    self.abandon_upload(key).await?;
+                } else {
+                    self.uploads.closed(key).await?;
+                }
+                Err(destination_error(&error))
+            }
+        }
+    }
+
+    async fn fill_upload(
+        &self,
+        entry: &SourceEntry,
+        attributes: &Attributes,
+        header: &ObjectHeader,
+        upload: &UploadId,
+        in_flight: &InFlight,
+    ) -> Result<(), TryError> {
+        let limits = self.destination.abilities();
+        let layout = PartLayout::of(attributes.size, limits.parts_max);
+        let uploads = layout.parts().map(|(number, offset, length)| {
+            self.move_part(entry, attributes, upload, number, offset, length, in_flight)
+        });
+        let mut parts: Vec<PartReceipt> =
+            stream::iter(uploads).buffer_unordered(PARTS_IN_FLIGHT).try_collect().await?;
+        parts.sort_by_key(|part| part.number);
+        let fingerprint = attributes.fingerprint();
+        let file = &entry.node.handle;
+        if !is_unchanged(&*self.source, file, &fingerprint, None, &self.attempts)
+            .await
+            .map_err(|error| source_error(&error))?
+        {
+            return Err(TryError::Changed);
+        }
+        let whole = parts
+            .iter()
+            .fold(Crc64::EMPTY, |whole, part| whole.followed_by(part.crc64, part.length));
+        let sent = ReadBack { size: attributes.size, crc64: whole };
+        let receipt = self.complete(&entry.key, upload, header, &parts, sent).await?;
+        self.confirm(&entry.key, &receipt, sent).await
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one part is described by all of these")]
+    async fn move_part(
+        &self,
+        entry: &SourceEntry,
+        attributes: &Attributes,
+        upload: &UploadId,
+        number: u32,
+        offset: u64,
+        length: u64,
+        in_flight: &InFlight,
+    ) -> Result<PartReceipt, TryError> {
+        let reservation = self.reserve(length).await?;
+        let fingerprint = attributes.fingerprint();
+        let file = &entry.node.handle;
+        let range = read_range(&*self.source, file, &fingerprint, offset, length, &self.attempts)
+            .await
+            .map_err(|error| self.read_error(error))?;
+        let payload =
+            Payload { chunks: range.chunks, length, crc64: range.crc64, pace: self.pace() };
+        let receipt = self
+            .attempts
+            .run(|| self.destination.upload_part(&entry.key, upload, number, payload.clone()))
+            .await
+            .map_err(|error| destination_error(&error))?;
+        drop(reservation);
+        in_flight.advance(length);
+        Ok(receipt)
+    }
+
+    /// Completes an upload; where the reply was lost, the store is asked what became of it.
+    async fn complete(
+        &self,
+        key: &Key,
+        upload: &UploadId,
+        header: &ObjectHeader,
+        parts: &[PartReceipt],
+        sent: ReadBack,
+    ) -> Result<Receipt, TryError> {
+        let completed = self
+            .attempts
+            .run(|| self.destination.complete_upload(key, upload, header, parts, sent.crc64))
+            .await;
+        match completed {
+            Ok(receipt) => Ok(receipt),
+            Err(error) if header.only_if_absent && error.kind == ErrorKind::Precondition => {
+                Err(TryError::Exists)
+            }
+            Err(error) if is_uncertain(&error) => {
+                let found = self
+                    .attempts
+                    .run(|| self.destination.stat(key))
+                    .await
+                    .map_err(|error| destination_error(&error))?;
+                match found {
+                    Some(found)
+                        if found.size == sent.size
+                            && header.metadata.agrees_with(&found.metadata) =>
+                    {
+                        let vouched = found.crc64 == Some(sent.crc64);
+                        Ok(Receipt { etag: found.etag, version_id: None, vouched })
+                    }
+                    _ => Err(destination_error(&error)),
+                }
+            }
+            Err(error) => Err(destination_error(&error)),
+        }
+    }
+}
+
+/// An upload that does not exist any more may be one that an earlier, unanswered try completed.
+fn is_uncertain(error: &EndpointError) -> bool {
+    error.effect == Effect::Unknown || error.kind == ErrorKind::NotFound
+}

@@ -1,0 +1,118 @@
+//! Objects that go out in one request: small files, links, directories.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use datasync_endpoint::{
+    Attributes, Crc64, Destination, ErrorKind, Pace, Payload, ReadBack, Source,
+};
+use datasync_model::ErrorCode;
+
+use super::{Mover, TryError, destination_error, source_error};
+use crate::outcome::ItemFailure;
+use crate::plan;
+use crate::read::{is_unchanged, read_range};
+use crate::walk::SourceEntry;
+
+impl<S: Source, D: Destination> Mover<S, D> {
+    pub(super) async fn copy_small(
+        &self,
+        entry: &SourceEntry,
+        copy: &plan::Copy,
+    ) -> Result<u64, TryError> {
+        let attributes = entry.node.attributes;
+        let size = attributes.size;
+        let file = &entry.node.handle;
+        let reservation = self.reserve(size).await?;
+        let fingerprint = attributes.fingerprint();
+        let range = read_range(&*self.source, file, &fingerprint, 0, size, &self.attempts)
+            .await
+            .map_err(|error| self.read_error(error))?;
+        let stable =
+            is_unchanged(&*self.source, file, &fingerprint, range.attributes, &self.attempts)
+                .await
+                .map_err(|error| source_error(&error))?;
+        if !stable {
+            return Err(TryError::Changed);
+        }
+        self.put(entry, &attributes, copy, range.chunks, range.crc64).await?;
+        drop(reservation);
+        Ok(size)
+    }
+
+    pub(super) async fn copy_link(
+        &self,
+        entry: &SourceEntry,
+        copy: &plan::Copy,
+    ) -> Result<u64, TryError> {
+        let target = self
+            .attempts
+            .run(|| self.source.read_link(&entry.node.handle))
+            .await
+            .map_err(|error| source_error(&error))?;
+        let length = target.len() as u64;
+        let crc64 = Crc64::of(&target);
+        let chunks = if target.is_empty() { Vec::new() } else { vec![target] };
+        self.put(entry, &entry.node.attributes, copy, chunks, crc64).await?;
+        Ok(length)
+    }
+
+    pub(super) async fn put_empty(
+        &self,
+        entry: &SourceEntry,
+        copy: &plan::Copy,
+    ) -> Result<u64, TryError> {
+        self.put(entry, &entry.node.attributes, copy, Vec::new(), Crc64::EMPTY).await?;
+        Ok(0)
+    }
+
+    async fn put(
+        &self,
+        entry: &SourceEntry,
+        attributes: &Attributes,
+        copy: &plan::Copy,
+        chunks: Vec<Bytes>,
+        crc64: Crc64,
+    ) -> Result<(), TryError> {
+        let header = self.header(attributes, copy);
+        let length = chunks.iter().map(|chunk| chunk.len() as u64).sum();
+        let payload = Payload { chunks, length, crc64, pace: self.pace() };
+        let key = &entry.key;
+        let put = self
+            .attempts
+            .run(|| self.destination.put(key, &header, payload.clone()))
+            .await;
+        match put {
+            Ok(receipt) => self.confirm(key, &receipt, ReadBack { size: length, crc64 }).await,
+            Err(error) if header.only_if_absent && error.kind == ErrorKind::Precondition => {
+                // It may be our own object: a lost reply of an earlier try.
+                let found = self
+                    .attempts
+                    .run(|| self.destination.stat(key))
+                    .await
+                    .map_err(|error| destination_error(&error))?;
+                let is_ours = found.is_some_and(|found| {
+                    found.size == length
+                        && found.crc64 == Some(crc64)
+                        && header.metadata.agrees_with(&found.metadata)
+                });
+                if is_ours { Ok(()) } else { Err(TryError::Exists) }
+            }
+            Err(error) => Err(destination_error(&error)),
+        }
+    }
+
+    pub(super) fn pace(&self) -> Arc<dyn Pace> {
+        self.limiter.stream()
+    }
+
+    /// Reserves memory for bytes that are about to be read.
+    pub(super) async fn reserve(&self, bytes: u64) -> Result<crate::budget::Reservation, TryError> {
+        self.budget.reserve(bytes).await.map_err(|error| {
+            TryError::Failed(ItemFailure::new(
+                ErrorCode::NotSupported,
+                format!("{error}: give the agent a larger memory_target"),
+            ))
+        })
+    }
+}

@@ -1,0 +1,103 @@
+//! How an item ended, and the named reasons for what did not work.
+
+use std::error::Error;
+
+use datasync_endpoint::{EndpointError, ErrorKind};
+use datasync_model::{Counters, ErrorCode, Failure};
+
+use crate::attempts::is_endpoint_wide;
+
+/// How an item ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The destination already agrees.
+    Unchanged,
+    /// Written and vouched for.
+    Transferred { bytes: u64 },
+    /// Left out on purpose.
+    Skipped(Failure),
+    /// Not done.
+    Failed(ItemFailure),
+}
+
+/// Why an item was not done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ItemFailure {
+    pub(crate) failure: Failure,
+    /// The endpoint is gone, not just the item: going on makes no sense.
+    pub(crate) endpoint_wide: bool,
+}
+
+impl ItemFailure {
+    pub(crate) fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
+        Self { failure: Failure::new(code, detail), endpoint_wide: false }
+    }
+
+    pub(crate) fn of_source(error: &EndpointError) -> Self {
+        let code = match error.kind {
+            ErrorKind::NotFound | ErrorKind::Stale => ErrorCode::SourceVanished,
+            ErrorKind::ContainerNotFound => ErrorCode::SourcePathNotFound,
+            ErrorKind::PermissionDenied | ErrorKind::Credentials => {
+                ErrorCode::SourcePermissionDenied
+            }
+            ErrorKind::Unreachable | ErrorKind::Timeout => ErrorCode::SourceUnreachable,
+            ErrorKind::NotSupported => ErrorCode::NotSupported,
+            ErrorKind::InvalidName => ErrorCode::KeyNotAllowed,
+            _ => ErrorCode::SourceFault,
+        };
+        Self::of(code, error)
+    }
+
+    pub(crate) fn of_destination(error: &EndpointError) -> Self {
+        let code = match error.kind {
+            ErrorKind::ContainerNotFound => ErrorCode::BucketNotFound,
+            ErrorKind::PermissionDenied => ErrorCode::DestinationPermissionDenied,
+            ErrorKind::Credentials => ErrorCode::CredentialsUnavailable,
+            ErrorKind::Unreachable | ErrorKind::Timeout => ErrorCode::DestinationUnreachable,
+            ErrorKind::ChecksumRefused => ErrorCode::ChecksumMismatch,
+            ErrorKind::InvalidName => ErrorCode::KeyNotAllowed,
+            ErrorKind::TooLarge => ErrorCode::ObjectTooLarge,
+            ErrorKind::NotSupported => ErrorCode::NotSupported,
+            _ => ErrorCode::DestinationFault,
+        };
+        Self::of(code, error)
+    }
+
+    fn of(code: ErrorCode, error: &EndpointError) -> Self {
+        let endpoint_wide = is_endpoint_wide(error.kind);
+        Self { failure: Failure::new(code, chain(error)), endpoint_wide }
+    }
+}
+
+/// An error with its sources, each once.
+fn chain(error: &EndpointError) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+impl Outcome {
+    /// What the end of an item of `planned` bytes adds to the counters.
+    pub(crate) fn counters(&self, planned: Option<u64>) -> Counters {
+        let mut add = Counters { discovered: 1, ..Counters::default() };
+        if let Some(bytes) = planned {
+            add.to_transfer = 1;
+            add.bytes_to_transfer = bytes;
+        }
+        match self {
+            Self::Unchanged => add.unchanged = 1,
+            Self::Transferred { bytes } => {
+                add.transferred = 1;
+                add.bytes_written = *bytes;
+            }
+            Self::Skipped(_) => add.skipped = 1,
+            Self::Failed(_) => add.failed = 1,
+        }
+        add
+    }
+}

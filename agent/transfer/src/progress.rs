@@ -1,0 +1,197 @@
+//! What is known of an execution while it runs, and the reports made of it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use datasync_model::{
+    Counters, ExecutionReport, ExecutionResult, ExecutionStatus, Failure, PhaseStatus,
+    TaskExecutionArn,
+};
+use tokio::time::Instant;
+
+use crate::journal::{Elapsed, Stage};
+
+/// Counters and phases of an execution. Finished items are counted for good; those in flight are
+/// counted as long as their [`InFlight`] lives.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    finished: Counters,
+    in_flight: Counters,
+    stage: Stage,
+    scan_ended: bool,
+    moving: bool,
+    /// Time of earlier runs of the process, and of stages that ended in this one.
+    elapsed: Elapsed,
+    /// Up to when `elapsed` counts.
+    counted_to: Instant,
+}
+
+impl Progress {
+    pub(crate) fn new(finished: Counters, stage: Stage, elapsed: Elapsed) -> Arc<Self> {
+        Arc::new(Self {
+            inner: Mutex::new(Inner {
+                finished,
+                in_flight: Counters::default(),
+                stage,
+                scan_ended: stage > Stage::Scan,
+                moving: finished.transferred > 0 || stage > Stage::Scan,
+                elapsed,
+                counted_to: Instant::now(),
+            }),
+        })
+    }
+
+    fn edit<T>(&self, edit: impl FnOnce(&mut Inner) -> T) -> T {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.count_time(Instant::now());
+        edit(&mut inner)
+    }
+
+    /// An item of `bytes` bytes begins to move.
+    pub(crate) fn begin(self: &Arc<Self>, bytes: u64) -> InFlight {
+        self.edit(|inner| {
+            inner.moving = true;
+            inner.in_flight.to_transfer += 1;
+            inner.in_flight.bytes_to_transfer += bytes;
+        });
+        InFlight { progress: self.clone(), bytes, written: Mutex::new(0) }
+    }
+
+    /// Something is finished for good.
+    pub(crate) fn finish(&self, add: &Counters) {
+        self.edit(|inner| inner.finished.add(add));
+    }
+
+    /// Source and destination are listed to their ends.
+    pub(crate) fn scan_ended(&self) {
+        self.edit(|inner| inner.scan_ended = true);
+    }
+
+    /// A stage begins.
+    pub(crate) fn enter(&self, stage: Stage) {
+        self.edit(|inner| inner.stage = stage);
+    }
+
+    /// Time spent so far.
+    pub(crate) fn elapsed(&self) -> Elapsed {
+        self.edit(|inner| inner.elapsed)
+    }
+
+    /// Counts of finished items only.
+    pub(crate) fn finished(&self) -> Counters {
+        self.edit(|inner| inner.finished)
+    }
+
+    /// A report of the running execution. `bytes_sent` are body bytes given to the network by
+    /// this run of the process.
+    pub(crate) fn report(&self, execution: &TaskExecutionArn, bytes_sent: u64) -> ExecutionReport {
+        self.edit(|inner| {
+            let mut counters = inner.finished;
+            counters.add(&inner.in_flight);
+            counters.bytes_transferred = counters.bytes_transferred.saturating_add(bytes_sent);
+            let status = match inner.stage {
+                Stage::Scan if !inner.moving => ExecutionStatus::Preparing,
+                Stage::Scan | Stage::Delete => ExecutionStatus::Transferring,
+                Stage::Verify => ExecutionStatus::Verifying,
+            };
+            let done = |is_done| if is_done { PhaseStatus::Success } else { PhaseStatus::Pending };
+            let result = ExecutionResult {
+                prepare_status: done(inner.scan_ended),
+                prepare_duration_ms: inner.elapsed.prepare_ms,
+                transfer_status: done(inner.stage > Stage::Delete),
+                transfer_duration_ms: inner.elapsed.transfer_ms,
+                verify_status: PhaseStatus::Pending,
+                verify_duration_ms: inner.elapsed.verify_ms,
+                total_duration_ms: inner.elapsed.total_ms,
+                failure: None,
+            };
+            ExecutionReport { execution: execution.clone(), status, counters, result }
+        })
+    }
+
+    /// The last report. `verified` tells whether an end check was asked for.
+    pub(crate) fn terminal(
+        &self,
+        execution: &TaskExecutionArn,
+        bytes_sent: u64,
+        failure: Option<Failure>,
+        verified: bool,
+    ) -> ExecutionReport {
+        let mut report = self.report(execution, bytes_sent);
+        let counters = self.finished();
+        let scan_ended = self.edit(|inner| inner.scan_ended);
+        let stage = self.edit(|inner| inner.stage);
+        let ended = |is_reached: bool, is_good: bool| match (is_reached, is_good) {
+            (false, _) => PhaseStatus::Pending,
+            (true, true) => PhaseStatus::Success,
+            (true, false) => PhaseStatus::Error,
+        };
+        let broke_off = failure.is_some() && counters.failed == 0 && counters.mismatched == 0;
+        let result = &mut report.result;
+        result.prepare_status = ended(true, scan_ended);
+        let transferred = counters.failed == 0 && !(broke_off && stage < Stage::Verify);
+        result.transfer_status = ended(scan_ended, transferred);
+        let reached_verify = verified && stage == Stage::Verify;
+        result.verify_status = ended(reached_verify, counters.mismatched == 0 && !broke_off);
+        report.status =
+            if failure.is_some() { ExecutionStatus::Error } else { ExecutionStatus::Success };
+        result.failure = failure;
+        report.counters = Counters { bytes_transferred: report.counters.bytes_transferred, ..counters };
+        report
+    }
+}
+
+impl Inner {
+    fn count_time(&mut self, now: Instant) {
+        let spent = now.saturating_duration_since(self.counted_to);
+        let whole_ms = u64::try_from(spent.as_millis()).unwrap_or(u64::MAX);
+        self.counted_to += std::time::Duration::from_millis(whole_ms);
+        self.elapsed.total_ms += whole_ms;
+        if self.stage == Stage::Scan && !self.scan_ended {
+            self.elapsed.prepare_ms += whole_ms;
+        }
+        if self.stage < Stage::Verify && self.moving {
+            self.elapsed.transfer_ms += whole_ms;
+        }
+        if self.stage == Stage::Verify {
+            self.elapsed.verify_ms += whole_ms;
+        }
+    }
+}
+
+/// An item that is being moved: counted as planned until it is dropped.
+#[derive(Debug)]
+pub(crate) struct InFlight {
+    progress: Arc<Progress>,
+    bytes: u64,
+    written: Mutex<u64>,
+}
+
+impl InFlight {
+    /// `bytes` more are with the store.
+    pub(crate) fn advance(&self, bytes: u64) {
+        *self.written.lock().unwrap_or_else(PoisonError::into_inner) += bytes;
+        self.progress.edit(|inner| inner.in_flight.bytes_written += bytes);
+    }
+
+    /// The item begins anew.
+    pub(crate) fn restart(&self) {
+        let written =
+            std::mem::take(&mut *self.written.lock().unwrap_or_else(PoisonError::into_inner));
+        self.progress.edit(|inner| inner.in_flight.bytes_written -= written);
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.restart();
+        self.progress.edit(|inner| {
+            inner.in_flight.to_transfer -= 1;
+            inner.in_flight.bytes_to_transfer -= self.bytes;
+        });
+    }
+}

@@ -1,0 +1,120 @@
+//! Reading a file in one stable version.
+
+use bytes::Bytes;
+use datasync_endpoint::{
+    Attributes, Crc64, Crc64Hasher, EndpointError, Fingerprint, Handle, Source,
+};
+use futures::{StreamExt, TryStreamExt, stream};
+
+use crate::attempts::Attempts;
+
+/// READs in flight for one range.
+const READS_IN_FLIGHT: usize = 4;
+
+/// Why a range was not read.
+#[derive(Debug)]
+pub(crate) enum ReadError {
+    /// The file is not the one that was listed any more.
+    Changed,
+    /// The file ends before the size that its attributes announce.
+    Short { announced: u64, delivered: u64 },
+    /// The source said no.
+    Source(EndpointError),
+}
+
+/// A range of a file, as received, with the checksum over the received buffers.
+#[derive(Debug)]
+pub(crate) struct Range {
+    pub(crate) chunks: Vec<Bytes>,
+    pub(crate) crc64: Crc64,
+    /// The attributes that came with the only READ of the range, if one READ was enough.
+    pub(crate) attributes: Option<Attributes>,
+}
+
+/// Reads `length` bytes at `offset` of a file with this fingerprint.
+pub(crate) async fn read_range<S: Source>(
+    source: &S,
+    file: &Handle,
+    fingerprint: &Fingerprint,
+    offset: u64,
+    length: u64,
+    attempts: &Attempts,
+) -> Result<Range, ReadError> {
+    let step = u64::from(source.read_max().max(1));
+    let reads = (0..length.div_ceil(step).max(1)).map(|index| {
+        let at = offset + index * step;
+        let wanted = u32::try_from(step.min(offset + length - at)).unwrap_or(u32::MAX);
+        read_exactly(source, file, fingerprint, at, wanted, attempts)
+    });
+    let mut replies = stream::iter(reads).buffered(READS_IN_FLIGHT);
+    let mut range = Range { chunks: Vec::new(), crc64: Crc64::EMPTY, attributes: None };
+    let mut hasher = Crc64Hasher::default();
+    let mut reads_done = 0;
+    while let Some((chunks, attributes)) = replies.try_next().await? {
+        for chunk in chunks {
+            hasher.update(&chunk);
+            range.chunks.push(chunk);
+        }
+        reads_done += 1;
+        range.attributes = attributes.filter(|_| reads_done == 1);
+    }
+    range.crc64 = hasher.finish();
+    Ok(range)
+}
+
+/// Reads until `wanted` bytes are there; the attributes are given if one READ did it.
+async fn read_exactly<S: Source>(
+    source: &S,
+    file: &Handle,
+    fingerprint: &Fingerprint,
+    offset: u64,
+    wanted: u32,
+    attempts: &Attempts,
+) -> Result<(Vec<Bytes>, Option<Attributes>), ReadError> {
+    // An empty file is read too: the reply's attributes tell whether it still is empty.
+    let mut missing = wanted.max(1);
+    let mut at = offset;
+    let mut chunks = Vec::new();
+    loop {
+        let reply = attempts
+            .run(|| source.read(file, at, missing))
+            .await
+            .map_err(ReadError::Source)?;
+        if reply.attributes.is_some_and(|now| now.fingerprint() != *fingerprint) {
+            return Err(ReadError::Changed);
+        }
+        let got = u32::try_from(reply.data.len()).unwrap_or(u32::MAX).min(missing);
+        if wanted == 0 {
+            let grown = got > 0;
+            return if grown { Err(ReadError::Changed) } else { Ok((chunks, reply.attributes)) };
+        }
+        if got > 0 {
+            chunks.push(reply.data.slice(..got as usize));
+        }
+        at += u64::from(got);
+        missing -= got;
+        if missing == 0 {
+            let only = chunks.len() == 1;
+            return Ok((chunks, reply.attributes.filter(|_| only)));
+        }
+        if reply.eof || got == 0 {
+            return Err(ReadError::Short { announced: fingerprint.size, delivered: at });
+        }
+    }
+}
+
+/// Whether the file still is what it was before its first READ. `known` are attributes that came
+/// with the last READ.
+pub(crate) async fn is_unchanged<S: Source>(
+    source: &S,
+    file: &Handle,
+    fingerprint: &Fingerprint,
+    known: Option<Attributes>,
+    attempts: &Attempts,
+) -> Result<bool, EndpointError> {
+    let now = match known {
+        Some(attributes) => attributes,
+        None => attempts.run(|| source.attributes(file)).await?,
+    };
+    Ok(now.fingerprint() == *fingerprint)
+}

@@ -1,0 +1,395 @@
+//! One execution from its first to its last record.
+
+mod cleanup;
+mod deleting;
+mod scanning;
+mod verifying;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use datasync_endpoint::{Destination, Source};
+use datasync_model::{
+    BytesPerSecond, Counters, ErrorCode, ExecutionReport, ExecutionSpec, Failure, Scope,
+    VerifyMode,
+};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::interval;
+use tokio_util::sync::CancellationToken;
+
+use crate::attempts::Attempts;
+use crate::budget::Budget;
+use crate::deletes::CandidatesError;
+use crate::failures::FailureList;
+use crate::journal::{Journal, JournalError, Record, Stage, State};
+use crate::limiter::Limiter;
+use crate::mover::Mover;
+use crate::outcome::ItemFailure;
+use crate::progress::Progress;
+use crate::retry::RetryLimits;
+use crate::sorter::SortError;
+use crate::uploads::Uploads;
+
+/// How an execution is run; the same for all executions of an agent.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What the process may use, in bytes; at least 32 MiB. Half of it holds payloads.
+    pub memory_target_bytes: u64,
+    /// Where the identity of the source's root is kept from one execution of the same pair of
+    /// locations to the next; `None`: not at all.
+    pub history_file: Option<PathBuf>,
+    /// The largest share of the destination's objects that `PreserveDeletedFiles=REMOVE` may
+    /// delete once there are more than 1,000 candidates, in percent.
+    pub delete_share_max_percent: u64,
+    /// Retries of a single request.
+    pub retries: RetryLimits,
+    /// Seeds the jitter of retries.
+    pub seed: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            memory_target_bytes: 256 << 20,
+            history_file: None,
+            delete_share_max_percent: 50,
+            retries: RetryLimits::default(),
+            seed: 0,
+        }
+    }
+}
+
+/// The handles on a running execution.
+#[derive(Debug)]
+pub struct Controls {
+    /// CancelTaskExecution: ends in ERROR, uploads are aborted.
+    pub cancel: CancellationToken,
+    /// The process ends: leave everything as it is and resume later.
+    pub stop: CancellationToken,
+    /// The bandwidth limit, changed live.
+    pub rate: watch::Receiver<BytesPerSecond>,
+    /// Reports, at most four a second.
+    pub reports: watch::Sender<ExecutionReport>,
+}
+
+/// Why a run ended without a terminal report. The directory holds everything to resume from.
+#[derive(Debug, thiserror::Error)]
+pub enum Interrupted {
+    /// [`Controls::stop`] fired.
+    #[error("stopped; the execution can be resumed")]
+    Stopped,
+    /// The agent's own disk is full or failing. Nothing is done that is not journalled.
+    #[error("{0}")]
+    LocalState(Failure),
+}
+
+/// How often reports are made.
+const REPORT_EVERY: Duration = Duration::from_millis(250);
+
+/// Why the stages of an execution ended early.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// An endpoint is gone: nothing more can be done.
+    Failed(Failure),
+    /// The agent's own disk.
+    Local(Failure),
+}
+
+impl From<JournalError> for Ended {
+    fn from(error: JournalError) -> Self {
+        local(&error)
+    }
+}
+
+impl From<CandidatesError> for Ended {
+    fn from(error: CandidatesError) -> Self {
+        local(&error)
+    }
+}
+
+impl From<SortError> for Ended {
+    fn from(error: SortError) -> Self {
+        local(&error)
+    }
+}
+
+impl From<std::io::Error> for Ended {
+    fn from(error: std::io::Error) -> Self {
+        local(&error)
+    }
+}
+
+impl From<ItemFailure> for Ended {
+    fn from(failure: ItemFailure) -> Self {
+        Self::Failed(failure.failure)
+    }
+}
+
+fn local(error: &dyn std::error::Error) -> Ended {
+    Ended::Local(Failure::new(
+        ErrorCode::LocalStateFault,
+        format!("{error}; make room in the agent's state directory: the execution then goes on"),
+    ))
+}
+
+/// Runs an execution, or resumes it from `directory` (which must exist and belong to it alone).
+///
+/// # Errors
+/// [`Interrupted`] if the execution is not at its end.
+pub async fn run<S: Source, D: Destination>(
+    spec: &ExecutionSpec,
+    source: Arc<S>,
+    destination: Arc<D>,
+    directory: &Path,
+    settings: Settings,
+    controls: Controls,
+) -> Result<ExecutionReport, Interrupted> {
+    let mut background = JoinSet::new();
+    let started = Engine::start(
+        spec,
+        source,
+        destination,
+        directory,
+        settings,
+        controls.rate.clone(),
+        &mut background,
+    );
+    let (mut engine, state) = match started.await {
+        Ok(started) => started,
+        Err(Ended::Local(failure) | Ended::Failed(failure)) => {
+            return Err(Interrupted::LocalState(failure));
+        }
+    };
+    let observer = engine.observer();
+    let ended = tokio::select! {
+        biased;
+        () = controls.stop.cancelled() => None,
+        () = controls.cancel.cancelled() => Some(Err(Ended::Failed(Failure::new(
+            ErrorCode::Cancelled,
+            "the execution was cancelled",
+        )))),
+        ended = engine.stages(state) => Some(ended),
+        () = observer.report(&controls.reports) => None,
+    };
+    let journal = engine.journal.clone();
+    let result = engine.conclude(ended).await;
+    // What was appended must reach the disk before the writer is let go.
+    let flushed = journal.commit(Record::Counted { add: Counters::default() }).await;
+    drop((journal, observer));
+    background.shutdown().await;
+    if let Ok(report) = &result {
+        controls.reports.send_replace(report.clone());
+    }
+    match flushed {
+        Err(error) if result.is_ok() => match local(&error) {
+            Ended::Local(failure) | Ended::Failed(failure) => {
+                Err(Interrupted::LocalState(failure))
+            }
+        },
+        _ => result,
+    }
+}
+
+/// What the stages share.
+struct Engine<S, D> {
+    spec: ExecutionSpec,
+    directory: PathBuf,
+    settings: Settings,
+    scope: Arc<Scope>,
+    source: Arc<S>,
+    destination: Arc<D>,
+    attempts: Arc<Attempts>,
+    budget: Budget,
+    limiter: Limiter,
+    journal: Journal,
+    uploads: Arc<Uploads>,
+    progress: Arc<Progress>,
+    failures: FailureList,
+    mover: Arc<Mover<S, D>>,
+    /// Deletes that a guard held back.
+    withheld: Option<Failure>,
+}
+
+fn now_seconds() -> i64 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+}
+
+impl<S: Source, D: Destination> Engine<S, D> {
+    async fn start(
+        spec: &ExecutionSpec,
+        source: Arc<S>,
+        destination: Arc<D>,
+        directory: &Path,
+        settings: Settings,
+        rate: watch::Receiver<BytesPerSecond>,
+        background: &mut JoinSet<()>,
+    ) -> Result<(Self, State), Ended> {
+        let (journal, state) = Journal::open(directory, background).await?;
+        let failures = FailureList::open(directory).await?;
+        let limiter = Limiter::start(rate, background);
+        let attempts = Arc::new(Attempts::new(settings.retries, settings.seed));
+        let budget = Budget::new(settings.memory_target_bytes / 2);
+        let uploads = Arc::new(Uploads::new(journal.clone(), state.uploads.clone()));
+        let progress = Progress::new(state.counters, state.stage, state.elapsed);
+        let mover = Arc::new(Mover {
+            source: source.clone(),
+            destination: destination.clone(),
+            options: spec.options.clone(),
+            attempts: attempts.clone(),
+            budget: budget.clone(),
+            limiter: limiter.clone(),
+            uploads: uploads.clone(),
+            progress: progress.clone(),
+            now_seconds,
+        });
+        let engine = Self {
+            spec: spec.clone(),
+            directory: directory.to_owned(),
+            settings,
+            scope: Arc::new(Scope::new(spec.includes.clone(), spec.excludes.clone())),
+            source,
+            destination,
+            attempts,
+            budget,
+            limiter,
+            journal,
+            uploads,
+            progress,
+            failures,
+            mover,
+            withheld: None,
+        };
+        Ok((engine, state))
+    }
+
+    fn observer(&self) -> Observer {
+        Observer {
+            spec: self.spec.clone(),
+            progress: self.progress.clone(),
+            limiter: self.limiter.clone(),
+            journal: self.journal.clone(),
+        }
+    }
+
+    /// Runs the stages that are left.
+    async fn stages(&mut self, state: State) -> Result<(), Ended> {
+        self.abort_leftovers().await?;
+        let facts = if state.stage == Stage::Scan { Some(self.scan(&state).await?) } else { None };
+        if state.stage <= Stage::Delete {
+            self.enter(Stage::Delete).await?;
+            self.delete(&state, facts).await?;
+        }
+        self.enter(Stage::Verify).await?;
+        if self.spec.options.verify_mode == VerifyMode::PointInTimeConsistent {
+            self.verify().await?;
+        }
+        Ok(())
+    }
+
+    async fn enter(&self, stage: Stage) -> Result<(), Ended> {
+        self.progress.scan_ended();
+        self.journal.commit(Record::Stage { stage }).await?;
+        self.progress.enter(stage);
+        Ok(())
+    }
+
+    /// Makes the terminal report; `None` means stopped.
+    async fn conclude(
+        mut self,
+        ended: Option<Result<(), Ended>>,
+    ) -> Result<ExecutionReport, Interrupted> {
+        let failure = match ended {
+            None => return Err(Interrupted::Stopped),
+            Some(Err(Ended::Local(failure))) => return Err(Interrupted::LocalState(failure)),
+            Some(Err(Ended::Failed(failure))) => Some(failure),
+            Some(Ok(())) => self.shortcomings(),
+        };
+        let owed = self.abort_within(ABORT_TIME).await;
+        let failure = name_owed(failure, &owed);
+        self.failures.flush().await.map_err(|error| match local(&error) {
+            Ended::Local(failure) | Ended::Failed(failure) => Interrupted::LocalState(failure),
+        })?;
+        let verified = self.spec.options.verify_mode != VerifyMode::None;
+        Ok(self.progress.terminal(
+            &self.spec.execution,
+            self.limiter.granted_bytes(),
+            failure,
+            verified,
+        ))
+    }
+
+    /// What a complete run has to complain of.
+    fn shortcomings(&self) -> Option<Failure> {
+        let counters = self.progress.finished();
+        let items = counters.failed + counters.mismatched;
+        if items > 0 {
+            let first = self.failures.first().unwrap_or("see the list");
+            let code = if counters.failed > 0 {
+                ErrorCode::ItemsFailed
+            } else {
+                ErrorCode::ChecksumMismatch
+            };
+            let withheld =
+                self.withheld.as_ref().map(|w| format!(" {}", w.detail)).unwrap_or_default();
+            return Some(Failure::new(
+                code,
+                format!(
+                    "Transfer and verification completed. Selected files transferred except for \
+                     {items} of {} items ({} failed, {} mismatched); the first: {first}. \
+                     The list is on the agent: {}.{withheld}",
+                    counters.discovered,
+                    counters.failed,
+                    counters.mismatched,
+                    self.failures.path().display(),
+                ),
+            ));
+        }
+        self.withheld.clone()
+    }
+}
+
+/// How long the end of an execution may take to abort uploads.
+const ABORT_TIME: Duration = Duration::from_secs(5);
+
+fn name_owed(failure: Option<Failure>, owed: &[String]) -> Option<Failure> {
+    if owed.is_empty() {
+        return failure;
+    }
+    let names = owed.join(", ");
+    let note = format!(
+        "{} multipart uploads could not be aborted and are still open at the store: {names}",
+        owed.len()
+    );
+    Some(match failure {
+        Some(failure) => Failure::new(failure.code, format!("{}; {note}", failure.detail)),
+        None => Failure::new(ErrorCode::DestinationFault, note),
+    })
+}
+
+/// Makes reports while the stages run.
+struct Observer {
+    spec: ExecutionSpec,
+    progress: Arc<Progress>,
+    limiter: Limiter,
+    journal: Journal,
+}
+
+impl Observer {
+    async fn report(&self, reports: &watch::Sender<ExecutionReport>) {
+        let mut ticks = interval(REPORT_EVERY);
+        loop {
+            ticks.tick().await;
+            let sent = self.limiter.granted_bytes();
+            reports.send_replace(self.progress.report(&self.spec.execution, sent));
+            let elapsed = self.progress.elapsed();
+            if self.journal.append(Record::Elapsed { elapsed }).await.is_err() {
+                // The stages meet the same error and end the run.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}

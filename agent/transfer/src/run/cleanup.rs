@@ -1,0 +1,43 @@
+//! Uploads that must not stay open.
+
+use std::time::Duration;
+
+use datasync_endpoint::{Destination, Source};
+use futures::{StreamExt, stream};
+use tokio::time::timeout;
+
+use super::{Ended, Engine};
+use crate::uploads::AbortError;
+
+const ABORTS_IN_FLIGHT: usize = 8;
+
+impl<S: Source, D: Destination> Engine<S, D> {
+    /// Aborts what an earlier run of the process left open.
+    pub(super) async fn abort_leftovers(&self) -> Result<(), Ended> {
+        for (key, _) in self.uploads.list() {
+            match self.uploads.abort(&key, &*self.destination, &self.attempts).await {
+                Ok(()) => {}
+                Err(AbortError::Journal(error)) => return Err(error.into()),
+                Err(AbortError::Destination(error)) => {
+                    tracing::warn!(%error, "an upload of an earlier run stays open for now");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Aborts every upload that may be open, for at most `time`; gives the keys of those that
+    /// could not be aborted.
+    pub(super) async fn abort_within(&self, time: Duration) -> Vec<String> {
+        let keys: Vec<_> = self.uploads.list().into_iter().map(|(key, _)| key).collect();
+        let aborts = stream::iter(keys).for_each_concurrent(ABORTS_IN_FLIGHT, |key| async move {
+            if let Err(error) = self.uploads.abort(&key, &*self.destination, &self.attempts).await {
+                tracing::warn!(%error, %key, "an upload cannot be aborted");
+            }
+        });
+        if timeout(time, aborts).await.is_err() {
+            tracing::warn!("aborting uploads took too long");
+        }
+        self.uploads.list().into_iter().map(|(key, _)| key.to_string()).collect()
+    }
+}

@@ -1,0 +1,93 @@
+//! The stage that deletes what the source no longer has.
+
+use datasync_endpoint::{Destination, Source};
+use datasync_model::{Counters, PreserveDeletedFiles};
+
+use super::scanning::ScanFacts;
+use super::{Ended, Engine};
+use crate::deletes::{Candidates, DeleteError, Deleter, Facts, guard};
+use crate::history::Root;
+use crate::journal::State;
+use crate::outcome::ItemFailure;
+
+impl<S: Source, D: Destination> Engine<S, D> {
+    /// `facts` are absent if the scan ended in an earlier run of the process.
+    pub(super) async fn delete(
+        &mut self,
+        state: &State,
+        facts: Option<ScanFacts>,
+    ) -> Result<(), Ended> {
+        let root = self
+            .attempts
+            .run(|| self.source.root())
+            .await
+            .map_err(|error| ItemFailure::of_source(&error))?;
+        let present = Root::of(&root.attributes);
+        let remembered = match &self.settings.history_file {
+            Some(file) => Root::recall(file).await?,
+            None => None,
+        };
+        if self.spec.options.preserve_deleted_files == PreserveDeletedFiles::Remove {
+            let facts = match facts {
+                Some(facts) => facts,
+                None => self.recall_facts(state).await?,
+            };
+            let allowed = guard(Facts {
+                candidates: facts.candidates,
+                matched: facts.matched,
+                source_has_entries: facts.source_has_entries,
+                same_root: remembered.map(|root| root == present),
+                share_max_percent: self.settings.delete_share_max_percent,
+            });
+            if let Err(withheld) = allowed {
+                tracing::warn!(%withheld, "deletes withheld");
+                self.withheld = Some(withheld);
+                return Ok(());
+            }
+            self.delete_candidates(state).await?;
+        }
+        match &self.settings.history_file {
+            Some(file) if remembered != Some(present) => Ok(present.remember(file).await?),
+            _ => Ok(()),
+        }
+    }
+
+    async fn recall_facts(&self, state: &State) -> Result<ScanFacts, Ended> {
+        let mut candidates = Candidates::open(&self.directory).await?;
+        let mut count = 0;
+        loop {
+            let chunk = candidates.next_chunk(1024).await?;
+            if chunk.is_empty() {
+                break;
+            }
+            count += chunk.len() as u64;
+        }
+        self.progress.finish(&Counters { to_delete: count, ..Counters::default() });
+        Ok(ScanFacts {
+            candidates: count,
+            matched: state.matched,
+            source_has_entries: state
+                .last_handed
+                .as_ref()
+                .is_some_and(|key| !key.as_str().is_empty()),
+        })
+    }
+
+    async fn delete_candidates(&mut self, state: &State) -> Result<(), Ended> {
+        let deleter = Deleter {
+            source: self.source.clone(),
+            destination: self.destination.clone(),
+            attempts: self.attempts.clone(),
+            journal: self.journal.clone(),
+            progress: self.progress.clone(),
+        };
+        let candidates = Candidates::open(&self.directory).await?;
+        let last = state.last_deleted.as_ref();
+        deleter.run(last, candidates, &mut self.failures).await.map_err(|error| match error {
+            DeleteError::Journal(error) => error.into(),
+            DeleteError::Candidates(error) => error.into(),
+            DeleteError::List(error) => error.into(),
+            DeleteError::Failed(failure) => failure.into(),
+        })
+    }
+}

@@ -1,0 +1,312 @@
+//! The stage that walks, merges and transfers.
+
+use std::sync::Arc;
+
+use datasync_endpoint::{
+    Destination, EndpointError, EntryKind, EntryPath, Key, ListedObject, Source,
+};
+use datasync_model::{
+    Counters, ErrorCode, Failure, OverwriteMode, PreserveDeletedFiles, TransferMode, VerifyMode,
+};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::{Ended, Engine};
+use crate::deletes::{Candidate, trim};
+use crate::failures::Verdict;
+use crate::journal::{JournalError, Record, State};
+use crate::lanes::{Lane, Lanes, Ticket};
+use crate::listing::list;
+use crate::locate::locate;
+use crate::merge::{Merge, MergeError, Shadow, Step};
+use crate::mover::Mover;
+use crate::outcome::{ItemFailure, Outcome};
+use crate::plan::SINGLE_PUT_MAX;
+use crate::walk::{SourceEntry, Walk};
+
+/// What scanning learned that deleting needs.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct ScanFacts {
+    pub(super) candidates: u64,
+    pub(super) matched: u64,
+    pub(super) source_has_entries: bool,
+}
+
+/// Entries and objects that wait for the merge, each.
+const STREAM_BUFFER: usize = 1024;
+
+type Work = (SourceEntry, Option<ListedObject>);
+type Done = Result<(Outcome, Option<u64>), JournalError>;
+
+/// The scan as far as it got.
+struct Scan {
+    lanes: Lanes<Work, Done>,
+    shadow: Shadow,
+    facts: ScanFacts,
+    next_number: u64,
+    merge_ended: bool,
+    /// Keys that are the key of no path are named up to a bound.
+    strange_keys: u64,
+}
+
+const STRANGE_KEYS_NAMED: u64 = 100;
+
+impl<S: Source, D: Destination> Engine<S, D> {
+    pub(super) async fn scan(&mut self, state: &State) -> Result<ScanFacts, Ended> {
+        let after = state.last_handed.clone();
+        let kept = trim(&self.directory, after.as_ref()).await?;
+        self.progress.finish(&Counters { to_delete: kept, ..Counters::default() });
+        let mut scan = Scan {
+            lanes: Lanes::new(),
+            shadow: Shadow::default(),
+            facts: ScanFacts {
+                candidates: kept,
+                matched: state.matched,
+                source_has_entries: state.last_handed.as_ref().is_some_and(|k| !k.as_str().is_empty()),
+            },
+            next_number: state.next_number,
+            merge_ended: false,
+            strange_keys: 0,
+        };
+        for (number, key) in &state.pending {
+            self.resume_item(*number, key, &mut scan).await?;
+        }
+        let mut streams = JoinSet::new();
+        let mut merge = self.start_merge(after, &mut streams);
+        let mover = self.mover.clone();
+        loop {
+            scan.lanes.start_waiting(|work| handle(mover.clone(), work));
+            if scan.merge_ended && scan.lanes.is_empty() {
+                break;
+            }
+            tokio::select! {
+                biased;
+                Some((ticket, done)) = scan.lanes.next() => self.finish(ticket, done).await?,
+                step = merge.next(), if scan.lanes.has_room() && !scan.merge_ended => {
+                    let step = step.map_err(merge_error)?;
+                    self.take(step, &mut scan).await?;
+                }
+            }
+        }
+        streams.shutdown().await;
+        Ok(scan.facts)
+    }
+
+    pub(super) fn start_merge(&self, after: Option<Key>, streams: &mut JoinSet<()>) -> Merge {
+        let abilities = self.destination.abilities();
+        let walk = Walk {
+            source: self.source.clone(),
+            scope: self.scope.clone(),
+            attempts: self.attempts.clone(),
+            resume_after: after.clone(),
+            has_root: abilities.has_root,
+            key_max: abilities.key_max,
+            spill_directory: self.directory.join("spill"),
+            memory_bytes: usize::try_from(self.settings.memory_target_bytes / 8)
+                .unwrap_or(usize::MAX),
+        };
+        let (walk_out, walked) = mpsc::channel(STREAM_BUFFER);
+        streams.spawn(walk.run(walk_out));
+        let options = &self.spec.options;
+        let blind = options.transfer_mode == TransferMode::All
+            && options.overwrite_mode == OverwriteMode::Always
+            && options.verify_mode != VerifyMode::PointInTimeConsistent;
+        let listed = (!blind).then(|| {
+            let (list_out, listed) = mpsc::channel(STREAM_BUFFER);
+            streams.spawn(list(self.destination.clone(), self.attempts.clone(), after, list_out));
+            listed
+        });
+        Merge::new(walked, listed)
+    }
+
+    async fn resume_item(&mut self, number: u64, key: &Key, scan: &mut Scan) -> Result<(), Ended> {
+        let path = key.path().unwrap_or_default();
+        let ticket = Ticket { number, key: key.clone(), path: path.clone() };
+        let outcome = match locate(&*self.source, &path, &self.attempts).await {
+            Ok(Some(node)) => {
+                let entry = SourceEntry { key: key.clone(), path, node };
+                let listed = match self.attempts.run(|| self.destination.stat(key)).await {
+                    Ok(found) => found.map(|found| ListedObject {
+                        key: key.clone(),
+                        size: found.size,
+                        etag: found.etag,
+                        last_modified: datasync_endpoint::Timestamp::default(),
+                        storage_class: found.storage_class,
+                    }),
+                    Err(error) => {
+                        let failure = ItemFailure::of_destination(&error);
+                        return self.record(ticket, Outcome::Failed(failure), None).await;
+                    }
+                };
+                self.start_item(ticket, entry, listed, scan);
+                return Ok(());
+            }
+            Ok(None) => Outcome::Failed(ItemFailure::new(
+                ErrorCode::SourceVanished,
+                "the item is gone from the source",
+            )),
+            Err(error) => Outcome::Failed(ItemFailure::of_source(&error)),
+        };
+        self.record(ticket, outcome, None).await
+    }
+
+    fn start_item(
+        &self,
+        ticket: Ticket,
+        entry: SourceEntry,
+        listed: Option<ListedObject>,
+        scan: &mut Scan,
+    ) {
+        let is_large = entry.node.attributes.kind == EntryKind::File
+            && entry.node.attributes.size > SINGLE_PUT_MAX;
+        let lane = if is_large { Lane::Large } else { Lane::Small };
+        let mover = self.mover.clone();
+        scan.lanes.add(lane, ticket, (entry, listed), |work| handle(mover.clone(), work));
+    }
+
+    async fn take(&mut self, step: Step, scan: &mut Scan) -> Result<(), Ended> {
+        match step {
+            Step::End => scan.merge_ended = true,
+            Step::Entry(entry, listed) => {
+                scan.facts.matched += u64::from(listed.is_some());
+                scan.facts.source_has_entries |= !entry.key.as_str().is_empty();
+                let ticket = self.hand(&entry.key, &entry.path, listed.is_some(), scan).await?;
+                self.start_item(ticket, entry, listed, scan);
+            }
+            Step::Unread { directory, error, reported } => {
+                scan.shadow.cast(directory.key.clone());
+                if !reported {
+                    self.report_unread(&directory, &error).await?;
+                }
+            }
+            Step::Unknown { path, key, error } => {
+                scan.facts.source_has_entries = true;
+                scan.shadow.cast(key.join("/"));
+                let ticket = self.hand(&key, &path, false, scan).await?;
+                let failure = ItemFailure::of_source(&error);
+                self.record(ticket, Outcome::Failed(failure), None).await?;
+            }
+            Step::Extra(object) => self.take_extra(object, scan).await?,
+        }
+        Ok(())
+    }
+
+    async fn hand(
+        &self,
+        key: &Key,
+        path: &EntryPath,
+        exists: bool,
+        scan: &mut Scan,
+    ) -> Result<Ticket, Ended> {
+        let number = scan.next_number;
+        scan.next_number += 1;
+        self.journal.append(Record::Handed { n: number, key: key.clone(), exists }).await?;
+        Ok(Ticket { number, key: key.clone(), path: path.clone() })
+    }
+
+    async fn report_unread(
+        &mut self,
+        directory: &SourceEntry,
+        error: &Arc<EndpointError>,
+    ) -> Result<(), Ended> {
+        let ItemFailure { failure, endpoint_wide } = ItemFailure::of_source(error);
+        if endpoint_wide {
+            return Err(Ended::Failed(failure));
+        }
+        let failure = Failure::new(
+            failure.code,
+            format!("the directory cannot be read to its end, nothing below it is deleted: {}", failure.detail),
+        );
+        self.failures.add(&directory.path, &directory.key, Verdict::Failed, &failure).await?;
+        let add = Counters { discovered: 1, failed: 1, ..Counters::default() };
+        self.progress.finish(&add);
+        Ok(self.journal.append(Record::Counted { add }).await?)
+    }
+
+    async fn take_extra(&mut self, object: ListedObject, scan: &mut Scan) -> Result<(), Ended> {
+        if self.spec.options.preserve_deleted_files != PreserveDeletedFiles::Remove {
+            return Ok(());
+        }
+        let Ok(path) = object.key.path() else {
+            scan.strange_keys += 1;
+            if scan.strange_keys <= STRANGE_KEYS_NAMED {
+                tracing::warn!(key = %object.key.as_str().escape_debug(), "not the key of any path: left alone");
+            }
+            return Ok(());
+        };
+        if path == EntryPath::ROOT
+            || !self.scope.contains(&path.to_absolute())
+            || scan.shadow.covers(&object.key)
+        {
+            return Ok(());
+        }
+        scan.facts.candidates += 1;
+        self.progress.finish(&Counters { to_delete: 1, ..Counters::default() });
+        let candidate = Candidate { key: object.key, etag: object.etag };
+        let frame = candidate.to_frame().map_err(std::io::Error::from)?;
+        Ok(self.journal.candidate(frame).await?)
+    }
+
+    async fn finish(
+        &mut self,
+        ticket: Ticket,
+        done: Result<Done, tokio::task::JoinError>,
+    ) -> Result<(), Ended> {
+        let (outcome, planned) = match done {
+            Ok(done) => done?,
+            Err(panicked) => {
+                let failure = ItemFailure::new(ErrorCode::Internal, panicked.to_string());
+                (Outcome::Failed(failure), None)
+            }
+        };
+        self.record(ticket, outcome, planned).await
+    }
+
+    /// Makes the end of an item durable and known.
+    async fn record(
+        &mut self,
+        ticket: Ticket,
+        outcome: Outcome,
+        planned: Option<u64>,
+    ) -> Result<(), Ended> {
+        let mut add = outcome.counters(planned);
+        if self.spec.options.verify_mode == VerifyMode::OnlyFilesTransferred {
+            add.verified = add.transferred;
+        }
+        let listed = match &outcome {
+            Outcome::Failed(failed) => Some((Verdict::Failed, &failed.failure)),
+            Outcome::Skipped(failure) => Some((Verdict::Skipped, failure)),
+            Outcome::Unchanged | Outcome::Transferred { .. } => None,
+        };
+        if let Some((verdict, failure)) = listed {
+            self.failures.add(&ticket.path, &ticket.key, verdict, failure).await?;
+        }
+        self.progress.finish(&add);
+        self.journal.append(Record::Final { n: ticket.number, add }).await?;
+        match outcome {
+            Outcome::Failed(failed) if failed.endpoint_wide => Err(Ended::Failed(failed.failure)),
+            _ => Ok(()),
+        }
+    }
+}
+
+async fn handle<S: Source, D: Destination>(
+    mover: Arc<Mover<S, D>>,
+    (entry, listed): Work,
+) -> Done {
+    mover.handle(&entry, listed.as_ref()).await
+}
+
+pub(super) fn merge_error(error: MergeError) -> Ended {
+    match error {
+        MergeError::Source(crate::walk::WalkError::Sort(error)) => error.into(),
+        MergeError::Source(crate::walk::WalkError::Root(error)) => {
+            ItemFailure::of_source(&error).into()
+        }
+        MergeError::Destination(error) => ItemFailure::of_destination(&error).into(),
+        MergeError::Lost(stream) => Ended::Failed(Failure::new(
+            ErrorCode::Internal,
+            format!("the {stream} ended without a word"),
+        )),
+    }
+}

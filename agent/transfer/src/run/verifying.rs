@@ -1,0 +1,124 @@
+//! The end check of POINT_IN_TIME_CONSISTENT: both sides listed again, contents compared.
+
+use std::sync::Arc;
+
+use datasync_endpoint::{Destination, EntryPath, ListedObject, Source};
+use datasync_model::{Counters, ErrorCode, Failure, PreserveDeletedFiles};
+use tokio::task::{JoinError, JoinSet};
+
+use super::scanning::merge_error;
+use super::{Ended, Engine};
+use crate::failures::Verdict;
+use crate::journal::Record;
+use crate::lanes::{Lane, Lanes, Ticket};
+use crate::merge::{Shadow, Step};
+use crate::outcome::ItemFailure;
+use crate::verify::Verifier;
+use crate::walk::SourceEntry;
+
+type Work = (SourceEntry, Option<ListedObject>);
+type Checked = Option<Result<(), ItemFailure>>;
+
+impl<S: Source, D: Destination> Engine<S, D> {
+    pub(super) async fn verify(&mut self) -> Result<(), Ended> {
+        let verifier = Arc::new(Verifier {
+            source: self.source.clone(),
+            destination: self.destination.clone(),
+            options: self.spec.options.clone(),
+            attempts: self.attempts.clone(),
+            budget: self.budget.clone(),
+        });
+        let mut streams = JoinSet::new();
+        let mut merge = self.start_merge(None, &mut streams);
+        let mut lanes: Lanes<Work, Checked> = Lanes::new();
+        let mut shadow = Shadow::default();
+        let mut merge_ended = false;
+        while !merge_ended || !lanes.is_empty() {
+            tokio::select! {
+                biased;
+                Some((ticket, checked)) = lanes.next() => self.judge(ticket, checked).await?,
+                step = merge.next(), if lanes.has_room() && !merge_ended => {
+                    match step.map_err(merge_error)? {
+                        Step::End => merge_ended = true,
+                        Step::Entry(entry, listed) => {
+                            let ticket = Ticket {
+                                number: 0,
+                                key: entry.key.clone(),
+                                path: entry.path.clone(),
+                            };
+                            let work = (entry, listed);
+                            lanes.add(Lane::Small, ticket, work, |work| {
+                                check(verifier.clone(), work)
+                            });
+                        }
+                        Step::Unread { directory, .. } => shadow.cast(directory.key),
+                        Step::Unknown { key, .. } => shadow.cast(key.join("/")),
+                        Step::Extra(object) => self.judge_extra(&object, &mut shadow).await?,
+                    }
+                }
+            }
+        }
+        streams.shutdown().await;
+        Ok(())
+    }
+
+    async fn judge(
+        &mut self,
+        ticket: Ticket,
+        checked: Result<Checked, JoinError>,
+    ) -> Result<(), Ended> {
+        let mut add = Counters::default();
+        match checked {
+            Ok(None) => return Ok(()),
+            Ok(Some(Ok(()))) => add.verified = 1,
+            Ok(Some(Err(failed))) if failed.endpoint_wide => return Err(failed.into()),
+            Ok(Some(Err(failed))) => {
+                add.mismatched = 1;
+                self.mismatch(&ticket, &failed.failure).await?;
+            }
+            Err(panicked) => {
+                add.mismatched = 1;
+                let failure = Failure::new(ErrorCode::Internal, panicked.to_string());
+                self.mismatch(&ticket, &failure).await?;
+            }
+        }
+        self.progress.finish(&add);
+        Ok(())
+    }
+
+    async fn mismatch(&mut self, ticket: &Ticket, failure: &Failure) -> Result<(), Ended> {
+        Ok(self.failures.add(&ticket.path, &ticket.key, Verdict::Mismatched, failure).await?)
+    }
+
+    /// Objects without a source are a difference only where the task removes them.
+    async fn judge_extra(
+        &mut self,
+        object: &ListedObject,
+        shadow: &mut Shadow,
+    ) -> Result<(), Ended> {
+        let Ok(path) = object.key.path() else { return Ok(()) };
+        let expected = self.spec.options.preserve_deleted_files != PreserveDeletedFiles::Remove
+            || self.withheld.is_some()
+            || path == EntryPath::ROOT
+            || !self.scope.contains(&path.to_absolute())
+            || shadow.covers(&object.key);
+        if expected {
+            return Ok(());
+        }
+        let failure = Failure::new(
+            ErrorCode::FileNotAtSource,
+            "the destination has the object, the source has no such item",
+        );
+        self.failures.add(&path, &object.key, Verdict::Mismatched, &failure).await?;
+        let add = Counters { mismatched: 1, ..Counters::default() };
+        self.progress.finish(&add);
+        Ok(self.journal.append(Record::Counted { add: Counters::default() }).await?)
+    }
+}
+
+async fn check<S: Source, D: Destination>(
+    verifier: Arc<Verifier<S, D>>,
+    (entry, listed): Work,
+) -> Checked {
+    verifier.check(&entry, listed.as_ref()).await
+}

@@ -1,0 +1,158 @@
+//! POINT_IN_TIME_CONSISTENT: one entry against the object of its key, content included.
+
+use std::sync::Arc;
+
+use datasync_endpoint::{
+    Crc64, Destination, EndpointError, ListedObject, ObjectState, PosixMetadata, ReadBack, Source,
+};
+use datasync_model::{ErrorCode, Options};
+
+use crate::attempts::Attempts;
+use crate::budget::Budget;
+use crate::outcome::ItemFailure;
+use crate::plan::{Content, content_of};
+use crate::read::{ReadError, is_unchanged, read_range};
+use crate::walk::SourceEntry;
+
+/// Compares entries with objects. Shared by all items of an execution.
+pub(crate) struct Verifier<S, D> {
+    pub(crate) source: Arc<S>,
+    pub(crate) destination: Arc<D>,
+    pub(crate) options: Options,
+    pub(crate) attempts: Arc<Attempts>,
+    pub(crate) budget: Budget,
+}
+
+/// Bytes of a file that are read and forgotten at once.
+const STEP: u64 = 4 << 20;
+
+impl<S: Source, D: Destination> Verifier<S, D> {
+    /// Whether the object is what the entry should have become; `None` for entries that the
+    /// options leave out.
+    pub(crate) async fn check(
+        &self,
+        entry: &SourceEntry,
+        listed: Option<&ListedObject>,
+    ) -> Option<Result<(), ItemFailure>> {
+        let content = content_of(entry.node.attributes.kind, &self.options)?;
+        Some(self.compare(entry, listed, content).await)
+    }
+
+    async fn compare(
+        &self,
+        entry: &SourceEntry,
+        listed: Option<&ListedObject>,
+        content: Content,
+    ) -> Result<(), ItemFailure> {
+        let missing = || {
+            ItemFailure::new(
+                ErrorCode::FileNotAtDestination,
+                "the source has the item, the destination has not",
+            )
+        };
+        if listed.is_none() {
+            return Err(missing());
+        }
+        let key = &entry.key;
+        let found = self
+            .attempts
+            .run(|| self.destination.stat(key))
+            .await
+            .map_err(|error| ItemFailure::of_destination(&error))?
+            .ok_or_else(missing)?;
+        let wanted = PosixMetadata::kept(&entry.node.attributes, &self.options);
+        if !wanted.agrees_with(&found.metadata) {
+            return Err(ItemFailure::new(
+                ErrorCode::MetadataDiffers,
+                format!("source: {wanted:?}; destination: {:?}", found.metadata),
+            ));
+        }
+        let source = self.source_content(entry, content).await?;
+        let stored = self
+            .stored_content(entry, &found)
+            .await
+            .map_err(|error| ItemFailure::of_destination(&error))?;
+        if source == stored {
+            return Ok(());
+        }
+        Err(ItemFailure::new(
+            ErrorCode::ChecksumMismatch,
+            format!(
+                "source: {} bytes with CRC-64/NVME {:016x}; destination: {} bytes with {:016x}",
+                source.size, source.crc64.0, stored.size, stored.crc64.0
+            ),
+        ))
+    }
+
+    async fn stored_content(
+        &self,
+        entry: &SourceEntry,
+        found: &ObjectState,
+    ) -> Result<ReadBack, EndpointError> {
+        match found.crc64 {
+            Some(crc64) => Ok(ReadBack { size: found.size, crc64 }),
+            None => self.attempts.run(|| self.destination.read_back(&entry.key)).await,
+        }
+    }
+
+    async fn source_content(
+        &self,
+        entry: &SourceEntry,
+        content: Content,
+    ) -> Result<ReadBack, ItemFailure> {
+        match content {
+            Content::Empty => Ok(ReadBack { size: 0, crc64: Crc64::EMPTY }),
+            Content::LinkTarget => {
+                let target = self
+                    .attempts
+                    .run(|| self.source.read_link(&entry.node.handle))
+                    .await
+                    .map_err(|error| ItemFailure::of_source(&error))?;
+                Ok(ReadBack { size: target.len() as u64, crc64: Crc64::of(&target) })
+            }
+            Content::File => self.file_content(entry).await,
+        }
+    }
+
+    async fn file_content(&self, entry: &SourceEntry) -> Result<ReadBack, ItemFailure> {
+        let fingerprint = entry.node.attributes.fingerprint();
+        let file = &entry.node.handle;
+        let size = fingerprint.size;
+        let mut crc64 = Crc64::EMPTY;
+        let mut offset = 0;
+        while offset < size {
+            let length = STEP.min(size - offset);
+            let reservation = self.budget.reserve(length).await.map_err(|error| {
+                ItemFailure::new(ErrorCode::NotSupported, error.to_string())
+            })?;
+            let range =
+                read_range(&*self.source, file, &fingerprint, offset, length, &self.attempts)
+                    .await
+                    .map_err(changed_or_fault)?;
+            crc64 = crc64.followed_by(range.crc64, length);
+            offset += length;
+            drop(reservation);
+        }
+        let stable = is_unchanged(&*self.source, file, &fingerprint, None, &self.attempts)
+            .await
+            .map_err(|error| ItemFailure::of_source(&error))?;
+        if !stable {
+            return Err(changed_or_fault(ReadError::Changed));
+        }
+        Ok(ReadBack { size, crc64 })
+    }
+}
+
+fn changed_or_fault(error: ReadError) -> ItemFailure {
+    match error {
+        ReadError::Changed => ItemFailure::new(
+            ErrorCode::SourceChanged,
+            "the file changed while it was verified: run the task again",
+        ),
+        ReadError::Short { announced, delivered } => ItemFailure::new(
+            ErrorCode::SourceSizeMismatch,
+            format!("the server announces {announced} bytes but delivers {delivered}"),
+        ),
+        ReadError::Source(error) => ItemFailure::of_source(&error),
+    }
+}

@@ -19,7 +19,9 @@ struct Pool {
 
 /// A reservation that can never be met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{wanted} bytes were to be reserved at once of a memory budget of {total}: raise the memory target")]
+#[error(
+    "{wanted} bytes were to be reserved at once of a memory budget of {total}: raise the memory target"
+)]
 pub(crate) struct BudgetError {
     wanted: u64,
     total: u64,
@@ -28,9 +30,15 @@ pub(crate) struct BudgetError {
 impl Budget {
     /// A budget of `bytes`; at most 2 GiB are used, since no part is larger.
     pub(crate) fn new(bytes: u64) -> Self {
-        let total = bytes.min(u64::from(u32::MAX / 2)).min(Semaphore::MAX_PERMITS as u64);
+        let total = bytes
+            .min(u64::from(u32::MAX / 2))
+            .min(Semaphore::MAX_PERMITS as u64);
         let free = Semaphore::new(usize::try_from(total).unwrap_or(Semaphore::MAX_PERMITS));
-        Self(Arc::new(Pool { total, free, reserved: AtomicU64::new(0) }))
+        Self(Arc::new(Pool {
+            total,
+            free,
+            reserved: AtomicU64::new(0),
+        }))
     }
 
     /// Waits until `bytes` are free; requests are met in the order in which they came.
@@ -40,7 +48,10 @@ impl Budget {
     /// # Errors
     /// If the whole budget is smaller.
     pub(crate) async fn reserve(&self, bytes: u64) -> Result<Reservation, BudgetError> {
-        let error = BudgetError { wanted: bytes, total: self.0.total };
+        let error = BudgetError {
+            wanted: bytes,
+            total: self.0.total,
+        };
         if bytes > self.0.total {
             return Err(error);
         }
@@ -48,7 +59,10 @@ impl Budget {
         let permits = self.0.free.acquire_many(count).await.map_err(|_| error)?;
         SemaphorePermit::forget(permits);
         self.0.reserved.fetch_add(bytes, Ordering::AcqRel);
-        Ok(Reservation { pool: Arc::clone(&self.0), bytes })
+        Ok(Reservation {
+            pool: Arc::clone(&self.0),
+            bytes,
+        })
     }
 
     /// Bytes that are reserved now.
@@ -74,7 +88,10 @@ impl Reservation {
     pub(crate) fn split(&mut self, bytes: u64) -> Self {
         let bytes = bytes.min(self.bytes);
         self.bytes -= bytes;
-        Self { pool: Arc::clone(&self.pool), bytes }
+        Self {
+            pool: Arc::clone(&self.pool),
+            bytes,
+        }
     }
 
     /// Gives back all but `bytes`.
@@ -87,7 +104,9 @@ impl Drop for Reservation {
     fn drop(&mut self) {
         // First the count, then the permits: the count never exceeds the budget.
         self.pool.reserved.fetch_sub(self.bytes, Ordering::AcqRel);
-        self.pool.free.add_permits(usize::try_from(self.bytes).unwrap_or(0));
+        self.pool
+            .free
+            .add_permits(usize::try_from(self.bytes).unwrap_or(0));
     }
 }
 

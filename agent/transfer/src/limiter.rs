@@ -54,14 +54,22 @@ impl Limiter {
         let ledger = Arc::new(Ledger::default());
         let dispatcher = Dispatcher::new(rate.clone(), queue, Arc::clone(&ledger));
         tasks.spawn(dispatcher.run());
-        Self(Arc::new(Shared { rate, requests, ledger, streams: AtomicU64::new(0) }))
+        Self(Arc::new(Shared {
+            rate,
+            requests,
+            ledger,
+            streams: AtomicU64::new(0),
+        }))
     }
 
     /// A stream that is served as fairly as every other.
     #[must_use]
     pub fn stream(&self) -> Arc<dyn Pace> {
         let id = self.0.streams.fetch_add(1, Ordering::Relaxed);
-        Arc::new(Stream { id, shared: Arc::clone(&self.0) })
+        Arc::new(Stream {
+            id,
+            shared: Arc::clone(&self.0),
+        })
     }
 
     /// Bytes given out since the start, retries included.
@@ -86,12 +94,19 @@ impl Pace for Stream {
     fn grant(self: Arc<Self>, bytes: usize) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
         let bytes = bytes as u64;
         if self.shared.rate.borrow().limit().is_none() {
-            self.shared.ledger.granted.fetch_add(bytes, Ordering::Relaxed);
+            self.shared
+                .ledger
+                .granted
+                .fetch_add(bytes, Ordering::Relaxed);
             return None;
         }
         Some(Box::pin(async move {
             let (reply, answer) = oneshot::channel();
-            let request = Request { stream: self.id, bytes, reply };
+            let request = Request {
+                stream: self.id,
+                bytes,
+                reply,
+            };
             if self.shared.requests.send(request).await.is_ok()
                 && let Ok(grant) = answer.await
             {

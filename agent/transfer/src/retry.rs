@@ -53,8 +53,15 @@ pub(crate) fn decide(
         return Retry::GiveUp;
     }
     let doublings = attempt.saturating_sub(1).min(31);
-    let bound = limits.wait_base.saturating_mul(1 << doublings).min(limits.wait_max);
-    let share = if random_unit.is_finite() { random_unit.clamp(0.0, 1.0) } else { 1.0 };
+    let bound = limits
+        .wait_base
+        .saturating_mul(1 << doublings)
+        .min(limits.wait_max);
+    let share = if random_unit.is_finite() {
+        random_unit.clamp(0.0, 1.0)
+    } else {
+        1.0
+    };
     let wait = bound.mul_f64(share).max(retry_after.unwrap_or_default());
     if elapsed.saturating_add(wait) > limits.elapsed_max {
         return Retry::GiveUp;
@@ -96,7 +103,10 @@ mod tests {
             (ErrorKind::Busy, None, 1, 0, f64::NAN, after(200)),
         ] {
             let decided = decide(kind, hint.map(ms), attempt, ms(elapsed), random, &LIMITS);
-            assert_eq!(decided, expected, "{kind:?} {hint:?} {attempt} {elapsed} {random}");
+            assert_eq!(
+                decided, expected,
+                "{kind:?} {hint:?} {attempt} {elapsed} {random}"
+            );
         }
     }
 

@@ -53,7 +53,13 @@ impl Bucket {
             .allow_burst(burst);
         let clock = TokioClock(Instant::now());
         let limiter = RateLimiter::direct_with_clock(quota, clock.clone());
-        Self { limiter, clock, cell, portion, burst }
+        Self {
+            limiter,
+            clock,
+            cell,
+            portion,
+            burst,
+        }
     }
 
     /// An empty bucket for `rate`: a change of the rate earns no burst.
@@ -72,7 +78,9 @@ impl Bucket {
     /// Takes bytes towards `wanted` (more than 0): as many as were taken, or how long to wait.
     pub(super) fn take(&self, wanted: u64) -> Result<u64, Duration> {
         let cells = u32::try_from(wanted.div_ceil(self.cell)).unwrap_or(u32::MAX);
-        let cells = NonZeroU32::new(cells).unwrap_or(NonZeroU32::MIN).min(self.portion);
+        let cells = NonZeroU32::new(cells)
+            .unwrap_or(NonZeroU32::MIN)
+            .min(self.portion);
         match self.limiter.check_n(cells) {
             Ok(Ok(())) => Ok(self.cell.saturating_mul(u64::from(cells.get()))),
             Ok(Err(not_until)) => Err(not_until.wait_time_from(self.clock.now())),

@@ -35,14 +35,19 @@ pub(super) struct Grant {
 impl Grant {
     pub(super) fn take(mut grant: Self) {
         grant.is_taken = true;
-        grant.ledger.granted.fetch_add(grant.bytes, Ordering::Relaxed);
+        grant
+            .ledger
+            .granted
+            .fetch_add(grant.bytes, Ordering::Relaxed);
     }
 }
 
 impl Drop for Grant {
     fn drop(&mut self) {
         if self.is_paid && !self.is_taken {
-            self.ledger.returned.fetch_add(self.bytes, Ordering::Relaxed);
+            self.ledger
+                .returned
+                .fetch_add(self.bytes, Ordering::Relaxed);
         }
     }
 }
@@ -179,7 +184,12 @@ impl Dispatcher {
 
     fn give(&self, request: Request, is_paid: bool) {
         let ledger = Arc::clone(&self.ledger);
-        let grant = Grant { bytes: request.bytes, is_paid, is_taken: false, ledger };
+        let grant = Grant {
+            bytes: request.bytes,
+            is_paid,
+            is_taken: false,
+            ledger,
+        };
         // A grant that cannot be delivered gives itself back.
         drop(request.reply.send(grant));
     }

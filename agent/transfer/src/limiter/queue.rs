@@ -23,7 +23,11 @@ struct Waiting<T> {
 
 impl<T> Default for FairQueue<T> {
     fn default() -> Self {
-        Self { streams: HashMap::new(), round: VecDeque::new(), len: 0 }
+        Self {
+            streams: HashMap::new(),
+            round: VecDeque::new(),
+            len: 0,
+        }
     }
 }
 
@@ -35,7 +39,10 @@ impl<T> FairQueue<T> {
     pub(super) fn push(&mut self, stream: u64, bytes: u64, request: T) {
         let waiting = self.streams.entry(stream).or_insert_with(|| {
             self.round.push_back(stream);
-            Waiting { deficit: 0, requests: VecDeque::new() }
+            Waiting {
+                deficit: 0,
+                requests: VecDeque::new(),
+            }
         });
         waiting.requests.push_back((bytes, request));
         self.len += 1;
@@ -47,7 +54,11 @@ impl<T> FairQueue<T> {
             let Some(waiting) = self.streams.get_mut(&stream) else {
                 continue;
             };
-            while waiting.requests.front().is_some_and(|(_, request)| !is_wanted(request)) {
+            while waiting
+                .requests
+                .front()
+                .is_some_and(|(_, request)| !is_wanted(request))
+            {
                 waiting.requests.pop_front();
                 self.len -= 1;
             }

@@ -22,7 +22,11 @@ fn start(first: BytesPerSecond) -> Setup {
     let (rate, receiver) = watch::channel(first);
     let mut tasks = JoinSet::new();
     let limiter = Limiter::start(receiver, &mut tasks);
-    Setup { limiter, rate, tasks }
+    Setup {
+        limiter,
+        rate,
+        tasks,
+    }
 }
 
 /// One slice of at most `bytes`; what was granted.
@@ -67,8 +71,16 @@ fn assert_close(found: u64, wanted: u64, percent: u64) {
 
 #[tokio::test(start_paused = true)]
 async fn ten_seconds_are_within_one_percent() {
-    for bytes in [64 * KIB, 100_000, MIB, 50 * MIB, 150 * MIB, 300_000_000, 700_000_000, 1024 * MIB]
-    {
+    for bytes in [
+        64 * KIB,
+        100_000,
+        MIB,
+        50 * MIB,
+        150 * MIB,
+        300_000_000,
+        700_000_000,
+        1024 * MIB,
+    ] {
         let mut setup = start(rate(bytes));
         for _ in 0..4 {
             setup.greedy(usize::MAX);
@@ -111,7 +123,10 @@ async fn a_rate_raised_while_a_grant_waits_shortens_the_wait() {
     let waiting = Arc::clone(&pace).grant(1024 * 1024).unwrap();
     let started = Instant::now();
     let mut waiting = Box::pin(timeout(Duration::from_secs(1), waiting));
-    assert!((&mut waiting).await.is_err(), "1 MiB at 64 KiB/s takes 16 s");
+    assert!(
+        (&mut waiting).await.is_err(),
+        "1 MiB at 64 KiB/s takes 16 s"
+    );
     drop(waiting);
     let waiting = Arc::clone(&pace).grant(1024 * 1024).unwrap();
     let raise = async {
@@ -119,7 +134,11 @@ async fn a_rate_raised_while_a_grant_waits_shortens_the_wait() {
         setup.rate.send(rate(100 * MIB)).unwrap();
     };
     tokio::join!(waiting, raise);
-    assert!(started.elapsed() < Duration::from_millis(2050), "{:?}", started.elapsed());
+    assert!(
+        started.elapsed() < Duration::from_millis(2050),
+        "{:?}",
+        started.elapsed()
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -134,8 +153,16 @@ async fn a_rate_lowered_while_a_grant_waits_prolongs_the_wait() {
     };
     tokio::join!(waiting, lower);
     // Half a MiB is left at 64 KiB/s: 8 s.
-    assert!(started.elapsed() > Duration::from_secs(8), "{:?}", started.elapsed());
-    assert!(started.elapsed() < Duration::from_secs(9), "{:?}", started.elapsed());
+    assert!(
+        started.elapsed() > Duration::from_secs(8),
+        "{:?}",
+        started.elapsed()
+    );
+    assert!(
+        started.elapsed() < Duration::from_secs(9),
+        "{:?}",
+        started.elapsed()
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -164,7 +191,11 @@ async fn no_limit_means_no_wait_and_a_limit_may_come_and_go() {
         setup.tasks.join_next().await.unwrap().unwrap();
         ended += 1;
     }
-    assert!(started.elapsed() < Duration::from_millis(10), "{:?}", started.elapsed());
+    assert!(
+        started.elapsed() < Duration::from_millis(10),
+        "{:?}",
+        started.elapsed()
+    );
     assert!(pace.grant(1).is_none());
 }
 
@@ -187,8 +218,16 @@ async fn a_dropped_request_is_neither_granted_nor_charged() {
     while got < 64 * KIB {
         got += slice(&pace, usize::MAX).await;
     }
-    assert!(started.elapsed() < Duration::from_millis(1020), "{:?}", started.elapsed());
-    assert!(started.elapsed() > Duration::from_millis(930), "{:?}", started.elapsed());
+    assert!(
+        started.elapsed() < Duration::from_millis(1020),
+        "{:?}",
+        started.elapsed()
+    );
+    assert!(
+        started.elapsed() > Duration::from_millis(930),
+        "{:?}",
+        started.elapsed()
+    );
 }
 
 proptest! {

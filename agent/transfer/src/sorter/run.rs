@@ -1,0 +1,157 @@
+//! Sorted runs on disk: blocks of entries, each with its length and checksum.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use datasync_endpoint::Crc64;
+
+use super::{Item, SortError, codec};
+
+/// The largest block that is read, in bytes: a bound on what a damaged file can ask for.
+const BLOCK_MAX: u64 = 64 * 1024 * 1024;
+
+static NUMBER: AtomicU64 = AtomicU64::new(0);
+
+/// A run that is being written.
+pub(super) struct RunWriter {
+    file: File,
+    path: PathBuf,
+    block: Vec<u8>,
+    block_bytes: usize,
+}
+
+impl RunWriter {
+    /// Creates a file in `directory` and removes its name at once, so that it goes with its last
+    /// handle however the process ends.
+    pub(super) fn create(directory: &Path, block_bytes: usize) -> Result<Self, SortError> {
+        loop {
+            let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+            let path = directory.join(format!("sort-{}-{number}.run", std::process::id()));
+            let mut options = OpenOptions::new();
+            let created = options
+                .read(true)
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&path);
+            match created {
+                Ok(file) => {
+                    std::fs::remove_file(&path).map_err(|error| SortError::io(&path, error))?;
+                    return Ok(Self {
+                        file,
+                        path,
+                        block: Vec::new(),
+                        block_bytes,
+                    });
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(SortError::io(&path, error)),
+            }
+        }
+    }
+
+    pub(super) fn write(&mut self, item: &Item) -> Result<(), SortError> {
+        codec::encode(item, &mut self.block);
+        if self.block.len() >= self.block_bytes {
+            self.flush()
+        } else {
+            Ok(())
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), SortError> {
+        let length = (self.block.len() as u64).to_le_bytes();
+        let checksum = Crc64::of(&self.block).0.to_le_bytes();
+        for bytes in [&length[..], &checksum[..], &self.block[..]] {
+            self.file
+                .write_all(bytes)
+                .map_err(|error| SortError::io(&self.path, error))?;
+        }
+        self.block.clear();
+        Ok(())
+    }
+
+    pub(super) fn finish(mut self) -> Result<RunReader, SortError> {
+        if !self.block.is_empty() {
+            self.flush()?;
+        }
+        self.file
+            .rewind()
+            .map_err(|error| SortError::io(&self.path, error))?;
+        Ok(RunReader {
+            file: self.file,
+            path: self.path,
+            block: Vec::new(),
+            at: 0,
+        })
+    }
+}
+
+/// A run that is being read.
+pub(super) struct RunReader {
+    file: File,
+    path: PathBuf,
+    block: Vec<u8>,
+    at: usize,
+}
+
+impl RunReader {
+    pub(super) fn next(&mut self) -> Result<Option<Item>, SortError> {
+        if self.at == self.block.len() && !self.next_block()? {
+            return Ok(None);
+        }
+        let mut rest = self.block.get(self.at..).unwrap_or_default();
+        let item = codec::decode(&mut rest).ok_or_else(|| self.damaged())?;
+        self.at = self.block.len() - rest.len();
+        Ok(Some(item))
+    }
+
+    fn next_block(&mut self) -> Result<bool, SortError> {
+        let mut head = [0; 16];
+        match self
+            .file
+            .read(&mut head[..1])
+            .map_err(|error| SortError::io(&self.path, error))?
+        {
+            0 => {
+                self.block = Vec::new();
+                self.at = 0;
+                return Ok(false);
+            }
+            _ => self.read_exact(&mut head[1..])?,
+        }
+        let number = u128::from_le_bytes(head);
+        let length = u64::try_from(number & u128::from(u64::MAX)).unwrap_or(u64::MAX);
+        let checksum = u64::try_from(number >> 64).unwrap_or(0);
+        if length == 0 || length > BLOCK_MAX {
+            return Err(self.damaged());
+        }
+        let mut block = std::mem::take(&mut self.block);
+        block.resize(usize::try_from(length).map_err(|_| self.damaged())?, 0);
+        self.read_exact(&mut block)?;
+        if Crc64::of(&block).0 != checksum {
+            return Err(self.damaged());
+        }
+        self.block = block;
+        self.at = 0;
+        Ok(true)
+    }
+
+    fn read_exact(&mut self, into: &mut [u8]) -> Result<(), SortError> {
+        self.file
+            .read_exact(into)
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::UnexpectedEof => self.damaged(),
+                _ => SortError::io(&self.path, error),
+            })
+    }
+
+    fn damaged(&self) -> SortError {
+        SortError::Damaged {
+            path: self.path.clone(),
+        }
+    }
+}

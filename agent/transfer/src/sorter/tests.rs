@@ -1,0 +1,120 @@
+use datasync_endpoint::{Attributes, EntryKind, ErrorKind, Handle, Key, Timestamp};
+use proptest::prelude::*;
+
+use super::*;
+
+fn item(name: &[u8], number: u64) -> Item {
+    let time = Timestamp {
+        seconds: -1,
+        nanoseconds: 999_999_999,
+    };
+    let attributes = Attributes {
+        kind: EntryKind::File,
+        mode: 0o4755,
+        uid: 1,
+        gid: u32::MAX,
+        size: u64::MAX,
+        nlink: 2,
+        file_id: number,
+        fsid: 3,
+        mtime: time,
+        ctime: Timestamp::default(),
+        atime: time,
+    };
+    let handle = Handle(Bytes::from(number.to_le_bytes().to_vec()));
+    Item {
+        segment: Key::sort_segment(name, false),
+        name: Bytes::copy_from_slice(name),
+        node: Ok(Node { handle, attributes }),
+    }
+}
+
+async fn sort(items: Vec<Item>, directory: &Path, memory: usize) -> (Vec<Item>, u64) {
+    let mut sorter = Sorter::new(directory.to_path_buf(), memory);
+    for item in items {
+        sorter.push(item).await.unwrap();
+    }
+    let mut entries = sorter.finish().await.unwrap();
+    let mut found = Vec::new();
+    while let Some(item) = entries.next().await.unwrap() {
+        found.push(item);
+    }
+    (found, entries.duplicates())
+}
+
+#[test]
+fn entries_survive_the_codec_and_cut_ones_are_refused() {
+    let mut failed = item(b"bad\xff\n", 0);
+    let error = EndpointError::new(ErrorKind::PermissionDenied, "LOOKUP", "/x", "no");
+    failed.node = Err(Arc::new(error.with_unknown_effect()));
+    for item in [item("é".as_bytes(), 7), failed] {
+        let mut bytes = Vec::new();
+        codec::encode(&item, &mut bytes);
+        let mut rest = &bytes[..];
+        let found = codec::decode(&mut rest).unwrap();
+        assert!(rest.is_empty());
+        assert_eq!(format!("{found:?}"), format!("{item:?}"));
+        for length in 0..bytes.len() {
+            assert!(codec::decode(&mut &bytes[..length]).is_none(), "{length}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_directory_that_does_not_exist_is_an_error_that_names_it() {
+    let mut sorter = Sorter::new(PathBuf::from("/nonexistent/spill"), 0);
+    let error = sorter.push(item(b"a", 1)).await.unwrap_err();
+    assert!(matches!(error, SortError::Io { .. }), "{error:?}");
+    assert!(error.to_string().contains("/nonexistent/spill"), "{error}");
+}
+
+#[tokio::test]
+async fn a_full_disk_is_told_apart() {
+    let full = SortError::io(Path::new("/x"), std::io::ErrorKind::StorageFull.into());
+    assert!(matches!(full, SortError::NoSpace { .. }), "{full:?}");
+}
+
+#[tokio::test]
+async fn a_million_entries_are_sorted_in_eight_mebibytes() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut sorter = Sorter::new(directory.path().to_path_buf(), 8 << 20);
+    // An odd factor visits every number once.
+    for n in 0..1_000_000u64 {
+        let number = n * 7_654_321 % 1_000_000;
+        sorter
+            .push(item(format!("file-{number:07}").as_bytes(), number))
+            .await
+            .unwrap();
+        assert!(sorter.used <= 4 << 20);
+    }
+    let mut entries = sorter.finish().await.unwrap();
+    for number in 0..1_000_000u64 {
+        let found = entries.next().await.unwrap().unwrap();
+        assert_eq!(found.node.unwrap().attributes.file_id, number);
+    }
+    assert!(entries.next().await.unwrap().is_none());
+    assert_eq!(entries.duplicates(), 0);
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn the_order_is_that_of_a_plain_sort(
+        names in proptest::collection::vec(proptest::collection::vec(97u8..103, 1..5), 0..400),
+        memory in prop_oneof![Just(0usize), Just(4096), Just(1 << 20)],
+    ) {
+        let directory = tempfile::tempdir().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let items = names.iter().map(|name| item(name, 0)).collect();
+        // No memory at all: a run per entry, merged in several passes.
+        let (found, duplicates) = runtime.block_on(sort(items, directory.path(), memory));
+        let found: Vec<_> = found.into_iter().map(|item| item.name.to_vec()).collect();
+        let count = names.len() as u64;
+        let mut wanted = names;
+        wanted.sort();
+        wanted.dedup();
+        prop_assert_eq!(duplicates, count - wanted.len() as u64);
+        prop_assert_eq!(found, wanted);
+    }
+}

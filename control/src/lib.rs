@@ -5,7 +5,9 @@ mod ca;
 mod config;
 mod credentials;
 mod fleet;
+mod records;
 mod scheduler;
+mod store;
 
 pub use ca::CaError;
 pub use config::{ApiSecurity, Config, ConfigError, LogFormat, Role, RoleKind};

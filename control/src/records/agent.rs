@@ -1,0 +1,79 @@
+//! Agents, and what was last heard of them.
+
+use std::time::Duration;
+
+use datasync_model::{AgentArn, AgentStatus};
+use serde::{Deserialize, Serialize};
+
+use super::Tags;
+use crate::store::Record;
+
+/// An agent, from CreateAgent to DeleteAgent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Agent {
+    /// The agent's ARN.
+    pub(crate) arn: AgentArn,
+    /// The name that its owner gave it.
+    pub(crate) name: Option<String>,
+    /// When CreateAgent was called.
+    pub(crate) created_at_ms: i64,
+    /// Hex fingerprint of the public key that may act as this agent; absent while a key issued
+    /// beforehand has been consumed but not yet claimed by a machine.
+    pub(crate) public_key_fingerprint: Option<String>,
+    /// Its tags.
+    pub(crate) tags: Tags,
+}
+
+impl Record for Agent {
+    const KIND: &'static str = "agent";
+
+    fn id(&self) -> String {
+        self.arn.id().to_owned()
+    }
+
+    fn parent(&self) -> Option<String> {
+        None
+    }
+}
+
+/// What was last heard of an agent. Written by the fleet with every heartbeat, apart from
+/// [`Agent`], so that the two never conflict.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct AgentPresence {
+    /// The agent's ARN.
+    pub(crate) arn: AgentArn,
+    /// ONLINE, or OFFLINE on a clean stop.
+    pub(crate) reported: AgentStatus,
+    /// When it was last heard of.
+    pub(crate) last_contact_ms: i64,
+    /// The agent software's version.
+    pub(crate) version: String,
+    /// Made at each start of the agent's process.
+    pub(crate) boot_nonce: String,
+    /// Facts about its host, as the fleet writes them.
+    pub(crate) host: Option<serde_json::Value>,
+}
+
+impl AgentPresence {
+    /// ONLINE while the lease of the last heartbeat lasts.
+    pub(crate) fn status(&self, now_ms: i64, offline_after: Duration) -> AgentStatus {
+        let lease_ms = i64::try_from(offline_after.as_millis()).unwrap_or(i64::MAX);
+        if now_ms.saturating_sub(self.last_contact_ms) < lease_ms {
+            self.reported
+        } else {
+            AgentStatus::Offline
+        }
+    }
+}
+
+impl Record for AgentPresence {
+    const KIND: &'static str = "agent-presence";
+
+    fn id(&self) -> String {
+        self.arn.id().to_owned()
+    }
+
+    fn parent(&self) -> Option<String> {
+        None
+    }
+}

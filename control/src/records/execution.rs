@@ -1,0 +1,59 @@
+//! Task executions.
+
+use datasync_model::{
+    AgentArn, BytesPerSecond, ExecutionReport, ExecutionSpec, ExecutionStatus, TaskExecutionArn,
+};
+use serde::{Deserialize, Serialize};
+
+use super::{Eligible, Tags};
+use crate::store::Record;
+
+/// One execution of a task, from StartTaskExecution until its history is pruned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Execution {
+    /// Everything an agent needs, frozen.
+    pub(crate) spec: ExecutionSpec,
+    /// The live rate limit; begins as the spec's.
+    pub(crate) bytes_per_second: BytesPerSecond,
+    /// Where it stands. Moves only by [`ExecutionStatus::apply`].
+    pub(crate) status: ExecutionStatus,
+    /// The agent that runs it; absent while QUEUED.
+    pub(crate) agent: Option<AgentArn>,
+    /// Agents that may run it, frozen at start.
+    pub(crate) eligible: Eligible,
+    /// When StartTaskExecution was called.
+    pub(crate) requested_at_ms: i64,
+    /// When it was launched.
+    pub(crate) launched_at_ms: Option<i64>,
+    /// When it ended. Absent exactly while the status is not terminal.
+    pub(crate) ended_at_ms: Option<i64>,
+    /// What the agent last reported.
+    pub(crate) report: Option<ExecutionReport>,
+    /// Its tags.
+    pub(crate) tags: Tags,
+}
+
+impl Execution {
+    /// The execution's ARN.
+    pub(crate) fn arn(&self) -> &TaskExecutionArn {
+        &self.spec.execution
+    }
+
+    /// Whether it has not ended.
+    pub(crate) fn is_live(&self) -> bool {
+        !self.status.is_terminal()
+    }
+}
+
+impl Record for Execution {
+    const KIND: &'static str = "execution";
+
+    fn id(&self) -> String {
+        self.arn().id().to_owned()
+    }
+
+    /// The task's id.
+    fn parent(&self) -> Option<String> {
+        Some(self.arn().task().id().to_owned())
+    }
+}

@@ -1,0 +1,167 @@
+//! PutObject, and what it shares with UploadPart: declared checksums.
+
+use futures::StreamExt as _;
+use http::HeaderMap;
+use s3s::dto::{self, PutObjectInput, PutObjectOutput, StreamingBlob};
+use s3s::{S3Request, S3Response, S3Result, StdError, TrailingHeaders, s3_error};
+
+use super::attributes::{attributes_of, tags_from_header};
+use super::content::receive;
+use super::{Store, on_disk};
+use crate::access::RequestControl;
+use crate::bucket::{Precondition, disk_error, now};
+use crate::checksum::{self, Algorithm, ChecksumKind, Hashes, ObjectChecksum, Value};
+use crate::config::StoreIntegrity;
+use crate::disk::{Disk, Received};
+use crate::object::ObjectRecord;
+
+/// What a request says about the checksum of its body.
+#[derive(Debug)]
+pub(crate) struct Declared {
+    /// From the headers.
+    value: Option<Value>,
+    /// From `x-amz-trailer`: the value follows the body.
+    trailer: Option<Algorithm>,
+    content_md5: Option<String>,
+    trailers: Option<TrailingHeaders>,
+    integrity: StoreIntegrity,
+}
+
+impl Declared {
+    /// Reads the declaration, refusing contradictions as AWS does.
+    pub(crate) fn read(
+        integrity: StoreIntegrity,
+        headers: &HeaderMap,
+        trailers: Option<TrailingHeaders>,
+        fields: &dto::Checksum,
+        content_md5: Option<String>,
+    ) -> S3Result<Self> {
+        let mut declared = Self { value: None, trailer: None, content_md5, trailers, integrity };
+        if integrity != StoreIntegrity::Full {
+            return Ok(declared);
+        }
+        declared.value = checksum::single(fields, false)?;
+        let trailer = headers.get("x-amz-trailer").and_then(|text| text.to_str().ok());
+        declared.trailer = trailer.and_then(|name| Algorithm::from_header(name.trim()));
+        let promised = headers.get("x-amz-sdk-checksum-algorithm");
+        if promised.is_some() && declared.algorithm().is_none() {
+            return Err(s3_error!(
+                InvalidRequest,
+                "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or \
+                 x-amz-trailer headers were found."
+            ));
+        }
+        Ok(declared)
+    }
+
+    /// The algorithm that the client chose.
+    pub(crate) fn algorithm(&self) -> Option<Algorithm> {
+        self.value.as_ref().map(|value| value.algorithm).or(self.trailer)
+    }
+
+    /// Compares with what arrived; call after the body was read.
+    pub(crate) fn verify(&self, hashes: &Hashes) -> S3Result<()> {
+        if self.integrity == StoreIntegrity::None {
+            return Ok(());
+        }
+        if let Some(md5) = &self.content_md5 {
+            checksum::verify_content_md5(md5, &hashes.md5)?;
+        }
+        let Some(computed) = &hashes.value else { return Ok(()) };
+        if let Some(value) = &self.value {
+            value.verify(computed)?;
+        }
+        let Some(algorithm) = self.trailer else { return Ok(()) };
+        let trailers = self.trailers.as_ref().and_then(TrailingHeaders::take).unwrap_or_default();
+        let name = format!("x-amz-checksum-{}", algorithm.name().to_ascii_lowercase());
+        let text = trailers.get(&name).and_then(|value| value.to_str().ok()).ok_or_else(|| {
+            s3_error!(InvalidRequest, "The trailer {name} was announced and did not come.")
+        })?;
+        Value::parse(algorithm, text, false)?.verify(computed)
+    }
+}
+
+/// Stores a body and verifies what the request declared about it.
+pub(crate) async fn receive_verified(
+    disk: &Disk,
+    body: Option<StreamingBlob>,
+    length: Option<i64>,
+    declared: &Declared,
+    algorithm: Option<Algorithm>,
+) -> S3Result<Received> {
+    let length = length.and_then(|length| u64::try_from(length).ok());
+    let body = futures::stream::iter(body).flatten().map(|chunk| chunk.map_err(StdError::from));
+    let received = receive(disk, body, length, algorithm).await?;
+    declared.verify(&received.hashes)?;
+    Ok(received)
+}
+
+impl Store {
+    pub(crate) async fn put(
+        &self,
+        mut request: S3Request<PutObjectInput>,
+    ) -> S3Result<S3Response<PutObjectOutput>> {
+        let input = &mut request.input;
+        let bucket = self.bucket(&input.bucket)?;
+        let fields = dto::Checksum {
+            checksum_crc32: input.checksum_crc32.take(),
+            checksum_crc32c: input.checksum_crc32c.take(),
+            checksum_crc64nvme: input.checksum_crc64nvme.take(),
+            checksum_sha1: input.checksum_sha1.take(),
+            checksum_sha256: input.checksum_sha256.take(),
+            checksum_type: None,
+        };
+        let trailers = request.trailing_headers.take();
+        let md5 = input.content_md5.take();
+        let declared =
+            Declared::read(self.config.integrity, &request.headers, trailers, &fields, md5)?;
+        let precondition =
+            Precondition { if_match: input.if_match.take(), if_none_match: input.if_none_match.take() };
+        bucket.check(&input.key, &precondition)?;
+        let attributes = attributes_of!(input)?;
+        let tags = tags_from_header(input.tagging.as_deref())?;
+        let kept = self.keeps_checksums().then_some(Algorithm::Crc64Nvme);
+        let algorithm = declared.algorithm().or(kept);
+        let length = input.content_length;
+        let received =
+            receive_verified(&bucket.disk, input.body.take(), length, &declared, algorithm).await?;
+        let checksum = received.hashes.value.clone();
+        let record = ObjectRecord {
+            key: std::mem::take(&mut input.key),
+            size: received.size,
+            modified: now(),
+            etag: hex::encode(received.hashes.md5),
+            segments: vec![received.segment()],
+            attributes,
+            checksum: checksum.map(|value| ObjectChecksum { value, kind: ChecksumKind::FullObject }),
+            tags,
+            multipart: false,
+        };
+        let damaged = RequestControl::flips_bit(&request.extensions) && received.size > 0;
+        let record = on_disk(move || {
+            bucket.commit(&record, &precondition)?;
+            received.content.keep();
+            if damaged {
+                bucket.disk.flip_bit(&record.segments[0]).map_err(disk_error)?;
+            }
+            Ok(record)
+        })
+        .await?;
+        Ok(S3Response::new(put_output(&record)))
+    }
+}
+
+fn put_output(record: &ObjectRecord) -> PutObjectOutput {
+    let checksum = record.checksum.as_ref();
+    let fields = checksum::fields(checksum.map(|c| &c.value), checksum.map(|c| c.kind));
+    PutObjectOutput {
+        e_tag: Some(dto::ETag::Strong(record.etag.clone())),
+        checksum_crc32: fields.checksum_crc32,
+        checksum_crc32c: fields.checksum_crc32c,
+        checksum_crc64nvme: fields.checksum_crc64nvme,
+        checksum_sha1: fields.checksum_sha1,
+        checksum_sha256: fields.checksum_sha256,
+        checksum_type: fields.checksum_type,
+        ..Default::default()
+    }
+}

@@ -1,0 +1,167 @@
+//! HTTP/1.1 in front of the operations; every connection is a task of one set.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use s3s::HttpResponse;
+use s3s::service::{S3Service, S3ServiceBuilder};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use crate::access::{AccessKeys, Gate, RequestControl};
+use crate::config::StoreConfig;
+use crate::disk::blocking;
+use crate::ops::Store;
+
+/// Connections served at once; more wait in the listener's backlog.
+const CONNECTIONS_MAX: usize = 1024;
+
+const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+
+/// Also how long an idle connection is kept.
+const HEADERS_MAX: Duration = Duration::from_secs(120);
+
+/// Requests that are still running this long after shutdown are cut off.
+const DRAIN_MAX: Duration = Duration::from_secs(5);
+
+/// Serves the store on `listener` until `shutdown`; with `tls`, over HTTPS.
+///
+/// Fails if the root cannot be read; ready once the listener accepts (connections that come
+/// earlier wait).
+pub fn serve(
+    listener: TcpListener,
+    config: StoreConfig,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    shutdown: CancellationToken,
+) -> impl Future<Output = io::Result<()>> + Send {
+    async move {
+        let (keys, gate) = (AccessKeys::new(&config.access_keys), Gate(config.faults.clone()));
+        let store = blocking(move || Store::open(config)).await??;
+        let mut builder = S3ServiceBuilder::new(store);
+        builder.set_auth(keys);
+        builder.set_access(gate);
+        let server = Server {
+            service: builder.build(),
+            tls: tls.map(TlsAcceptor::from),
+            shutdown,
+        };
+        server.accept(listener).await;
+        Ok(())
+    }
+}
+
+#[derive(Clone)]
+struct Server {
+    service: S3Service,
+    tls: Option<TlsAcceptor>,
+    shutdown: CancellationToken,
+}
+
+impl Server {
+    async fn accept(self, listener: TcpListener) {
+        let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let mut connections = JoinSet::new();
+        loop {
+            while connections.try_join_next().is_some() {}
+            let next = async {
+                let slot = slots.clone().acquire_owned().await;
+                (slot, listener.accept().await)
+            };
+            let (slot, accepted) = tokio::select! {
+                () = self.shutdown.cancelled() => break,
+                next = next => next,
+            };
+            match accepted {
+                Ok((stream, _)) => {
+                    let server = self.clone();
+                    connections.spawn(async move {
+                        server.connection(stream).await;
+                        drop(slot);
+                    });
+                }
+                Err(error) => {
+                    // Out of file descriptors, most likely: give requests time to end.
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+        drop(listener);
+        let drained = async { while connections.join_next().await.is_some() {} };
+        if timeout(DRAIN_MAX, drained).await.is_err() {
+            connections.shutdown().await;
+        }
+    }
+
+    async fn connection(&self, stream: TcpStream) {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY");
+        }
+        let Some(tls) = &self.tls else {
+            return self.requests(stream).await;
+        };
+        match timeout(HANDSHAKE_MAX, tls.accept(stream)).await {
+            Ok(Ok(stream)) => self.requests(stream).await,
+            Ok(Err(error)) => tracing::debug!(%error, "TLS handshake"),
+            Err(_) => tracing::debug!("TLS handshake timed out"),
+        }
+    }
+
+    async fn requests(&self, stream: impl AsyncRead + AsyncWrite + Unpin) {
+        let cut = CancellationToken::new();
+        let answer = service_fn(|request| self.answer(request, cut.clone()));
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADERS_MAX)
+            .serve_connection(TokioIo::new(stream), answer);
+        let mut connection = std::pin::pin!(connection);
+        let mut draining = false;
+        loop {
+            tokio::select! {
+                () = cut.cancelled() => return,
+                () = self.shutdown.cancelled(), if !draining => {
+                    draining = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                ended = connection.as_mut() => {
+                    if let Err(error) = ended {
+                        tracing::debug!(%error, "connection");
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn answer(
+        &self,
+        mut request: http::Request<Incoming>,
+        cut: CancellationToken,
+    ) -> Result<HttpResponse, Infallible> {
+        let control = RequestControl::new(cut);
+        request.extensions_mut().insert(control.clone());
+        let answer = self.service.call(request.map(s3s::Body::from)).await;
+        if control.loses_reply() {
+            control.connection.cancel();
+            std::future::pending::<()>().await;
+        }
+        Ok(answer.unwrap_or_else(|error| {
+            tracing::error!(?error, "a reply could not be written");
+            let mut reply = HttpResponse::default();
+            *reply.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
+            reply
+        }))
+    }
+}

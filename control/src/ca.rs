@@ -19,7 +19,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use sha2::{Digest, Sha256};
 
 pub(crate) use files::write_private;
-pub(crate) use request::{CERTIFICATE_REQUEST_BYTES_MAX, PublicKey};
+pub(crate) use request::{CertificateFacts, PublicKey};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const CA_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
@@ -114,7 +114,7 @@ impl Authority {
         let key = KeyPair::from_pem(&key_pem).map_err(|e| broken(key_path.display(), e))?;
         let certificate = CertificateDer::from_pem_slice(certificate_pem.as_bytes())
             .map_err(|e| broken(certificate_path.display(), e))?;
-        let facts = request::CertificateFacts::of(&certificate)
+        let facts = CertificateFacts::of(&certificate)
             .map_err(|e| broken(certificate_path.display(), e))?;
         if facts.public_key != PublicKey::of_key_pair(&key) {
             return Err(broken(key_path.display(), "is not the key of ca.pem"));
@@ -193,7 +193,7 @@ impl Authority {
         };
         names_agree
             && ca == self.certificate
-            && request::CertificateFacts::of(&server)
+            && CertificateFacts::of(&server)
                 .is_ok_and(|facts| facts.not_after > now + SERVER_RENEWAL)
     }
 

@@ -3,6 +3,7 @@
 
 mod bucket;
 mod policy;
+mod service;
 mod sts;
 
 use std::collections::HashMap;
@@ -14,9 +15,11 @@ use jiff::Timestamp;
 use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
-pub(crate) use bucket::{BucketTest, test_bucket};
-use sts::RoleRequest;
-pub(crate) use sts::Sts;
+pub(crate) use bucket::BucketTest;
+pub(crate) use service::{CredentialService, address};
+
+use bucket::test_bucket;
+use sts::{RoleRequest, Sts};
 
 /// An access key as stores take it. `Debug` shows nothing of it.
 #[derive(Clone, PartialEq, Eq)]

@@ -1,10 +1,107 @@
 //! Agents: leases, sessions, what they should do and what they say they do.
+//!
+//! Rows are the truth. Sessions put what agents say into the shared state here; the driver folds
+//! it into rows and publishes what every agent should do; sessions send that.
 
 mod desired;
+mod driver;
+mod inbox;
 mod lease;
 mod observed;
+mod presence;
 mod probes;
+mod rows;
+mod session;
+mod stream;
 pub(crate) mod views;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use driver::{DriveError, drive, reconcile};
+pub(crate) use rows::{Rows, Surroundings};
+pub(crate) use session::SessionService;
+
+use desired::AgentDesired;
+use inbox::Inbox;
+use lease::Leases;
+use presence::Presence;
+use probes::Probes;
+use views::AgentKey;
+
+/// How the fleet is run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Settings {
+    pub(crate) heartbeat_interval: Duration,
+    pub(crate) offline_after: Duration,
+    pub(crate) executions_per_agent: std::num::NonZeroU32,
+}
+
+/// What every activated agent should do, as of one generation.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Published {
+    incarnation: String,
+    generation: u64,
+    agents: BTreeMap<AgentKey, AgentDesired>,
+}
+
+/// The state that sessions and the driver share.
+pub(crate) struct Fleet {
+    settings: Settings,
+    rows: Rows,
+    leases: Mutex<Leases>,
+    inbox: Mutex<Inbox>,
+    probes: Mutex<Probes>,
+    presence: Mutex<Presence>,
+    published: watch::Sender<Arc<Published>>,
+    /// Wakes the driver: something was put into the state above.
+    wake: Notify,
+    shutdown: CancellationToken,
+}
+
+impl std::fmt::Debug for Fleet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fleet")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Fleet {
+    /// `start` is random: it tells the probes of this start from those of another.
+    pub(crate) fn new(
+        settings: Settings,
+        rows: Rows,
+        start: [u8; 8],
+        shutdown: CancellationToken,
+    ) -> Self {
+        Self {
+            settings,
+            rows,
+            leases: Mutex::new(Leases::new(settings.offline_after)),
+            inbox: Mutex::new(Inbox::default()),
+            probes: Mutex::new(Probes::new(hex::encode(start))),
+            presence: Mutex::new(Presence::default()),
+            published: watch::Sender::new(Arc::default()),
+            wake: Notify::new(),
+            shutdown,
+        }
+    }
+}
+
+/// The wall clock, for records; waits use the monotonic one.
+fn wall() -> Timestamp {
+    Timestamp::now()
+}
 
 #[cfg(test)]
 pub(crate) mod fixture;

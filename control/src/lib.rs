@@ -4,6 +4,7 @@ mod agent_port;
 mod ca;
 mod config;
 mod credentials;
+mod enrollment;
 mod fleet;
 mod records;
 mod scheduler;

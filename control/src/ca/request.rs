@@ -10,7 +10,7 @@ use x509_parser::prelude::FromDer;
 use super::CaError;
 
 /// The largest certificate signing request, in bytes of DER.
-pub(crate) const CERTIFICATE_REQUEST_BYTES_MAX: usize = 4 * 1024;
+pub(super) const CERTIFICATE_REQUEST_BYTES_MAX: usize = 4 * 1024;
 
 /// A public key as a DER SubjectPublicKeyInfo.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,14 +37,6 @@ impl PublicKey {
         rcgen::SubjectPublicKeyInfo::from_der(key)
             .map_err(|_| CaError::Request("its key type is not supported: use ECDSA P-256"))?;
         Ok(Self(key.to_vec()))
-    }
-
-    /// The key of a certificate.
-    ///
-    /// # Errors
-    /// [`CaError::Request`] if the certificate cannot be parsed.
-    pub(crate) fn of_certificate(der: &[u8]) -> Result<Self, CaError> {
-        CertificateFacts::of(der).map(|facts| facts.public_key)
     }
 
     pub(super) fn of_key_pair(key: &KeyPair) -> Self {

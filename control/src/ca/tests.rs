@@ -1,6 +1,6 @@
 use std::os::unix::fs::PermissionsExt;
 
-use super::request::CertificateFacts;
+use super::request::CERTIFICATE_REQUEST_BYTES_MAX;
 use super::*;
 
 const AGENT: &str = "arn:aws:datasync:us-east-1:000000000000:agent/agent-0123456789abcdef0";

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use datasync_model::{
-    BytesPerSecond, ExecutionSpec, ExecutionStatus, Location, LocationArn,
+    BytesPerSecond, ExecutionSpec, ExecutionStatus, Location, LocationArn, TaskExecutionArn,
 };
 use datasync_proto::{DesiredExecution, DesiredProbe, DesiredState, Generation};
 
@@ -26,6 +26,13 @@ pub(crate) struct AgentDesired {
 }
 
 impl AgentDesired {
+    /// Whether the agent should have `execution`.
+    pub(crate) fn has(&self, execution: &TaskExecutionArn) -> bool {
+        self.executions
+            .iter()
+            .any(|wanted| wanted.spec.execution == *execution)
+    }
+
     /// The locations for which the agent needs credentials of a store.
     pub(crate) fn stores(&self) -> Vec<LocationArn> {
         let of_executions = self

@@ -84,8 +84,7 @@ pub(crate) fn task(number: u64) -> TaskView {
         failure: None,
         created: at(0),
         eligible: vec![agent(0)],
-        source: export(),
-        destination: bucket(),
+        sides: Ok([export(), bucket()]),
     }
 }
 

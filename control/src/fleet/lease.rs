@@ -8,13 +8,21 @@ use datasync_model::AgentArn;
 use jiff::Timestamp;
 
 /// What is known of one agent that was heard of.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Lease {
     heard: Instant,
     /// The same moment on the wall clock, for `LastConnectionTime`.
     pub(crate) last_connection: Timestamp,
-    /// What the agent said of its version.
+    pub(crate) facts: Facts,
+}
+
+/// What an agent says of itself.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Facts {
     pub(crate) version: String,
+    pub(crate) boot_nonce: String,
+    /// The newest facts about its host.
+    pub(crate) host: Option<serde_json::Value>,
 }
 
 /// The leases of all agents.
@@ -36,7 +44,7 @@ impl Leases {
     pub(crate) fn heard(
         &mut self,
         agent: &AgentArn,
-        version: &str,
+        facts: Facts,
         now: Instant,
         wall: Timestamp,
     ) -> bool {
@@ -46,7 +54,7 @@ impl Leases {
             Lease {
                 heard: now,
                 last_connection: wall,
-                version: version.to_owned(),
+                facts,
             },
         );
         returned
@@ -102,22 +110,22 @@ mod tests {
         let (start, wall) = (Instant::now(), Timestamp::UNIX_EPOCH);
         let at = |seconds| start + Duration::from_secs(seconds);
         assert!(!leases.is_online(&agent(), start));
-        assert!(leases.heard(&agent(), "1", start, wall));
+        assert!(leases.heard(&agent(), Facts::default(), start, wall));
         assert!(leases.is_online(&agent(), at(59)));
-        assert!(!leases.heard(&agent(), "1", at(59), wall));
+        assert!(!leases.heard(&agent(), Facts::default(), at(59), wall));
         assert_eq!(leases.next_end(at(59)), Some(at(119)));
         assert!(leases.is_online(&agent(), at(118)));
         assert!(!leases.is_online(&agent(), at(119)));
         leases.forget_ended(at(119));
         assert_eq!(leases.next_end(at(119)), None);
-        assert!(leases.heard(&agent(), "1", at(200), wall));
+        assert!(leases.heard(&agent(), Facts::default(), at(200), wall));
     }
 
     #[test]
     fn goodbye_ends_a_lease_at_once() {
         let mut leases = Leases::new(Duration::from_secs(60));
         let now = Instant::now();
-        leases.heard(&agent(), "1", now, Timestamp::UNIX_EPOCH);
+        leases.heard(&agent(), Facts::default(), now, Timestamp::UNIX_EPOCH);
         leases.left(&agent());
         assert!(!leases.is_online(&agent(), now));
     }

@@ -132,13 +132,14 @@ impl Probes {
                 let view = snapshot.agents.get(&agent.to_string());
                 view.is_some_and(|view| view.online)
             });
-            let result = match online {
-                None => self.nobody(task, now),
-                Some(_) if is_settled(task.status) => {
+            let result = match (online, &task.sides) {
+                (_, Err(failure)) => Some(Err(failure.clone())),
+                (None, _) => self.nobody(task, now),
+                (Some(_), _) if is_settled(task.status) => {
                     self.tasks.remove(&task.arn.to_string());
                     None
                 }
-                Some(agent) => self.trial(task, agent, snapshot, now),
+                (Some(agent), Ok(sides)) => self.trial(task, sides, agent, snapshot, now),
             };
             if let Some(result) = result
                 && changes(task, &result)
@@ -174,15 +175,15 @@ impl Probes {
     fn trial(
         &mut self,
         task: &TaskView,
+        locations: &[Location; 2],
         agent: &AgentArn,
         snapshot: &Snapshot,
         now: Timestamp,
     ) -> Option<Result<(), Failure>> {
-        let locations = [task.source.clone(), task.destination.clone()];
         let probe = self.tasks.entry(task.arn.to_string()).or_default();
-        if probe.locations.as_ref() != Some(&locations) {
+        if probe.locations.as_ref() != Some(locations) {
             *probe = TaskProbe {
-                locations: Some(locations),
+                locations: Some(locations.clone()),
                 ..TaskProbe::default()
             };
         }

@@ -32,8 +32,8 @@ pub(crate) struct TaskView {
     pub(crate) failure: Option<Failure>,
     pub(crate) created: Timestamp,
     pub(crate) eligible: Vec<AgentArn>,
-    pub(crate) source: Location,
-    pub(crate) destination: Location,
+    /// Source and destination as agents take them, or why no agent can.
+    pub(crate) sides: Result<[Location; 2], Failure>,
 }
 
 /// Everything read in one transaction.

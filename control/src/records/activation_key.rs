@@ -13,6 +13,10 @@ pub(crate) struct ActivationKeyRecord {
     pub(crate) key_sha256: String,
     /// After this time CreateAgent and claims are refused.
     pub(crate) expires_at_ms: i64,
+    /// Set on keys issued beforehand for roll-out without hands: the claim itself makes an agent
+    /// of this name.
+    #[serde(default)]
+    pub(crate) agent_name: Option<String>,
     /// The machine that holds the key; absent on a key issued beforehand and not yet claimed.
     pub(crate) claim: Option<Claim>,
     /// The agent that CreateAgent made of it. A key is consumed once.

@@ -140,10 +140,20 @@ fn a_changed_location_is_tried_at_once() {
     answer_all(&mut probes, 0, &Err(failure()));
     probes.step(&snapshot, fixture::at(1));
     assert!(probes.asked().is_empty());
-    let Location::Nfs(nfs) = &mut snapshot.tasks[0].source else {
+    let Ok([Location::Nfs(nfs), _]) = &mut snapshot.tasks[0].sides else {
         panic!("the fixture reads from NFS");
     };
     nfs.subdirectory = "/other".to_owned();
     probes.step(&snapshot, fixture::at(2));
     assert_eq!(questions(&probes, 0).len(), 2);
+}
+
+#[test]
+fn a_location_that_no_agent_can_use_makes_its_task_unavailable_at_once() {
+    let mut snapshot = with_task(TaskStatus::Creating);
+    snapshot.tasks[0].sides = Err(failure());
+    let mut probes = Probes::new("p".to_owned());
+    let verdicts = probes.step(&snapshot, fixture::at(0));
+    assert_eq!(verdicts[0].result, Err(failure()));
+    assert!(probes.asked().is_empty());
 }

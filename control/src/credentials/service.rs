@@ -1,0 +1,200 @@
+//! Credentials by location: from the location's own sealed key, its role's sealed key, or STS.
+
+use std::sync::Arc;
+
+use datasync_model::{Home, LocationArn, S3Location};
+use jiff::Timestamp;
+
+use super::sts::{RoleRequest, Sts, cannot_assume};
+use super::{Access, BucketTest, CredentialsError, IssuedKeys, Keys, test_bucket};
+use crate::config::{Role, RoleKind};
+use crate::records::{Location, LocationDetails, RoleKey, StoreAddress};
+use crate::store::{Sealer, Store, StoreError, Transaction};
+
+/// See the module. Shared by the API and the fleet.
+#[derive(Debug)]
+pub(crate) struct CredentialService {
+    store: Store,
+    sealer: Arc<Sealer>,
+    roles: Vec<Role>,
+    home: Home,
+    sts: Sts,
+    issued: IssuedKeys,
+}
+
+/// What the rows say of a role.
+enum Known {
+    Sealed(Keys),
+    Configured(RoleKind),
+    Unknown,
+}
+
+impl CredentialService {
+    pub(crate) fn new(store: Store, sealer: Arc<Sealer>, roles: Vec<Role>, home: Home) -> Self {
+        let sts = Sts::new(home.region.to_string());
+        Self {
+            store,
+            sealer,
+            roles,
+            home,
+            sts,
+            issued: IssuedKeys::default(),
+        }
+    }
+
+    /// Tries the bucket of a location that is about to be made, with its role's credentials.
+    ///
+    /// # Errors
+    /// [`CredentialsError`] with AWS's text if the role cannot be assumed.
+    pub(crate) async fn test(
+        &self,
+        location: &S3Location,
+        role_arn: &str,
+        now: Timestamp,
+    ) -> Result<BucketTest, CredentialsError> {
+        let access = self
+            .role_access(location.arn.id(), &location.bucket, &location.prefix, role_arn)
+            .await?;
+        let keys = self
+            .issued
+            .resolve(&self.sts, &location.arn, access, now)
+            .await?;
+        Ok(test_bucket(location, &keys, self.home.region.as_str()).await)
+    }
+
+    /// Keys for a location that exists.
+    ///
+    /// # Errors
+    /// [`CredentialsError`]: no location, no keys, or a role that cannot be assumed.
+    pub(crate) async fn keys_for(
+        &self,
+        arn: &LocationArn,
+        now: Timestamp,
+    ) -> Result<Keys, CredentialsError> {
+        let id = arn.id().to_owned();
+        let row = self
+            .store
+            .read(move |rows| rows.get::<Location>(&id))
+            .await
+            .map_err(|error: StoreError| unreadable(&error))?;
+        let location = row
+            .map(|row| row.record)
+            .ok_or_else(|| CredentialsError(format!("Location {arn} is not found.")))?;
+        let access = match &location.details {
+            LocationDetails::S3(s3) => {
+                self.role_access(arn.id(), s3.bucket(), &s3.prefix, &s3.role_arn)
+                    .await?
+            }
+            LocationDetails::ObjectStorage(_) => {
+                let keys = location
+                    .open_keys(&self.sealer)
+                    .map_err(|error| CredentialsError(error.to_string()))?;
+                let (id, secret) = keys.ok_or_else(|| {
+                    CredentialsError(format!(
+                        "location {arn} has no AccessKey and SecretKey: stores without \
+                         credentials are not supported; make the location again with both"
+                    ))
+                })?;
+                Access::Keys(Keys::unlimited(id, secret))
+            }
+            LocationDetails::Nfs(_) | LocationDetails::Efs(_) => {
+                return Err(CredentialsError(format!(
+                    "location {arn} is a file system and has no credentials"
+                )));
+            }
+        };
+        self.issued.resolve(&self.sts, arn, access, now).await
+    }
+
+    async fn role_access(
+        &self,
+        location_id: &str,
+        bucket: &str,
+        prefix: &str,
+        role_arn: &str,
+    ) -> Result<Access, CredentialsError> {
+        match self.known(role_arn).await? {
+            Known::Sealed(keys) => Ok(Access::Keys(keys)),
+            Known::Configured(RoleKind::SealedKey) => Err(cannot_assume(
+                role_arn,
+                "no key is set for this role: set one with `datasync-control role set-key`",
+            )),
+            Known::Configured(RoleKind::AssumeRole {
+                external_id,
+                sts_endpoint,
+                ..
+            }) => Ok(Access::Assume(RoleRequest {
+                role_arn: role_arn.to_owned(),
+                external_id,
+                sts_endpoint,
+                partition: self.home.partition.as_str(),
+                bucket: bucket.to_owned(),
+                prefix: prefix.to_owned(),
+                location_id: location_id.to_owned(),
+            })),
+            Known::Unknown => Err(cannot_assume(
+                role_arn,
+                "control has no way to get credentials for this role: set a key with \
+                 `datasync-control role set-key`, or add a [[role]] of kind assume-role to \
+                 control's configuration",
+            )),
+        }
+    }
+
+    async fn known(&self, role_arn: &str) -> Result<Known, CredentialsError> {
+        let arn = role_arn.to_owned();
+        let key = self
+            .store
+            .read(move |rows| rows.get::<RoleKey>(&arn))
+            .await
+            .map_err(|error: StoreError| unreadable(&error))?;
+        if let Some(key) = key {
+            let key = key.record;
+            let secret = key
+                .open_secret(&self.sealer)
+                .map_err(|error| cannot_assume(role_arn, &error.to_string()))?;
+            return Ok(Known::Sealed(Keys::unlimited(key.access_key_id, secret)));
+        }
+        Ok(match configured(&self.roles, role_arn) {
+            Some(role) => Known::Configured(role.kind.clone()),
+            None => Known::Unknown,
+        })
+    }
+}
+
+fn unreadable(error: &StoreError) -> CredentialsError {
+    tracing::error!(%error, "rows cannot be read");
+    CredentialsError("control's store cannot be read: see control's log".to_owned())
+}
+
+/// The entry of `role_arn`, or the one for every role.
+fn configured<'a>(roles: &'a [Role], role_arn: &str) -> Option<&'a Role> {
+    roles
+        .iter()
+        .find(|role| role.arn == role_arn)
+        .or_else(|| roles.iter().find(|role| role.arn == "*"))
+}
+
+/// Where the buckets of `role_arn` live. A role that nobody configured means AWS.
+///
+/// # Errors
+/// [`StoreError`] of the store.
+pub(crate) fn address(
+    roles: &[Role],
+    rows: &Transaction<'_>,
+    role_arn: &str,
+) -> Result<StoreAddress, StoreError> {
+    if let Some(key) = rows.get::<RoleKey>(role_arn)? {
+        return Ok(StoreAddress {
+            endpoint: key.record.endpoint,
+            region: key.record.region,
+        });
+    }
+    Ok(match configured(roles, role_arn).map(|role| &role.kind) {
+        Some(RoleKind::AssumeRole { endpoint, .. }) => StoreAddress {
+            endpoint: endpoint.clone(),
+            region: None,
+        },
+        Some(RoleKind::SealedKey) | None => StoreAddress::default(),
+    })
+}

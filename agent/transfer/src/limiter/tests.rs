@@ -176,7 +176,7 @@ async fn no_limit_means_no_wait_and_a_limit_may_come_and_go() {
     let found = setup.measure(Duration::from_secs(10)).await;
     assert_close(found, 10 * MIB, 1);
     let waiting = Arc::clone(&pace).grant(1024 * 1024).unwrap();
-    setup.tasks.spawn(async move { waiting.await });
+    setup.tasks.spawn(waiting);
     setup.tasks.spawn({
         let rate = setup.rate.clone();
         async move {

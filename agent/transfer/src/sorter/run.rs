@@ -92,7 +92,7 @@ impl RunWriter {
 
 /// A run that is being read.
 pub(super) struct RunReader {
-    file: File,
+    pub(super) file: File,
     path: PathBuf,
     block: Vec<u8>,
     at: usize,

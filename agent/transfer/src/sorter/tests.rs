@@ -74,6 +74,37 @@ async fn a_full_disk_is_told_apart() {
     assert!(matches!(full, SortError::NoSpace { .. }), "{full:?}");
 }
 
+#[test]
+fn a_run_that_was_damaged_or_cut_is_refused() {
+    use std::os::unix::fs::FileExt;
+
+    let directory = tempfile::tempdir().unwrap();
+    let written = || {
+        let mut writer = RunWriter::create(directory.path(), 512).unwrap();
+        writer.write(&item(b"a", 1)).unwrap();
+        writer.finish().unwrap()
+    };
+    let length = written().file.metadata().unwrap().len();
+    for at in 0..length {
+        let mut run = written();
+        let mut byte = [0];
+        run.file.read_exact_at(&mut byte, at).unwrap();
+        run.file.write_all_at(&[!byte[0]], at).unwrap();
+        assert!(
+            matches!(run.next(), Err(SortError::Damaged { .. })),
+            "byte {at}"
+        );
+        if at > 0 {
+            let mut run = written();
+            run.file.set_len(at).unwrap();
+            assert!(
+                matches!(run.next(), Err(SortError::Damaged { .. })),
+                "cut at {at}"
+            );
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_million_entries_are_sorted_in_eight_mebibytes() {
     let directory = tempfile::tempdir().unwrap();

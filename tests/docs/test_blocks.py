@@ -1,0 +1,29 @@
+"""The reader of documents itself."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from blocks import blocks, unmarked  # noqa: E402
+
+
+def test_blocks_are_found_with_their_marks(tmp_path):
+    path = tmp_path / "a.md"
+    path.write_text(
+        "text\n```sh run\necho 1\n```\n"
+        '- item\n  ```sh run until="ready, steady"\n  serve\n  ```\n'
+        "```sh no-run\n# needs a NAS\nmount\n```\n"
+        "```sh no-run\nmount\n```\n"
+        "```sh\nls\n```\n```json\n{}\n```\n```bash\nls\n```\n"
+    )
+    found = blocks(path)
+    assert [block.line for block in found] == [2, 6, 9, 13, 16]
+    assert [block.runs for block in found] == [True, True, False, False, False]
+    assert found[1].until == "ready, steady"
+    assert found[1].body == "serve\n"
+    faults = [block.fault() for block in found]
+    assert faults[:3] == [None, None, None]
+    assert "says why" in faults[3]
+    assert "sh run" in faults[4]
+    assert unmarked(path) == [f"{path}:22"]

@@ -1,0 +1,105 @@
+"""One NFS server and one store for the session; one site (control and agent) for each module."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from world.nfs import Nfs  # noqa: E402
+from world.process import Daemon  # noqa: E402
+from world.secrets import leaks  # noqa: E402
+from world.site import Site  # noqa: E402
+from world.store import Store  # noqa: E402
+
+LOG_LINES_SHOWN = 60
+
+
+def pytest_addoption(parser):
+    parser.addoption("--large", action="store_true", help="tests of minutes and gigabytes")
+    parser.addoption("--radosgw", action="store_true", help="tests that need Ceph's radosgw")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "large: takes minutes and gigabytes")
+    config.addinivalue_line("markers", "radosgw: needs Ceph's radosgw")
+
+
+def pytest_collection_modifyitems(config, items):
+    for item in items:
+        for marker in ("large", "radosgw"):
+            if item.get_closest_marker(marker) and not config.getoption(f"--{marker}"):
+                item.add_marker(pytest.mark.skip(reason=f"only with tests/run --full ({marker})"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def in_a_world():
+    if not os.environ.get("DATASYNC_WORLD"):
+        pytest.exit("run through tests/world/enter.sh: servers need a network of their own", 70)
+
+
+@pytest.fixture(scope="session")
+def logs(tmp_path_factory):
+    given = os.environ.get("DATASYNC_LOGS")
+    directory = Path(given) if given else tmp_path_factory.mktemp("logs")
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def nfs(tmp_path_factory, logs):
+    server = Nfs(tmp_path_factory.mktemp("nfs") / "exports", logs)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory, logs):
+    server = Store(tmp_path_factory.mktemp("store"), logs)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+def directory(request, tmp_path_factory):
+    return tmp_path_factory.mktemp(request.module.__name__)
+
+
+@pytest.fixture(scope="module")
+def module_logs(request, logs):
+    made = logs / request.module.__name__
+    made.mkdir()
+    return made
+
+
+@pytest.fixture(scope="module")
+def site(directory, module_logs, nfs, store):
+    """Control and an agent that is ONLINE. Afterwards no secret may be found anywhere."""
+    made = Site(directory, module_logs, nfs, store)
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
+    secrets = {"store": store.secret_key, "control": made.control.secret_key}
+    assert not leaks(secrets, [module_logs, made.control.state, made.agent.state])
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Shows what the servers said since the test began."""
+    outcome = yield
+    report = outcome.get_result()
+    if report.failed:
+        for server in Daemon.started:
+            lines = server.output().splitlines()[-LOG_LINES_SHOWN:]
+            if lines:
+                report.sections.append((f"log of {server.name} ({server.log})", "\n".join(lines)))

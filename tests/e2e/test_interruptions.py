@@ -1,0 +1,236 @@
+"""Cancel, bandwidth limits, and processes that die in the middle."""
+
+import time
+
+import pytest
+from world import tree
+from world.expected import Snapshot, keys, open_uploads
+from world.process import wait_until
+from world.site import shown
+
+MIB = 1024 * 1024
+# 40 MiB in parts and 40 files of 256 KiB: 50 MiB take 12 s at this rate.
+RATE = 4 * MIB
+TOTAL = 50 * MIB
+
+
+@pytest.fixture
+def slow(site):
+    """A tree that takes a while at RATE, its bucket, its task."""
+    source = site.source("slow")
+    tree.big(source + b"/big", 40 * MIB)
+    below = tree.directory(source + b"/small")
+    for number in range(40):
+        tree.write(below + b"/%02d" % number, tree.noise(number, 256 * 1024))
+    bucket = site.bucket("slow")
+    return source, bucket, site.task(source, bucket, options={"BytesPerSecond": RATE})
+
+
+def in_transfer(described):
+    return described["Status"] == "TRANSFERRING" and described["BytesTransferred"] >= 2 * MIB
+
+
+def test_cancel_in_the_middle_of_a_file(site, slow):
+    source, bucket, task = slow
+    execution = site.launch(task)
+    site.wait_execution(execution, until=in_transfer)
+    site.datasync.cancel_task_execution(TaskExecutionArn=execution)
+    asked = time.monotonic()
+    ended = site.wait_execution(execution, timeout=20)
+    assert time.monotonic() - asked < 15
+    assert ended["Status"] == "ERROR", shown(ended)
+    assert ended["Result"]["ErrorCode"], ended["Result"]
+    assert open_uploads(site.store.client, bucket) == []
+    # Nothing half-visible: what is there is whole.
+    whole = Snapshot(source)
+    wrong = whole.differences(site.store.client, bucket)
+    assert all(line.startswith("missing: ") for line in wrong), wrong
+    assert wrong, "it was cancelled in the middle"
+    site.run(task, options={"BytesPerSecond": -1})
+    whole.assert_at(site.store.client, bucket)
+
+
+def test_cancel_of_a_finished_execution_is_refused(site):
+    source = site.source("done")
+    task = site.task(source, site.bucket("done"), "p/")
+    execution = site.run(task)["TaskExecutionArn"]
+    with pytest.raises(site.datasync.exceptions.InvalidRequestException):
+        site.datasync.cancel_task_execution(TaskExecutionArn=execution)
+
+
+def test_bytes_per_second_is_an_upper_bound_in_every_window(site, slow):
+    source, bucket, task = slow
+    execution = site.launch(task)
+    samples = []
+    while True:
+        described = site.describe(execution)
+        samples.append((time.monotonic(), described.get("BytesTransferred", 0)))
+        if described["Status"] in ("SUCCESS", "ERROR"):
+            break
+        time.sleep(0.2)
+    assert described["Status"] == "SUCCESS", shown(described)
+    # A report may be late by its interval: so much may have been sent before the window began.
+    report_seconds = 3
+    for start, (began, before) in enumerate(samples):
+        for now, after in samples[start + 1 :]:
+            allowed = RATE * (now - began + report_seconds)
+            assert after - before <= allowed, f"{after - before} bytes in {now - began:.1f} s"
+    # The whole took at least what the limit demands.
+    assert described["Result"]["TransferDuration"] >= (TOTAL / RATE - 1) * 1000, shown(described)
+
+
+def test_the_limit_is_lifted_while_it_runs(site, slow):
+    source, bucket, task = slow
+    execution = site.launch(task, {"BytesPerSecond": 64 * 1024})
+    site.wait_execution(execution, until=lambda d: d["Status"] == "TRANSFERRING")
+    time.sleep(3)
+    before = site.describe(execution)
+    # 50 MiB at 64 KiB/s would take 13 minutes.
+    assert before["BytesTransferred"] < 4 * MIB, shown(before)
+    site.datasync.update_task_execution(
+        TaskExecutionArn=execution, Options={"BytesPerSecond": -1}
+    )
+    ended = site.wait_execution(execution, timeout=60)
+    assert ended["Status"] == "SUCCESS", shown(ended)
+    assert ended["Options"]["BytesPerSecond"] == -1
+    Snapshot(source).assert_at(site.store.client, bucket)
+
+
+def test_a_limit_of_nothing_is_refused(site, slow):
+    _, _, task = slow
+    for refused in (0, -2):
+        with pytest.raises(site.datasync.exceptions.InvalidRequestException):
+            site.launch(task, {"BytesPerSecond": refused})
+
+
+def test_the_agent_is_killed_and_started_again(site, slow):
+    source, bucket, task = slow
+    execution = site.launch(task)
+    site.wait_execution(execution, until=in_transfer)
+    site.agent.kill()
+    time.sleep(1)
+    site.agent.start()
+    ended = site.wait_execution(execution, timeout=90)
+    assert ended["Status"] == "SUCCESS", shown(ended)
+    Snapshot(source).assert_at(site.store.client, bucket)
+    assert open_uploads(site.store.client, bucket) == []
+    assert ended["FilesTransferred"] == 43, shown(ended)
+
+
+def test_the_agent_is_killed_again_and_again(site, slow):
+    source, bucket, task = slow
+    execution = site.launch(task)
+    for _ in range(4):
+        time.sleep(1.5)
+        site.agent.kill()
+        site.agent.start()
+    ended = site.wait_execution(execution, timeout=120)
+    assert ended["Status"] == "SUCCESS", shown(ended)
+    Snapshot(source).assert_at(site.store.client, bucket)
+    assert open_uploads(site.store.client, bucket) == []
+
+
+def test_the_agent_is_stopped_cleanly_and_is_offline_at_once(site, slow):
+    source, bucket, task = slow
+    execution = site.launch(task)
+    site.wait_execution(execution, until=in_transfer)
+    assert site.agent.stop() == 0
+    described = site.datasync.describe_agent(AgentArn=site.agent.arn)
+    assert described["Status"] == "OFFLINE"
+    site.agent.start()
+    ended = site.wait_execution(execution, timeout=90)
+    assert ended["Status"] == "SUCCESS", shown(ended)
+    Snapshot(source).assert_at(site.store.client, bucket)
+
+
+def test_an_agent_that_is_gone_becomes_offline_by_its_lease(site):
+    site.agent.kill()
+
+    def offline():
+        described = site.datasync.describe_agent(AgentArn=site.agent.arn)
+        return described["Status"] == "OFFLINE"
+
+    try:
+        wait_until("the lease has run out", offline, 20)
+    finally:
+        site.agent.start()
+        site.agent.wait_online(site.datasync)
+
+
+def test_control_is_killed_and_started_again(site, slow):
+    source, bucket, task = slow
+    execution = site.launch(task)
+    site.wait_execution(execution, until=in_transfer)
+    site.control.server.kill()
+    time.sleep(2)
+    site.control.start()
+    ended = site.wait_execution(execution, timeout=90)
+    assert ended["Status"] == "SUCCESS", shown(ended)
+    Snapshot(source).assert_at(site.store.client, bucket)
+    assert ended["FilesTransferred"] == 43, shown(ended)
+
+
+def test_the_agent_finishes_while_control_is_away(site, slow):
+    source, bucket, task = slow
+    execution = site.launch(task)
+    site.wait_execution(execution, until=in_transfer)
+    site.control.server.kill()
+    wanted = set(Snapshot(source).entries)
+    s3 = site.store.client
+    try:
+        wait_until("all arrived", lambda: set(keys(s3, bucket)) == wanted, 60, 0.5)
+        time.sleep(2)
+    finally:
+        site.control.start()
+    ended = site.wait_execution(execution, timeout=60)
+    assert ended["Status"] == "SUCCESS", shown(ended)
+    Snapshot(source).assert_at(s3, bucket)
+
+
+def test_what_control_acknowledged_survives_kill(site):
+    source = site.source("durable")
+    location = site.nfs_location(source)
+    site.control.server.kill()
+    site.control.start()
+    described = site.datasync.describe_location_nfs(LocationArn=location)
+    assert described["LocationUri"] == f"nfs://127.0.0.1{source.decode()}/"
+
+
+def test_the_nfs_server_is_killed_and_started_again(site, slow, nfs):
+    source, bucket, task = slow
+    execution = site.launch(task)
+    site.wait_execution(execution, until=in_transfer)
+    nfs.server.kill()
+    time.sleep(1)
+    nfs.start_server()
+    ended = site.wait_execution(execution, timeout=120)
+    assert ended["Status"] == "SUCCESS", shown(ended)
+    Snapshot(source).assert_at(site.store.client, bucket)
+
+
+def test_the_store_is_killed_and_started_again(site, slow, store):
+    source, bucket, task = slow
+    execution = site.launch(task)
+    site.wait_execution(execution, until=in_transfer)
+    store.stop()
+    time.sleep(1)
+    store.start()
+    ended = site.wait_execution(execution, timeout=120)
+    assert ended["Status"] == "SUCCESS", shown(ended)
+    Snapshot(source).assert_at(store.client, bucket)
+
+
+def test_a_file_that_grows_while_it_is_read_is_never_stored_as_good(site, slow):
+    source, bucket, task = slow
+    execution = site.launch(task)
+    site.wait_execution(execution, until=in_transfer)
+    with open(source + b"/big", "r+b") as file:
+        file.write(b"changed at the start while the middle is read")
+    ended = site.wait_execution(execution, timeout=120)
+    snapshot = Snapshot(source)
+    wrong = snapshot.differences(site.store.client, bucket)
+    if ended["Status"] == "SUCCESS":
+        assert not wrong, wrong
+    else:
+        assert wrong == ["missing: 'big'"], wrong
+        assert "big" in ended["Result"]["ErrorDetail"], ended["Result"]

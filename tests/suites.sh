@@ -1,0 +1,144 @@
+# The suites of tests/run: each function runs one, with its output as the suite's log. It sets
+# `tally` if a report is to be counted, or `reason` if it cannot run here.
+
+cargo_build_seconds=1800
+suite_seconds=1500
+
+# What keeps suites with real servers from running, if anything.
+world_obstacle() {
+  if [ "$(id -u)" != 0 ]; then
+    echo "needs root: network namespaces, file owners, an NFS server"
+  elif ! tests/world/enter.sh true 2>/dev/null; then
+    echo "this machine allows no network, process and mount namespaces (try: tests/world/enter.sh true)"
+  fi
+}
+
+# Whether the world's servers can be used; sets `reason` otherwise.
+world() {
+  reason=$(world_obstacle)
+  [ -z "$reason" ]
+}
+
+# binaries PROFILE: builds the programs and puts them where tests look, so that a second run on
+# the same cache cannot swap them.
+binaries() {
+  local profile=$1 folder=debug flags=()
+  if [ "$profile" = release ]; then folder=release flags=(--release); fi
+  local into=$work/$profile
+  if [ ! -d "$into" ]; then
+    exec 8>"$cache/build.lock"
+    flock 8
+    bounded $cargo_build_seconds cargo build --workspace --bins --locked "${flags[@]}" 8>&- ||
+      return 1
+    mkdir -p "$into.new"
+    find "$CARGO_TARGET_DIR/$folder" -maxdepth 1 -type f -executable -exec cp -t "$into.new" {} + &&
+      mv "$into.new" "$into"
+    exec 8>&-
+  fi
+  ln -sfn "$into" "$DATASYNC_BIN_DIR"
+}
+
+# pytest_suite NAME SECONDS ARGUMENT…: in a world of its own.
+pytest_suite() {
+  local name=$1 seconds=$2
+  shift 2
+  tally=(junit "$logs/$name.xml")
+  PATH=$cache/venv/bin:$PATH DATASYNC_LOGS=$logs/$name bounded "$seconds" tests/world/enter.sh \
+    "$cache/venv/bin/python" -m pytest -p no:cacheprovider --basetemp="$work/data-$name" \
+    --junitxml="$logs/$name.xml" -rs "$@"
+  local result=$?
+  rm -rf "$work/data-$name"
+  return $result
+}
+
+suite_fmt() {
+  cargo fmt --all --check
+}
+
+suite_clippy() {
+  bounded $cargo_build_seconds cargo clippy --workspace --all-targets --locked -- -D warnings
+}
+
+suite_unit() {
+  if cargo nextest --version >/dev/null 2>&1; then
+    tally=(nextest "$logs/unit.log")
+    bounded $cargo_build_seconds cargo nextest run --workspace --locked --no-fail-fast
+  else
+    notes+=("unit: cargo-nextest is not installed: run by cargo test instead")
+    tally=(libtest "$logs/unit.log")
+    bounded $cargo_build_seconds cargo test --workspace --lib --bins --tests --locked --no-fail-fast
+  fi
+}
+
+suite_doctest() {
+  tally=(libtest "$logs/doctest.log")
+  bounded $cargo_build_seconds cargo test --workspace --doc --locked --no-fail-fast
+}
+
+# Ignored tests in the test binaries named ganesha: they need the NFS server.
+suite_nfs() {
+  world || return 0
+  if cargo nextest --version >/dev/null 2>&1; then
+    tally=(nextest "$logs/nfs.log")
+    local run=(cargo nextest run -p datasync-nfs --test ganesha --locked --run-ignored only)
+    bounded $cargo_build_seconds "${run[@]}" --no-run &&
+      bounded $suite_seconds tests/world/ganesha.sh run -- "${run[@]}" --offline --no-fail-fast
+  else
+    tally=(libtest "$logs/nfs.log")
+    local run=(cargo test -p datasync-nfs --test ganesha --locked)
+    bounded $cargo_build_seconds "${run[@]}" --no-run &&
+      bounded $suite_seconds tests/world/ganesha.sh run -- "${run[@]}" --offline -- --ignored
+  fi
+}
+
+suite_api() {
+  world || return 0
+  binaries debug && pytest_suite api 600 control/tests
+}
+
+suite_store() {
+  world || return 0
+  binaries debug && pytest_suite store 600 quickstart/store/tests
+}
+
+suite_e2e() {
+  world || return 0
+  binaries debug && pytest_suite e2e $suite_seconds tests/e2e
+}
+
+suite_docs() {
+  world || return 0
+  binaries debug && pytest_suite docs $suite_seconds tests/docs
+}
+
+suite_deny() {
+  if ! cargo deny --version >/dev/null 2>&1; then
+    reason="cargo-deny is not installed (cargo install cargo-deny --locked)"
+    return
+  fi
+  bounded 600 cargo deny --locked check
+}
+
+suite_radosgw() {
+  world || return 0
+  if ! install_packages "${packages_full[@]}"; then
+    reason="the packages of radosgw cannot be installed"
+    return
+  fi
+  binaries debug && pytest_suite radosgw $suite_seconds --radosgw tests/e2e/test_radosgw.py
+}
+
+suite_large() {
+  world || return 0
+  binaries release && pytest_suite large 3600 --large tests/e2e/test_large.py
+}
+
+suite_memory() {
+  world || return 0
+  binaries release && pytest_suite memory 3600 --large tests/e2e/test_memory.py
+}
+
+suite_bench() {
+  world || return 0
+  binaries release && PATH=$cache/venv/bin:$PATH bounded $suite_seconds tests/bench/run --smoke
+}

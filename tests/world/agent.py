@@ -1,0 +1,96 @@
+"""datasync-agent as a program."""
+
+import http.client
+import os
+import urllib.parse
+
+from .process import Daemon, binary, wait_until
+
+ACTIVATION_PORT = 80
+REGION = "us-east-1"
+
+
+class Agent:
+    """One agent with its state directory."""
+
+    def __init__(self, name, directory, logs, control, port=ACTIVATION_PORT, **settings):
+        self.name = name
+        self.state = directory / name
+        self.port = port
+        self.control = control
+        self.arn = None
+        self.settings = {
+            "state_dir": self.state,
+            "control": f"127.0.0.1:{control.agent_port}",
+            "control_ca": control.ca,
+            "activation_listen": f"127.0.0.1:{port}",
+            "name": name,
+        } | settings
+        self.configuration = directory / f"{name}.toml"
+        self._write()
+        self.server = Daemon(
+            name,
+            [binary("datasync-agent"), "run", "--config", self.configuration],
+            logs / f"{name}.log",
+            env=os.environ | {"RUST_BACKTRACE": "1"},
+        )
+
+    def _write(self):
+        tables = {"": []}
+        for member, value in self.settings.items():
+            if value is None:
+                continue
+            table, _, member = member.rpartition(".")
+            shown = value if isinstance(value, int) else f'"{value}"'
+            tables.setdefault(table, []).append(f"{member} = {shown}")
+        plain = tables.pop("")
+        lines = plain + [
+            line for table, members in tables.items() for line in [f"[{table}]", *members]
+        ]
+        self.configuration.write_text("\n".join(lines) + "\n")
+
+    def start(self):
+        self.server.start()
+        return self
+
+    def stop(self):
+        return self.server.stop()
+
+    def kill(self):
+        self.server.kill()
+
+    def get(self, query, timeout=10):
+        """One GET to the activation port: status, headers, body as text."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        try:
+            connection.request("GET", f"/?{query}")
+            answer = connection.getresponse()
+            return answer.status, dict(answer.getheaders()), answer.read().decode()
+        finally:
+            connection.close()
+
+    def activation_key(self):
+        """A key by the redirect, as Terraform's provider asks for it."""
+        self.server.wait_for_port(self.port)
+
+        def asked():
+            status, headers, body = self.get(f"gatewayType=SYNC&activationRegion={REGION}")
+            assert status == 302, f"{status}: {body}"
+            query = urllib.parse.urlsplit(headers["Location"]).query
+            return urllib.parse.parse_qs(query).get("activationKey")
+
+        return wait_until("the agent gives an activation key", asked, 20, 0.5)[0]
+
+    def activate(self, datasync):
+        """Over HTTP and CreateAgent; answers the ARN once the agent is ONLINE."""
+        key = self.activation_key()
+        arn = datasync.create_agent(ActivationKey=key, AgentName=self.name)["AgentArn"]
+        self.arn = arn
+        self.wait_online(datasync)
+        return arn
+
+    def wait_online(self, datasync, timeout=30):
+        def online():
+            return datasync.describe_agent(AgentArn=self.arn)["Status"] == "ONLINE"
+
+        self.server.wait_for(f"{self.arn} is ONLINE", online, timeout)

@@ -1,0 +1,54 @@
+# Installs what the tests need and the machine lacks. Sourced by tests/run, which sets `cache`.
+
+packages_base=(ca-certificates curl e2fsprogs faketime iproute2 libnfs-utils nfs-ganesha
+  nfs-ganesha-vfs openssl procps python3 python3-pip python3-venv rpcbind util-linux)
+packages_full=(ceph-common ceph-mon ceph-osd radosgw)
+
+# Prints the packages of "$@" that are not installed.
+missing_packages() {
+  local package
+  for package in "$@"; do
+    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || echo "$package"
+  done
+}
+
+# Installs the packages of "$@"; servers among them are not started.
+install_packages() {
+  local missing policy=/usr/sbin/policy-rc.d made_policy=
+  mapfile -t missing < <(missing_packages "$@")
+  [ ${#missing[@]} = 0 ] && return 0
+  if ! command -v apt-get >/dev/null; then
+    echo "these packages are missing and there is no apt-get: ${missing[*]}"
+    return 1
+  fi
+  local become=()
+  if [ "$(id -u)" != 0 ]; then
+    if ! sudo -n true 2>/dev/null; then
+      echo "not root, and these packages are missing: apt-get install ${missing[*]}"
+      return 1
+    fi
+    become=(sudo -n)
+  fi
+  if [ ! -e $policy ]; then
+    printf '#!/bin/sh\nexit 101\n' | "${become[@]}" tee $policy >/dev/null
+    "${become[@]}" chmod 755 $policy
+    made_policy=1
+  fi
+  local result=0
+  "${become[@]}" apt-get update -q &&
+    "${become[@]}" env DEBIAN_FRONTEND=noninteractive \
+      apt-get install -y -q --no-install-recommends "${missing[@]}" || result=$?
+  [ -z "$made_policy" ] || "${become[@]}" rm -f $policy
+  return $result
+}
+
+# Makes the Python environment of tests/requirements.txt in the cache, once per content.
+install_python() {
+  local venv=$cache/venv stamp
+  stamp=$(sha256sum tests/requirements.txt | cut -d' ' -f1)
+  [ "$(cat "$venv/stamp" 2>/dev/null)" = "$stamp" ] && return 0
+  rm -rf "$venv" &&
+    python3 -m venv "$venv" &&
+    "$venv/bin/pip" install -q --disable-pip-version-check -r tests/requirements.txt &&
+    echo "$stamp" >"$venv/stamp"
+}

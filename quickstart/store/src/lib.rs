@@ -17,6 +17,7 @@ mod bucket;
 mod checksum;
 mod config;
 mod disk;
+mod expect;
 mod faults;
 mod index;
 mod object;

@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::access::{AccessKeys, Gate, RequestControl};
 use crate::config::StoreConfig;
 use crate::disk::blocking;
+use crate::expect::{Expecting, Owed};
 use crate::ops::Store;
 
 /// Connections served at once; more wait in the listener's backlog.
@@ -121,11 +122,15 @@ impl Server {
 
     async fn requests(&self, stream: impl AsyncRead + AsyncWrite + Unpin) {
         let cut = CancellationToken::new();
-        let answer = service_fn(|request| self.answer(request, cut.clone()));
+        let owed = Owed::default();
+        let answer = service_fn(|request: http::Request<Incoming>| {
+            owed.note(request.headers());
+            self.answer(request, cut.clone())
+        });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEADERS_MAX)
-            .serve_connection(TokioIo::new(stream), answer);
+            .serve_connection(TokioIo::new(Expecting::new(stream, owed.clone())), answer);
         let mut connection = std::pin::pin!(connection);
         let mut draining = false;
         loop {

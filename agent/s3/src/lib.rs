@@ -1,1 +1,26 @@
+//! A bucket, or a prefix in it, as a destination: at AWS or at any S3-compatible store.
+//!
+//! Bodies are sent with a checksum that was computed before (`x-amz-checksum-crc64nvme`) and are
+//! not signed, so they are read once. What the store's answers are worth is probed when it is
+//! opened, see [`S3Destination::open`].
 
+mod body;
+mod calls;
+mod client;
+mod clock;
+mod config;
+mod copy;
+mod destination;
+mod error;
+mod listing;
+mod multipart;
+mod object;
+mod open;
+mod place;
+mod probe;
+mod put;
+mod requests;
+
+pub use calls::CallCounts;
+pub use config::S3Config;
+pub use destination::S3Destination;

@@ -1,0 +1,291 @@
+//! New metadata for an object whose content stays: a copy onto itself.
+
+use std::collections::HashMap;
+
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use aws_sdk_s3::types::{
+    ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart, CopyObjectResult,
+    CopyPartResult, MetadataDirective, TaggingDirective,
+};
+use datasync_endpoint::{
+    EndpointError, ErrorKind, Integrity, Key, ObjectState, PosixMetadata, Receipt, UploadId,
+};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::calls::Operation;
+use crate::destination::Store;
+use crate::object::{crc64_of, replaced_metadata};
+use crate::place::{PARTS_MAX, PUT_MAX};
+use crate::put::{Reply, receipt};
+use crate::requests::Wait;
+
+const PATH: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'/');
+const QUERY: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+/// Copied parts are at least this long, in bytes: few requests, each of some seconds.
+const COPY_PART_MIN: u64 = 1 << 30;
+
+/// `bytes=a-b` of every part of an object.
+fn ranges(size: u64) -> Vec<String> {
+    let part = size.div_ceil(u64::from(PARTS_MAX)).max(COPY_PART_MIN);
+    (0..size.div_ceil(part))
+        .map(|index| {
+            let first = index * part;
+            format!("bytes={first}-{}", (first + part).min(size) - 1)
+        })
+        .collect()
+}
+
+impl Store {
+    fn copy_source(&self, object_key: &str) -> String {
+        let bucket = &self.place.bucket;
+        format!("{bucket}/{}", utf8_percent_encode(object_key, PATH))
+    }
+
+    pub(crate) async fn replace_metadata(
+        &self,
+        key: &Key,
+        current: &ObjectState,
+        metadata: &PosixMetadata,
+    ) -> Result<Receipt, EndpointError> {
+        let object_key = self.place.object_key(key);
+        let changed = |detail: &str| {
+            let target = self.place.target(&object_key);
+            let operation = Operation::CopyObject.name();
+            EndpointError::new(ErrorKind::Precondition, operation, target, detail)
+        };
+        let head = self
+            .head(&object_key)
+            .await?
+            .ok_or_else(|| changed("the object is gone"))?;
+        if head.e_tag() != Some(&current.etag) {
+            return Err(changed("the object was replaced meanwhile"));
+        }
+        let map = replaced_metadata(head.metadata(), metadata);
+        let reply = if current.size > PUT_MAX {
+            self.copy_in_parts(&object_key, &head, current, map).await?
+        } else {
+            self.copy_whole(&object_key, &head, current, map).await?
+        };
+        match current.crc64 {
+            Some(ours) => {
+                self.receipt(Operation::CopyObject, &object_key, reply, ours)
+                    .await
+            }
+            None => {
+                let same = self.traits.integrity == Integrity::Md5 && reply.etag == current.etag;
+                Ok(receipt(reply, same))
+            }
+        }
+    }
+
+    async fn copy_whole(
+        &self,
+        object_key: &str,
+        head: &HeadObjectOutput,
+        current: &ObjectState,
+        map: HashMap<String, String>,
+    ) -> Result<Reply, EndpointError> {
+        let operation = Operation::CopyObject;
+        let crc64 = self.traits.integrity == Integrity::Crc64;
+        let request = self
+            .client
+            .copy_object()
+            .bucket(&self.place.bucket)
+            .key(object_key)
+            .copy_source(self.copy_source(object_key))
+            .copy_source_if_match(&current.etag)
+            .metadata_directive(MetadataDirective::Replace)
+            .tagging_directive(TaggingDirective::Copy)
+            .set_metadata(Some(map))
+            .set_checksum_algorithm(crc64.then_some(ChecksumAlgorithm::Crc64Nvme))
+            .set_storage_class(head.storage_class.clone())
+            .set_content_type(head.content_type.clone())
+            .set_content_encoding(head.content_encoding.clone())
+            .set_content_disposition(head.content_disposition.clone())
+            .set_content_language(head.content_language.clone())
+            .set_cache_control(head.cache_control.clone())
+            .set_website_redirect_location(head.website_redirect_location.clone())
+            .set_server_side_encryption(head.server_side_encryption.clone())
+            .set_ssekms_key_id(head.ssekms_key_id.clone())
+            .send();
+        let target = self.place.target(object_key);
+        let output = self
+            .requests
+            .send(Wait::LongAnswer, operation, &target, request)
+            .await?;
+        let result = output
+            .copy_object_result
+            .unwrap_or_else(|| CopyObjectResult::builder().build());
+        let found = crc64_of(result.checksum_crc64_nvme(), result.checksum_type());
+        self.reply(operation, &target, result.e_tag, output.version_id, found)
+    }
+
+    /// CopyObject ends at 5 GiB; parts can be copied too.
+    async fn copy_in_parts(
+        &self,
+        object_key: &str,
+        head: &HeadObjectOutput,
+        current: &ObjectState,
+        map: HashMap<String, String>,
+    ) -> Result<Reply, EndpointError> {
+        let upload = self.create_like(object_key, head, map).await?;
+        let copied = self.copy_parts(object_key, &upload, current).await;
+        if let Err(error) = &copied
+            && error.operation == Operation::UploadPartCopy.name()
+        {
+            self.abort(object_key, &upload).await?;
+        }
+        copied
+    }
+
+    async fn create_like(
+        &self,
+        object_key: &str,
+        head: &HeadObjectOutput,
+        map: HashMap<String, String>,
+    ) -> Result<UploadId, EndpointError> {
+        let crc64 = self.traits.integrity == Integrity::Crc64 && self.traits.multipart_crc64;
+        let operation = Operation::CreateMultipartUpload;
+        let target = self.place.target(object_key);
+        let request = self
+            .client
+            .create_multipart_upload()
+            .bucket(&self.place.bucket)
+            .key(object_key)
+            .set_tagging(self.tags(object_key).await?)
+            .set_metadata(Some(map))
+            .set_checksum_algorithm(crc64.then_some(ChecksumAlgorithm::Crc64Nvme))
+            .set_checksum_type(crc64.then_some(ChecksumType::FullObject))
+            .set_storage_class(head.storage_class.clone())
+            .set_content_type(head.content_type.clone())
+            .set_content_encoding(head.content_encoding.clone())
+            .set_content_disposition(head.content_disposition.clone())
+            .set_content_language(head.content_language.clone())
+            .set_cache_control(head.cache_control.clone())
+            .set_website_redirect_location(head.website_redirect_location.clone())
+            .set_server_side_encryption(head.server_side_encryption.clone())
+            .set_ssekms_key_id(head.ssekms_key_id.clone())
+            .send();
+        let output = self
+            .requests
+            .send(Wait::Answer, operation, &target, request)
+            .await?;
+        output.upload_id.map(UploadId).ok_or_else(|| {
+            let detail = "the store answered without an upload id";
+            EndpointError::new(ErrorKind::Protocol, operation.name(), target, detail)
+                .with_unknown_effect()
+        })
+    }
+
+    /// The object's tags as `x-amz-tagging` takes them; a store without tags has none.
+    async fn tags(&self, object_key: &str) -> Result<Option<String>, EndpointError> {
+        let request = self
+            .client
+            .get_object_tagging()
+            .bucket(&self.place.bucket)
+            .key(object_key)
+            .send();
+        let target = self.place.target(object_key);
+        let answer = self
+            .requests
+            .send(Wait::Answer, Operation::GetObjectTagging, &target, request)
+            .await;
+        let output = match answer {
+            Err(error) if error.kind == ErrorKind::NotSupported => return Ok(None),
+            answer => answer?,
+        };
+        let pairs: Vec<String> = output
+            .tag_set()
+            .iter()
+            .map(|tag| {
+                let encode = |text| utf8_percent_encode(text, QUERY);
+                format!("{}={}", encode(tag.key()), encode(tag.value()))
+            })
+            .collect();
+        Ok((!pairs.is_empty()).then(|| pairs.join("&")))
+    }
+
+    async fn copy_parts(
+        &self,
+        object_key: &str,
+        upload: &UploadId,
+        current: &ObjectState,
+    ) -> Result<Reply, EndpointError> {
+        let target = self.place.target(object_key);
+        let mut parts = Vec::new();
+        for (number, range) in (1..).zip(ranges(current.size)) {
+            let request = self
+                .client
+                .upload_part_copy()
+                .bucket(&self.place.bucket)
+                .key(object_key)
+                .upload_id(&upload.0)
+                .part_number(number)
+                .copy_source(self.copy_source(object_key))
+                .copy_source_if_match(&current.etag)
+                .copy_source_range(range)
+                .send();
+            let operation = Operation::UploadPartCopy;
+            let output = self
+                .requests
+                .send(Wait::LongAnswer, operation, &target, request)
+                .await?;
+            let result = output
+                .copy_part_result
+                .unwrap_or_else(|| CopyPartResult::builder().build());
+            let part = self.reply(operation, &target, result.e_tag, None, None)?;
+            parts.push(
+                CompletedPart::builder()
+                    .part_number(number)
+                    .e_tag(part.etag)
+                    .set_checksum_crc64_nvme(result.checksum_crc64_nvme)
+                    .build(),
+            );
+        }
+        let request = self
+            .client
+            .complete_multipart_upload()
+            .bucket(&self.place.bucket)
+            .key(object_key)
+            .upload_id(&upload.0)
+            .multipart_upload(
+                CompletedMultipartUpload::builder()
+                    .set_parts(Some(parts))
+                    .build(),
+            )
+            .send();
+        let operation = Operation::CompleteMultipartUpload;
+        let output = self
+            .requests
+            .send(Wait::LongAnswer, operation, &target, request)
+            .await?;
+        let found = crc64_of(output.checksum_crc64_nvme(), output.checksum_type());
+        self.reply(operation, &target, output.e_tag, output.version_id, found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_cover_the_object_once() {
+        assert_eq!(
+            ranges((1 << 30) + 1),
+            ["bytes=0-1073741823", "bytes=1073741824-1073741824"]
+        );
+        let most = u64::from(PARTS_MAX) * PUT_MAX;
+        let all = ranges(most);
+        assert_eq!(all.len(), 10_000);
+        assert!(all[9_999].ends_with(&format!("-{}", most - 1)));
+    }
+}

@@ -1,0 +1,269 @@
+use std::sync::Arc;
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use datasync_endpoint::{
+    Abilities, Crc64, Crc64Hasher, Destination, EndpointError, ErrorKind, Integrity, Key, ListPage,
+    ObjectHeader, ObjectState, OpenUpload, PartReceipt, Payload, PosixMetadata, ReadBack, Receipt,
+    UploadId,
+};
+
+use crate::calls::{CallCounts, Operation};
+use crate::error::chain;
+use crate::object::{head_crc64, head_metadata};
+use crate::place::Place;
+use crate::put::CHECKSUMS;
+use crate::requests::{Requests, Wait};
+
+/// What the probe found out about the store.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Traits {
+    pub(crate) integrity: Integrity,
+    /// Full-object CRC-64/NVME for uploads in parts, each part checked.
+    pub(crate) multipart_crc64: bool,
+    /// `If-None-Match: *` on writes is honoured.
+    pub(crate) if_none_match: bool,
+    /// `If-Match` on deletes is honoured.
+    pub(crate) if_match: bool,
+}
+
+impl Traits {
+    /// Of a store that was not asked yet.
+    pub(crate) const UNKNOWN: Self = Self {
+        integrity: Integrity::ReadBack,
+        multipart_crc64: false,
+        if_none_match: false,
+        if_match: false,
+    };
+}
+
+/// A bucket with a client for it. The operations are in the modules of their names.
+#[derive(Debug)]
+pub(crate) struct Store {
+    pub(crate) client: Client,
+    pub(crate) place: Place,
+    pub(crate) requests: Arc<Requests>,
+    pub(crate) traits: Traits,
+}
+
+impl Store {
+    /// What HEAD tells; `None` if there is no such object.
+    pub(crate) async fn head(
+        &self,
+        object_key: &str,
+    ) -> Result<Option<HeadObjectOutput>, EndpointError> {
+        let request = self
+            .client
+            .head_object()
+            .bucket(&self.place.bucket)
+            .key(object_key)
+            .checksum_mode(CHECKSUMS)
+            .send();
+        let target = self.place.target(object_key);
+        let answer = self
+            .requests
+            .send(Wait::Answer, Operation::HeadObject, &target, request)
+            .await;
+        match answer {
+            Ok(head) => Ok(Some(head)),
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn state(&self, key: &Key) -> Result<Option<ObjectState>, EndpointError> {
+        let object_key = self.place.object_key(key);
+        let Some(head) = self.head(&object_key).await? else {
+            return Ok(None);
+        };
+        let size = head
+            .content_length()
+            .and_then(|size| u64::try_from(size).ok());
+        let (Some(size), Some(etag)) = (size, head.e_tag()) else {
+            return Err(EndpointError::new(
+                ErrorKind::Protocol,
+                Operation::HeadObject.name(),
+                self.place.target(&object_key),
+                "the store answered without a size or an ETag",
+            ));
+        };
+        let computes = self.traits.integrity == Integrity::Crc64;
+        Ok(Some(ObjectState {
+            size,
+            etag: etag.to_owned(),
+            metadata: head_metadata(&head),
+            crc64: head_crc64(&head).filter(|_| computes),
+            storage_class: head.storage_class().map(|class| class.as_str().to_owned()),
+        }))
+    }
+
+    async fn read(&self, key: &Key) -> Result<ReadBack, EndpointError> {
+        let object_key = self.place.object_key(key);
+        let target = self.place.target(&object_key);
+        let operation = Operation::GetObject;
+        let _turn = self.requests.turn(operation, &target).await?;
+        let request = self
+            .client
+            .get_object()
+            .bucket(&self.place.bucket)
+            .key(&object_key)
+            .send();
+        let mut output = self
+            .requests
+            .within(Wait::Answer, operation, &target, Box::pin(request))
+            .await?
+            .map_err(|error| {
+                crate::error::from_sdk(&error, operation, &target, &self.requests.clock)
+            })?;
+        let mut hasher = Crc64Hasher::default();
+        let mut size = 0;
+        loop {
+            let next = output.body.try_next();
+            let bytes = self
+                .requests
+                .within(Wait::Answer, operation, &target, next)
+                .await?
+                .map_err(|error| {
+                    let detail = format!("the answer broke off at byte {size}: {}", chain(&error));
+                    let kind = ErrorKind::Unreachable;
+                    EndpointError::new(kind, operation.name(), target.clone(), detail)
+                })?;
+            let Some(bytes) = bytes else { break };
+            hasher.update(&bytes);
+            size += bytes.len() as u64;
+        }
+        if let Some(announced) = output.content_length
+            && u64::try_from(announced) != Ok(size)
+        {
+            let detail = format!("{announced} bytes were announced, {size} came");
+            let kind = ErrorKind::Unreachable;
+            return Err(EndpointError::new(kind, operation.name(), target, detail));
+        }
+        Ok(ReadBack {
+            size,
+            crc64: hasher.finish(),
+        })
+    }
+
+    pub(crate) async fn remove(
+        &self,
+        object_key: &str,
+        etag: Option<&str>,
+    ) -> Result<(), EndpointError> {
+        let request = self
+            .client
+            .delete_object()
+            .bucket(&self.place.bucket)
+            .key(object_key)
+            .set_if_match(etag.map(str::to_owned))
+            .send();
+        let target = self.place.target(object_key);
+        let removed = self
+            .requests
+            .send(Wait::Answer, Operation::DeleteObject, &target, request)
+            .await;
+        match removed {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// An S3 location that was opened and probed.
+#[derive(Debug)]
+pub struct S3Destination {
+    pub(crate) store: Store,
+    pub(crate) abilities: Abilities,
+}
+
+impl S3Destination {
+    /// Requests sent so far, those of [`S3Destination::open`] included.
+    #[must_use]
+    pub fn calls(&self) -> CallCounts {
+        self.store.requests.calls.snapshot()
+    }
+}
+
+impl Destination for S3Destination {
+    fn abilities(&self) -> &Abilities {
+        &self.abilities
+    }
+
+    async fn list(&self, after: Option<&Key>) -> Result<ListPage, EndpointError> {
+        self.store.list_page(after).await
+    }
+
+    async fn stat(&self, key: &Key) -> Result<Option<ObjectState>, EndpointError> {
+        self.store.state(key).await
+    }
+
+    async fn put(
+        &self,
+        key: &Key,
+        header: &ObjectHeader,
+        payload: Payload,
+    ) -> Result<Receipt, EndpointError> {
+        self.store.put_whole(key, header, &payload).await
+    }
+
+    async fn create_upload(
+        &self,
+        key: &Key,
+        header: &ObjectHeader,
+        size: u64,
+    ) -> Result<UploadId, EndpointError> {
+        self.store.create(key, header, size).await
+    }
+
+    async fn upload_part(
+        &self,
+        key: &Key,
+        upload: &UploadId,
+        number: u32,
+        payload: Payload,
+    ) -> Result<PartReceipt, EndpointError> {
+        self.store.part(key, upload, number, &payload).await
+    }
+
+    async fn complete_upload(
+        &self,
+        key: &Key,
+        upload: &UploadId,
+        header: &ObjectHeader,
+        parts: &[PartReceipt],
+        crc64: Crc64,
+    ) -> Result<Receipt, EndpointError> {
+        self.store.complete(key, upload, header, parts, crc64).await
+    }
+
+    async fn abort_upload(&self, key: &Key, upload: &UploadId) -> Result<(), EndpointError> {
+        let object_key = self.store.place.object_key(key);
+        self.store.abort(&object_key, upload).await
+    }
+
+    async fn open_uploads(&self, key: &Key) -> Result<Vec<OpenUpload>, EndpointError> {
+        self.store
+            .uploads_of(&self.store.place.object_key(key))
+            .await
+    }
+
+    async fn set_metadata(
+        &self,
+        key: &Key,
+        current: &ObjectState,
+        metadata: &PosixMetadata,
+    ) -> Result<Receipt, EndpointError> {
+        self.store.replace_metadata(key, current, metadata).await
+    }
+
+    async fn read_back(&self, key: &Key) -> Result<ReadBack, EndpointError> {
+        self.store.read(key).await
+    }
+
+    async fn delete(&self, key: &Key, etag: &str) -> Result<(), EndpointError> {
+        let object_key = self.store.place.object_key(key);
+        let etag = self.store.traits.if_match.then_some(etag);
+        self.store.remove(&object_key, etag).await
+    }
+}

@@ -1,0 +1,232 @@
+//! Ordered listings: keys decoded, their order checked.
+
+use std::cmp::Ordering;
+
+use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
+use aws_sdk_s3::types::{EncodingType, Object};
+use datasync_endpoint::{
+    EndpointError, ErrorKind, Key, ListPage, ListedObject, OpenUpload, Timestamp, UploadId,
+};
+use percent_encoding::percent_decode_str;
+
+use crate::calls::Operation;
+use crate::destination::Store;
+use crate::requests::Wait;
+
+/// The most keys of one answer ("ListObjectsV2").
+const PAGE: i32 = 1000;
+/// Pages of uploads of one key; each holds 1000.
+const UPLOAD_PAGES_MAX: usize = 10;
+
+/// A key as S3 writes it under `encoding-type=url`: `+` is a space, `%2B` a plus.
+fn decoded(text: &str) -> Option<String> {
+    let spaced = text.replace('+', " ");
+    let key = percent_decode_str(&spaced).decode_utf8().ok()?;
+    Some(key.into_owned())
+}
+
+fn key_text(text: &str, encoding: Option<&EncodingType>) -> Option<String> {
+    match encoding {
+        Some(EncodingType::Url) => decoded(text),
+        _ => Some(text.to_owned()),
+    }
+}
+
+pub(crate) fn timestamp(time: &aws_smithy_types::DateTime) -> Timestamp {
+    Timestamp {
+        seconds: time.secs(),
+        nanoseconds: time.subsec_nanos(),
+    }
+}
+
+/// What is wrong with a listing, in words.
+fn listed(
+    object: &Object,
+    encoding: Option<&EncodingType>,
+    prefix: &str,
+) -> Result<ListedObject, String> {
+    let text = object.key().ok_or("an object without a key")?;
+    let text =
+        key_text(text, encoding).ok_or_else(|| format!("the key {text:?}, which is not UTF-8"))?;
+    let relative = text
+        .strip_prefix(prefix)
+        .ok_or_else(|| format!("the key {text:?}, which is outside of the prefix"))?;
+    let size = object.size().and_then(|size| u64::try_from(size).ok());
+    let complete = || Some((size?, object.e_tag()?, object.last_modified()?));
+    let (size, etag, modified) =
+        complete().ok_or_else(|| format!("{text:?} without a size, an ETag or a date"))?;
+    Ok(ListedObject {
+        key: Key::from_listing(relative.to_owned()),
+        size,
+        etag: etag.to_owned(),
+        last_modified: timestamp(modified),
+        storage_class: object
+            .storage_class()
+            .map(|class| class.as_str().to_owned()),
+    })
+}
+
+/// Reads one page that was asked for with keys greater than `after`.
+fn page(
+    output: &ListObjectsV2Output,
+    prefix: &str,
+    after: Option<&Key>,
+) -> Result<ListPage, String> {
+    let mut objects: Vec<ListedObject> = Vec::with_capacity(output.contents().len());
+    for object in output.contents() {
+        let object = listed(object, output.encoding_type(), prefix)?;
+        let before = objects.last().map(|object| &object.key).or(after);
+        if let Some(before) = before
+            && before.cmp(&object.key) != Ordering::Less
+        {
+            return Err(format!(
+                "{:?} after {:?}: not in the byte order of keys, which this program needs",
+                object.key.as_str(),
+                before.as_str()
+            ));
+        }
+        objects.push(object);
+    }
+    let more = output.is_truncated() == Some(true);
+    if more && objects.is_empty() {
+        return Err("an empty page that says that more follow".to_owned());
+    }
+    Ok(ListPage { objects, more })
+}
+
+impl Store {
+    pub(crate) async fn list_page(&self, after: Option<&Key>) -> Result<ListPage, EndpointError> {
+        let start = after
+            .map(|after| self.place.object_key(after))
+            .filter(|start| !start.is_empty());
+        let prefix = &self.place.prefix;
+        let request = self
+            .client
+            .list_objects_v2()
+            .bucket(&self.place.bucket)
+            .set_prefix((!prefix.is_empty()).then(|| prefix.clone()))
+            .set_start_after(start)
+            .encoding_type(EncodingType::Url)
+            .max_keys(PAGE)
+            .send();
+        let target = self.place.target(prefix);
+        let operation = Operation::ListObjectsV2;
+        let output = self
+            .requests
+            .send(Wait::Answer, operation, &target, request)
+            .await?;
+        page(&output, prefix, after).map_err(|wrong| {
+            let detail = format!("the store lists {wrong}");
+            EndpointError::new(ErrorKind::Protocol, operation.name(), target, detail)
+        })
+    }
+
+    pub(crate) async fn uploads_of(
+        &self,
+        object_key: &str,
+    ) -> Result<Vec<OpenUpload>, EndpointError> {
+        let operation = Operation::ListMultipartUploads;
+        let target = self.place.target(object_key);
+        let mut found = Vec::new();
+        let mut markers = (None, None);
+        for _ in 0..UPLOAD_PAGES_MAX {
+            let request = self
+                .client
+                .list_multipart_uploads()
+                .bucket(&self.place.bucket)
+                .prefix(object_key)
+                .encoding_type(EncodingType::Url)
+                .set_key_marker(markers.0.take())
+                .set_upload_id_marker(markers.1.take())
+                .send();
+            let output = self
+                .requests
+                .send(Wait::Answer, operation, &target, request)
+                .await?;
+            let mut beyond = false;
+            for upload in output.uploads() {
+                let key = upload
+                    .key()
+                    .and_then(|key| key_text(key, output.encoding_type()));
+                match (key, upload.upload_id(), upload.initiated()) {
+                    (Some(key), Some(id), Some(initiated)) if key == object_key => {
+                        found.push(OpenUpload {
+                            id: UploadId(id.to_owned()),
+                            initiated: timestamp(initiated),
+                        });
+                    }
+                    // The exact key sorts before every other with this prefix.
+                    _ => beyond = true,
+                }
+            }
+            if beyond || output.is_truncated() != Some(true) {
+                return Ok(found);
+            }
+            let next_key = output.next_key_marker();
+            markers.0 = next_key.and_then(|key| key_text(key, output.encoding_type()));
+            markers.1 = output.next_upload_id_marker().map(str::to_owned);
+        }
+        let detail = format!("more than {UPLOAD_PAGES_MAX} pages of open uploads of one key");
+        Err(EndpointError::new(
+            ErrorKind::Protocol,
+            operation.name(),
+            target,
+            detail,
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_smithy_types::DateTime;
+
+    fn output(keys: &[&str], more: bool) -> ListObjectsV2Output {
+        let object = |key: &&str| {
+            Object::builder()
+                .key(*key)
+                .size(1)
+                .e_tag("\"e\"")
+                .last_modified(DateTime::from_secs(1))
+                .build()
+        };
+        ListObjectsV2Output::builder()
+            .set_contents(Some(keys.iter().map(object).collect()))
+            .is_truncated(more)
+            .encoding_type(EncodingType::Url)
+            .build()
+    }
+
+    fn keys(page: &ListPage) -> Vec<&str> {
+        page.objects
+            .iter()
+            .map(|object| object.key.as_str())
+            .collect()
+    }
+
+    #[test]
+    fn keys_are_decoded_and_relative() {
+        let listed = output(&["p/", "p/%01", "p/a+b%2Bc", "p/d%25", "p/%C3%A9"], true);
+        let page = page(&listed, "p/", None).unwrap();
+        assert_eq!(keys(&page), ["", "\u{1}", "a b+c", "d%", "é"]);
+        assert!(page.more);
+    }
+
+    #[test]
+    fn disorder_and_nonsense_are_refused() {
+        let after = Key::from_listing("m".to_owned());
+        for (keys, more, says) in [
+            (&["p/b", "p/a"][..], false, "byte order"),
+            (&["p/b", "p/b"], false, "byte order"),
+            (&["p/%FF"], false, "not UTF-8"),
+            (&["q"], false, "outside of the prefix"),
+            (&[], true, "empty page"),
+        ] {
+            let wrong = page(&output(keys, more), "p/", None).unwrap_err();
+            assert!(wrong.contains(says), "{wrong}");
+        }
+        let wrong = page(&output(&["p/m"], false), "p/", Some(&after)).unwrap_err();
+        assert!(wrong.contains("byte order"), "{wrong}");
+        assert!(page(&output(&["p/n"], false), "p/", Some(&after)).is_ok());
+    }
+}

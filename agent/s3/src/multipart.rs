@@ -1,0 +1,245 @@
+//! Objects in parts.
+
+use aws_sdk_s3::types::{
+    ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart, StorageClass,
+};
+use datasync_endpoint::{
+    Crc64, EndpointError, ErrorKind, Integrity, Key, ObjectHeader, PartReceipt, Payload, Receipt,
+    UploadId,
+};
+use md5::{Digest as _, Md5};
+
+use crate::body::Progress;
+use crate::calls::Operation;
+use crate::destination::Store;
+use crate::object::{crc64_of, crc64_text, metadata_map};
+use crate::put::{Check, receipt, stream};
+use crate::requests::Wait;
+
+impl Store {
+    /// Whether parts carry CRC-64/NVME and the store vouches for the whole object.
+    fn full_object(&self) -> bool {
+        self.traits.integrity == Integrity::Crc64 && self.traits.multipart_crc64
+    }
+
+    /// What proves a part.
+    fn part_integrity(&self) -> Integrity {
+        match self.traits.integrity {
+            Integrity::Crc64 if !self.traits.multipart_crc64 => Integrity::ReadBack,
+            integrity => integrity,
+        }
+    }
+
+    pub(crate) async fn create(
+        &self,
+        key: &Key,
+        header: &ObjectHeader,
+        size: u64,
+    ) -> Result<UploadId, EndpointError> {
+        let object_key = self.place.object_key(key);
+        let class = self.place.class_for(header.storage_class.as_deref(), size);
+        let crc64 = self.full_object();
+        let request = self
+            .client
+            .create_multipart_upload()
+            .bucket(&self.place.bucket)
+            .key(&object_key)
+            .set_metadata(Some(metadata_map(&header.metadata)))
+            .set_storage_class(class.as_deref().map(StorageClass::from))
+            .set_checksum_algorithm(crc64.then_some(ChecksumAlgorithm::Crc64Nvme))
+            .set_checksum_type(crc64.then_some(ChecksumType::FullObject))
+            .send();
+        let target = self.place.target(&object_key);
+        let operation = Operation::CreateMultipartUpload;
+        let output = self
+            .requests
+            .send(Wait::Answer, operation, &target, request)
+            .await?;
+        output.upload_id.map(UploadId).ok_or_else(|| {
+            let detail = "the store answered without an upload id";
+            EndpointError::new(ErrorKind::Protocol, operation.name(), target, detail)
+                .with_unknown_effect()
+        })
+    }
+
+    pub(crate) async fn part(
+        &self,
+        key: &Key,
+        upload: &UploadId,
+        number: u32,
+        payload: &Payload,
+    ) -> Result<PartReceipt, EndpointError> {
+        let check = Check::of(payload, self.part_integrity()).await;
+        self.part_with(&self.place.object_key(key), upload, number, payload, &check)
+            .await
+    }
+
+    pub(crate) async fn part_with(
+        &self,
+        object_key: &str,
+        upload: &UploadId,
+        number: u32,
+        payload: &Payload,
+        check: &Check,
+    ) -> Result<PartReceipt, EndpointError> {
+        let operation = Operation::UploadPart;
+        let target = format!("{} part {number}", self.place.target(object_key));
+        let progress = Progress::new();
+        let (crc64, md5) = check.pair();
+        let request = self
+            .client
+            .upload_part()
+            .bucket(&self.place.bucket)
+            .key(object_key)
+            .upload_id(&upload.0)
+            .part_number(i32::try_from(number).unwrap_or(i32::MAX))
+            .set_checksum_crc64_nvme(crc64)
+            .set_content_md5(md5)
+            .body(stream(payload, &progress))
+            .customize()
+            .disable_payload_signing()
+            .send();
+        let output = self
+            .requests
+            .send(Wait::Body(progress), operation, &target, request)
+            .await?;
+        let crc64 = crc64_of(output.checksum_crc64_nvme(), None);
+        let reply = self.reply(operation, &target, output.e_tag, None, crc64)?;
+        if reply.crc64.is_some_and(|found| found != payload.crc64) {
+            let detail = "the store answered with another checksum than the one sent";
+            let kind = ErrorKind::ChecksumRefused;
+            return Err(
+                EndpointError::new(kind, operation.name(), target, detail).with_unknown_effect()
+            );
+        }
+        Ok(PartReceipt {
+            number,
+            etag: reply.etag,
+            crc64: payload.crc64,
+            length: payload.length,
+        })
+    }
+
+    pub(crate) async fn complete(
+        &self,
+        key: &Key,
+        upload: &UploadId,
+        header: &ObjectHeader,
+        parts: &[PartReceipt],
+        crc64: Crc64,
+    ) -> Result<Receipt, EndpointError> {
+        let operation = Operation::CompleteMultipartUpload;
+        let object_key = self.place.object_key(key);
+        let target = self.place.target(&object_key);
+        if header.only_if_absent && !self.traits.if_none_match {
+            self.refuse_present(operation, &object_key).await?;
+        }
+        let if_absent = header.only_if_absent && self.traits.if_none_match;
+        let full = self.full_object();
+        let length: u64 = parts.iter().map(|part| part.length).sum();
+        let request = self
+            .client
+            .complete_multipart_upload()
+            .bucket(&self.place.bucket)
+            .key(&object_key)
+            .upload_id(&upload.0)
+            .multipart_upload(completed(parts, full))
+            .set_if_none_match(if_absent.then(|| "*".to_owned()))
+            .set_checksum_crc64_nvme(full.then(|| crc64_text(crc64)))
+            .set_checksum_type(full.then_some(ChecksumType::FullObject))
+            .set_mpu_object_size(full.then(|| i64::try_from(length).ok()).flatten())
+            .send();
+        let output = self
+            .requests
+            .send(Wait::LongAnswer, operation, &target, request)
+            .await?;
+        let found = crc64_of(output.checksum_crc64_nvme(), output.checksum_type());
+        let reply = self.reply(operation, &target, output.e_tag, output.version_id, found)?;
+        if full {
+            return self.receipt(operation, &object_key, reply, crc64).await;
+        }
+        let of_parts = self.traits.integrity == Integrity::Md5 && made_of(&reply.etag, parts);
+        Ok(receipt(reply, of_parts))
+    }
+
+    pub(crate) async fn abort(
+        &self,
+        object_key: &str,
+        upload: &UploadId,
+    ) -> Result<(), EndpointError> {
+        let request = self
+            .client
+            .abort_multipart_upload()
+            .bucket(&self.place.bucket)
+            .key(object_key)
+            .upload_id(&upload.0)
+            .send();
+        let target = self.place.target(object_key);
+        let aborted = self
+            .requests
+            .send(
+                Wait::Answer,
+                Operation::AbortMultipartUpload,
+                &target,
+                request,
+            )
+            .await;
+        match aborted {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn completed(parts: &[PartReceipt], full: bool) -> CompletedMultipartUpload {
+    let parts = parts.iter().map(|part| {
+        CompletedPart::builder()
+            .part_number(i32::try_from(part.number).unwrap_or(i32::MAX))
+            .e_tag(&part.etag)
+            .set_checksum_crc64_nvme(full.then(|| crc64_text(part.crc64)))
+            .build()
+    });
+    CompletedMultipartUpload::builder()
+        .set_parts(Some(parts.collect()))
+        .build()
+}
+
+/// Whether the ETag is the one that S3 forms of the parts' own: the MD5 of their MD5s and their
+/// number. Each part was proven by its MD5, so this proves the whole.
+fn made_of(etag: &str, parts: &[PartReceipt]) -> bool {
+    let mut hasher = Md5::new();
+    for part in parts {
+        match hex::decode(part.etag.trim_matches('"')) {
+            Ok(digest) if digest.len() == 16 => hasher.update(digest),
+            _ => return false,
+        }
+    }
+    let expected = format!("{}-{}", hex::encode(hasher.finalize()), parts.len());
+    etag.trim_matches('"').eq_ignore_ascii_case(&expected)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn etags_of_uploads_are_made_of_their_parts() {
+        let part = |number, content: &[u8]| PartReceipt {
+            number,
+            etag: format!("\"{}\"", hex::encode(Md5::digest(content))),
+            crc64: Crc64::of(content),
+            length: content.len() as u64,
+        };
+        let parts = [part(1, b"a"), part(2, b"b")];
+        let digests = [Md5::digest(b"a"), Md5::digest(b"b")].concat();
+        let etag = format!("\"{}-2\"", hex::encode(Md5::digest(&digests)));
+        assert!(made_of(&etag, &parts));
+        assert!(!made_of(&etag, &parts[..1]));
+        let odd = PartReceipt {
+            etag: "opaque".to_owned(),
+            ..parts[0].clone()
+        };
+        assert!(!made_of(&etag, &[odd]));
+    }
+}

@@ -1,0 +1,206 @@
+//! Opening a location: region, access, abilities.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::error::SdkError;
+use aws_smithy_runtime_api::client::http::SharedHttpConnector;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use datasync_endpoint::{EndpointError, ErrorKind};
+use http::Uri;
+
+use crate::calls::Operation;
+use crate::client;
+use crate::config::S3Config;
+use crate::destination::{S3Destination, Store, Traits};
+use crate::error::from_sdk;
+use crate::place::Place;
+use crate::requests::{Requests, Wait};
+
+/// Where buckets of unknown region are asked for; also what stores without regions take.
+const FIRST_REGION: &str = "us-east-1";
+const REGION_HEADER: &str = "x-amz-bucket-region";
+/// Wrong region, wrong clock, and once more.
+const ATTEMPTS: usize = 3;
+
+impl S3Destination {
+    /// Finds the bucket's region, tests the access by a listing, and probes with a small object
+    /// below `.aws-datasync/` what the store's answers are worth; that object is deleted again.
+    ///
+    /// # Errors
+    /// Whatever keeps the location from being used, in words: no such bucket, access denied to the
+    /// listing or the probe's writing, wrong credentials, unreachable, TLS not trusted, a listing
+    /// out of order, no user metadata.
+    pub async fn open(config: S3Config) -> Result<Self, EndpointError> {
+        if let Some(endpoint) = &config.location.endpoint {
+            check_endpoint(endpoint)?;
+        }
+        let connector = client::connector(&config)?;
+        let requests = Arc::new(Requests::new(config.requests_max, config.request_timeout));
+        let place = Place::new(&config.location);
+        let client = reached(&config, &place, &connector, &requests).await?;
+        let mut store = Store {
+            client,
+            place,
+            requests,
+            traits: Traits::UNKNOWN,
+        };
+        store.list_page(None).await?;
+        store.traits = store.probe().await?;
+        let integrity = store.traits.integrity;
+        tracing::info!(bucket = store.place.bucket, traits = ?store.traits, "store probed");
+        let abilities = store.place.abilities(integrity, config.object_max);
+        Ok(Self { store, abilities })
+    }
+}
+
+fn check_endpoint(endpoint: &str) -> Result<(), EndpointError> {
+    let uri: Option<Uri> = endpoint.parse().ok();
+    let usable = uri.is_some_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some()
+    });
+    if usable {
+        return Ok(());
+    }
+    let detail = "the endpoint must be http://host[:port] or https://host[:port]";
+    Err(EndpointError::new(
+        ErrorKind::Invalid,
+        "open",
+        endpoint,
+        detail,
+    ))
+}
+
+/// A client for the bucket's region with which a listing succeeded.
+async fn reached(
+    config: &S3Config,
+    place: &Place,
+    connector: &SharedHttpConnector,
+    requests: &Requests,
+) -> Result<Client, EndpointError> {
+    let of_region = |region: &str| client::sdk(config, region, connector.clone(), &requests.clock);
+    let mut region = match &config.location.region {
+        Some(region) => region.clone(),
+        None if config.location.endpoint.is_some() => FIRST_REGION.to_owned(),
+        None => home_region(&of_region(FIRST_REGION), place, requests).await?,
+    };
+    let mut attempt = 1;
+    loop {
+        let client = of_region(&region);
+        match listed(&client, place, requests).await {
+            Ok(()) => return Ok(client),
+            Err((_, Some(hint))) if attempt < ATTEMPTS && hint != region => {
+                tracing::info!(
+                    bucket = place.bucket,
+                    from = region,
+                    to = hint,
+                    "bucket's region"
+                );
+                region = hint;
+            }
+            Err((error, _)) if attempt < ATTEMPTS && error.kind == ErrorKind::Busy => {
+                tracing::info!(%error, "the store is asked again");
+            }
+            Err((error, hint)) => return Err(explained(error, &region, hint.as_deref(), place)),
+        }
+        attempt += 1;
+    }
+}
+
+/// HeadBucket names the region, also when it refuses.
+async fn home_region(
+    client: &Client,
+    place: &Place,
+    requests: &Requests,
+) -> Result<String, EndpointError> {
+    let operation = Operation::HeadBucket;
+    let target = place.target("");
+    let _turn = requests.turn(operation, &target).await?;
+    let request = Box::pin(client.head_bucket().bucket(&place.bucket).send());
+    let answer = requests
+        .within(Wait::Answer, operation, &target, request)
+        .await?;
+    match answer {
+        Ok(output) => Ok(output
+            .bucket_region
+            .unwrap_or_else(|| FIRST_REGION.to_owned())),
+        Err(error) => match region_hint(&error) {
+            Some(region) => Ok(region),
+            None => {
+                let error = from_sdk(&error, operation, &target, &requests.clock);
+                Err(explained(error, FIRST_REGION, None, place))
+            }
+        },
+    }
+}
+
+/// The access test. With an error comes the region that the store would rather have.
+async fn listed(
+    client: &Client,
+    place: &Place,
+    requests: &Requests,
+) -> Result<(), (EndpointError, Option<String>)> {
+    let operation = Operation::ListObjectsV2;
+    let target = place.target(&place.prefix);
+    let _turn = requests
+        .turn(operation, &target)
+        .await
+        .map_err(|error| (error, None))?;
+    let request = client
+        .list_objects_v2()
+        .bucket(&place.bucket)
+        .prefix(&place.prefix)
+        .max_keys(1)
+        .send();
+    let answer = requests
+        .within(Wait::Answer, operation, &target, Box::pin(request))
+        .await
+        .map_err(|error| (error, None))?;
+    answer.map(|_| ()).map_err(|error| {
+        let hint = region_hint(&error);
+        (from_sdk(&error, operation, &target, &requests.clock), hint)
+    })
+}
+
+/// The region in an answer's header, or in the body of `AuthorizationHeaderMalformed` and
+/// `PermanentRedirect`.
+fn region_hint<E: Error>(error: &SdkError<E, HttpResponse>) -> Option<String> {
+    let response = error.raw_response()?;
+    if let Some(region) = response.headers().get(REGION_HEADER) {
+        return Some(region.to_owned());
+    }
+    let body = std::str::from_utf8(response.body().bytes()?).ok()?;
+    let (_, rest) = body.split_once("<Region>")?;
+    let (region, _) = rest.split_once("</Region>")?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    (region.len() < 64 && region.bytes().all(plain)).then(|| region.to_owned())
+}
+
+/// The same error, with what it means for a location.
+fn explained(
+    mut error: EndpointError,
+    region: &str,
+    hint: Option<&str>,
+    place: &Place,
+) -> EndpointError {
+    let bucket = &place.bucket;
+    let meaning = match (error.kind, hint) {
+        (ErrorKind::Invalid, Some(hint)) if hint != region => {
+            format!("bucket {bucket} is in region {hint}, not {region}")
+        }
+        (ErrorKind::ContainerNotFound | ErrorKind::NotFound, _) => {
+            format!("there is no bucket {bucket}")
+        }
+        (ErrorKind::PermissionDenied, _) => {
+            format!("listing bucket {bucket} is not allowed (s3:ListBucket)")
+        }
+        (ErrorKind::Credentials, _) => "the credentials were not accepted".to_owned(),
+        (ErrorKind::Unreachable | ErrorKind::Timeout, _) => {
+            "the store cannot be reached".to_owned()
+        }
+        _ => return error,
+    };
+    error.detail = format!("{meaning}: {}", error.detail);
+    error
+}

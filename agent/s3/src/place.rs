@@ -1,0 +1,118 @@
+//! Where in the bucket the location lies, and the limits that follow from it.
+
+use datasync_endpoint::{Abilities, Integrity, Key};
+use datasync_model::{S3Location, StorageClass};
+
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+/// "Amazon S3 multipart upload limits": 10,000 parts of 5 MiB to 5 GiB; a single put takes 5 GiB.
+pub(crate) const PARTS_MAX: u32 = 10_000;
+pub(crate) const PUT_MAX: u64 = 5 * GIB;
+const PART_MIN: u64 = 5 * MIB;
+const PART_MAX: u64 = 5 * GIB;
+/// The same page: 48.8 TiB (announced as 50 TB), which is 10,000 parts of 5 GiB.
+const OBJECT_MAX_AWS: u64 = PARTS_MAX as u64 * PART_MAX;
+const OBJECT_MAX_ELSEWHERE: u64 = 5 << 40;
+/// "Naming Amazon S3 objects": bytes of UTF-8.
+const KEY_MAX: usize = 1024;
+
+/// Bucket, prefix and class of new objects.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub(crate) bucket: String,
+    pub(crate) prefix: String,
+    storage_class: StorageClass,
+    own_endpoint: bool,
+}
+
+impl Place {
+    pub(crate) fn new(location: &S3Location) -> Self {
+        Self {
+            bucket: location.bucket.clone(),
+            prefix: location.prefix.clone(),
+            storage_class: location.storage_class,
+            own_endpoint: location.endpoint.is_some(),
+        }
+    }
+
+    /// The object's key in the bucket.
+    pub(crate) fn object_key(&self, key: &Key) -> String {
+        format!("{}{}", self.prefix, key.as_str())
+    }
+
+    /// How errors name an object.
+    pub(crate) fn target(&self, object_key: &str) -> String {
+        format!("s3://{}/{}", self.bucket, object_key.escape_debug())
+    }
+
+    /// S3's word for the class of a new object; `None` for the default class, so that stores which
+    /// know no classes are not asked for one.
+    pub(crate) fn class_for(&self, kept: Option<&str>, size: u64) -> Option<String> {
+        let word = kept.unwrap_or_else(|| self.storage_class.for_new_object(size).s3_word());
+        (word != StorageClass::Standard.s3_word()).then(|| word.to_owned())
+    }
+
+    pub(crate) fn abilities(&self, integrity: Integrity, object_max: Option<u64>) -> Abilities {
+        let default_max = if self.own_endpoint {
+            OBJECT_MAX_ELSEWHERE
+        } else {
+            OBJECT_MAX_AWS
+        };
+        Abilities {
+            integrity,
+            object_max: object_max.unwrap_or(default_max),
+            put_max: PUT_MAX,
+            part_min: PART_MIN,
+            part_max: PART_MAX,
+            parts_max: PARTS_MAX,
+            key_max: KEY_MAX.saturating_sub(self.prefix.len()),
+            has_root: !self.prefix.is_empty(),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn place(class: StorageClass) -> Place {
+        Place {
+            bucket: "b".to_owned(),
+            prefix: "p/".to_owned(),
+            storage_class: class,
+            own_endpoint: true,
+        }
+    }
+
+    #[test]
+    fn classes_have_floors_and_standard_is_not_named() {
+        let ia = place(StorageClass::StandardIa);
+        assert_eq!(ia.class_for(None, 10), None);
+        assert_eq!(ia.class_for(None, 1 << 20).as_deref(), Some("STANDARD_IA"));
+        assert_eq!(
+            ia.class_for(Some("GLACIER_IR"), 1).as_deref(),
+            Some("GLACIER_IR")
+        );
+        assert_eq!(ia.class_for(Some("STANDARD"), 1 << 20), None);
+        let instant = place(StorageClass::GlacierInstantRetrieval);
+        assert_eq!(
+            instant.class_for(None, 1 << 20).as_deref(),
+            Some("GLACIER_IR")
+        );
+    }
+
+    #[test]
+    fn keys_lie_below_the_prefix_and_the_root_is_the_prefix() {
+        let place = place(StorageClass::Standard);
+        assert_eq!(place.object_key(&Key::default()), "p/");
+        assert_eq!(
+            place.object_key(&Key::from_listing("a/b".to_owned())),
+            "p/a/b"
+        );
+        let abilities = place.abilities(Integrity::Crc64, None);
+        assert_eq!((abilities.key_max, abilities.has_root), (1022, true));
+        assert_eq!(abilities.object_max, 5 << 40);
+        assert_eq!(place.abilities(Integrity::Crc64, Some(7)).object_max, 7);
+    }
+}

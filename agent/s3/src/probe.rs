@@ -1,0 +1,223 @@
+//! What the store's answers are worth: an echo is no proof, so wrong checksums must be refused.
+
+use std::sync::Arc;
+
+use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType};
+use bytes::Bytes;
+use datasync_endpoint::{
+    Crc64, Effect, EndpointError, ErrorKind, Integrity, Payload, PosixMetadata, Timestamp, Unpaced,
+    UploadId,
+};
+use md5::{Digest as _, Md5};
+
+use crate::calls::Operation;
+use crate::destination::{Store, Traits};
+use crate::object::{head_crc64, head_metadata};
+use crate::put::{Check, Write};
+use crate::requests::Wait;
+
+const CONTENT: &[u8] = b"Written and deleted by DataSync to learn what this store verifies.\n";
+/// Below the location; the engine leaves everything there alone.
+const DIRECTORY: &str = ".aws-datasync/";
+
+/// How a request that ought to be refused ended.
+enum Outcome {
+    Accepted,
+    Refused,
+}
+
+struct Probe<'a> {
+    store: &'a Store,
+    object_key: String,
+    payload: Payload,
+    metadata: PosixMetadata,
+}
+
+impl Store {
+    pub(crate) async fn probe(&self) -> Result<Traits, EndpointError> {
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).map_err(|error| {
+            let detail = format!("no random numbers: {error}");
+            EndpointError::new(ErrorKind::Invalid, "open", self.place.target(""), detail)
+        })?;
+        let prefix = &self.place.prefix;
+        let probe = Probe {
+            store: self,
+            object_key: format!("{prefix}{DIRECTORY}probe-{}", hex::encode(random)),
+            payload: Payload {
+                chunks: vec![Bytes::from_static(CONTENT)],
+                length: CONTENT.len() as u64,
+                crc64: Crc64::of(CONTENT),
+                pace: Arc::new(Unpaced),
+            },
+            metadata: PosixMetadata {
+                owner: Some(1000),
+                permissions: Some(0o100_644),
+                mtime: Timestamp::from_nanoseconds(1_595_002_920_123_456_789),
+                ..PosixMetadata::default()
+            },
+        };
+        let traits = probe.run().await;
+        if let Err(error) = self.remove(&probe.object_key, None).await {
+            tracing::warn!(%error, "the probe's object could not be deleted");
+        }
+        traits
+    }
+}
+
+impl Probe<'_> {
+    async fn run(&self) -> Result<Traits, EndpointError> {
+        let integrity = self.integrity().await?;
+        self.metadata_comes_back().await?;
+        let multipart_crc64 = integrity == Integrity::Crc64 && self.parts_are_checked().await?;
+        let if_none_match = self.if_none_match().await?;
+        let if_match = self.if_match().await?;
+        Ok(Traits {
+            integrity,
+            multipart_crc64,
+            if_none_match,
+            if_match,
+        })
+    }
+
+    /// Leaves the object in place, with its right content.
+    async fn integrity(&self) -> Result<Integrity, EndpointError> {
+        let right = self.payload.crc64;
+        let wrong = Crc64(!right.0);
+        let refuses = self.put(Check::crc64(wrong), false).await?;
+        if matches!(refuses, Outcome::Refused)
+            && matches!(
+                self.put(Check::crc64(right), false).await?,
+                Outcome::Accepted
+            )
+            && self.has_crc64().await?
+        {
+            return Ok(Integrity::Crc64);
+        }
+        let mut digest = Md5::digest(CONTENT);
+        let right = Check::md5(&digest);
+        digest[0] ^= 0xff;
+        let refuses = self.put(Check::md5(&digest), false).await?;
+        if matches!(refuses, Outcome::Refused)
+            && matches!(self.put(right, false).await?, Outcome::Accepted)
+        {
+            return Ok(Integrity::Md5);
+        }
+        match self.put(Check::Nothing, false).await? {
+            Outcome::Accepted => Ok(Integrity::ReadBack),
+            Outcome::Refused => Err(self.not_supported("the store refuses a plain PutObject")),
+        }
+    }
+
+    async fn has_crc64(&self) -> Result<bool, EndpointError> {
+        let head = self.store.head(&self.object_key).await?;
+        Ok(head.and_then(|head| head_crc64(&head)) == Some(self.payload.crc64))
+    }
+
+    async fn put(&self, check: Check, if_absent: bool) -> Result<Outcome, EndpointError> {
+        let write = Write {
+            object_key: &self.object_key,
+            metadata: &self.metadata,
+            storage_class: None,
+            if_absent,
+            check,
+        };
+        let answer = self.store.put_object(&write, &self.payload).await;
+        refused(answer.map(|_| ())).map_err(|mut error| {
+            if error.kind == ErrorKind::PermissionDenied {
+                let detail = "writing objects is not allowed (s3:PutObject)";
+                error.detail = format!("{detail}: {}", error.detail);
+            }
+            error
+        })
+    }
+
+    async fn metadata_comes_back(&self) -> Result<(), EndpointError> {
+        let head = self.store.head(&self.object_key).await?;
+        match head.map(|head| head_metadata(&head)) {
+            Some(found) if found == self.metadata => Ok(()),
+            Some(_) => Err(self.not_supported("the store does not keep x-amz-meta-* as sent")),
+            None => Err(self.not_supported("an object that was just written is not found")),
+        }
+    }
+
+    async fn if_none_match(&self) -> Result<bool, EndpointError> {
+        let again = self.put(Check::crc64(self.payload.crc64), true).await?;
+        Ok(matches!(again, Outcome::Refused))
+    }
+
+    async fn if_match(&self) -> Result<bool, EndpointError> {
+        let other = "\"00000000000000000000000000000000\"";
+        let removed = self.store.remove(&self.object_key, Some(other)).await;
+        if matches!(&removed, Err(error) if error.kind == ErrorKind::PermissionDenied) {
+            // Deleting is needed only if the task deletes, which then says so itself.
+            return Ok(false);
+        }
+        Ok(matches!(refused(removed)?, Outcome::Refused))
+    }
+
+    /// Whether an upload with a full-object checksum can be begun and refuses a wrong part.
+    async fn parts_are_checked(&self) -> Result<bool, EndpointError> {
+        let request = self
+            .store
+            .client
+            .create_multipart_upload()
+            .bucket(&self.store.place.bucket)
+            .key(&self.object_key)
+            .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
+            .checksum_type(ChecksumType::FullObject)
+            .send();
+        let target = self.store.place.target(&self.object_key);
+        let operation = Operation::CreateMultipartUpload;
+        let begun = self
+            .store
+            .requests
+            .send(Wait::Answer, operation, &target, request)
+            .await;
+        let upload = match begun {
+            Ok(output) => match output.upload_id {
+                Some(id) => UploadId(id),
+                None => return Ok(false),
+            },
+            Err(error) => return refused(Err(error)).map(|_| false),
+        };
+        let wrong = Check::crc64(Crc64(!self.payload.crc64.0));
+        let part = self
+            .store
+            .part_with(&self.object_key, &upload, 1, &self.payload, &wrong)
+            .await;
+        self.store.abort(&self.object_key, &upload).await?;
+        match part {
+            // The store took the wrong value over as its own: an echo.
+            Err(error)
+                if error.effect == Effect::Unknown && error.kind == ErrorKind::ChecksumRefused =>
+            {
+                Ok(false)
+            }
+            part => Ok(matches!(refused(part.map(|_| ()))?, Outcome::Refused)),
+        }
+    }
+
+    fn not_supported(&self, detail: &str) -> EndpointError {
+        let target = self.store.place.target(&self.object_key);
+        EndpointError::new(ErrorKind::NotSupported, "open", target, detail)
+    }
+}
+
+/// Tells a refusal of what was asked from a failure of the probe.
+fn refused(answer: Result<(), EndpointError>) -> Result<Outcome, EndpointError> {
+    match answer {
+        Ok(()) => Ok(Outcome::Accepted),
+        // With an unknown effect it was not the store that refused.
+        Err(error) => match (error.kind, error.effect) {
+            (
+                ErrorKind::ChecksumRefused
+                | ErrorKind::Precondition
+                | ErrorKind::Invalid
+                | ErrorKind::NotSupported,
+                Effect::None,
+            ) => Ok(Outcome::Refused),
+            _ => Err(error),
+        },
+    }
+}

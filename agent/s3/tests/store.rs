@@ -1,0 +1,436 @@
+//! Against the embedded store, with its three levels of integrity.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use bytes::Bytes;
+use datasync_endpoint::{
+    Crc64, Destination, ErrorKind, Integrity, Key, ObjectHeader, Payload, PosixMetadata, Timestamp,
+    Unpaced,
+};
+use datasync_model::{S3Location, StorageClass};
+use datasync_s3::{S3Config, S3Destination};
+use quickstart_store::{StoreConfig, StoreIntegrity};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+struct World {
+    endpoint: String,
+    _root: tempfile::TempDir,
+    _server: JoinSet<std::io::Result<()>>,
+}
+
+impl World {
+    async fn start(integrity: StoreIntegrity) -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let mut config = StoreConfig::new(root.path()).with_access_key("AKID", "SECRET");
+        config.integrity = integrity;
+        config.region = "eu-west-7".to_owned();
+        let mut server = JoinSet::new();
+        server.spawn(quickstart_store::serve(
+            listener,
+            config,
+            None,
+            CancellationToken::new(),
+        ));
+        let world = Self {
+            endpoint,
+            _root: root,
+            _server: server,
+        };
+        world
+            .sdk()
+            .create_bucket()
+            .bucket("bucket")
+            .send()
+            .await
+            .unwrap();
+        world
+    }
+
+    fn sdk(&self) -> aws_sdk_s3::Client {
+        let config = aws_sdk_s3::Config::builder()
+            .behavior_version(aws_sdk_s3::config::BehaviorVersion::latest())
+            .region(aws_sdk_s3::config::Region::new("eu-west-7"))
+            .credentials_provider(Credentials::new("AKID", "SECRET", None, None, "test"))
+            .endpoint_url(&self.endpoint)
+            .force_path_style(true)
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .build();
+        aws_sdk_s3::Client::from_conf(config)
+    }
+
+    fn config(&self, prefix: &str) -> S3Config {
+        config(&self.endpoint, prefix)
+    }
+
+    async fn open(&self, prefix: &str) -> S3Destination {
+        S3Destination::open(self.config(prefix)).await.unwrap()
+    }
+
+    async fn keys(&self) -> Vec<String> {
+        let listed = self
+            .sdk()
+            .list_objects_v2()
+            .bucket("bucket")
+            .send()
+            .await
+            .unwrap();
+        listed
+            .contents()
+            .iter()
+            .map(|o| o.key().unwrap().to_owned())
+            .collect()
+    }
+}
+
+fn config(endpoint: &str, prefix: &str) -> S3Config {
+    S3Config {
+        location: S3Location {
+            arn: "arn:aws:datasync:us-east-1:111122223333:location/loc-0123456789abcdef0"
+                .parse()
+                .unwrap(),
+            bucket: "bucket".to_owned(),
+            prefix: prefix.to_owned(),
+            region: None,
+            endpoint: Some(endpoint.to_owned()),
+            server_certificate: None,
+            storage_class: StorageClass::Standard,
+        },
+        credentials: SharedCredentialsProvider::new(Credentials::new(
+            "AKID", "SECRET", None, None, "test",
+        )),
+        object_max: None,
+        request_timeout: Duration::from_secs(20),
+        requests_max: 8,
+    }
+}
+
+fn payload(content: &[u8]) -> Payload {
+    Payload {
+        chunks: content
+            .chunks(1 << 20)
+            .map(Bytes::copy_from_slice)
+            .collect(),
+        length: content.len() as u64,
+        crc64: Crc64::of(content),
+        pace: Arc::new(Unpaced),
+    }
+}
+
+fn header() -> ObjectHeader {
+    ObjectHeader {
+        metadata: PosixMetadata {
+            owner: Some(7),
+            group: Some(8),
+            permissions: Some(0o100_640),
+            mtime: Timestamp::from_nanoseconds(-1),
+            atime: Timestamp::from_nanoseconds(5),
+        },
+        storage_class: None,
+        only_if_absent: false,
+    }
+}
+
+fn key(text: &str) -> Key {
+    Key::from_listing(text.to_owned())
+}
+
+#[tokio::test]
+async fn the_probe_tells_stores_apart_and_leaves_nothing() {
+    for (store, integrity) in [
+        (StoreIntegrity::Full, Integrity::Crc64),
+        (StoreIntegrity::Md5Only, Integrity::Md5),
+        (StoreIntegrity::None, Integrity::ReadBack),
+    ] {
+        let world = World::start(store).await;
+        let destination = world.open("p/").await;
+        assert_eq!(destination.abilities().integrity, integrity);
+        assert_eq!(world.keys().await, Vec::<String>::new());
+        assert!(destination.calls().of("PutObject") >= 2);
+    }
+}
+
+#[tokio::test]
+async fn objects_of_every_size_arrive_with_their_metadata() {
+    for store in [
+        StoreIntegrity::Full,
+        StoreIntegrity::Md5Only,
+        StoreIntegrity::None,
+    ] {
+        let world = World::start(store).await;
+        let destination = world.open("p/").await;
+        let vouches = destination.abilities().integrity != Integrity::ReadBack;
+        for (name, size) in [("", 0), ("empty", 0), ("one", 1), ("big", 3 << 20)] {
+            let content: Vec<u8> = (0..size).map(|i: u32| i.to_le_bytes()[1]).collect();
+            let receipt = destination
+                .put(&key(name), &header(), payload(&content))
+                .await
+                .unwrap();
+            assert_eq!(receipt.vouched, vouches, "{name} {store:?}");
+            let state = destination.stat(&key(name)).await.unwrap().unwrap();
+            assert_eq!(state.metadata, header().metadata);
+            assert_eq!((state.size, &state.etag), (u64::from(size), &receipt.etag));
+            let expected = (store == StoreIntegrity::Full).then(|| Crc64::of(&content));
+            assert_eq!(state.crc64, expected);
+            let back = destination.read_back(&key(name)).await.unwrap();
+            assert_eq!(
+                (back.size, back.crc64),
+                (u64::from(size), Crc64::of(&content))
+            );
+        }
+        assert_eq!(destination.stat(&key("nothing")).await.unwrap(), None);
+        let head = world
+            .sdk()
+            .head_object()
+            .bucket("bucket")
+            .key("p/one")
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(head.metadata().unwrap()["user-agent"], "aws-datasync");
+        assert_eq!(head.metadata().unwrap()["file-permissions"], "0100640");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_checksum_stores_nothing() {
+    let world = World::start(StoreIntegrity::Full).await;
+    let destination = world.open("").await;
+    let mut wrong = payload(b"content");
+    wrong.crc64 = Crc64(1);
+    let error = destination
+        .put(&key("k"), &header(), wrong)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind, ErrorKind::ChecksumRefused, "{error}");
+    assert_eq!(destination.stat(&key("k")).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn uploads_in_parts_are_vouched_for_as_a_whole() {
+    for store in [
+        StoreIntegrity::Full,
+        StoreIntegrity::Md5Only,
+        StoreIntegrity::None,
+    ] {
+        let world = World::start(store).await;
+        let destination = world.open("p/").await;
+        let (first, last) = (vec![1u8; 5 << 20], vec![2u8; 100]);
+        let upload = destination
+            .create_upload(&key("k"), &header(), 0)
+            .await
+            .unwrap();
+        let near = destination
+            .create_upload(&key("k2"), &header(), 0)
+            .await
+            .unwrap();
+        let open = destination.open_uploads(&key("k")).await.unwrap();
+        assert_eq!(open.iter().map(|u| &u.id).collect::<Vec<_>>(), [&upload]);
+        let mut parts = Vec::new();
+        for (number, content) in [(1, &first), (2, &last)] {
+            let part = destination
+                .upload_part(&key("k"), &upload, number, payload(content))
+                .await
+                .unwrap();
+            parts.push(part);
+        }
+        let whole = Crc64::of(&[first, last].concat());
+        if store == StoreIntegrity::Full {
+            let error = destination
+                .complete_upload(&key("k"), &upload, &header(), &parts, Crc64(3))
+                .await
+                .unwrap_err();
+            assert_eq!(error.kind, ErrorKind::ChecksumRefused, "{error}");
+        }
+        let receipt = destination
+            .complete_upload(&key("k"), &upload, &header(), &parts, whole)
+            .await
+            .unwrap();
+        assert_eq!(receipt.vouched, store != StoreIntegrity::None, "{store:?}");
+        let back = destination.read_back(&key("k")).await.unwrap();
+        assert_eq!((back.size, back.crc64), ((5 << 20) + 100, whole));
+        destination.abort_upload(&key("k2"), &near).await.unwrap();
+        destination.abort_upload(&key("k2"), &near).await.unwrap();
+        assert!(
+            destination
+                .open_uploads(&key("k2"))
+                .await
+                .unwrap()
+                .is_empty()
+        );
+    }
+}
+
+#[tokio::test]
+async fn listings_go_page_by_page_in_key_order_whatever_the_keys() {
+    let world = World::start(StoreIntegrity::Full).await;
+    let destination = world.open("p/").await;
+    world
+        .sdk()
+        .put_object()
+        .bucket("bucket")
+        .key("other")
+        .send()
+        .await
+        .unwrap();
+    let odd = [
+        "",
+        "a b+c",
+        "a%2Fb",
+        "a&b",
+        "a\u{1}\n",
+        "d/",
+        "d/é",
+        "e\u{301}",
+        "\u{fffe}",
+        "\u{10f7ff}",
+    ];
+    let mut expected: Vec<Key> = odd.iter().map(|text| key(text)).collect();
+    for text in odd {
+        destination
+            .put(&key(text), &header(), payload(b"x"))
+            .await
+            .unwrap();
+    }
+    for index in 0..1100 {
+        let name = key(&format!("n{index:05}"));
+        destination
+            .put(&name, &header(), payload(b""))
+            .await
+            .unwrap();
+        expected.push(name);
+    }
+    expected.sort();
+    let mut found: Vec<Key> = Vec::new();
+    loop {
+        let page = destination.list(found.last()).await.unwrap();
+        found.extend(page.objects.into_iter().map(|object| object.key));
+        if !page.more {
+            break;
+        }
+    }
+    assert_eq!(found, expected);
+}
+
+#[tokio::test]
+async fn metadata_is_replaced_and_all_else_stays() {
+    let world = World::start(StoreIntegrity::Full).await;
+    let destination = world.open("").await;
+    world
+        .sdk()
+        .put_object()
+        .bucket("bucket")
+        .key("k +%")
+        .content_type("text/plain")
+        .metadata("colour", "blue")
+        .metadata("file-owner", "1")
+        .body(aws_sdk_s3::primitives::ByteStream::from_static(b"content"))
+        .send()
+        .await
+        .unwrap();
+    let name = key("k +%");
+    let state = destination.stat(&name).await.unwrap().unwrap();
+    let receipt = destination
+        .set_metadata(&name, &state, &header().metadata)
+        .await
+        .unwrap();
+    assert!(receipt.vouched);
+    let after = destination.stat(&name).await.unwrap().unwrap();
+    assert_eq!(
+        (after.metadata, after.crc64),
+        (header().metadata, Some(Crc64::of(b"content")))
+    );
+    let head = world
+        .sdk()
+        .head_object()
+        .bucket("bucket")
+        .key("k +%")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(head.content_type(), Some("text/plain"));
+    assert_eq!(head.metadata().unwrap()["colour"], "blue");
+    destination
+        .put(&name, &header(), payload(b"new"))
+        .await
+        .unwrap();
+    let error = destination
+        .set_metadata(&name, &state, &header().metadata)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Precondition);
+}
+
+#[tokio::test]
+async fn absent_means_absent_and_deletes_are_idempotent() {
+    for store in [StoreIntegrity::Full, StoreIntegrity::None] {
+        let world = World::start(store).await;
+        let destination = world.open("p/").await;
+        let mut only = header();
+        only.only_if_absent = true;
+        let receipt = destination
+            .put(&key("k"), &only, payload(b"1"))
+            .await
+            .unwrap();
+        let error = destination
+            .put(&key("k"), &only, payload(b"2"))
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Precondition, "{error}");
+        destination.delete(&key("k"), &receipt.etag).await.unwrap();
+        destination.delete(&key("k"), &receipt.etag).await.unwrap();
+        assert_eq!(destination.stat(&key("k")).await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn what_keeps_a_location_from_opening_is_told() {
+    let world = World::start(StoreIntegrity::Full).await;
+    let mut no_bucket = world.config("");
+    no_bucket.location.bucket = "nothing-here".to_owned();
+    let mut wrong_secret = world.config("");
+    wrong_secret.credentials =
+        SharedCredentialsProvider::new(Credentials::new("AKID", "WRONG", None, None, "test"));
+    let mut unknown_key = world.config("");
+    unknown_key.credentials =
+        SharedCredentialsProvider::new(Credentials::new("OTHER", "SECRET", None, None, "test"));
+    let nobody = config("http://127.0.0.1:1", "");
+    let mut no_tls = world.config("");
+    no_tls.location.endpoint = Some(world.endpoint.replace("http:", "https:"));
+    let mut bad_pem = world.config("");
+    bad_pem.location.server_certificate = Some("nonsense".to_owned());
+    let no_url = config("store.example", "");
+    for (config, kind, says) in [
+        (
+            no_bucket,
+            ErrorKind::ContainerNotFound,
+            "no bucket nothing-here",
+        ),
+        (
+            wrong_secret,
+            ErrorKind::Credentials,
+            "credentials were not accepted",
+        ),
+        (
+            unknown_key,
+            ErrorKind::Credentials,
+            "credentials were not accepted",
+        ),
+        (nobody, ErrorKind::Unreachable, "cannot be reached"),
+        (no_tls, ErrorKind::Unreachable, "TLS"),
+        (bad_pem, ErrorKind::Invalid, "no certificate"),
+        (no_url, ErrorKind::Invalid, "http://host"),
+    ] {
+        let error = S3Destination::open(config).await.unwrap_err();
+        assert_eq!(error.kind, kind, "{error}");
+        assert!(error.to_string().contains(says), "{error}");
+        assert!(
+            !format!("{error:?}").contains("SECRET") && !format!("{error:?}").contains("WRONG")
+        );
+    }
+}

@@ -1,6 +1,7 @@
 //! The control plane: DataSync API for clients, sessions with agents, scheduling, state.
 
 mod agent_port;
+mod agent_side;
 mod ca;
 mod config;
 mod credentials;
@@ -8,6 +9,7 @@ mod enrollment;
 mod fleet;
 mod records;
 mod scheduler;
+mod state;
 mod store;
 
 pub use ca::CaError;

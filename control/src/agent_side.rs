@@ -1,0 +1,142 @@
+//! Everything behind the agents' port, put together: enrollment, sessions, the fleet's driver.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use datasync_proto::enrollment_server::EnrollmentServer;
+use datasync_proto::session_server::SessionServer;
+use datasync_proto::{ENROLLMENT_MESSAGE_BYTES_MAX, MESSAGE_BYTES_MAX};
+use futures::StreamExt;
+use jiff::Timestamp;
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Server;
+
+use crate::agent_port::{self, AgentConnection};
+use crate::config::Config;
+use crate::credentials::CredentialService;
+use crate::enrollment::EnrollmentService;
+use crate::fleet::{self, Fleet, Rows, SessionService, Settings, Surroundings};
+use crate::state::{State, StateError};
+
+/// A peer that answers no ping is gone.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Bounds on what one connection may have open, in HTTP/2's terms.
+const STREAMS_MAX: u32 = 16;
+const PENDING_RESETS_MAX: usize = 32;
+const HEADER_BYTES_MAX: u32 = 16 * 1024;
+
+/// The agents' half of control, ready to run.
+pub(crate) struct AgentSide {
+    fleet: Arc<Fleet>,
+    enrollment: EnrollmentService,
+    tls: Arc<rustls::ServerConfig>,
+    shutdown: CancellationToken,
+}
+
+impl std::fmt::Debug for AgentSide {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AgentSide")
+            .field("fleet", &self.fleet)
+            .finish_non_exhaustive()
+    }
+}
+
+impl AgentSide {
+    /// Puts the parts together, and records that every agent is OFFLINE until it is heard of.
+    ///
+    /// # Errors
+    /// [`AgentSideError`]: certificates, or the store.
+    pub(crate) async fn new(
+        config: &Config,
+        state: &State,
+        credentials: Arc<CredentialService>,
+        shutdown: CancellationToken,
+    ) -> Result<Self, AgentSideError> {
+        let identity = state
+            .authority
+            .server_identity(&config.server_names, Timestamp::now())
+            .map_err(StateError::from)?;
+        let tls =
+            agent_port::tls_config(&state.authority, identity).map_err(StateError::from)?;
+        let mut start = [0; 8];
+        getrandom::fill(&mut start).map_err(|e| StateError::Random(e.to_string()))?;
+        let rows = Rows::new(
+            state.store.clone(),
+            credentials,
+            Surroundings {
+                default_agents: config.default_agents.clone(),
+                region: config.home.region.to_string(),
+                roles: config.roles.clone(),
+            },
+        );
+        let settings = Settings {
+            heartbeat_interval: config.heartbeat_interval,
+            offline_after: config.offline_after,
+            executions_per_agent: config.executions_per_agent,
+        };
+        let fleet = Arc::new(Fleet::new(settings, rows, start, shutdown.clone()));
+        fleet::reconcile(&fleet).await?;
+        Ok(Self {
+            fleet,
+            enrollment: EnrollmentService::new(
+                state.store.clone(),
+                state.authority.clone(),
+                config.home.clone(),
+                config.agent_certificate_lifetime,
+                shutdown.clone(),
+            ),
+            tls: Arc::new(tls),
+            shutdown,
+        })
+    }
+
+    /// Serves agents until the shutdown.
+    ///
+    /// # Errors
+    /// [`AgentSideError::Server`] if the gRPC server fails.
+    pub(crate) async fn run(self, listener: TcpListener) -> Result<(), AgentSideError> {
+        let (accepted, connections) = agent_port::accepted_channel();
+        let incoming =
+            ReceiverStream::new(connections).map(Ok::<AgentConnection, Infallible>);
+        let server = Server::builder()
+            .max_concurrent_streams(STREAMS_MAX)
+            .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+            .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+            .http2_max_pending_accept_reset_streams(Some(PENDING_RESETS_MAX))
+            .http2_max_header_list_size(HEADER_BYTES_MAX)
+            .add_service(
+                EnrollmentServer::new(self.enrollment)
+                    .max_decoding_message_size(ENROLLMENT_MESSAGE_BYTES_MAX),
+            )
+            .add_service(
+                SessionServer::new(SessionService::new(self.fleet.clone()))
+                    .max_decoding_message_size(MESSAGE_BYTES_MAX)
+                    .max_encoding_message_size(MESSAGE_BYTES_MAX),
+            )
+            .serve_with_incoming_shutdown(incoming, self.shutdown.clone().cancelled_owned());
+        let ((), (), served) = tokio::join!(
+            fleet::drive(self.fleet),
+            agent_port::accept(listener, self.tls, accepted, self.shutdown),
+            server,
+        );
+        Ok(served?)
+    }
+}
+
+/// Why agents cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AgentSideError {
+    #[error(transparent)]
+    State(#[from] StateError),
+    #[error(transparent)]
+    Drive(#[from] fleet::DriveError),
+    #[error("the server for agents failed: {0}")]
+    Server(#[from] tonic::transport::Error),
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,398 @@
+use std::time::Duration;
+
+use datasync_model::{
+    AgentArn, AgentStatus, BytesPerSecond, Counters, ExecutionReport, ExecutionResult,
+    ExecutionStatus, LocationArn, NfsVersion, TaskExecutionArn, TaskStatus, UniqueId,
+};
+use datasync_proto::agent_message::Message as Up;
+use datasync_proto::{DesiredState, ExecutionObserved, LocationProbed};
+use jiff::Timestamp;
+use tonic::Code;
+
+use super::world::{Control, PATIENCE};
+use crate::fleet::fixture;
+use crate::records::{
+    Eligible, Execution, Location, LocationDetails, NfsDetails, ObjectStorageDetails, Protocol,
+    Readiness, Tags, Task,
+};
+use crate::store::StoreError;
+
+const SECRET: &str = "SECRETCANARY";
+
+fn location(control: &Control, number: u64, details: LocationDetails) -> Location {
+    let home = control_home(control);
+    Location {
+        arn: LocationArn::new(&home, UniqueId::from_random(number.to_be_bytes())),
+        created_at_ms: 0,
+        tags: Tags::new(),
+        details,
+    }
+}
+
+fn control_home(_: &Control) -> datasync_model::Home {
+    crate::config::Config::new("/unused").unwrap().home
+}
+
+/// An NFS source, an object storage destination, and a task between them.
+async fn add_task(control: &Control) -> Task {
+    let source = location(
+        control,
+        1,
+        LocationDetails::Nfs(NfsDetails {
+            server_hostname: "nfs.example".to_owned(),
+            subdirectory: "/export/".to_owned(),
+            version: NfsVersion::Automatic,
+            agents: Vec::new(),
+        }),
+    );
+    let arn = location_arn(control, 2);
+    let secret = Location::seal_secret(&control.state.sealer, &arn, SECRET).unwrap();
+    let destination = location(
+        control,
+        2,
+        LocationDetails::ObjectStorage(ObjectStorageDetails {
+            server_hostname: "store.example".to_owned(),
+            server_port: 443,
+            protocol: Protocol::Https,
+            bucket: "bucket".to_owned(),
+            prefix: String::new(),
+            access_key: Some("AKID".to_owned()),
+            secret_key: Some(secret),
+            agents: Vec::new(),
+            server_certificate: None,
+        }),
+    );
+    let spec = fixture::execution(1, 1).spec;
+    let task = Task {
+        arn: spec.execution.task().clone(),
+        name: None,
+        created_at_ms: Timestamp::now().as_millisecond(),
+        source: source.arn.clone(),
+        destination: destination.arn.clone(),
+        mode: spec.task_mode,
+        options: spec.options,
+        includes: spec.includes,
+        excludes: spec.excludes,
+        log_group_arn: None,
+        readiness: Readiness::Creating,
+        last_execution: None,
+        tags: Tags::new(),
+    };
+    let row = task.clone();
+    control
+        .store
+        .commit(move |rows| {
+            rows.insert(&source)?;
+            rows.insert(&destination)?;
+            rows.insert(&row)
+        })
+        .await
+        .unwrap();
+    task
+}
+
+fn location_arn(control: &Control, number: u64) -> LocationArn {
+    LocationArn::new(
+        &control_home(control),
+        UniqueId::from_random(number.to_be_bytes()),
+    )
+}
+
+async fn add_execution(control: &Control, task: &Task, number: u64) -> TaskExecutionArn {
+    let mut spec = fixture::execution(1, number).spec;
+    let rows_of = task.clone();
+    let arn = spec.execution.clone();
+    control
+        .store
+        .commit(move |rows| {
+            let region = "us-east-1";
+            let model = |arn: &LocationArn| {
+                let row = rows.get::<Location>(arn.id())?.unwrap();
+                let address = crate::records::StoreAddress::default();
+                Ok::<_, StoreError>(row.record.to_model(&address, region).unwrap())
+            };
+            spec.source = model(&rows_of.source)?;
+            spec.destination = model(&rows_of.destination)?;
+            rows.insert(&Execution {
+                bytes_per_second: spec.options.bytes_per_second,
+                spec,
+                status: ExecutionStatus::Queued,
+                agent: None,
+                eligible: Eligible::Any,
+                requested_at_ms: Timestamp::now().as_millisecond(),
+                launched_at_ms: None,
+                ended_at_ms: None,
+                report: None,
+                tags: Tags::new(),
+            })
+        })
+        .await
+        .unwrap();
+    arn
+}
+
+async fn execution(control: &Control, arn: &TaskExecutionArn) -> Execution {
+    let id = arn.id().to_owned();
+    let row = control.store.read(move |rows| rows.get::<Execution>(&id));
+    row.await.unwrap().unwrap().record
+}
+
+async fn until(
+    control: &Control,
+    arn: &TaskExecutionArn,
+    fits: impl Fn(&Execution) -> bool,
+) -> Execution {
+    let mut changes = control.store.changes();
+    let wait = async {
+        loop {
+            let row = execution(control, arn).await;
+            if fits(&row) {
+                return row;
+            }
+            changes.changed().await.unwrap();
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait)
+        .await
+        .expect("the execution gets there")
+}
+
+async fn change(
+    control: &Control,
+    arn: &TaskExecutionArn,
+    change: impl FnOnce(&mut Execution) + Send + 'static,
+) {
+    let id = arn.id().to_owned();
+    control
+        .store
+        .commit(move |rows| {
+            let mut row = rows.get::<Execution>(&id)?.unwrap();
+            change(&mut row.record);
+            rows.update(&row)
+        })
+        .await
+        .unwrap();
+}
+
+fn report(arn: &TaskExecutionArn, status: ExecutionStatus, transferred: u64) -> Up {
+    Up::Execution(ExecutionObserved::new(&ExecutionReport {
+        execution: arn.clone(),
+        status,
+        counters: Counters {
+            transferred,
+            ..Counters::default()
+        },
+        result: ExecutionResult::default(),
+    }))
+}
+
+fn runs(desired: &DesiredState, arn: &TaskExecutionArn) -> bool {
+    desired
+        .executions
+        .iter()
+        .any(|wanted| wanted.spec().unwrap().execution == *arn)
+}
+
+#[tokio::test]
+async fn agents_are_online_while_they_are_heard_of() {
+    let directory = tempfile::tempdir().unwrap();
+    let control = Control::with(directory.path(), |config| {
+        config.offline_after = Duration::from_secs(2);
+    })
+    .await;
+    let (machine, agent) = control.activated().await;
+    assert_eq!(control.status(&agent).await, None);
+    let mut attached = machine.attach("boot").await.unwrap();
+    control.until_status(&agent, AgentStatus::Online).await;
+    attached.heartbeat(AgentStatus::Offline).await;
+    control.until_status(&agent, AgentStatus::Offline).await;
+    attached.heartbeat(AgentStatus::Online).await;
+    control.until_status(&agent, AgentStatus::Online).await;
+    // Silence, with the connection open.
+    control.until_status(&agent, AgentStatus::Offline).await;
+    assert_eq!(attached.end().await.code(), Code::DeadlineExceeded);
+    control.stop().await;
+}
+
+#[tokio::test]
+async fn after_a_restart_nobody_is_online_before_it_is_heard_of() {
+    let directory = tempfile::tempdir().unwrap();
+    let control = Control::start(directory.path()).await;
+    let (mut machine, agent) = control.activated().await;
+    let mut attached = machine.attach("boot").await.unwrap();
+    control.until_status(&agent, AgentStatus::Online).await;
+    control.stop().await;
+    assert_eq!(attached.end().await.code(), Code::Unavailable);
+    let control = Control::start(directory.path()).await;
+    assert_eq!(control.status(&agent).await, Some(AgentStatus::Offline));
+    machine.address = control.address;
+    let attached = machine.attach("boot").await.unwrap();
+    control.until_status(&agent, AgentStatus::Online).await;
+    drop(attached);
+    control.stop().await;
+}
+
+#[tokio::test]
+async fn of_two_machines_with_one_identity_the_newest_wins() {
+    let directory = tempfile::tempdir().unwrap();
+    let control = Control::start(directory.path()).await;
+    let (machine, agent) = control.activated().await;
+    let mut first = machine.attach("one").await.unwrap();
+    let mut second = machine.attach("one").await.unwrap();
+    let status = first.end().await;
+    assert!(status.message().contains("newer session"), "{status}");
+    let clone = machine.attach("two").await.unwrap();
+    let status = second.end().await;
+    assert_eq!(status.code(), Code::Aborted);
+    assert!(status.message().contains("another machine"), "{status}");
+    control.until_status(&agent, AgentStatus::Online).await;
+    drop(clone);
+    control.stop().await;
+}
+
+async fn task_status(control: &Control, task: &Task) -> TaskStatus {
+    let id = task.arn.id().to_owned();
+    let row = control.store.read(move |rows| rows.get::<Task>(&id));
+    row.await.unwrap().unwrap().record.readiness.status()
+}
+
+#[tokio::test]
+async fn a_task_is_tried_by_an_agent_that_got_credentials_first() {
+    let directory = tempfile::tempdir().unwrap();
+    let control = Control::start(directory.path()).await;
+    let (machine, _) = control.activated().await;
+    let mut attached = machine.attach("boot").await.unwrap();
+    let task = add_task(&control).await;
+    let desired = attached.desired(|desired| desired.probes.len() == 2).await;
+    let credentials = attached.credentials.last().unwrap();
+    assert_eq!(credentials.location_arn, task.destination.to_string());
+    assert_eq!(credentials.secret_access_key, SECRET);
+    assert_eq!(credentials.expires_at_seconds, 0);
+    let sides: Vec<bool> = desired.probes.iter().map(|p| p.as_destination).collect();
+    assert_eq!(sides, [false, true]);
+    for probe in &desired.probes {
+        let probed = LocationProbed::new(probe.probe_id.clone(), Ok(()));
+        attached.send(Up::Probed(probed)).await;
+    }
+    attached.desired(|desired| desired.probes.is_empty()).await;
+    assert_eq!(task_status(&control, &task).await, TaskStatus::Available);
+    control.stop().await;
+}
+
+#[tokio::test]
+async fn an_execution_goes_through_its_life_and_leaves_the_agent() {
+    use ExecutionStatus::{Preparing, Success, Transferring};
+    let directory = tempfile::tempdir().unwrap();
+    let control = Control::start(directory.path()).await;
+    let (mut machine, agent) = control.activated().await;
+    let task = add_task(&control).await;
+    let arn = add_execution(&control, &task, 1).await;
+    assert_eq!(
+        execution(&control, &arn).await.status,
+        ExecutionStatus::Queued
+    );
+    let mut attached = machine.attach("boot").await.unwrap();
+    let launched = attached.desired(|desired| runs(desired, &arn)).await;
+    let row = execution(&control, &arn).await;
+    assert_eq!(row.status, ExecutionStatus::Launching);
+    assert_eq!(row.agent, Some(agent));
+    attached.send(report(&arn, Preparing, 0)).await;
+    attached.send(report(&arn, Transferring, 1)).await;
+    until(&control, &arn, |row| row.status == Transferring).await;
+    change(&control, &arn, |row| {
+        row.bytes_per_second = BytesPerSecond::try_from(65_536).unwrap();
+    })
+    .await;
+    let slower = attached
+        .desired(|desired| desired.executions.iter().any(|e| e.bytes_per_second == 65_536))
+        .await;
+    let generation = |desired: &DesiredState| desired.generation.as_ref().unwrap().generation;
+    assert!(generation(&slower) > generation(&launched));
+    control.stop().await;
+
+    let control = Control::start(directory.path()).await;
+    machine.address = control.address;
+    let mut attached = machine.attach("boot").await.unwrap();
+    let again = attached.desired(|desired| runs(desired, &arn)).await;
+    assert_eq!(
+        again.generation.as_ref().unwrap().incarnation,
+        slower.generation.as_ref().unwrap().incarnation
+    );
+    assert!(generation(&again) >= generation(&slower));
+    attached.send(report(&arn, Preparing, 2)).await;
+    let row = until(&control, &arn, |row| {
+        row.report.as_ref().is_some_and(|r| r.counters.transferred == 2)
+    })
+    .await;
+    assert_eq!(row.status, Transferring, "a restart does not go back");
+    attached.send(report(&arn, Success, 3)).await;
+    attached.desired(|desired| !runs(desired, &arn)).await;
+    let row = execution(&control, &arn).await;
+    assert_eq!(row.status, Success);
+    assert!(row.ended_at_ms.is_some());
+    control.stop().await;
+}
+
+#[tokio::test]
+async fn a_cancelled_execution_ends_in_error_and_the_next_one_starts() {
+    let directory = tempfile::tempdir().unwrap();
+    let control = Control::start(directory.path()).await;
+    let (machine, agent) = control.activated().await;
+    let task = add_task(&control).await;
+    let first = add_execution(&control, &task, 1).await;
+    let mut attached = machine.attach("boot").await.unwrap();
+    attached.desired(|desired| runs(desired, &first)).await;
+    let second = add_execution(&control, &task, 2).await;
+    change(&control, &first, |row| {
+        row.status = ExecutionStatus::Cancelling;
+    })
+    .await;
+    attached
+        .desired(|desired| desired.executions.iter().any(|wanted| wanted.cancel))
+        .await;
+    attached.send(report(&first, ExecutionStatus::Error, 0)).await;
+    attached.desired(|desired| runs(desired, &second)).await;
+    let row = execution(&control, &first).await;
+    assert_eq!(row.status, ExecutionStatus::Error);
+    // Whoever deletes an agent ends what it ran.
+    control.delete_agent(&agent).await;
+    let row = until(&control, &second, |row| row.status == ExecutionStatus::Error).await;
+    let detail = row.report.unwrap().result.failure.unwrap().detail;
+    assert!(detail.contains("was deleted"), "{detail}");
+    control.stop().await;
+}
+
+#[tokio::test]
+async fn reports_about_other_agents_executions_change_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let control = Control::start(directory.path()).await;
+    let (machine, _) = control.activated().await;
+    let task = add_task(&control).await;
+    let arn = add_execution(&control, &task, 1).await;
+    let mut owner = machine.attach("boot").await.unwrap();
+    owner.desired(|desired| runs(desired, &arn)).await;
+    let (other, other_arn) = control.activated().await;
+    let mut attached = other.attach("boot").await.unwrap();
+    control.until_status(&other_arn, AgentStatus::Online).await;
+    attached.send(report(&arn, ExecutionStatus::Success, 9)).await;
+    attached.heartbeat(AgentStatus::Offline).await;
+    // Messages are handled in order: once this shows, the report was handled.
+    until_offline(&control, &mut attached, &other_arn).await;
+    assert_eq!(
+        execution(&control, &arn).await.status,
+        ExecutionStatus::Launching
+    );
+    control.stop().await;
+}
+
+async fn until_offline(
+    control: &Control,
+    attached: &mut super::world::Attached,
+    agent: &AgentArn,
+) {
+    while !matches!(
+        attached.next().await.unwrap(),
+        Some(datasync_proto::control_message::Message::HeartbeatAck(_))
+    ) {}
+    control.until_status(agent, AgentStatus::Offline).await;
+}

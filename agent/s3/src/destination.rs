@@ -10,6 +10,7 @@ use datasync_endpoint::{
 
 use crate::calls::{CallCounts, Operation};
 use crate::error::chain;
+use crate::lean::Lean;
 use crate::object::{head_crc64, head_metadata};
 use crate::place::Place;
 use crate::put::CHECKSUMS;
@@ -41,6 +42,7 @@ impl Traits {
 #[derive(Debug)]
 pub(crate) struct Store {
     pub(crate) client: Client,
+    pub(crate) lean: Option<Lean>,
     pub(crate) place: Place,
     pub(crate) requests: Arc<Requests>,
     pub(crate) traits: Traits,

@@ -261,7 +261,7 @@ pub(crate) fn not_answered(
 
 /// The waiting was ended by us.
 pub(crate) fn timed_out(operation: Operation, target: &str, waited: Duration) -> EndpointError {
-    let detail = format!("nothing moved for {} s", waited.as_secs());
+    let detail = format!("nothing moved for {waited:?}");
     unknown_if(
         operation,
         EndpointError::new(ErrorKind::Timeout, operation.name(), target, detail),

@@ -12,6 +12,7 @@ mod config;
 mod copy;
 mod destination;
 mod error;
+mod lean;
 mod listing;
 mod multipart;
 mod object;

@@ -15,6 +15,7 @@ use crate::client;
 use crate::config::S3Config;
 use crate::destination::{S3Destination, Store, Traits};
 use crate::error::from_sdk;
+use crate::lean::Lean;
 use crate::place::Place;
 use crate::requests::{Requests, Wait};
 
@@ -39,9 +40,11 @@ impl S3Destination {
         let connector = client::connector(&config)?;
         let requests = Arc::new(Requests::new(config.requests_max, config.request_timeout));
         let place = Place::new(&config.location);
-        let client = reached(&config, &place, &connector, &requests).await?;
+        let (client, region) = reached(&config, &place, &connector, &requests).await?;
+        let lean = Lean::new(&config, &region, connector);
         let mut store = Store {
             client,
+            lean,
             place,
             requests,
             traits: Traits::UNKNOWN,
@@ -72,13 +75,13 @@ fn check_endpoint(endpoint: &str) -> Result<(), EndpointError> {
     ))
 }
 
-/// A client for the bucket's region with which a listing succeeded.
+/// A client with which a listing succeeded, and the bucket's region.
 async fn reached(
     config: &S3Config,
     place: &Place,
     connector: &SharedHttpConnector,
     requests: &Requests,
-) -> Result<Client, EndpointError> {
+) -> Result<(Client, String), EndpointError> {
     let of_region = |region: &str| client::sdk(config, region, connector.clone(), &requests.clock);
     let mut region = match &config.location.region {
         Some(region) => region.clone(),
@@ -89,7 +92,7 @@ async fn reached(
     loop {
         let client = of_region(&region);
         match listed(&client, place, requests).await {
-            Ok(()) => return Ok(client),
+            Ok(()) => return Ok((client, region)),
             Err((_, Some(hint))) if attempt < ATTEMPTS && hint != region => {
                 tracing::info!(
                     bucket = place.bucket,

@@ -18,6 +18,7 @@ use md5::{Digest as _, Md5};
 use crate::body::{PacedBody, Progress};
 use crate::calls::Operation;
 use crate::destination::Store;
+use crate::lean::BODY_MAX;
 use crate::object::{crc64_of, crc64_text, head_crc64, metadata_map};
 use crate::requests::Wait;
 
@@ -146,6 +147,12 @@ impl Store {
         write: &Write<'_>,
         payload: &Payload,
     ) -> Result<Reply, EndpointError> {
+        if let Some(lean) = &self.lean
+            && payload.length < BODY_MAX
+            && let Some(reply) = self.lean_put(lean, write, payload).await?
+        {
+            return Ok(reply);
+        }
         let progress = Progress::new();
         let target = self.place.target(write.object_key);
         let request = self.sdk_put(write, payload, Arc::clone(&progress));

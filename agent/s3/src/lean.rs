@@ -1,0 +1,260 @@
+//! Small puts without the SDK, whose orchestration costs more CPU than the request itself.
+//!
+//! Same connections, credentials, clock and headers; only replies that cannot be interpreted here
+//! are left to the SDK.
+
+use std::sync::Arc;
+
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use aws_sigv4::http_request::{
+    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
+    UriPathNormalizationMode, sign,
+};
+use aws_sigv4::sign::v4::SigningParams;
+use aws_smithy_async::time::TimeSource as _;
+use aws_smithy_runtime_api::client::http::{HttpConnector as _, SharedHttpConnector};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::byte_stream::ByteStream;
+use datasync_endpoint::{EndpointError, ErrorKind, Payload};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::body::{PacedBody, Progress};
+use crate::calls::Operation;
+use crate::clock::StoreClock;
+use crate::config::S3Config;
+use crate::destination::Store;
+use crate::error::{Refusal, chain, not_answered};
+use crate::object::{crc64_of, user_metadata};
+use crate::put::{Reply, Write};
+use crate::requests::Wait;
+
+/// Bodies below this go without the SDK, in bytes.
+pub(crate) const BODY_MAX: u64 = 1 << 20;
+/// The longest error document that is read, in bytes.
+const ERROR_MAX: usize = 64 * 1024;
+const PATH: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'/');
+
+#[derive(Debug)]
+pub(crate) struct Lean {
+    connector: SharedHttpConnector,
+    credentials: SharedCredentialsProvider,
+    region: String,
+    /// URL of the bucket, with a slash at its end.
+    base: String,
+}
+
+impl Lean {
+    /// `None` where the bucket's address takes the SDK's endpoint rules.
+    pub(crate) fn new(
+        config: &S3Config,
+        region: &str,
+        connector: SharedHttpConnector,
+    ) -> Option<Self> {
+        let location = &config.location;
+        let bucket = &location.bucket;
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        let base = match &location.endpoint {
+            Some(endpoint) if endpoint.contains(['?', '#']) => return None,
+            Some(endpoint) => format!("{}/{bucket}/", endpoint.trim_end_matches('/')),
+            None if ["cn-", "us-iso", "eu-isoe", "eusc-"]
+                .iter()
+                .any(|p| region.starts_with(p))
+                || !bucket.bytes().all(plain) =>
+            {
+                return None;
+            }
+            None => format!("https://{bucket}.s3.{region}.amazonaws.com/"),
+        };
+        Some(Self {
+            connector,
+            credentials: config.credentials.clone(),
+            region: region.to_owned(),
+            base,
+        })
+    }
+
+    fn signed(
+        &self,
+        write: &Write<'_>,
+        credentials: aws_credential_types::Credentials,
+        clock: &StoreClock,
+        body: SdkBody,
+        length: u64,
+    ) -> Result<HttpRequest, Box<dyn std::error::Error + Send + Sync>> {
+        let uri = format!(
+            "{}{}",
+            self.base,
+            utf8_percent_encode(write.object_key, PATH)
+        );
+        let headers = headers(write, length);
+        let pairs = headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()));
+        let identity = credentials.into();
+        let mut settings = SigningSettings::default();
+        settings.percent_encoding_mode = PercentEncodingMode::Single;
+        settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+        settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+        let params = SigningParams::builder()
+            .identity(&identity)
+            .region(&self.region)
+            .name("s3")
+            .time(clock.now())
+            .settings(settings)
+            .build()?
+            .into();
+        let signable = SignableRequest::new("PUT", &uri, pairs, SignableBody::UnsignedPayload)?;
+        let (signature, _) = sign(signable, &params)?.into_parts();
+        let mut request = HttpRequest::new(body);
+        request.set_method("PUT")?;
+        request.set_uri(uri.as_str())?;
+        for (name, value) in headers {
+            request.headers_mut().try_insert(name, value)?;
+        }
+        let (signed, _) = signature.into_parts();
+        for header in signed {
+            request
+                .headers_mut()
+                .try_insert(header.name(), header.value().to_owned())?;
+        }
+        Ok(request)
+    }
+}
+
+fn headers(write: &Write<'_>, length: u64) -> Vec<(String, String)> {
+    let mut headers = vec![
+        ("content-length".to_owned(), length.to_string()),
+        (
+            "content-type".to_owned(),
+            "application/octet-stream".to_owned(),
+        ),
+    ];
+    for (name, value) in user_metadata(write.metadata) {
+        headers.push((format!("x-amz-meta-{name}"), value));
+    }
+    if let Some((name, value)) = write.check.header() {
+        headers.push((name.to_owned(), value.to_owned()));
+    }
+    if let Some(class) = &write.storage_class {
+        headers.push(("x-amz-storage-class".to_owned(), class.clone()));
+    }
+    if write.if_absent {
+        headers.push(("if-none-match".to_owned(), "*".to_owned()));
+    }
+    headers
+}
+
+/// The text of an element of an error document.
+fn element<'a>(document: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = document.split_once(&format!("<{name}>"))?;
+    let (text, _) = rest.split_once(&format!("</{name}>"))?;
+    Some(text)
+}
+
+/// At most [`ERROR_MAX`] bytes of an answer's body.
+async fn document(body: SdkBody) -> String {
+    let mut stream = ByteStream::new(body);
+    let mut bytes = Vec::new();
+    while bytes.len() < ERROR_MAX {
+        match stream.next().await {
+            Some(Ok(chunk)) => bytes.extend_from_slice(&chunk),
+            // The status alone tells enough.
+            Some(Err(_)) | None => break,
+        }
+    }
+    bytes.truncate(ERROR_MAX);
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+impl Store {
+    /// `Ok(None)`: the answer is one for the SDK.
+    pub(crate) async fn lean_put(
+        &self,
+        lean: &Lean,
+        write: &Write<'_>,
+        payload: &Payload,
+    ) -> Result<Option<Reply>, EndpointError> {
+        let operation = Operation::PutObject;
+        let target = self.place.target(write.object_key);
+        let progress = Progress::new();
+        let _turn = self.requests.turn(operation, &target).await?;
+        let exchange = async {
+            let credentials = lean.credentials.provide_credentials().await;
+            let credentials =
+                credentials.map_err(|error| not_answered(&error, operation, &target))?;
+            let body = PacedBody::new(payload, Arc::clone(&progress));
+            let body = SdkBody::from_body_1_x(body);
+            let request = lean
+                .signed(
+                    write,
+                    credentials,
+                    &self.requests.clock,
+                    body,
+                    payload.length,
+                )
+                .map_err(|error| {
+                    let detail = format!("the request cannot be made: {}", chain(error.as_ref()));
+                    EndpointError::new(ErrorKind::Invalid, operation.name(), target.clone(), detail)
+                })?;
+            let answer = lean.connector.call(request).await;
+            let answer = answer.map_err(|error| not_answered(&error, operation, &target))?;
+            self.interpreted(answer, &target).await
+        };
+        let wait = Wait::Body(Arc::clone(&progress));
+        self.requests
+            .within(wait, operation, &target, exchange)
+            .await?
+    }
+
+    async fn interpreted(
+        &self,
+        mut answer: HttpResponse,
+        target: &str,
+    ) -> Result<Option<Reply>, EndpointError> {
+        let operation = Operation::PutObject;
+        let status = answer.status().as_u16();
+        let body = document(answer.take_body()).await;
+        let header = |name: &str| answer.headers().get(name);
+        if answer.status().is_success() {
+            let kind = header("x-amz-checksum-type").map(Into::into);
+            let crc64 = crc64_of(header("x-amz-checksum-crc64nvme"), kind.as_ref());
+            let etag = header("etag").map(str::to_owned);
+            let version = header("x-amz-version-id").map(str::to_owned);
+            return self
+                .reply(operation, target, etag, version, crc64)
+                .map(Some);
+        }
+        let code = element(&body, "Code");
+        if code.is_none() && !matches!(status, 403 | 409 | 412 | 429 | 500..) {
+            return Ok(None);
+        }
+        let refusal = Refusal {
+            status,
+            code,
+            message: element(&body, "Message"),
+            request_id: header("x-amz-request-id"),
+            retry_after: header("retry-after"),
+            date: header("date"),
+        };
+        Err(refusal.into_error(operation, target, &self.requests.clock))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn elements_of_error_documents_are_found() {
+        let body = "<Error><Code>SlowDown</Code><Message>a</Message></Error>";
+        assert_eq!(element(body, "Code"), Some("SlowDown"));
+        assert_eq!(element(body, "Region"), None);
+        assert_eq!(element("<Code>", "Code"), None);
+    }
+}

@@ -1,0 +1,94 @@
+//! Connections: accepted here, each a task of one set.
+
+use std::future::Future;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nfs3_server::test_reexports::{RPCContext, process_socket};
+use nfs3_server::vfs::NfsReadFileSystem;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::export::Export;
+use crate::read_only::ReadOnly;
+use crate::synthetic::{Synthetic, SyntheticTree};
+
+/// Connections served at once; more wait in the listener's backlog.
+const CONNECTIONS_MAX: usize = 512;
+
+/// Serves the local directory `export` until `shutdown`, which closes every connection.
+///
+/// Fails if `export` is no directory or cannot be opened.
+pub fn serve(
+    listener: TcpListener,
+    export: PathBuf,
+    shutdown: CancellationToken,
+) -> impl Future<Output = io::Result<()>> + Send {
+    async move {
+        let export = Export::open(&export).map_err(|error| {
+            io::Error::new(error.kind(), format!("cannot export {}: {error}", export.display()))
+        })?;
+        accept(listener, export, shutdown).await;
+        Ok(())
+    }
+}
+
+/// Serves a tree that takes no disk and constant memory, until `shutdown`.
+///
+/// Fails if the tree has more files than file handles can number.
+pub fn serve_synthetic(
+    listener: TcpListener,
+    tree: SyntheticTree,
+    shutdown: CancellationToken,
+) -> impl Future<Output = io::Result<()>> + Send {
+    async move {
+        accept(listener, Synthetic::new(tree)?, shutdown).await;
+        Ok(())
+    }
+}
+
+async fn accept<F: NfsReadFileSystem + 'static>(
+    listener: TcpListener,
+    files: F,
+    shutdown: CancellationToken,
+) {
+    // One context for all connections: it carries the generation that file handles are made of.
+    let context = RPCContext::test_ctx("/", Arc::new(ReadOnly(files)));
+    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut connections = JoinSet::new();
+    loop {
+        while connections.try_join_next().is_some() {}
+        let next = async {
+            let slot = slots.clone().acquire_owned().await;
+            (slot, listener.accept().await)
+        };
+        let (slot, accepted) = tokio::select! {
+            () = shutdown.cancelled() => break,
+            next = next => next,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let mut context = context.clone();
+                context.client_addr = peer.to_string();
+                connections.spawn(async move {
+                    if let Err(error) = stream.set_nodelay(true) {
+                        tracing::debug!(%peer, %error, "TCP_NODELAY");
+                    }
+                    if let Err(error) = process_socket(stream, context).await {
+                        tracing::debug!(%peer, %error, "connection closed");
+                    }
+                    drop(slot);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+    connections.shutdown().await;
+}

@@ -1,1 +1,34 @@
+//! The agent: activates, keeps a session with control, and runs the executions that control asks
+//! for against NFS servers and S3 stores.
+//!
+//! Nothing here is global: several agents can run in one process, each with a state directory of
+//! its own.
 
+mod activation;
+mod backoff;
+mod cgroup;
+mod config;
+mod credentials;
+mod endpoints;
+mod executions;
+mod health;
+mod host;
+mod identity;
+mod link;
+mod logging;
+mod probe;
+mod session;
+mod state;
+mod supervisor;
+
+pub use config::{
+    CONFIG_FILE_VARIABLE, Config, ConfigFaults, ControlAddress, ControlTrust, Layers, LogFormat,
+    NfsSettings, Overrides, PrivilegedPorts, ReadError, S3Settings,
+};
+pub use health::{Unhealthy, check_health};
+pub use logging::{LoggingError, init_logging};
+pub use state::StateError;
+pub use supervisor::{Phase, RunError, run, run_observed};
+
+/// The version that the agent reports to control.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

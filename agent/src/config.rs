@@ -1,0 +1,117 @@
+//! Configuration: flags over environment over file, checked as a whole.
+
+mod layers;
+mod memory;
+mod units;
+mod validate;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use datasync_model::ActivationKey;
+
+pub use layers::{CONFIG_FILE_VARIABLE, Layers, Overrides, ReadError};
+
+/// Everything an agent is told from outside. Made by [`Layers::validate`].
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Holds identity and executions; one agent per directory.
+    pub state_dir: PathBuf,
+    /// `host:port` of control's port for agents.
+    pub control: ControlAddress,
+    /// How control is recognised before activation.
+    pub control_trust: ControlTrust,
+    /// Where the activation server listens until the agent is activated.
+    pub activation_listen: SocketAddr,
+    /// A key issued beforehand, for activation without HTTP.
+    pub activation_key: Option<ActivationKey>,
+    /// Bytes of data that may be in memory at once, over all executions.
+    pub memory_target_bytes: u64,
+    /// Executions that run at once; others wait.
+    pub executions_max: usize,
+    /// Settings of the NFS client.
+    pub nfs: NfsSettings,
+    /// Settings of the S3 client.
+    pub s3: S3Settings,
+    /// Level or filter, in the syntax of `tracing`'s filter directives.
+    pub log_level: String,
+    /// Form of log lines.
+    pub log_format: LogFormat,
+    /// Reported to control in place of the host name.
+    pub name: Option<String>,
+}
+
+/// Where control listens for agents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ControlAddress {
+    /// Host name or address, without brackets.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// The name that control's certificate must carry.
+    pub server_name: String,
+}
+
+impl fmt::Display for ControlAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// What authenticates control to an agent that is not activated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ControlTrust {
+    /// CA certificates, read from this PEM file at the start.
+    CaFile(PathBuf),
+    /// SHA-256 of the DER of the CA certificate, which control must present in its chain.
+    Fingerprint([u8; 32]),
+}
+
+/// Settings of the NFS client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NfsSettings {
+    /// TCP connections per source.
+    pub connections: usize,
+    /// Whether source ports below 1024 are used.
+    pub privileged_ports: PrivilegedPorts,
+}
+
+/// Whether NFS connections come from ports below 1024, as many exports demand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PrivilegedPorts {
+    /// Where the process is allowed to; otherwise any port.
+    Prefer,
+    /// Any port.
+    Never,
+    /// Or fail.
+    Require,
+}
+
+/// Settings of the S3 client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct S3Settings {
+    /// Largest object of the store in bytes, where it differs from the store's known limit.
+    pub object_max: Option<u64>,
+}
+
+/// Form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// Everything that is wrong with a configuration.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the configuration has {} fault(s):\n  {}", .0.len(), .0.join("\n  "))]
+pub struct ConfigFaults(pub Vec<String>);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,161 @@
+use std::path::Path;
+
+use super::*;
+
+const FINGERPRINT: &str = "aa11223344556677889900aabbccddeeff00112233445566778899aabbccddee";
+
+fn variables(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+fn flags(pairs: &[(&str, &str)]) -> Overrides {
+    pairs
+        .iter()
+        .fold(Overrides::default(), |flags, (member, value)| {
+            flags.set(member, Some(*value)).unwrap()
+        })
+}
+
+fn faults(file: Option<&Path>, flags: Overrides) -> Vec<String> {
+    let layers = Layers::read(file, [], flags).unwrap();
+    layers.validate().unwrap_err().0
+}
+
+#[test]
+fn flags_win_over_environment_over_file() {
+    let scratch = tempfile::tempdir().unwrap();
+    let file = scratch.path().join("agent.toml");
+    let text = format!(
+        "control = \"file:1\"\nname = \"file\"\nexecutions_max = 3\n\
+         control_fingerprint = \"{FINGERPRINT}\"\n[nfs]\nconnections = 9\n[log]\nlevel = \"debug\"\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    let environment = variables(&[
+        ("DATASYNC_AGENT_CONTROL", "environment:2"),
+        ("DATASYNC_AGENT_NAME", "environment"),
+        ("DATASYNC_AGENT_LOG_LEVEL", ""),
+        ("DATASYNC_AGENT_PORT_80_TCP", "tcp://10.0.0.1:80"),
+    ]);
+    let layers = Layers::read(Some(&file), environment, flags(&[("control", "flag:3")])).unwrap();
+    let config = layers.validate().unwrap();
+    assert_eq!(config.control.to_string(), "flag:3");
+    assert_eq!(config.name.as_deref(), Some("environment"));
+    assert_eq!(config.executions_max, 3);
+    assert_eq!(config.nfs.connections, 9);
+    assert_eq!(config.log_level, "debug");
+    assert_eq!(config.activation_listen.to_string(), "0.0.0.0:80");
+    assert_eq!(config.state_dir, Path::new("/var/lib/datasync-agent"));
+}
+
+#[test]
+fn every_fault_is_reported_at_once_with_its_origin() {
+    let scratch = tempfile::tempdir().unwrap();
+    let file = scratch.path().join("agent.toml");
+    std::fs::write(&file, "colour = 1\nname = true\n[nfs]\nspeed = 1\n").unwrap();
+    let found = faults(
+        Some(&file),
+        flags(&[
+            ("activation_listen", "eighty"),
+            ("memory_target", "1KiB"),
+            ("log.format", "xml"),
+            ("activation_key", "canary-key"),
+        ]),
+    );
+    let all = found.join("\n");
+    for expected in [
+        "colour (file ",
+        "name (file ",
+        "nfs.speed (file ",
+        "activation_listen (flag --activation-listen)",
+        "memory_target (flag --memory-target)",
+        "log.format (flag --log-format)",
+        "activation_key (flag --activation-key)",
+        "control: missing",
+        "control_ca: missing",
+    ] {
+        assert!(all.contains(expected), "{expected} not in:\n{all}");
+    }
+    assert!(!all.contains("canary-key"), "{all}");
+}
+
+#[test]
+fn trust_must_be_one_readable_thing() {
+    let found = faults(
+        None,
+        flags(&[("control", "c:1"), ("control_ca", "/nowhere/ca.pem")]),
+    );
+    assert!(found[0].contains("/nowhere/ca.pem"), "{found:?}");
+    let found = faults(
+        None,
+        flags(&[
+            ("control", "c:1"),
+            ("control_ca", "/nowhere/ca.pem"),
+            ("control_fingerprint", FINGERPRINT),
+        ]),
+    );
+    assert!(found[0].contains("not both"), "{found:?}");
+    let found = faults(
+        None,
+        flags(&[("control", "c:1"), ("control_fingerprint", "12ab")]),
+    );
+    assert!(found[0].contains("64 hexadecimal"), "{found:?}");
+}
+
+#[test]
+fn addresses_of_control_take_names_and_both_families() {
+    for (text, shown) in [
+        ("control.example.com:9443", Some("control.example.com:9443")),
+        ("10.0.0.1:9443", Some("10.0.0.1:9443")),
+        ("[fd00::1]:9443", Some("[fd00::1]:9443")),
+        ("control", None),
+        ("fd00::1:9443", None),
+        ("https://control:9443", None),
+        ("control:0", None),
+    ] {
+        let layers = Layers::read(
+            None,
+            [],
+            flags(&[("control", text), ("control_fingerprint", FINGERPRINT)]),
+        );
+        let config = layers.unwrap().validate().ok();
+        let found = config.map(|config| config.control.to_string());
+        assert_eq!(found.as_deref(), shown, "{text}");
+    }
+}
+
+#[test]
+fn a_key_may_come_from_a_file_and_never_shows() {
+    let scratch = tempfile::tempdir().unwrap();
+    let file = scratch.path().join("key");
+    std::fs::write(&file, "AAAAA-BBBBB-CCCCC-DDDDD-EEEEE\n").unwrap();
+    let layers = Layers::read(
+        None,
+        [],
+        flags(&[
+            ("control", "c:1"),
+            ("control_fingerprint", FINGERPRINT),
+            ("activation_key_file", file.to_str().unwrap()),
+        ]),
+    )
+    .unwrap();
+    let shown = format!("{layers:?}");
+    let config = layers.validate().unwrap();
+    let key = config.activation_key.as_ref().unwrap();
+    assert_eq!(key.reveal(), "AAAAA-BBBBB-CCCCC-DDDDD-EEEEE");
+    assert!(!format!("{config:?}{shown}").contains("AAAAA"));
+}
+
+#[test]
+fn broken_toml_is_reported_by_line_without_its_content() {
+    let scratch = tempfile::tempdir().unwrap();
+    let file = scratch.path().join("agent.toml");
+    std::fs::write(&file, "name = \"a\"\nactivation_key = canary\n").unwrap();
+    let error = Layers::read(Some(&file), [], Overrides::default()).unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("line 2"), "{text}");
+    assert!(!text.contains("canary"), "{text}");
+    assert!(Overrides::default().set("colour", Some("red")).is_err());
+}

@@ -1,0 +1,281 @@
+//! From text to the typed configuration, collecting every fault.
+
+use std::fs;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use datasync_model::ActivationKey;
+use tracing_subscriber::EnvFilter;
+
+use super::layers::{Layers, STATE_DIR};
+use super::{
+    Config, ConfigFaults, ControlAddress, ControlTrust, LogFormat, NfsSettings, PrivilegedPorts,
+    S3Settings, memory, units,
+};
+use crate::{cgroup, link};
+
+const NAME_LENGTH_MAX: usize = 64;
+
+impl Layers {
+    /// Checks every value and fills in the defaults.
+    ///
+    /// # Errors
+    /// [`ConfigFaults`] lists everything that is wrong, not only the first fault.
+    pub fn validate(self) -> Result<Config, ConfigFaults> {
+        let mut check = Check {
+            faults: self.faults.clone(),
+            layers: self,
+        };
+        let config = check.config();
+        match config {
+            Some(config) if check.faults.is_empty() => Ok(config),
+            _ => Err(ConfigFaults(check.faults)),
+        }
+    }
+}
+
+struct Check {
+    layers: Layers,
+    faults: Vec<String>,
+}
+
+impl Check {
+    /// `None` only where a fault was noted.
+    fn config(&mut self) -> Option<Config> {
+        let control = self.control();
+        let control_trust = self.trust();
+        let activation_key = self.activation_key();
+        let activation_listen = self.or("activation_listen", "0.0.0.0:80", |text| {
+            text.parse().map_err(|_| {
+                format!("{text:?} is not address:port, for example 0.0.0.0:80 or [::]:80")
+            })
+        });
+        let memory_target_bytes = self.memory_target();
+        let executions_max: Option<usize> =
+            self.or("executions_max", "1", |text| number(text, 1, 64));
+        self.check_memory(memory_target_bytes, executions_max);
+        let connections = self.or("nfs.connections", "4", |text| number(text, 1, 64));
+        let privileged_ports = self.or("nfs.privileged_ports", "prefer", privileged_ports);
+        let object_max = self.optional("s3.object_max", units::parse_bytes);
+        let log_level = self.or("log.level", "info", log_level);
+        let log_format = self.or("log.format", "text", log_format);
+        let name = self.optional("name", name);
+        let state_dir = self.or("state_dir", STATE_DIR, |text| match PathBuf::from(text) {
+            path if path.as_os_str().is_empty() => Err("must not be empty".to_owned()),
+            path => Ok(path),
+        });
+        Some(Config {
+            state_dir: state_dir?,
+            control: control?,
+            control_trust: control_trust?,
+            activation_listen: activation_listen?,
+            activation_key,
+            memory_target_bytes: memory_target_bytes?,
+            executions_max: executions_max?,
+            nfs: NfsSettings {
+                connections: connections?,
+                privileged_ports: privileged_ports?,
+            },
+            s3: S3Settings { object_max },
+            log_level: log_level?,
+            log_format: log_format?,
+            name,
+        })
+    }
+
+    fn fault(&mut self, member: &str, what: &str) {
+        self.faults.push(match self.layers.given.get(member) {
+            Some(given) => format!("{member} ({}): {what}", given.origin),
+            None => format!("{member}: {what}"),
+        });
+    }
+
+    fn text(&self, member: &str) -> Option<String> {
+        self.layers
+            .given
+            .get(member)
+            .map(|given| given.value.clone())
+    }
+
+    fn optional<T>(
+        &mut self,
+        member: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let text = self.text(member)?;
+        parse(&text).map_err(|what| self.fault(member, &what)).ok()
+    }
+
+    fn or<T>(
+        &mut self,
+        member: &'static str,
+        default: &str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let text = self.text(member).unwrap_or_else(|| default.to_owned());
+        parse(&text).map_err(|what| self.fault(member, &what)).ok()
+    }
+
+    fn control(&mut self) -> Option<ControlAddress> {
+        let server_name = self.optional("control_server_name", server_name);
+        let Some(text) = self.text("control") else {
+            self.fault("control", "missing: give host:port of the control plane");
+            return None;
+        };
+        let Some((host, port)) = split_address(&text) else {
+            let what = format!("{text:?} is not host:port, for example control.example.com:9443");
+            self.fault("control", &what);
+            return None;
+        };
+        if let Err(what) = self::server_name(&host) {
+            self.fault("control", &what);
+            return None;
+        }
+        Some(ControlAddress {
+            server_name: server_name.unwrap_or_else(|| host.clone()),
+            host,
+            port,
+        })
+    }
+
+    fn trust(&mut self) -> Option<ControlTrust> {
+        match (self.text("control_ca"), self.text("control_fingerprint")) {
+            (Some(path), None) => {
+                let path = PathBuf::from(path);
+                match link::read_ca_file(&path) {
+                    Ok(_) => Some(ControlTrust::CaFile(path)),
+                    Err(error) => {
+                        self.fault("control_ca", &error.to_string());
+                        None
+                    }
+                }
+            }
+            (None, Some(_)) => self
+                .optional("control_fingerprint", fingerprint)
+                .map(ControlTrust::Fingerprint),
+            (Some(_), Some(_)) => {
+                self.fault("control_ca", "give this or control_fingerprint, not both");
+                None
+            }
+            (None, None) => {
+                let what = "missing: give the PEM file of control's CA, or control_fingerprint \
+                            (datasync-control ca show prints both)";
+                self.fault("control_ca", what);
+                None
+            }
+        }
+    }
+
+    fn activation_key(&mut self) -> Option<ActivationKey> {
+        let parse = |text: &str| ActivationKey::from_str(text.trim()).map_err(|e| e.to_string());
+        if self.text("activation_key").is_some() && self.text("activation_key_file").is_some() {
+            self.fault(
+                "activation_key",
+                "give this or activation_key_file, not both",
+            );
+            return None;
+        }
+        self.optional("activation_key", parse).or_else(|| {
+            self.optional("activation_key_file", |path| {
+                let text =
+                    fs::read_to_string(path).map_err(|e| format!("cannot read {path}: {e}"))?;
+                parse(&text)
+            })
+        })
+    }
+
+    fn check_memory(&mut self, target: Option<u64>, executions_max: Option<usize>) {
+        let (Some(target), Some(executions)) = (target, executions_max) else {
+            return;
+        };
+        let needed = memory::PER_EXECUTION_MIN.saturating_mul(executions as u64);
+        if target < needed {
+            let what = format!(
+                "{target} bytes are too few: {executions} execution(s) at once need {} MiB",
+                needed >> 20
+            );
+            self.fault("memory_target", &what);
+        }
+    }
+
+    fn memory_target(&mut self) -> Option<u64> {
+        if self.text("memory_target").is_none() {
+            let total = crate::host::memory_total_bytes();
+            return Some(memory::default_target(cgroup::memory_limit_bytes(), total));
+        }
+        self.optional("memory_target", units::parse_bytes)
+    }
+}
+
+/// `host:port`, `address:port`, `[v6]:port`.
+fn split_address(text: &str) -> Option<(String, u16)> {
+    let (host, port) = text.rsplit_once(':')?;
+    let port: u16 = port.parse().ok().filter(|port| *port > 0)?;
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    let host = match bare {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().ok()?.to_string(),
+        None if host.is_empty() || host.contains([':', '/']) => return None,
+        None => host.to_owned(),
+    };
+    Some((host, port))
+}
+
+fn server_name(text: &str) -> Result<String, String> {
+    rustls::pki_types::ServerName::try_from(text)
+        .map(|_| text.to_owned())
+        .map_err(|_| format!("{text:?} is neither a host name nor an address"))
+}
+
+fn fingerprint(text: &str) -> Result<[u8; 32], String> {
+    let digits: String = text.chars().filter(|c| !matches!(c, ':' | ' ')).collect();
+    let digits = digits.strip_prefix("SHA256").unwrap_or(&digits);
+    let mut bytes = [0; 32];
+    hex::decode_to_slice(digits, &mut bytes)
+        .map(|()| bytes)
+        .map_err(|_| "must be 64 hexadecimal digits: the SHA-256 of the CA certificate".to_owned())
+}
+
+fn number(text: &str, min: usize, max: usize) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|number| (min..=max).contains(number))
+        .ok_or_else(|| format!("{text:?} is not a number from {min} to {max}"))
+}
+
+fn privileged_ports(text: &str) -> Result<PrivilegedPorts, String> {
+    match text {
+        "prefer" => Ok(PrivilegedPorts::Prefer),
+        "never" => Ok(PrivilegedPorts::Never),
+        "require" => Ok(PrivilegedPorts::Require),
+        _ => Err(format!("{text:?} is none of prefer, never, require")),
+    }
+}
+
+fn log_level(text: &str) -> Result<String, String> {
+    match EnvFilter::try_new(text) {
+        Ok(_) if !text.trim().is_empty() => Ok(text.to_owned()),
+        _ => Err(format!(
+            "{text:?} is no level (error, warn, info, debug, trace) and no filter"
+        )),
+    }
+}
+
+fn log_format(text: &str) -> Result<LogFormat, String> {
+    match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err(format!("{text:?} is neither text nor json")),
+    }
+}
+
+fn name(text: &str) -> Result<String, String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || " +=._:@/-".contains(c);
+    if text.is_empty() || text.len() > NAME_LENGTH_MAX || !text.chars().all(allowed) {
+        return Err(format!(
+            "must have 1 to {NAME_LENGTH_MAX} letters, digits, spaces or any of +=._:@/-"
+        ));
+    }
+    Ok(text.to_owned())
+}

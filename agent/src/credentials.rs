@@ -1,0 +1,234 @@
+//! Short-lived credentials per location: fed by the session, held in memory only.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
+use datasync_model::LocationArn;
+use tokio::sync::watch;
+
+/// Not used any more this long before they expire: a request signed with them may wait in a queue.
+const MARGIN: Duration = Duration::from_secs(30);
+/// How long one request waits for a refresh.
+const REFRESH_TIMEOUT: Duration = Duration::from_secs(20);
+const LOCATIONS_MAX: usize = 1024;
+
+/// What control sent last for one location.
+#[derive(Clone)]
+enum Held {
+    Granted(Credentials),
+    Denied(String),
+}
+
+/// The answer to "can this location be used now".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Availability {
+    /// Until the moment given, if they expire.
+    Usable(Option<SystemTime>),
+    /// None came, or they expired.
+    Missing,
+    /// Control could not get any; its own words.
+    Denied(String),
+}
+
+/// Credentials of all locations. Clones share their content; `Debug` shows none.
+#[derive(Clone)]
+pub(crate) struct CredentialStore(Arc<watch::Sender<HashMap<String, Held>>>);
+
+impl fmt::Debug for CredentialStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CredentialStore").finish_non_exhaustive()
+    }
+}
+
+impl CredentialStore {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(watch::Sender::new(HashMap::new())))
+    }
+
+    /// Takes what control sent.
+    pub(crate) fn accept(&self, message: datasync_proto::Credentials) {
+        let held = if message.error_detail.is_empty() {
+            let expires = u64::try_from(message.expires_at_seconds)
+                .ok()
+                .filter(|seconds| *seconds > 0)
+                .map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds));
+            let token = Some(message.session_token).filter(|token| !token.is_empty());
+            Held::Granted(Credentials::new(
+                message.access_key_id,
+                message.secret_access_key,
+                token,
+                expires,
+                "control",
+            ))
+        } else {
+            tracing::warn!(
+                location_arn = message.location_arn,
+                reason = message.error_detail,
+                "control has no credentials for a location"
+            );
+            Held::Denied(message.error_detail)
+        };
+        self.0.send_modify(|all| {
+            if all.len() < LOCATIONS_MAX || all.contains_key(&message.location_arn) {
+                all.insert(message.location_arn, held);
+            } else {
+                tracing::error!("credentials of more than {LOCATIONS_MAX} locations; ignored");
+            }
+        });
+    }
+
+    /// Forgets everything.
+    pub(crate) fn clear(&self) {
+        self.0.send_modify(HashMap::clear);
+    }
+
+    pub(crate) fn availability(&self, location: &LocationArn, now: SystemTime) -> Availability {
+        match self.0.borrow().get(&location.to_string()) {
+            None => Availability::Missing,
+            Some(Held::Denied(reason)) => Availability::Denied(reason.clone()),
+            Some(Held::Granted(credentials)) if is_usable(credentials, now) => {
+                Availability::Usable(credentials.expiry())
+            }
+            Some(Held::Granted(_)) => Availability::Missing,
+        }
+    }
+
+    /// Told of every change.
+    pub(crate) fn changes(&self) -> watch::Receiver<impl Sized + use<>> {
+        self.0.subscribe()
+    }
+
+    /// A provider for one location that waits for a refresh when it must.
+    pub(crate) fn provider(&self, location: &LocationArn) -> SharedCredentialsProvider {
+        SharedCredentialsProvider::new(LocationCredentials {
+            store: self.clone(),
+            location: location.clone(),
+        })
+    }
+
+    async fn usable(&self, location: &LocationArn) -> Result<Credentials, CredentialsError> {
+        let key = location.to_string();
+        let mut changes = self.0.subscribe();
+        let waited = tokio::time::timeout(REFRESH_TIMEOUT, async {
+            loop {
+                let held = changes.borrow_and_update().get(&key).cloned();
+                match held {
+                    Some(Held::Granted(credentials))
+                        if is_usable(&credentials, SystemTime::now()) =>
+                    {
+                        return Ok(credentials);
+                    }
+                    Some(Held::Denied(reason)) => {
+                        return Err(CredentialsError::provider_error(reason));
+                    }
+                    Some(Held::Granted(_)) | None => {}
+                }
+                if changes.changed().await.is_err() {
+                    return Err(CredentialsError::not_loaded_no_source());
+                }
+            }
+        });
+        waited
+            .await
+            .unwrap_or_else(|_| Err(CredentialsError::provider_timed_out(REFRESH_TIMEOUT)))
+    }
+}
+
+fn is_usable(credentials: &Credentials, now: SystemTime) -> bool {
+    credentials
+        .expiry()
+        .is_none_or(|expiry| now + MARGIN < expiry)
+}
+
+/// When the credentials that expire at `expiry` stop being used.
+pub(crate) fn last_use(expiry: SystemTime) -> SystemTime {
+    expiry.checked_sub(MARGIN).unwrap_or(UNIX_EPOCH)
+}
+
+#[derive(Debug)]
+struct LocationCredentials {
+    store: CredentialStore,
+    location: LocationArn,
+}
+
+impl ProvideCredentials for LocationCredentials {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(self.store.usable(&self.location))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ARN: &str = "arn:aws:datasync:us-east-1:123456789012:location/loc-0123456789abcdef0";
+
+    fn message(secret: &str, expires_at_seconds: i64) -> datasync_proto::Credentials {
+        datasync_proto::Credentials {
+            location_arn: ARN.to_owned(),
+            access_key_id: "AKIDTEST".to_owned(),
+            secret_access_key: secret.to_owned(),
+            session_token: String::new(),
+            expires_at_seconds,
+            error_detail: String::new(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_waits_for_credentials_and_for_their_refresh() {
+        let store = CredentialStore::new();
+        let arn = ARN.parse().unwrap();
+        let provider = store.provider(&arn);
+        store.accept(message("expired", 1));
+        assert_eq!(
+            store.availability(&arn, SystemTime::now()),
+            Availability::Missing
+        );
+        let refresh = async {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            store.accept(message("fresh", 0));
+        };
+        let (credentials, ()) = tokio::join!(provider.provide_credentials(), refresh);
+        assert_eq!(credentials.unwrap().secret_access_key(), "fresh");
+        assert_eq!(
+            store.availability(&arn, SystemTime::now()),
+            Availability::Usable(None)
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waiting_is_bounded_and_a_denial_is_passed_on() {
+        let store = CredentialStore::new();
+        let arn = ARN.parse().unwrap();
+        let provider = store.provider(&arn);
+        let error = provider.provide_credentials().await.unwrap_err();
+        assert!(matches!(error, CredentialsError::ProviderTimedOut(_)));
+        store.accept(datasync_proto::Credentials {
+            error_detail: "role is unknown".to_owned(),
+            ..message("", 0)
+        });
+        let error = provider.provide_credentials().await.unwrap_err();
+        assert!(matches!(error, CredentialsError::ProviderError(_)));
+        assert_eq!(
+            store.availability(&arn, SystemTime::now()),
+            Availability::Denied("role is unknown".to_owned())
+        );
+    }
+
+    #[test]
+    fn nothing_shows_the_secret() {
+        let store = CredentialStore::new();
+        store.accept(message("canary-secret", 0));
+        let provider = store.provider(&ARN.parse().unwrap());
+        let shown = format!("{store:?} {provider:?} {:?}", message("canary-secret", 0));
+        assert!(!shown.contains("canary"), "{shown}");
+    }
+}

@@ -1,0 +1,263 @@
+//! Opening both sides of a transfer, and saying in the API's words why that failed.
+
+use std::time::{Duration, SystemTime};
+
+use datasync_endpoint::{EndpointError, ErrorKind};
+use datasync_model::{ErrorCode, Failure, Location, NfsLocation, NfsVersion, S3Location};
+use datasync_nfs::{NfsConfig, NfsSource};
+use datasync_s3::{S3Config, S3Destination};
+
+use crate::config::{Config, NfsSettings, PrivilegedPorts, S3Settings};
+use crate::credentials::{Availability, CredentialStore};
+
+const S3_REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+const S3_REQUESTS_MAX: usize = 64;
+
+/// Which side of a transfer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    Source,
+    Destination,
+}
+
+/// Makes endpoints from locations, with this agent's settings.
+#[derive(Debug, Clone)]
+pub(crate) struct Endpoints {
+    nfs: NfsSettings,
+    s3: S3Settings,
+    credentials: CredentialStore,
+}
+
+impl Endpoints {
+    pub(crate) fn new(config: &Config, credentials: CredentialStore) -> Self {
+        Self {
+            nfs: config.nfs,
+            s3: config.s3,
+            credentials,
+        }
+    }
+
+    /// What control sent for the locations.
+    pub(crate) fn credentials(&self) -> &CredentialStore {
+        &self.credentials
+    }
+
+    /// Names a failure to open or to use `location`.
+    pub(crate) fn failure(
+        &self,
+        side: Side,
+        location: &Location,
+        error: &EndpointError,
+    ) -> Failure {
+        if error.kind == ErrorKind::Credentials {
+            let detail = match self
+                .credentials
+                .availability(location.arn(), SystemTime::now())
+            {
+                Availability::Usable(_) => None,
+                Availability::Missing => Some("control has sent no valid credentials".to_owned()),
+                Availability::Denied(reason) => Some(reason),
+            };
+            if let Some(detail) = detail {
+                let arn = location.arn();
+                return Failure::new(
+                    ErrorCode::CredentialsUnavailable,
+                    format!(
+                        "no credentials for {arn}: {detail}; give control a key or role for it"
+                    ),
+                );
+            }
+        }
+        failure(side, location, error)
+    }
+
+    pub(crate) async fn source(&self, location: &NfsLocation) -> Result<NfsSource, EndpointError> {
+        let mut config = NfsConfig::for_location(location);
+        config.connections = self.nfs.connections;
+        config.privileged_ports = match self.nfs.privileged_ports {
+            PrivilegedPorts::Prefer => datasync_nfs::PrivilegedPorts::Prefer,
+            PrivilegedPorts::Never => datasync_nfs::PrivilegedPorts::Never,
+            PrivilegedPorts::Require => datasync_nfs::PrivilegedPorts::Require,
+        };
+        NfsSource::mount(config).await
+    }
+
+    pub(crate) async fn destination(
+        &self,
+        location: &S3Location,
+    ) -> Result<S3Destination, EndpointError> {
+        S3Destination::open(S3Config {
+            location: location.clone(),
+            credentials: self.credentials.provider(&location.arn),
+            object_max: self.s3.object_max,
+            request_timeout: S3_REQUEST_TIMEOUT,
+            requests_max: S3_REQUESTS_MAX,
+        })
+        .await
+    }
+}
+
+/// The location as a source, if it can be one.
+pub(crate) fn as_source(location: &Location) -> Result<&NfsLocation, Failure> {
+    match location {
+        Location::Nfs(nfs) if matches!(nfs.version, NfsVersion::Automatic | NfsVersion::Nfs3) => {
+            Ok(nfs)
+        }
+        Location::Nfs(nfs) => Err(Failure::new(
+            ErrorCode::NotSupported,
+            format!(
+                "MountOptions.Version {} of nfs://{}{} is not supported by this agent: use NFS3 or \
+                 AUTOMATIC",
+                nfs.version, nfs.server_hostname, nfs.subdirectory
+            ),
+        )),
+        Location::S3(s3) => Err(Failure::new(
+            ErrorCode::NotSupported,
+            format!("s3://{} cannot be a source: only NFS can", s3.bucket),
+        )),
+    }
+}
+
+/// The location as a destination, if it can be one.
+pub(crate) fn as_destination(location: &Location) -> Result<&S3Location, Failure> {
+    match location {
+        Location::S3(s3) => Ok(s3),
+        Location::Nfs(nfs) => Err(Failure::new(
+            ErrorCode::NotSupported,
+            format!(
+                "nfs://{}{} cannot be a destination: only S3 can",
+                nfs.server_hostname, nfs.subdirectory
+            ),
+        )),
+    }
+}
+
+/// Names a failure to open `location`: what was wrong, where, and what to do.
+fn failure(side: Side, location: &Location, error: &EndpointError) -> Failure {
+    let (code, advice) = match side {
+        Side::Source => source_failure(error.kind),
+        Side::Destination => destination_failure(error.kind),
+    };
+    let place = match location {
+        Location::Nfs(nfs) => format!("nfs://{}{}", nfs.server_hostname, nfs.subdirectory),
+        Location::S3(s3) => match &s3.endpoint {
+            Some(endpoint) => format!("s3://{}/{} at {endpoint}", s3.bucket, s3.prefix),
+            None => format!("s3://{}/{}", s3.bucket, s3.prefix),
+        },
+    };
+    Failure::new(code, format!("{place}: {error}; {advice}"))
+}
+
+fn source_failure(kind: ErrorKind) -> (ErrorCode, &'static str) {
+    match kind {
+        ErrorKind::Unreachable | ErrorKind::Timeout | ErrorKind::Busy => (
+            ErrorCode::SourceUnreachable,
+            "check the host name, that the NFS server runs, and that the agent may reach its ports \
+             (111, 2049 and mountd's)",
+        ),
+        ErrorKind::ContainerNotFound | ErrorKind::NotFound | ErrorKind::Stale => (
+            ErrorCode::SourcePathNotFound,
+            "check that the path is exported, or lies below an export (showmount -e lists them)",
+        ),
+        ErrorKind::PermissionDenied | ErrorKind::Credentials => (
+            ErrorCode::SourcePermissionDenied,
+            "allow the agent's address in the export, with no_root_squash where root must read",
+        ),
+        ErrorKind::NotSupported => (
+            ErrorCode::NotSupported,
+            "the server must offer NFS version 3 over TCP",
+        ),
+        ErrorKind::Invalid | ErrorKind::InvalidName | ErrorKind::TooLarge => {
+            (ErrorCode::InvalidConfiguration, "correct the location")
+        }
+        ErrorKind::BadCookie
+        | ErrorKind::ServerFault
+        | ErrorKind::Protocol
+        | ErrorKind::ChecksumRefused
+        | ErrorKind::Precondition
+        | ErrorKind::NoSpace => (ErrorCode::SourceFault, "look at the NFS server's log"),
+    }
+}
+
+fn destination_failure(kind: ErrorKind) -> (ErrorCode, &'static str) {
+    match kind {
+        ErrorKind::Unreachable | ErrorKind::Timeout | ErrorKind::Busy => (
+            ErrorCode::DestinationUnreachable,
+            "check the endpoint's name and port, its certificate, and that the agent may reach it",
+        ),
+        ErrorKind::ContainerNotFound | ErrorKind::NotFound | ErrorKind::Stale => (
+            ErrorCode::BucketNotFound,
+            "create the bucket or correct the location",
+        ),
+        ErrorKind::PermissionDenied => (
+            ErrorCode::DestinationPermissionDenied,
+            "allow the role to list the bucket and to put, get and delete its objects",
+        ),
+        ErrorKind::Credentials => (
+            ErrorCode::DestinationPermissionDenied,
+            "check the key or role that control holds for this location",
+        ),
+        ErrorKind::NotSupported => (
+            ErrorCode::NotSupported,
+            "the store lacks something that a transfer needs",
+        ),
+        ErrorKind::Invalid | ErrorKind::InvalidName | ErrorKind::TooLarge => {
+            (ErrorCode::InvalidConfiguration, "correct the location")
+        }
+        ErrorKind::BadCookie
+        | ErrorKind::ServerFault
+        | ErrorKind::Protocol
+        | ErrorKind::ChecksumRefused
+        | ErrorKind::Precondition
+        | ErrorKind::NoSpace => (ErrorCode::DestinationFault, "look at the store's log"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nfs(version: NfsVersion) -> Location {
+        Location::Nfs(NfsLocation {
+            arn: "arn:aws:datasync:us-east-1:123456789012:location/loc-0123456789abcdef0"
+                .parse()
+                .unwrap(),
+            server_hostname: "nas.test".to_owned(),
+            subdirectory: "/export/data/".to_owned(),
+            version,
+        })
+    }
+
+    #[test]
+    fn a_failed_mount_names_cause_place_and_remedy() {
+        for (kind, code) in [
+            (ErrorKind::Unreachable, ErrorCode::SourceUnreachable),
+            (ErrorKind::ContainerNotFound, ErrorCode::SourcePathNotFound),
+            (
+                ErrorKind::PermissionDenied,
+                ErrorCode::SourcePermissionDenied,
+            ),
+            (ErrorKind::Protocol, ErrorCode::SourceFault),
+        ] {
+            let error = EndpointError::new(kind, "MNT", "/export/data", "said no");
+            let failure = failure(Side::Source, &nfs(NfsVersion::Automatic), &error);
+            assert_eq!(failure.code, code);
+            assert!(
+                failure
+                    .detail
+                    .starts_with("nfs://nas.test/export/data/: MNT /export/data: said no; "),
+                "{}",
+                failure.detail
+            );
+        }
+    }
+
+    #[test]
+    fn nfs_version_four_is_refused_in_words() {
+        assert!(as_source(&nfs(NfsVersion::Nfs3)).is_ok());
+        let failure = as_source(&nfs(NfsVersion::Nfs4_1)).unwrap_err();
+        assert_eq!(failure.code, ErrorCode::NotSupported);
+        assert!(failure.detail.contains("NFS4_1"), "{}", failure.detail);
+        assert!(as_destination(&nfs(NfsVersion::Nfs3)).is_err());
+    }
+}

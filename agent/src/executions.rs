@@ -1,0 +1,346 @@
+//! The executions on this agent: what control wants, reconciled with what is here.
+//!
+//! Each execution has a directory of its own with its frozen spec, so that it goes on after a
+//! restart whether control is there or not.
+
+mod folder;
+mod reconcile;
+mod run;
+mod task;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use datasync_model::{
+    BytesPerSecond, ErrorCode, ExecutionReport, ExecutionResult, ExecutionSpec, ExecutionStatus,
+    Failure, TaskExecutionArn,
+};
+use datasync_proto::DesiredExecution;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::state::{EXECUTIONS, StateDir, StateError};
+use folder::{Folder, Order};
+use reconcile::{Action, Here, Wanted};
+
+pub(crate) use reconcile::is_current;
+pub(crate) use run::Runner;
+
+/// What one execution is given to work with.
+pub(crate) struct Assignment {
+    pub(crate) spec: Arc<ExecutionSpec>,
+    pub(crate) directory: PathBuf,
+    pub(crate) cancel: CancellationToken,
+    pub(crate) stop: CancellationToken,
+    pub(crate) rate: watch::Receiver<BytesPerSecond>,
+    pub(crate) reports: watch::Sender<ExecutionReport>,
+}
+
+/// `Some` with the terminal report; `None` if it was stopped and goes on later.
+pub(crate) type Ended = Option<ExecutionReport>;
+
+/// How an execution is carried out: [`Runner`], or a fake in tests.
+pub(crate) type Work =
+    Arc<dyn Fn(Assignment) -> Pin<Box<dyn Future<Output = Ended> + Send>> + Send + Sync>;
+
+#[derive(Debug)]
+struct Execution {
+    order: Order,
+    folder: Folder,
+    cancel: CancellationToken,
+    rate: watch::Sender<BytesPerSecond>,
+    /// The task has a clone: its last report must outlive it.
+    seen: watch::Sender<ExecutionReport>,
+    /// Marks what control was told.
+    told: watch::Receiver<ExecutionReport>,
+    /// Control does not list it any more: to be removed once it has ended.
+    forgotten: bool,
+}
+
+impl Execution {
+    fn has_ended(&self) -> bool {
+        self.seen.borrow().status.is_terminal()
+    }
+}
+
+/// All executions of this agent.
+pub(crate) struct Executions {
+    state: Arc<StateDir>,
+    work: Work,
+    slots: Arc<Semaphore>,
+    here: BTreeMap<String, Execution>,
+    tasks: JoinSet<()>,
+    stop: CancellationToken,
+}
+
+impl std::fmt::Debug for Executions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Executions").finish_non_exhaustive()
+    }
+}
+
+impl Executions {
+    /// Takes up what is in the state directory: executions that have not ended go on at once.
+    ///
+    /// # Errors
+    /// If the directory cannot be listed. A single folder that cannot be read is logged and left.
+    pub(crate) fn resume(
+        state: Arc<StateDir>,
+        work: Work,
+        executions_max: usize,
+    ) -> Result<Self, StateError> {
+        let mut executions = Self {
+            work,
+            slots: Arc::new(Semaphore::new(executions_max)),
+            here: BTreeMap::new(),
+            tasks: JoinSet::new(),
+            stop: CancellationToken::new(),
+            state,
+        };
+        for (id, kept) in folder::kept(&executions.state.path(EXECUTIONS))? {
+            match kept.report {
+                Some(report) => executions.keep_ended(id, kept.folder, kept.order, report),
+                None => {
+                    tracing::info!(task_execution_id = id, "resuming an execution");
+                    executions.launch(id, kept.folder, kept.spec, kept.order);
+                }
+            }
+        }
+        Ok(executions)
+    }
+
+    /// Makes what is here agree with what control wants.
+    pub(crate) fn apply(&mut self, desired: &[DesiredExecution]) {
+        let mut wanted = BTreeMap::new();
+        for execution in desired {
+            match reconcile::read(execution) {
+                Ok(read) => {
+                    wanted.insert(read.spec.execution.id().to_owned(), read);
+                }
+                Err(refused) => self.refuse(refused, &mut wanted),
+            }
+        }
+        let here = self.here.iter().map(|(id, execution)| {
+            let here = Here {
+                ended: execution.has_ended(),
+                order: execution.order,
+                forgotten: execution.forgotten,
+            };
+            (id.clone(), here)
+        });
+        let actions = reconcile::reconcile(&wanted, &here.collect());
+        for (id, action) in actions {
+            let wanted = wanted.get(&id).cloned();
+            if let Err(error) = self.carry_out(&id, action, wanted) {
+                tracing::error!(task_execution_id = id, %error, ?action, "cannot carry out");
+            }
+        }
+    }
+
+    /// Reports that control has not seen; all of them if `all`.
+    pub(crate) fn due_reports(&mut self, all: bool) -> Vec<ExecutionReport> {
+        self.remove_forgotten();
+        self.here
+            .values_mut()
+            .filter(|execution| !execution.forgotten)
+            .filter_map(|execution| {
+                // The other half is in the same struct, so it cannot be closed.
+                let changed = execution.told.has_changed().unwrap_or(true);
+                (all || changed).then(|| execution.told.borrow_and_update().clone())
+            })
+            .collect()
+    }
+
+    /// Stops everything so that it can go on later; cuts what does not stop in time.
+    pub(crate) async fn stop(&mut self, deadline: Duration) {
+        self.stop.cancel();
+        let drained = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(deadline, drained).await.is_err() {
+            tracing::warn!("an execution did not stop in time; it resumes from its journal");
+            self.tasks.shutdown().await;
+        }
+    }
+
+    /// Stops everything and removes every trace.
+    pub(crate) async fn discard(&mut self, deadline: Duration) {
+        self.stop(deadline).await;
+        for (id, execution) in std::mem::take(&mut self.here) {
+            if let Err(error) = execution.folder.remove() {
+                tracing::error!(task_execution_id = id, %error, "cannot remove an execution's files");
+            }
+        }
+        self.stop = CancellationToken::new();
+    }
+
+    fn carry_out(
+        &mut self,
+        id: &str,
+        action: Action,
+        wanted: Option<Wanted>,
+    ) -> Result<(), StateError> {
+        match (action, wanted) {
+            (Action::Start, Some(wanted)) => {
+                if let Err(error) = self.start(id, &wanted) {
+                    self.fail_start(id, &wanted, &error);
+                    return Err(error);
+                }
+            }
+            (Action::Change(order), _) => {
+                if let Some(execution) = self.here.get_mut(id) {
+                    // In force even if the disk refuses: a restart asks control again.
+                    execution.order = order;
+                    execution.rate.send_replace(order.bytes_per_second);
+                    if order.cancel {
+                        execution.cancel.cancel();
+                    }
+                    execution.folder.write_order(order)?;
+                }
+            }
+            (Action::CancelAndForget, _) => {
+                if let Some(execution) = self.here.get_mut(id) {
+                    execution.forgotten = true;
+                    execution.cancel.cancel();
+                }
+            }
+            (Action::Forget, _) => {
+                if let Some(execution) = self.here.remove(id) {
+                    execution.folder.remove()?;
+                }
+            }
+            (Action::Start, None) => {}
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, id: &str, wanted: &Wanted) -> Result<(), StateError> {
+        let folder = Folder::create(&self.state.path(EXECUTIONS), id, &wanted.spec, wanted.order)?;
+        tracing::info!(task_execution_id = id, "starting an execution");
+        self.launch(
+            id.to_owned(),
+            folder,
+            Arc::clone(&wanted.spec),
+            wanted.order,
+        );
+        Ok(())
+    }
+
+    /// An execution that cannot even be written down ends at once, in memory.
+    fn fail_start(&mut self, id: &str, wanted: &Wanted, error: &StateError) {
+        let failure = Failure::new(ErrorCode::LocalStateFault, format!("on the agent: {error}"));
+        let report = failed(wanted.spec.execution.clone(), failure);
+        let folder = Folder::at(&self.state.path(EXECUTIONS), id);
+        self.keep_ended(id.to_owned(), folder, wanted.order, report);
+    }
+
+    /// A spec of another version: reported as failed if its name can be read, never forgotten.
+    fn refuse(&mut self, refused: reconcile::Unreadable, wanted: &mut BTreeMap<String, Wanted>) {
+        let Some(execution) = refused.execution else {
+            tracing::error!(
+                reason = refused.reason,
+                "control wants an execution that cannot be read"
+            );
+            return;
+        };
+        let id = execution.id().to_owned();
+        if let Some(present) = self.here.get(&id) {
+            // What runs goes on as it was.
+            if let Some(kept) = present.folder.spec() {
+                let (spec, order) = (Arc::new(kept), present.order);
+                wanted.insert(id, Wanted { spec, order });
+            }
+            return;
+        }
+        let detail = format!(
+            "agent {} cannot read the execution: {}; update the agent",
+            crate::VERSION,
+            refused.reason
+        );
+        let report = failed(execution, Failure::new(ErrorCode::NotSupported, detail));
+        let folder = Folder::at(&self.state.path(EXECUTIONS), &id);
+        self.keep_ended(id, folder, Order::default(), report);
+    }
+
+    fn keep_ended(&mut self, id: String, folder: Folder, order: Order, report: ExecutionReport) {
+        let (seen, mut told) = watch::channel(report);
+        told.mark_changed();
+        let execution = Execution {
+            order,
+            folder,
+            cancel: CancellationToken::new(),
+            rate: watch::Sender::new(order.bytes_per_second),
+            seen,
+            told,
+            forgotten: false,
+        };
+        self.here.insert(id, execution);
+    }
+
+    fn launch(&mut self, id: String, folder: Folder, spec: Arc<ExecutionSpec>, order: Order) {
+        let cancel = CancellationToken::new();
+        if order.cancel {
+            cancel.cancel();
+        }
+        let rate = watch::Sender::new(order.bytes_per_second);
+        let (seen, mut told) = watch::channel(launching(spec.execution.clone()));
+        told.mark_changed();
+        self.tasks.spawn(task::run(task::Task {
+            work: Arc::clone(&self.work),
+            slots: Arc::clone(&self.slots),
+            folder: folder.clone(),
+            seen: seen.clone(),
+            assignment: task::Handed {
+                spec,
+                cancel: cancel.clone(),
+                stop: self.stop.child_token(),
+                rate: rate.subscribe(),
+            },
+        }));
+        let execution = Execution {
+            order,
+            folder,
+            cancel,
+            rate,
+            seen,
+            told,
+            forgotten: false,
+        };
+        self.here.insert(id, execution);
+    }
+
+    fn remove_forgotten(&mut self) {
+        while self.tasks.try_join_next().is_some() {}
+        self.here.retain(|id, execution| {
+            let gone = execution.forgotten && execution.has_ended();
+            if gone && let Err(error) = execution.folder.remove() {
+                tracing::error!(task_execution_id = id, %error, "cannot remove an execution's files");
+            }
+            !gone
+        });
+    }
+}
+
+fn launching(execution: TaskExecutionArn) -> ExecutionReport {
+    ExecutionReport {
+        execution,
+        status: ExecutionStatus::Launching,
+        counters: datasync_model::Counters::default(),
+        result: ExecutionResult::default(),
+    }
+}
+
+/// The report of an execution that ended before the engine took over.
+fn failed(execution: TaskExecutionArn, failure: Failure) -> ExecutionReport {
+    let mut report = launching(execution);
+    report.status = ExecutionStatus::Error;
+    report.result.prepare_status = datasync_model::PhaseStatus::Error;
+    report.result.failure = Some(failure);
+    report
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,170 @@
+//! One directory per execution: `spec.json` (frozen), `order.json` (rate, cancel), `report.json`
+//! (once it has ended), and the engine's files.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use datasync_model::{BytesPerSecond, ExecutionReport, ExecutionSpec};
+use serde::{Deserialize, Serialize};
+
+use crate::state::{self, StateError};
+
+const SPEC: &str = "spec.json";
+const ORDER: &str = "order.json";
+const REPORT: &str = "report.json";
+const VERSION: u32 = 1;
+
+/// What of a desired execution may change while it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Order {
+    pub(super) bytes_per_second: BytesPerSecond,
+    pub(super) cancel: bool,
+}
+
+impl Default for Order {
+    fn default() -> Self {
+        Self {
+            bytes_per_second: BytesPerSecond::UNLIMITED,
+            cancel: false,
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Versioned<T> {
+    version: u32,
+    #[serde(flatten)]
+    content: T,
+}
+
+/// An execution's directory.
+#[derive(Debug, Clone)]
+pub(super) struct Folder(PathBuf);
+
+/// What a restart finds.
+pub(super) struct Kept {
+    pub(super) folder: Folder,
+    pub(super) spec: Arc<ExecutionSpec>,
+    pub(super) order: Order,
+    pub(super) report: Option<ExecutionReport>,
+}
+
+impl Folder {
+    pub(super) fn at(executions: &Path, id: &str) -> Self {
+        Self(executions.join(id))
+    }
+
+    /// Writes down what is to be done, before anything is done.
+    pub(super) fn create(
+        executions: &Path,
+        id: &str,
+        spec: &ExecutionSpec,
+        order: Order,
+    ) -> Result<Self, StateError> {
+        let folder = Self::at(executions, id);
+        state::make_private_directory(&folder.0)?;
+        folder.write_order(order)?;
+        // Last: a folder without a spec is one that was never begun.
+        folder.write(SPEC, spec)?;
+        Ok(folder)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(super) fn spec(&self) -> Option<ExecutionSpec> {
+        self.read(SPEC).ok().flatten()
+    }
+
+    pub(super) fn write_order(&self, order: Order) -> Result<(), StateError> {
+        self.write(ORDER, &order)
+    }
+
+    pub(super) fn write_report(&self, report: &ExecutionReport) -> Result<(), StateError> {
+        self.write(REPORT, report)
+    }
+
+    pub(super) fn remove(&self) -> Result<(), StateError> {
+        // Without its spec a half-removed folder does not come back to life.
+        state::remove_file(&self.0.join(SPEC))
+            .or_else(|error| if self.0.exists() { Err(error) } else { Ok(()) })?;
+        state::remove_directory(&self.0)
+    }
+
+    fn write<T: Serialize>(&self, name: &str, content: &T) -> Result<(), StateError> {
+        let path = self.0.join(name);
+        let versioned = Versioned {
+            version: VERSION,
+            content,
+        };
+        let json = serde_json::to_vec(&versioned)
+            .map_err(|e| StateError::new("encode", &path, e.into()))?;
+        state::write_atomically(&path, &json)
+    }
+
+    fn read<T: for<'a> Deserialize<'a>>(&self, name: &str) -> Result<Option<T>, StateError> {
+        let path = self.0.join(name);
+        let Some(text) = state::read_optional(&path)? else {
+            return Ok(None);
+        };
+        let versioned: Versioned<T> = serde_json::from_str(&text)
+            .map_err(|e| StateError::new("understand", &path, e.into()))?;
+        if versioned.version != VERSION {
+            let reason = format!("version {} is not {VERSION}", versioned.version);
+            return Err(StateError::new(
+                "understand",
+                &path,
+                std::io::Error::other(reason),
+            ));
+        }
+        Ok(Some(versioned.content))
+    }
+
+    fn load(self) -> Result<Option<Kept>, StateError> {
+        let Some(spec) = self.read::<ExecutionSpec>(SPEC)? else {
+            return Ok(None);
+        };
+        let order = self.read(ORDER)?.unwrap_or(Order {
+            bytes_per_second: spec.options.bytes_per_second,
+            cancel: false,
+        });
+        Ok(Some(Kept {
+            report: self.read(REPORT)?,
+            order,
+            spec: Arc::new(spec),
+            folder: self,
+        }))
+    }
+}
+
+/// Every execution below `executions`, by id. What was never begun is removed; what cannot be
+/// read is logged and left for somebody to look at.
+pub(super) fn kept(executions: &Path) -> Result<BTreeMap<String, Kept>, StateError> {
+    let failed = |e| StateError::new("list", executions, e);
+    let mut all = BTreeMap::new();
+    for entry in std::fs::read_dir(executions).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let Some(id) = path.file_name().and_then(|name| name.to_str()) else {
+            continue;
+        };
+        match Folder(path.clone()).load() {
+            Ok(Some(kept)) if kept.spec.execution.id() == id => {
+                all.insert(id.to_owned(), kept);
+            }
+            Ok(Some(_)) => {
+                tracing::error!(path = %path.display(), "holds the spec of another execution; left alone");
+            }
+            Ok(None) => {
+                if let Err(error) = state::remove_directory(&path) {
+                    tracing::warn!(%error, "cannot remove an execution that was never begun");
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "cannot take up an execution; left alone");
+            }
+        }
+    }
+    Ok(all)
+}

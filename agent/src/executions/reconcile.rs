@@ -1,0 +1,226 @@
+//! Desired executions against those that are here: pure.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use datasync_model::{ExecutionSpec, TaskExecutionArn};
+use datasync_proto::{DesiredExecution, Generation};
+
+use super::folder::Order;
+
+/// An execution that control wants to exist.
+#[derive(Debug, Clone)]
+pub(super) struct Wanted {
+    pub(super) spec: Arc<ExecutionSpec>,
+    pub(super) order: Order,
+}
+
+/// An execution that is here.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Here {
+    pub(super) ended: bool,
+    pub(super) order: Order,
+    pub(super) forgotten: bool,
+}
+
+/// What to do with one execution. None at all means: leave it alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Action {
+    /// Write it down and run it (an order to cancel ends it at once, with a report).
+    Start,
+    /// Take over a new rate or the order to cancel.
+    Change(Order),
+    /// Control forgot it while it runs: cancel it cleanly, then remove it.
+    CancelAndForget,
+    /// It ended and control has taken note.
+    Forget,
+}
+
+/// A desired execution that this version cannot read.
+#[derive(Debug)]
+pub(super) struct Unreadable {
+    /// If at least its name can be read.
+    pub(super) execution: Option<TaskExecutionArn>,
+    pub(super) reason: String,
+}
+
+/// Reads one desired execution.
+pub(super) fn read(desired: &DesiredExecution) -> Result<Wanted, Unreadable> {
+    let spec = desired.spec().map_err(|error| Unreadable {
+        execution: name_of(&desired.spec_json),
+        reason: error.to_string(),
+    })?;
+    let bytes_per_second = desired.rate().map_err(|error| Unreadable {
+        execution: Some(spec.execution.clone()),
+        reason: error.to_string(),
+    })?;
+    Ok(Wanted {
+        spec: Arc::new(spec),
+        order: Order {
+            bytes_per_second,
+            cancel: desired.cancel,
+        },
+    })
+}
+
+fn name_of(spec_json: &str) -> Option<TaskExecutionArn> {
+    let value: serde_json::Value = serde_json::from_str(spec_json).ok()?;
+    value.get("execution")?.as_str()?.parse().ok()
+}
+
+/// The actions, by id. Doing them and asking again yields none, however often.
+pub(super) fn reconcile(
+    wanted: &BTreeMap<String, Wanted>,
+    here: &BTreeMap<String, Here>,
+) -> Vec<(String, Action)> {
+    let starts = wanted
+        .keys()
+        .filter(|id| !here.contains_key(*id))
+        .map(|id| (id.clone(), Action::Start));
+    let others = here.iter().filter_map(|(id, here)| {
+        let action = match wanted.get(id) {
+            None if here.ended => Action::Forget,
+            None if here.forgotten => return None,
+            None => Action::CancelAndForget,
+            // A cancel is never taken back, and an end is an end.
+            Some(_) if here.ended || here.forgotten => return None,
+            Some(wanted) => {
+                let order = Order {
+                    cancel: wanted.order.cancel || here.order.cancel,
+                    ..wanted.order
+                };
+                if order == here.order {
+                    return None;
+                }
+                Action::Change(order)
+            }
+        };
+        Some((id.clone(), action))
+    });
+    starts.chain(others).collect()
+}
+
+/// Whether a desired state may replace the one that is worked by. Generations of different
+/// incarnations cannot be compared: then the newest message counts.
+pub(crate) fn is_current(applied: Option<&Generation>, offered: &Generation) -> bool {
+    match applied {
+        Some(applied) if applied.incarnation == offered.incarnation => {
+            offered.generation >= applied.generation
+        }
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::executions::tests::spec;
+    use datasync_model::BytesPerSecond;
+
+    fn order(rate: i64, cancel: bool) -> Order {
+        Order {
+            bytes_per_second: BytesPerSecond::try_from(rate).unwrap(),
+            cancel,
+        }
+    }
+
+    fn wanted(list: &[(&str, Order)]) -> BTreeMap<String, Wanted> {
+        list.iter()
+            .map(|(id, order)| {
+                let spec = Arc::new(spec(0));
+                (
+                    (*id).to_owned(),
+                    Wanted {
+                        spec,
+                        order: *order,
+                    },
+                )
+            })
+            .collect()
+    }
+
+    fn here(list: &[(&str, bool, Order)]) -> BTreeMap<String, Here> {
+        list.iter()
+            .map(|(id, ended, order)| {
+                let here = Here {
+                    ended: *ended,
+                    order: *order,
+                    forgotten: false,
+                };
+                ((*id).to_owned(), here)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_difference_has_its_action_and_agreement_has_none() {
+        let plain = order(-1, false);
+        let actions = reconcile(
+            &wanted(&[
+                ("kept", plain),
+                ("new", plain),
+                ("slower", order(65_536, false)),
+                ("unwanted", order(-1, true)),
+                ("reported", order(1, true)),
+            ]),
+            &here(&[
+                ("kept", false, plain),
+                ("slower", false, plain),
+                ("unwanted", false, plain),
+                ("reported", true, plain),
+                ("deleted", false, plain),
+                ("seen", true, plain),
+            ]),
+        );
+        let expected = [
+            ("new", Action::Start),
+            ("deleted", Action::CancelAndForget),
+            ("seen", Action::Forget),
+            ("slower", Action::Change(order(65_536, false))),
+            ("unwanted", Action::Change(order(-1, true))),
+        ];
+        let found: Vec<_> = actions.iter().map(|(id, a)| (id.as_str(), *a)).collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_cancel_is_not_taken_back() {
+        let wanted = wanted(&[("a", order(5, false))]);
+        let cancelled = here(&[("a", false, order(-1, true))]);
+        let actions = reconcile(&wanted, &cancelled);
+        assert_eq!(actions, [("a".to_owned(), Action::Change(order(5, true)))]);
+        let settled = here(&[("a", false, order(5, true))]);
+        assert!(reconcile(&wanted, &settled).is_empty());
+    }
+
+    #[test]
+    fn older_generations_count_only_in_another_incarnation() {
+        let generation = |incarnation: &str, generation| Generation {
+            incarnation: incarnation.to_owned(),
+            generation,
+        };
+        let applied = generation("a", 5);
+        assert!(is_current(None, &generation("a", 0)));
+        assert!(is_current(Some(&applied), &generation("a", 5)));
+        assert!(is_current(Some(&applied), &generation("a", 6)));
+        assert!(!is_current(Some(&applied), &generation("a", 4)));
+        assert!(is_current(Some(&applied), &generation("b", 1)));
+    }
+
+    #[test]
+    fn an_unreadable_spec_still_tells_its_name() {
+        let mut desired = DesiredExecution::new(&spec(3), BytesPerSecond::UNLIMITED, false);
+        assert!(read(&desired).is_ok());
+        desired.bytes_per_second = 0;
+        assert!(read(&desired).unwrap_err().execution.is_some());
+        desired.spec_json = desired
+            .spec_json
+            .replace("\"task_mode\"", "\"mode_of_the_future\"");
+        assert_eq!(
+            read(&desired).unwrap_err().execution,
+            Some(spec(3).execution)
+        );
+        desired.spec_json = "{".to_owned();
+        assert!(read(&desired).unwrap_err().execution.is_none());
+    }
+}

@@ -1,0 +1,251 @@
+//! Carrying out one execution: credentials, both sides open, then the engine.
+
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use datasync_endpoint::EndpointError;
+use datasync_model::{ErrorCode, ExecutionReport, Failure, Location, LocationArn};
+use datasync_transfer::{Controls, Settings};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{Assignment, Ended, Work, failed};
+use crate::backoff;
+use crate::credentials::{Availability, last_use};
+use crate::endpoints::{self, Endpoints, Side};
+
+/// Attempts to open one side while its error is transient.
+const ATTEMPTS_MAX: u32 = 6;
+const OPEN_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long control may answer that it has no credentials before that counts: a role may become
+/// usable a moment after it was made.
+const DENIAL_PATIENCE: Duration = Duration::from_secs(30);
+/// Expiry is looked at this often: wall time jumps, so no timer runs to it.
+const EXPIRY_CHECK: Duration = Duration::from_secs(5);
+
+/// Runs executions against real servers.
+#[derive(Debug, Clone)]
+pub(crate) struct Runner {
+    endpoints: Endpoints,
+    memory_target_bytes: u64,
+    history: PathBuf,
+}
+
+/// Why an execution does not come to the engine, or comes back from it.
+enum Halt {
+    Failed(Failure),
+    Stopped,
+}
+
+impl Runner {
+    /// `memory_target_bytes` is for one execution; `history` is the directory of what is
+    /// remembered from one execution of a pair of locations to the next.
+    pub(crate) fn new(endpoints: Endpoints, memory_target_bytes: u64, history: PathBuf) -> Self {
+        Self {
+            endpoints,
+            memory_target_bytes,
+            history,
+        }
+    }
+
+    pub(crate) fn into_work(self) -> Work {
+        Arc::new(move |assignment| {
+            let runner = self.clone();
+            Box::pin(async move { runner.run(&assignment).await })
+                as Pin<Box<dyn Future<Output = Ended> + Send>>
+        })
+    }
+
+    async fn run(&self, assignment: &Assignment) -> Ended {
+        loop {
+            match self.run_once(assignment).await {
+                Ok(Some(report)) => return Some(report),
+                // Paused for want of credentials: wait for them and go on from the journal.
+                Ok(None) => {}
+                Err(Halt::Stopped) => return None,
+                Err(Halt::Failed(failure)) => {
+                    let mut report = failed(assignment.spec.execution.clone(), failure);
+                    report.counters = assignment.reports.borrow().counters;
+                    return Some(report);
+                }
+            }
+        }
+    }
+
+    /// `None` if the engine was paused.
+    async fn run_once(&self, assignment: &Assignment) -> Result<Option<ExecutionReport>, Halt> {
+        let spec = &assignment.spec;
+        let nfs = endpoints::as_source(&spec.source).map_err(Halt::Failed)?;
+        let s3 = endpoints::as_destination(&spec.destination).map_err(Halt::Failed)?;
+        self.interruptible(assignment, self.await_credentials(&s3.arn))
+            .await?;
+        let source = self
+            .open(assignment, Side::Source, &spec.source, || {
+                self.endpoints.source(nfs)
+            })
+            .await?;
+        let destination = self
+            .open(assignment, Side::Destination, &spec.destination, || {
+                self.endpoints.destination(s3)
+            })
+            .await?;
+        let pause = assignment.stop.child_token();
+        let controls = Controls {
+            cancel: assignment.cancel.clone(),
+            stop: pause.clone(),
+            rate: assignment.rate.clone(),
+            reports: assignment.reports.clone(),
+        };
+        let pair = format!("{}_{}.json", nfs.arn.id(), s3.arn.id());
+        let settings = Settings {
+            memory_target_bytes: self.memory_target_bytes,
+            history_file: Some(self.history.join(pair)),
+            seed: getrandom::u64().unwrap_or_default(),
+            ..Settings::default()
+        };
+        let running = datasync_transfer::run(
+            spec,
+            Arc::new(source),
+            Arc::new(destination),
+            &assignment.directory,
+            settings,
+            controls,
+        );
+        let mut running = Box::pin(running);
+        let result = tokio::select! {
+            result = &mut running => result,
+            () = self.pause_at_expiry(&s3.arn, &pause) => running.await,
+        };
+        match result {
+            Ok(report) => Ok(Some(report)),
+            Err(_) if assignment.stop.is_cancelled() => Err(Halt::Stopped),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Waits for credentials, for ever while control is silent.
+    async fn await_credentials(&self, location: &LocationArn) -> Result<(), Failure> {
+        let store = self.endpoints.credentials();
+        let mut changes = store.changes();
+        let mut denied_since: Option<Instant> = None;
+        loop {
+            changes.mark_unchanged();
+            let waited = match store.availability(location, SystemTime::now()) {
+                Availability::Usable(_) => return Ok(()),
+                Availability::Missing => {
+                    tracing::info!(location_arn = %location, "waiting for credentials");
+                    changes.changed().await
+                }
+                Availability::Denied(reason) => {
+                    let since = *denied_since.get_or_insert_with(Instant::now);
+                    match tokio::time::timeout_at(since + DENIAL_PATIENCE, changes.changed()).await
+                    {
+                        Ok(changed) => changed,
+                        Err(_) => return Err(no_credentials(location, &reason)),
+                    }
+                }
+            };
+            if waited.is_err() {
+                return Err(no_credentials(location, "the agent is stopping"));
+            }
+        }
+    }
+
+    /// Fires `pause` when the credentials run out and no others have come.
+    async fn pause_at_expiry(&self, location: &LocationArn, pause: &CancellationToken) {
+        let store = self.endpoints.credentials();
+        let mut usable_until = None;
+        loop {
+            let now = SystemTime::now();
+            match store.availability(location, now) {
+                Availability::Usable(expiry) => usable_until = expiry,
+                Availability::Missing | Availability::Denied(_) => {
+                    let expired = usable_until.is_some_and(|expiry| now >= last_use(expiry));
+                    if expired {
+                        tracing::warn!(
+                            location_arn = %location,
+                            "credentials expired and control sent no others; pausing the execution"
+                        );
+                        pause.cancel();
+                        return;
+                    }
+                }
+            }
+            tokio::time::sleep(EXPIRY_CHECK).await;
+        }
+    }
+
+    async fn open<T, F, O>(
+        &self,
+        assignment: &Assignment,
+        side: Side,
+        location: &Location,
+        open: O,
+    ) -> Result<T, Halt>
+    where
+        O: Fn() -> F,
+        F: Future<Output = Result<T, EndpointError>>,
+    {
+        self.interruptible(assignment, async {
+            let mut failures = 0;
+            loop {
+                let result = tokio::time::timeout(OPEN_TIMEOUT, open()).await;
+                let error = match result {
+                    Ok(Ok(opened)) => return Ok(opened),
+                    Ok(Err(error)) => error,
+                    Err(_) => timed_out(location),
+                };
+                failures += 1;
+                let failure = self.endpoints.failure(side, location, &error);
+                if !error.kind.is_transient() || failures >= ATTEMPTS_MAX {
+                    return Err(failure);
+                }
+                let delay = backoff::STORAGE
+                    .random_delay(failures)
+                    .max(error.retry_after.unwrap_or_default().min(backoff::STORAGE.cap));
+                tracing::warn!(%failure, failures, retry_ms = delay.as_millis(), "cannot open a location");
+                tokio::time::sleep(delay).await;
+            }
+        })
+        .await
+    }
+
+    /// Lets a cancel or a stop cut the preparations, which leave nothing behind.
+    async fn interruptible<T>(
+        &self,
+        assignment: &Assignment,
+        preparation: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Halt> {
+        tokio::select! {
+            biased;
+            () = assignment.stop.cancelled() => Err(Halt::Stopped),
+            () = assignment.cancel.cancelled() => Err(Halt::Failed(cancelled())),
+            result = preparation => result.map_err(Halt::Failed),
+        }
+    }
+}
+
+fn cancelled() -> Failure {
+    Failure::new(
+        ErrorCode::Cancelled,
+        "the execution was cancelled before the transfer began",
+    )
+}
+
+fn no_credentials(location: &LocationArn, reason: &str) -> Failure {
+    Failure::new(
+        ErrorCode::CredentialsUnavailable,
+        format!("no credentials for {location}: {reason}; give control a key or role for it"),
+    )
+}
+
+fn timed_out(location: &Location) -> EndpointError {
+    EndpointError::new(
+        datasync_endpoint::ErrorKind::Timeout,
+        "open",
+        location.arn().to_string(),
+        format!("no answer within {} s", OPEN_TIMEOUT.as_secs()),
+    )
+}

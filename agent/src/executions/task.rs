@@ -1,0 +1,99 @@
+//! The task of one execution: its turn, its work, its end.
+
+use std::sync::Arc;
+
+use datasync_model::{BytesPerSecond, ErrorCode, ExecutionReport, ExecutionSpec, Failure};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::folder::Folder;
+use super::{Assignment, Ended, Work, failed, launching};
+
+/// What goes on to the work.
+pub(super) struct Handed {
+    pub(super) spec: Arc<ExecutionSpec>,
+    pub(super) cancel: CancellationToken,
+    pub(super) stop: CancellationToken,
+    pub(super) rate: watch::Receiver<BytesPerSecond>,
+}
+
+pub(super) struct Task {
+    pub(super) work: Work,
+    pub(super) slots: Arc<Semaphore>,
+    pub(super) folder: Folder,
+    /// What control sees: terminal only once the report is on disk.
+    pub(super) seen: watch::Sender<ExecutionReport>,
+    pub(super) assignment: Handed,
+}
+
+/// Runs one execution to its end, or until it is stopped.
+pub(super) async fn run(task: Task) {
+    let execution = task.assignment.spec.execution.clone();
+    let id = execution.id().to_owned();
+    let Some(ended) = work(&task).await else {
+        tracing::info!(
+            task_execution_id = id,
+            "execution stopped; it goes on later"
+        );
+        return;
+    };
+    match &ended.result.failure {
+        None => tracing::info!(task_execution_id = id, status = %ended.status, "execution ended"),
+        Some(failure) => {
+            tracing::warn!(task_execution_id = id, status = %ended.status, %failure, "execution ended");
+        }
+    }
+    if let Err(error) = task.folder.write_report(&ended) {
+        // Control still learns the end; after a restart the engine finds it in its journal.
+        tracing::error!(task_execution_id = id, %error, "cannot keep the report of an execution");
+    }
+    task.seen.send_replace(ended);
+}
+
+async fn work(task: &Task) -> Ended {
+    let handed = &task.assignment;
+    let execution = &handed.spec.execution;
+    let slot = tokio::select! {
+        biased;
+        () = handed.stop.cancelled() => return None,
+        slot = task.slots.acquire() => slot,
+    };
+    let (reports, mut progress) = watch::channel(launching(execution.clone()));
+    let assignment = Assignment {
+        spec: Arc::clone(&handed.spec),
+        directory: task.folder.path().to_owned(),
+        cancel: handed.cancel.clone(),
+        stop: handed.stop.clone(),
+        rate: handed.rate.clone(),
+        reports,
+    };
+    // A task of its own, so that a panic ends this execution and nothing else.
+    let mut working = JoinSet::new();
+    working.spawn((task.work)(assignment));
+    let ended = loop {
+        tokio::select! {
+            ended = working.join_next() => break ended,
+            Ok(()) = progress.changed() => {
+                let report = progress.borrow_and_update().clone();
+                if !report.status.is_terminal() {
+                    task.seen.send_replace(report);
+                }
+            }
+        }
+    };
+    drop(slot);
+    match ended {
+        Some(Ok(ended)) => ended,
+        Some(Err(error)) if error.is_panic() => {
+            tracing::error!(task_execution_id = execution.id(), %error, "an execution panicked");
+            let mut report = task.seen.borrow().clone();
+            let detail = "the execution ended by a defect of the agent; see its log".to_owned();
+            let end = failed(execution.clone(), Failure::new(ErrorCode::Internal, detail));
+            report.status = end.status;
+            report.result.failure = end.result.failure;
+            Some(report)
+        }
+        Some(Err(_)) | None => None,
+    }
+}

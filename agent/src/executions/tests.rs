@@ -1,0 +1,241 @@
+use std::path::Path;
+use std::time::Duration;
+
+use datasync_model::{
+    Excludes, Includes, Location, NfsLocation, NfsVersion, Options, Pair, PhaseStatus, TaskMode,
+};
+
+use super::*;
+
+const DEADLINE: Duration = Duration::from_secs(5);
+
+pub(super) fn spec(number: u8) -> ExecutionSpec {
+    let pair = Pair {
+        object_to_object: false,
+        storage_class: None,
+    };
+    let location = || {
+        Location::Nfs(NfsLocation {
+            arn: "arn:aws:datasync:us-east-1:123456789012:location/loc-0123456789abcdef0"
+                .parse()
+                .unwrap(),
+            server_hostname: "nas.test".to_owned(),
+            subdirectory: "/".to_owned(),
+            version: NfsVersion::Automatic,
+        })
+    };
+    ExecutionSpec {
+        execution: format!(
+            "arn:aws:datasync:us-east-1:123456789012:task/task-0123456789abcdef0/execution/exec-0123456789abcde{number:02x}"
+        )
+        .parse()
+        .unwrap(),
+        task_mode: TaskMode::Basic,
+        source: location(),
+        destination: location(),
+        options: Options::defaults(TaskMode::Basic, pair),
+        includes: Includes::default(),
+        excludes: Excludes::default(),
+    }
+}
+
+fn desired(number: u8, rate: i64, cancel: bool) -> DesiredExecution {
+    DesiredExecution::new(&spec(number), rate.try_into().unwrap(), cancel)
+}
+
+fn success(execution: &TaskExecutionArn) -> ExecutionReport {
+    let mut report = launching(execution.clone());
+    report.status = ExecutionStatus::Success;
+    report
+}
+
+/// Reports TRANSFERRING, then ends by cancel, by a rate of 7, or by being stopped.
+fn patient() -> Work {
+    Arc::new(|mut assignment: Assignment| {
+        Box::pin(async move {
+            let execution = assignment.spec.execution.clone();
+            let mut report = launching(execution.clone());
+            report.status = ExecutionStatus::Transferring;
+            report.counters.discovered = 3;
+            assignment.reports.send_replace(report);
+            let lowered = async {
+                let seven = |rate: &BytesPerSecond| i64::from(*rate) == 7;
+                assignment.rate.wait_for(seven).await.map(|_| ())
+            };
+            tokio::select! {
+                biased;
+                () = assignment.stop.cancelled() => None,
+                () = assignment.cancel.cancelled() => {
+                    let failure = Failure::new(ErrorCode::Cancelled, "cancelled");
+                    Some(failed(execution, failure))
+                }
+                _ = lowered => Some(success(&execution)),
+            }
+        })
+    })
+}
+
+fn open(root: &Path, work: Work) -> Executions {
+    let state = Arc::new(StateDir::open(root).unwrap());
+    Executions::resume(state, work, 8).unwrap()
+}
+
+/// Waits for a report of `number` with `status`.
+async fn until(
+    executions: &mut Executions,
+    number: u8,
+    status: ExecutionStatus,
+) -> ExecutionReport {
+    let wanted = spec(number).execution;
+    let mut last = None;
+    for _ in 0..2000 {
+        for report in executions.due_reports(false) {
+            if report.execution == wanted {
+                if report.status == status {
+                    return report;
+                }
+                last = Some(report);
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    panic!("no {status} of {wanted}, last {last:?}");
+}
+
+fn folders(root: &Path) -> Vec<String> {
+    let mut names: Vec<_> = std::fs::read_dir(root.join(EXECUTIONS))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn an_execution_runs_ends_and_is_forgotten_when_control_says_so() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut executions = open(scratch.path(), patient());
+    executions.apply(&[desired(1, -1, false), desired(2, -1, false)]);
+    until(&mut executions, 1, ExecutionStatus::Transferring).await;
+    executions.apply(&[desired(1, 7, false), desired(2, -1, true)]);
+    until(&mut executions, 1, ExecutionStatus::Success).await;
+    let report = until(&mut executions, 2, ExecutionStatus::Error).await;
+    assert_eq!(report.result.failure.unwrap().code, ErrorCode::Cancelled);
+    assert!(executions.due_reports(false).is_empty());
+    assert_eq!(
+        executions.due_reports(true).len(),
+        2,
+        "repeated until control forgets"
+    );
+    executions.apply(&[desired(2, -1, true)]);
+    assert_eq!(folders(scratch.path()), [spec(2).execution.id()]);
+    executions.apply(&[]);
+    assert!(folders(scratch.path()).is_empty());
+}
+
+#[tokio::test]
+async fn a_restart_resumes_what_runs_and_repeats_what_ended() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut executions = open(scratch.path(), patient());
+    executions.apply(&[desired(1, 7, false), desired(2, -1, false)]);
+    until(&mut executions, 1, ExecutionStatus::Success).await;
+    until(&mut executions, 2, ExecutionStatus::Transferring).await;
+    executions.stop(DEADLINE).await;
+    drop(executions);
+
+    let mut executions = open(scratch.path(), patient());
+    until(&mut executions, 1, ExecutionStatus::Success).await;
+    until(&mut executions, 2, ExecutionStatus::Transferring).await;
+    // The order that came last is in force after a restart, without control.
+    executions.apply(&[desired(1, 7, false), desired(2, 5, true)]);
+    executions.stop(DEADLINE).await;
+    drop(executions);
+    let mut executions = open(scratch.path(), patient());
+    until(&mut executions, 2, ExecutionStatus::Error).await;
+}
+
+#[tokio::test]
+async fn an_execution_that_control_forgot_is_cancelled_and_removed() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut executions = open(scratch.path(), patient());
+    executions.apply(&[desired(1, -1, false)]);
+    until(&mut executions, 1, ExecutionStatus::Transferring).await;
+    executions.apply(&[]);
+    while !folders(scratch.path()).is_empty() {
+        assert!(executions.due_reports(false).is_empty());
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_panic_ends_its_execution_and_no_other() {
+    let scratch = tempfile::tempdir().unwrap();
+    let bad = spec(1).execution;
+    let calm = patient();
+    let work: Work = Arc::new(move |assignment: Assignment| {
+        if assignment.spec.execution == bad {
+            return Box::pin(async { panic!("defect") });
+        }
+        calm(assignment)
+    });
+    let mut executions = open(scratch.path(), work);
+    executions.apply(&[desired(1, -1, false), desired(2, -1, false)]);
+    let report = until(&mut executions, 1, ExecutionStatus::Error).await;
+    assert_eq!(report.result.failure.unwrap().code, ErrorCode::Internal);
+    executions.apply(&[desired(1, -1, false), desired(2, 7, false)]);
+    until(&mut executions, 2, ExecutionStatus::Success).await;
+}
+
+#[tokio::test]
+async fn a_spec_of_the_future_is_reported_and_not_forgotten() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut executions = open(scratch.path(), patient());
+    let mut unknown = desired(1, -1, false);
+    unknown.spec_json = unknown.spec_json.replace("\"BASIC\"", "\"QUANTUM\"");
+    executions.apply(std::slice::from_ref(&unknown));
+    let report = until(&mut executions, 1, ExecutionStatus::Error).await;
+    let failure = report.result.failure.unwrap();
+    assert_eq!(failure.code, ErrorCode::NotSupported);
+    assert!(failure.detail.contains("update the agent"), "{failure}");
+    executions.apply(&[unknown]);
+    assert_eq!(executions.due_reports(true).len(), 1);
+}
+
+#[tokio::test]
+async fn discarding_leaves_nothing() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut executions = open(scratch.path(), patient());
+    executions.apply(&[desired(1, -1, false), desired(2, 7, false)]);
+    until(&mut executions, 2, ExecutionStatus::Success).await;
+    executions.discard(DEADLINE).await;
+    assert!(folders(scratch.path()).is_empty());
+    executions.apply(&[desired(3, -1, false)]);
+    until(&mut executions, 3, ExecutionStatus::Transferring).await;
+}
+
+#[tokio::test]
+async fn an_execution_waits_for_its_turn() {
+    let scratch = tempfile::tempdir().unwrap();
+    let state = Arc::new(StateDir::open(scratch.path()).unwrap());
+    let mut executions = Executions::resume(state, patient(), 1).unwrap();
+    executions.apply(&[desired(1, -1, false)]);
+    until(&mut executions, 1, ExecutionStatus::Transferring).await;
+    executions.apply(&[desired(1, -1, false), desired(2, -1, false)]);
+    let waiting = until(&mut executions, 2, ExecutionStatus::Launching).await;
+    assert_eq!(waiting.result.prepare_status, PhaseStatus::Pending);
+    executions.apply(&[desired(1, 7, false), desired(2, -1, false)]);
+    until(&mut executions, 2, ExecutionStatus::Transferring).await;
+}
+
+#[tokio::test]
+async fn a_disk_that_refuses_ends_the_execution_with_its_own_error() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut executions = open(scratch.path(), patient());
+    // A file where the folder must be made.
+    let path = scratch.path().join(EXECUTIONS).join(spec(1).execution.id());
+    std::fs::write(path, b"").unwrap();
+    executions.apply(&[desired(1, -1, false)]);
+    let report = until(&mut executions, 1, ExecutionStatus::Error).await;
+    let failure = report.result.failure.unwrap();
+    assert_eq!(failure.code, ErrorCode::LocalStateFault);
+}

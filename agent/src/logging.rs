@@ -1,0 +1,27 @@
+//! Logs to standard error, as text or as JSON.
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::config::{Config, LogFormat};
+
+/// A log level or filter that cannot be used, or logging that was set up before.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot set up logging: {0}")]
+pub struct LoggingError(String);
+
+/// Sends the process's logs to standard error. Once per process, by the binary.
+///
+/// # Errors
+/// If a subscriber is set already.
+pub fn init_logging(config: &Config) -> Result<(), LoggingError> {
+    let filter = EnvFilter::try_new(&config.log_level).map_err(|e| LoggingError(e.to_string()))?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match config.log_format {
+        LogFormat::Text => builder.with_ansi(false).finish().try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).finish().try_init(),
+    }
+    .map_err(|e| LoggingError(e.to_string()))
+}

@@ -1,0 +1,122 @@
+//! The `datasync-agent` command.
+
+mod arguments;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use arguments::{Command, RunArguments};
+use clap::Parser;
+use clap::error::ErrorKind;
+use datasync_agent::{CONFIG_FILE_VARIABLE, Config, Layers, check_health, init_logging, run};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// glibc's allocator costs three times the CPU on the read path.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// `EX_USAGE` of sysexits: bad flags or configuration. A supervisor need not try again.
+const EXIT_CONFIGURATION: u8 = 64;
+const EXIT_FAILURE: u8 = 1;
+
+fn main() -> ExitCode {
+    let arguments = match arguments::Arguments::try_parse_from(arguments::normalized()) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let wanted = matches!(
+                error.kind(),
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+            );
+            let printed = error.print().is_ok();
+            return match (wanted, printed) {
+                (true, true) => ExitCode::SUCCESS,
+                (true, false) => ExitCode::from(EXIT_FAILURE),
+                (false, _) => ExitCode::from(EXIT_CONFIGURATION),
+            };
+        }
+    };
+    match arguments.command {
+        Command::Run(arguments) => with_config(&arguments, start),
+        Command::CheckConfig(arguments) => with_config(&arguments, |config| {
+            println!("the configuration is valid; control is {}", config.control);
+            ExitCode::SUCCESS
+        }),
+        Command::Health(arguments) => health(&arguments),
+    }
+}
+
+fn with_config(arguments: &RunArguments, then: impl FnOnce(Config) -> ExitCode) -> ExitCode {
+    let config = layers(arguments).and_then(|layers| layers.validate().map_err(|e| e.to_string()));
+    match config {
+        Ok(config) => then(config),
+        Err(text) => {
+            eprintln!("datasync-agent: {text}");
+            ExitCode::from(EXIT_CONFIGURATION)
+        }
+    }
+}
+
+fn layers(arguments: &RunArguments) -> Result<Layers, String> {
+    let file = arguments
+        .config
+        .clone()
+        .or_else(|| std::env::var_os(CONFIG_FILE_VARIABLE).map(PathBuf::from));
+    // Variables that are not UTF-8 are none of ours.
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let flags = arguments.overrides().map_err(|e| e.to_string())?;
+    Layers::read(file.as_deref(), environment, flags).map_err(|e| e.to_string())
+}
+
+fn start(config: Config) -> ExitCode {
+    if let Err(error) = init_logging(&config) {
+        eprintln!("datasync-agent: {error}");
+        return ExitCode::from(EXIT_FAILURE);
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "cannot start the runtime");
+            return ExitCode::from(EXIT_FAILURE);
+        }
+    };
+    match runtime.block_on(run_until_signal(config)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error, "the agent cannot go on");
+            ExitCode::from(EXIT_FAILURE)
+        }
+    }
+}
+
+async fn run_until_signal(config: Config) -> Result<(), String> {
+    let shutdown = CancellationToken::new();
+    let failed = |e: std::io::Error| format!("cannot handle signals: {e}");
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut running = Box::pin(run(config, shutdown.clone()));
+    tokio::select! {
+        result = &mut running => return result.map_err(|e| e.to_string()),
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping");
+    shutdown.cancel();
+    running.await.map_err(|e| e.to_string())
+}
+
+fn health(arguments: &RunArguments) -> ExitCode {
+    let healthy = layers(arguments)
+        .and_then(|layers| check_health(&layers.state_dir()).map_err(|e| e.to_string()));
+    match healthy {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(text) => {
+            eprintln!("datasync-agent: {text}");
+            ExitCode::from(EXIT_FAILURE)
+        }
+    }
+}

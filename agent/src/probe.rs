@@ -1,0 +1,175 @@
+//! Trying a location without moving anything: mount and read the root, or open and list.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use datasync_endpoint::{Destination, EndpointError, Source};
+use datasync_model::{ErrorCode, Failure, Location};
+use datasync_proto::{DesiredProbe, LocationProbed};
+use tokio::sync::Semaphore;
+use tokio::task::{AbortHandle, JoinSet};
+
+use crate::endpoints::{self, Endpoints, Side};
+
+const PROBE_TIMEOUT: Duration = Duration::from_secs(60);
+const PROBES_AT_ONCE: usize = 4;
+/// Listed probes above this are taken up once earlier ones are gone from the list.
+const PROBES_MAX: usize = 256;
+
+/// Probes that control wants, by id.
+#[derive(Debug)]
+pub(crate) struct Probes {
+    endpoints: Endpoints,
+    slots: Arc<Semaphore>,
+    known: BTreeMap<String, Known>,
+    tasks: JoinSet<LocationProbed>,
+}
+
+#[derive(Debug)]
+enum Known {
+    Running(AbortHandle),
+    /// Kept until control drops the probe: the answer may have been lost on the way.
+    Answered(LocationProbed),
+}
+
+impl Probes {
+    pub(crate) fn new(endpoints: Endpoints) -> Self {
+        Self {
+            endpoints,
+            slots: Arc::new(Semaphore::new(PROBES_AT_ONCE)),
+            known: BTreeMap::new(),
+            tasks: JoinSet::new(),
+        }
+    }
+
+    /// Starts what is new, ends what is not wanted any more.
+    pub(crate) fn apply(&mut self, desired: Vec<DesiredProbe>) {
+        let wanted: BTreeSet<&str> = desired.iter().map(|p| p.probe_id.as_str()).collect();
+        self.known.retain(|id, known| {
+            let keep = wanted.contains(id.as_str());
+            if let (false, Known::Running(task)) = (keep, known) {
+                task.abort();
+            }
+            keep
+        });
+        for probe in desired {
+            if self.known.contains_key(&probe.probe_id) || self.known.len() >= PROBES_MAX {
+                continue;
+            }
+            let id = probe.probe_id.clone();
+            let (endpoints, slots) = (self.endpoints.clone(), Arc::clone(&self.slots));
+            let task = self.tasks.spawn(async move {
+                let slot = slots.acquire().await;
+                let result = try_location(&endpoints, &probe).await;
+                drop(slot);
+                if let Err(failure) = &result {
+                    tracing::warn!(probe_id = probe.probe_id, %failure, "a location cannot be used");
+                }
+                LocationProbed::new(probe.probe_id, result.as_ref().copied())
+            });
+            self.known.insert(id, Known::Running(task));
+        }
+    }
+
+    /// The next answer. Cancel-safe. Never resolves while nothing runs.
+    pub(crate) async fn next_answer(&mut self) -> LocationProbed {
+        loop {
+            match self.tasks.join_next().await {
+                Some(Ok(answer)) => {
+                    if let Some(known) = self.known.get_mut(&answer.probe_id) {
+                        *known = Known::Answered(answer.clone());
+                        return answer;
+                    }
+                }
+                Some(Err(error)) if error.is_panic() => {
+                    if let Some(answer) = self.answer_for_panic(error.id()) {
+                        return answer;
+                    }
+                }
+                Some(Err(_)) => {}
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    fn answer_for_panic(&mut self, task: tokio::task::Id) -> Option<LocationProbed> {
+        let (id, known) = self
+            .known
+            .iter_mut()
+            .find(|(_, known)| matches!(known, Known::Running(handle) if handle.id() == task))?;
+        let failure = Failure::new(
+            ErrorCode::Internal,
+            "the probe ended by a defect; see the agent's log",
+        );
+        let answer = LocationProbed::new(id.clone(), Err(&failure));
+        *known = Known::Answered(answer.clone());
+        Some(answer)
+    }
+
+    /// Every answer that control has not dropped yet.
+    pub(crate) fn answers(&self) -> Vec<LocationProbed> {
+        self.known
+            .values()
+            .filter_map(|known| match known {
+                Known::Answered(answer) => Some(answer.clone()),
+                Known::Running(_) => None,
+            })
+            .collect()
+    }
+}
+
+async fn try_location(endpoints: &Endpoints, probe: &DesiredProbe) -> Result<(), Failure> {
+    let location = probe
+        .location()
+        .map_err(|e| Failure::new(ErrorCode::NotSupported, e.to_string()))?;
+    let side = if probe.as_destination {
+        Side::Destination
+    } else {
+        Side::Source
+    };
+    let tried = async {
+        match side {
+            Side::Source => {
+                let nfs = endpoints::as_source(&location)?;
+                let result = try_source(endpoints, nfs).await;
+                result.map_err(|e| endpoints.failure(side, &location, &e))
+            }
+            Side::Destination => {
+                let s3 = endpoints::as_destination(&location)?;
+                let result = try_destination(endpoints, s3).await;
+                result.map_err(|e| endpoints.failure(side, &location, &e))
+            }
+        }
+    };
+    match tokio::time::timeout(PROBE_TIMEOUT, tried).await {
+        Ok(result) => result,
+        Err(_) => Err(timed_out(endpoints, side, &location)),
+    }
+}
+
+async fn try_source(
+    endpoints: &Endpoints,
+    location: &datasync_model::NfsLocation,
+) -> Result<(), EndpointError> {
+    let source = endpoints.source(location).await?;
+    let root = source.root().await?;
+    source.read_dir(&root.handle, None).await?;
+    Ok(())
+}
+
+async fn try_destination(
+    endpoints: &Endpoints,
+    location: &datasync_model::S3Location,
+) -> Result<(), EndpointError> {
+    let destination = endpoints.destination(location).await?;
+    destination.list(None).await?;
+    Ok(())
+}
+
+fn timed_out(endpoints: &Endpoints, side: Side, location: &Location) -> Failure {
+    let detail = format!("no answer within {} s", PROBE_TIMEOUT.as_secs());
+    let kind = datasync_endpoint::ErrorKind::Timeout;
+    let error = EndpointError::new(kind, "probe", location.arn().to_string(), detail);
+    endpoints.failure(side, location, &error)
+}

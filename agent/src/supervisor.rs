@@ -1,0 +1,304 @@
+//! One agent from start to stop: activation, session, executions.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use datasync_model::AgentArn;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tonic::Code;
+
+use crate::activation::{self, ActivationError, EnrollError, Enroller};
+use crate::backoff;
+use crate::config::Config;
+use crate::credentials::CredentialStore;
+use crate::endpoints::Endpoints;
+use crate::executions::{Executions, Runner};
+use crate::health;
+use crate::host::{self, HostWatch};
+use crate::identity::{Identity, IdentityError};
+use crate::link::Trust;
+use crate::probe::Probes;
+use crate::session::{Desk, End};
+use crate::state::{HISTORY, StateDir, StateError};
+
+/// Together with the farewell to control under 5 s.
+const STOP_DEADLINE: Duration = Duration::from_millis(2500);
+/// A deleted agent cancels its executions within this time.
+const DISCARD_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Why an agent cannot run, or cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The state directory cannot be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The identity cannot be used.
+    #[error("{0}")]
+    Identity(String),
+    /// Activation is impossible.
+    #[error("{0}")]
+    Activation(String),
+    /// The system has no randomness to give.
+    #[error("the system has no source of randomness: {0}")]
+    Randomness(String),
+}
+
+impl From<IdentityError> for RunError {
+    fn from(error: IdentityError) -> Self {
+        match error {
+            IdentityError::State(error) => Self::State(error),
+            other => Self::Identity(other.to_string()),
+        }
+    }
+}
+
+impl From<ActivationError> for RunError {
+    fn from(error: ActivationError) -> Self {
+        match error {
+            ActivationError::Identity(error) => error.into(),
+            other => Self::Activation(other.to_string()),
+        }
+    }
+}
+
+/// Where an agent stands, for whoever embeds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Phase {
+    /// Not ready yet.
+    Starting,
+    /// A key issued beforehand is being claimed.
+    Claiming,
+    /// The activation port is open.
+    AwaitingActivation {
+        /// Where it listens; the port is the real one, also where 0 was configured.
+        address: SocketAddr,
+    },
+    /// A member of a control plane.
+    Active {
+        /// The agent's ARN.
+        arn: AgentArn,
+    },
+    /// Ended.
+    Stopped,
+}
+
+/// Runs an agent until `shutdown`.
+///
+/// # Errors
+/// [`RunError`] for what no retry cures: state, identity, the activation port. A control plane
+/// that is away is not an error.
+pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunError> {
+    run_observed(config, watch::Sender::new(Phase::Starting), shutdown).await
+}
+
+/// [`run`], telling `phase` where the agent stands.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_observed(
+    config: Config,
+    phase: watch::Sender<Phase>,
+    shutdown: CancellationToken,
+) -> Result<(), RunError> {
+    let state = Arc::new(StateDir::open(&config.state_dir)?);
+    let beating = CancellationToken::new();
+    let mut beat = JoinSet::new();
+    let (beating_state, until) = (Arc::clone(&state), beating.clone());
+    beat.spawn(async move { health::beat(&beating_state, until).await });
+    let result = match Agent::start(config, state, phase.clone()) {
+        Ok(mut agent) => {
+            let result = agent.live(&shutdown).await;
+            agent.executions.stop(STOP_DEADLINE).await;
+            result
+        }
+        Err(error) => Err(error),
+    };
+    beating.cancel();
+    while beat.join_next().await.is_some() {}
+    phase.send_replace(Phase::Stopped);
+    result
+}
+
+struct Agent {
+    config: Config,
+    phase: watch::Sender<Phase>,
+    boot_nonce: String,
+    identity: Identity,
+    executions: Executions,
+    endpoints: Endpoints,
+    credentials: CredentialStore,
+    host: HostWatch,
+    /// A key issued beforehand serves one activation.
+    key_is_fresh: bool,
+}
+
+impl Agent {
+    fn start(
+        config: Config,
+        state: Arc<StateDir>,
+        phase: watch::Sender<Phase>,
+    ) -> Result<Self, RunError> {
+        let mut nonce = [0_u8; 16];
+        getrandom::fill(&mut nonce).map_err(|e| RunError::Randomness(e.to_string()))?;
+        let name = host::host_name(config.name.as_deref());
+        let identity = Identity::load_or_create(Arc::clone(&state), &name)?;
+        let credentials = CredentialStore::new();
+        let endpoints = Endpoints::new(&config, credentials.clone());
+        let slots = u64::try_from(config.executions_max).unwrap_or(1).max(1);
+        let memory = config.memory_target_bytes / slots;
+        let runner = Runner::new(endpoints.clone(), memory, state.path(HISTORY));
+        let host = HostWatch::new(name, state.root());
+        let work = runner.into_work();
+        let executions = Executions::resume(state, work, config.executions_max)?;
+        tracing::info!(
+            version = crate::VERSION,
+            state_dir = %config.state_dir.display(),
+            memory_target_bytes = config.memory_target_bytes,
+            "agent started"
+        );
+        Ok(Self {
+            key_is_fresh: identity.membership().is_none(),
+            boot_nonce: hex::encode(nonce),
+            config,
+            phase,
+            identity,
+            executions,
+            endpoints,
+            credentials,
+            host,
+        })
+    }
+
+    async fn live(&mut self, shutdown: &CancellationToken) -> Result<(), RunError> {
+        while !shutdown.is_cancelled() {
+            match self.identity.membership() {
+                Some(membership) => {
+                    let arn = membership.arn().clone();
+                    self.phase.send_replace(Phase::Active { arn });
+                    self.serve(shutdown).await?;
+                }
+                None => {
+                    let activated = activation::activate(
+                        &mut self.identity,
+                        &self.config,
+                        &mut self.key_is_fresh,
+                        &self.phase,
+                        shutdown,
+                    );
+                    if !activated.await? {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Holds sessions, one after the other, until `shutdown` or until the agent is deleted.
+    async fn serve(&mut self, shutdown: &CancellationToken) -> Result<(), RunError> {
+        let mut probes = Probes::new(self.endpoints.clone());
+        let mut failures = 0_u32;
+        loop {
+            let end = if self.renewal_is_due() {
+                self.renew(shutdown).await
+            } else {
+                End::RenewalDue
+            };
+            let end = match end {
+                // Not due, or just done, or failed while the certificate is still good.
+                End::RenewalDue => self.hold(&mut probes, shutdown).await,
+                other => other,
+            };
+            match end {
+                End::Stopped => return Ok(()),
+                End::Deactivated => return self.deactivate().await,
+                End::RenewalDue => failures = 0,
+                End::Lost { welcomed, reason } => {
+                    failures = if welcomed {
+                        1
+                    } else {
+                        failures.saturating_add(1)
+                    };
+                    let delay = backoff::CONTROL.random_delay(failures);
+                    let retry_ms = delay.as_millis();
+                    tracing::warn!(reason, failures, retry_ms, "no session with control");
+                    tokio::select! {
+                        () = shutdown.cancelled() => return Ok(()),
+                        () = tokio::time::sleep(delay) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    async fn hold(&mut self, probes: &mut Probes, shutdown: &CancellationToken) -> End {
+        let mut desk = Desk {
+            control: &self.config.control,
+            boot_nonce: &self.boot_nonce,
+            identity: &mut self.identity,
+            executions: &mut self.executions,
+            probes,
+            credentials: &self.credentials,
+            host: &mut self.host,
+        };
+        desk.hold(shutdown).await
+    }
+
+    fn renewal_is_due(&self) -> bool {
+        self.identity
+            .membership()
+            .is_some_and(|membership| membership.renewal_in(SystemTime::now()).is_zero())
+    }
+
+    /// Renews the certificate. The request is signed by the agent's key, so this works also after
+    /// the certificate expired.
+    async fn renew(&mut self, shutdown: &CancellationToken) -> End {
+        let result = tokio::select! {
+            () = shutdown.cancelled() => return End::Stopped,
+            result = self.request_renewal() => result,
+        };
+        match result {
+            Ok(()) => {
+                tracing::info!("certificate renewed");
+                End::RenewalDue
+            }
+            Err(EnrollError::Refused {
+                code: Code::NotFound,
+                reason,
+            }) => {
+                tracing::warn!(reason, "control knows no agent with this key");
+                End::Deactivated
+            }
+            Err(error) => End::Lost {
+                welcomed: false,
+                reason: format!("cannot renew the certificate: {error}"),
+            },
+        }
+    }
+
+    async fn request_renewal(&mut self) -> Result<(), EnrollError> {
+        let local = |error: &dyn std::fmt::Display| EnrollError::Transient(error.to_string());
+        let Some(membership) = self.identity.membership() else {
+            return Err(local(&"the agent is not activated"));
+        };
+        let trust = Trust::anchors(&membership.anchors_pem)?;
+        let request = self.identity.certificate_request().map_err(|e| local(&e))?;
+        let enroller = Enroller::new(self.config.control.clone(), trust, request);
+        let renewed = enroller.renew().await?;
+        self.identity
+            .renew(&renewed.certificate_chain, &renewed.trust_anchors)
+            .map_err(|e| local(&e))
+    }
+
+    /// Control deleted the agent: nothing of its membership stays.
+    async fn deactivate(&mut self) -> Result<(), RunError> {
+        tracing::warn!("control deleted this agent; it can be activated again");
+        self.identity.deactivate()?;
+        self.credentials.clear();
+        self.executions.discard(DISCARD_DEADLINE).await;
+        Ok(())
+    }
+}

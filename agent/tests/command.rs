@@ -1,0 +1,124 @@
+//! The command itself: exit codes, messages, health, signals.
+
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+const FINGERPRINT: &str = "aa11223344556677889900aabbccddeeff00112233445566778899aabbccddee";
+/// Far more than anything takes; only a hang reaches it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_datasync-agent"));
+    command.env_clear().args(arguments);
+    command
+}
+
+fn output(arguments: &[&str]) -> (i32, String) {
+    said(command(arguments).output().unwrap())
+}
+
+fn said(output: Output) -> (i32, String) {
+    let text = [output.stdout, output.stderr].concat();
+    (
+        output.status.code().unwrap(),
+        String::from_utf8(text).unwrap(),
+    )
+}
+
+fn start(state_dir: &Path) -> Child {
+    command(&["run", "--activation-listen", "127.0.0.1:0"])
+        .env("DATASYNC_AGENT_CONTROL", "127.0.0.1:1")
+        .env("DATASYNC_AGENT_CONTROL_FINGERPRINT", FINGERPRINT)
+        .env("DATASYNC_AGENT_STATE_DIR", state_dir)
+        .env("DATASYNC_AGENT_LOG_FORMAT", "json")
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < PATIENCE, "{what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn health(state_dir: &Path) -> (i32, String) {
+    output(&["health", "--state-dir", state_dir.to_str().unwrap()])
+}
+
+#[test]
+fn bad_flags_and_bad_configuration_exit_with_64() {
+    assert_eq!(output(&["run", "--colour", "red"]).0, 64);
+    assert_eq!(output(&[]).0, 64);
+    for subcommand in ["run", "check-config"] {
+        let (code, text) = output(&[subcommand, "--memory-target", "lots"]);
+        assert_eq!(code, 64, "{text}");
+        for fault in [
+            "memory_target (flag --memory-target)",
+            "control: missing",
+            "control_ca",
+        ] {
+            assert!(text.contains(fault), "{fault} not in {text}");
+        }
+    }
+    let (code, text) = output(&["check-config", "--config", "/nowhere/agent.toml"]);
+    assert_eq!(code, 64);
+    assert!(text.contains("/nowhere/agent.toml"), "{text}");
+}
+
+#[test]
+fn help_version_and_a_good_configuration_exit_with_0() {
+    for arguments in [&["--help"][..], &["run", "--help"], &["--version"]] {
+        assert_eq!(output(arguments).0, 0, "{arguments:?}");
+    }
+    let (code, text) = output(&[
+        "check-config",
+        "--control",
+        "control.example.com:9443",
+        "--control-fingerprint",
+        FINGERPRINT,
+    ]);
+    assert_eq!((code, text.contains("is valid")), (0, true), "{text}");
+}
+
+#[test]
+fn an_agent_is_healthy_while_it_runs_and_ends_on_sigterm() {
+    let scratch = tempfile::tempdir().unwrap();
+    let state_dir = scratch.path().join("state");
+    assert_eq!(health(&state_dir).0, 1);
+    let agent = start(&state_dir);
+    wait_until("the agent is healthy", || health(&state_dir).0 == 0);
+    let second = said(start(&state_dir).wait_with_output().unwrap());
+    assert_eq!(second.0, 1);
+    assert!(
+        second.1.contains("another agent uses this state directory"),
+        "{}",
+        second.1
+    );
+    let killed = Command::new("kill")
+        .arg(agent.id().to_string())
+        .status()
+        .unwrap();
+    assert!(killed.success());
+    let (code, text) = said(agent.wait_with_output().unwrap());
+    assert_eq!(code, 0, "{text}");
+    for line in text.lines() {
+        assert!(line.starts_with('{') && line.ends_with('}'), "{line}");
+    }
+    let (code, text) = health(&state_dir);
+    assert_eq!(code, 1);
+    assert!(text.contains("no agent runs"), "{text}");
+}
+
+#[test]
+fn a_state_directory_that_cannot_be_made_is_named() {
+    let scratch = tempfile::tempdir().unwrap();
+    let file = scratch.path().join("file");
+    std::fs::write(&file, b"").unwrap();
+    let (code, text) = said(start(&file.join("state")).wait_with_output().unwrap());
+    assert_eq!(code, 1);
+    assert!(text.contains("cannot make directory"), "{text}");
+}

@@ -1,0 +1,9 @@
+//! A whole agent in this process against a control plane of the test's own, over real TLS.
+
+mod activation;
+mod agent;
+mod capture;
+mod control;
+mod secrets;
+mod session;
+mod trust;

@@ -1,16 +1,27 @@
 //! The control plane: DataSync API for clients, sessions with agents, scheduling, state.
 
+mod admin;
 mod agent_port;
 mod agent_side;
+mod api;
+mod auth;
 mod ca;
+mod cli;
 mod config;
 mod credentials;
 mod enrollment;
 mod fleet;
 mod records;
 mod scheduler;
+mod serve;
 mod state;
 mod store;
 
+pub use admin::{
+    AccessKeyEntry, AdminError, NewAccessKey, NewActivationKey, RoleKeySetting, create_access_key,
+    create_activation_key, disable_access_key, list_access_keys, set_role_key, show_ca,
+};
 pub use ca::CaError;
+pub use cli::run;
 pub use config::{ApiSecurity, Config, ConfigError, LogFormat, Role, RoleKind};
+pub use serve::{ServeError, Serving, serve};

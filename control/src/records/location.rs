@@ -95,14 +95,6 @@ pub(crate) enum Protocol {
 }
 
 impl Protocol {
-    /// The API's word.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Https => "HTTPS",
-            Self::Http => "HTTP",
-        }
-    }
-
     /// The port where none is given.
     pub(crate) fn default_port(self) -> u16 {
         match self {

@@ -27,11 +27,7 @@ impl RoleKey {
     ///
     /// # Errors
     /// [`SealError`] if there is no randomness.
-    pub(crate) fn seal(
-        sealer: &Sealer,
-        role_arn: &str,
-        secret: &str,
-    ) -> Result<Sealed, SealError> {
+    pub(crate) fn seal(sealer: &Sealer, role_arn: &str, secret: &str) -> Result<Sealed, SealError> {
         sealer.seal(place(role_arn), secret)
     }
 

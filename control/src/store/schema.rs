@@ -14,8 +14,7 @@ use super::transaction::META_KIND;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Append here; never change a line that was released. The index is the schema version.
-const MIGRATIONS: &[&str] = &[
-    "CREATE TABLE records (
+const MIGRATIONS: &[&str] = &["CREATE TABLE records (
          kind TEXT NOT NULL,
          id TEXT NOT NULL,
          version INTEGER NOT NULL,
@@ -25,8 +24,7 @@ const MIGRATIONS: &[&str] = &[
      ) STRICT, WITHOUT ROWID;
      CREATE INDEX records_by_parent ON records (kind, parent, id);
      CREATE INDEX records_live_executions ON records (id)
-         WHERE kind = 'execution' AND json_extract(body, '$.record.ended_at_ms') IS NULL;",
-];
+         WHERE kind = 'execution' AND json_extract(body, '$.record.ended_at_ms') IS NULL;"];
 
 /// Makes the file with mode 0600 before SQLite does; its companions inherit the mode.
 pub(super) fn create_private(path: &Path) -> Result<(), StoreError> {

@@ -196,8 +196,14 @@ mod tests {
         let sealed = sealer.seal(PLACE, "CANARY").unwrap();
         assert!(!format!("{sealed:?}").contains("CANARY"));
         let again = Sealer::open(directory.path()).unwrap();
-        assert_eq!(again.open_secret(PLACE, &sealed).unwrap().as_str(), "CANARY");
-        let elsewhere = Place { id: "AKID2", ..PLACE };
+        assert_eq!(
+            again.open_secret(PLACE, &sealed).unwrap().as_str(),
+            "CANARY"
+        );
+        let elsewhere = Place {
+            id: "AKID2",
+            ..PLACE
+        };
         assert!(again.open_secret(elsewhere, &sealed).is_err());
         let other = Sealer::from_key(&[7; KEY_BYTES]).unwrap();
         assert!(other.open_secret(PLACE, &sealed).is_err());

@@ -1,0 +1,48 @@
+//! The DataSync API: AWS JSON 1.1 over HTTP, from `X-Amz-Target` to a handler.
+//!
+//! Every operation decodes, checks, decides within one transaction, commits, answers.
+
+mod agents;
+mod arns;
+mod call;
+mod check;
+mod error;
+mod executions;
+mod http;
+mod locations;
+mod operations;
+mod page;
+mod request;
+mod tags;
+mod tasks;
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use datasync_model::{AgentArn, Home};
+
+pub(crate) use http::serve;
+
+use crate::config::Role;
+use crate::credentials::CredentialService;
+use crate::store::{Sealer, Store};
+
+/// What the operations need to know of the configuration.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) home: Home,
+    pub(crate) default_agents: Vec<AgentArn>,
+    pub(crate) offline_after: Duration,
+    pub(crate) executions_per_agent: NonZeroU32,
+    pub(crate) roles: Vec<Role>,
+}
+
+/// Everything the operations work on.
+#[derive(Debug, Clone)]
+pub(crate) struct Api {
+    pub(crate) store: Store,
+    pub(crate) sealer: Arc<Sealer>,
+    pub(crate) credentials: Arc<CredentialService>,
+    pub(crate) settings: Arc<Settings>,
+}

@@ -1,0 +1,155 @@
+//! Errors as AWS's JSON services answer them.
+
+use serde_json::{Value, json};
+
+use crate::auth::AuthError;
+use crate::store::{SealError, StoreError};
+
+/// An error answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ApiError {
+    pub(crate) status: u16,
+    kind: &'static str,
+    message: String,
+    code: Option<&'static str>,
+}
+
+impl ApiError {
+    fn new(status: u16, kind: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            kind,
+            message: message.into(),
+            code: None,
+        }
+    }
+
+    /// The request cannot be carried out; the one error that every operation declares.
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self {
+            code: Some("InvalidParameter"),
+            ..Self::new(400, "InvalidRequestException", message)
+        }
+    }
+
+    /// A feature of DataSync that this release does not have.
+    pub(crate) fn unsupported(message: impl Into<String>) -> Self {
+        Self {
+            code: Some("UnsupportedOperation"),
+            ..Self::new(400, "InvalidRequestException", message)
+        }
+    }
+
+    /// A member breaks a constraint of the API's model.
+    pub(crate) fn validation(member: &str, value: &str, constraint: &str) -> Self {
+        let shown: String = value.chars().take(200).collect();
+        Self::new(
+            400,
+            "ValidationException",
+            format!(
+                "1 validation error detected: Value '{shown}' at '{}' failed to satisfy \
+                 constraint: {constraint}",
+                lower_first(member)
+            ),
+        )
+    }
+
+    /// A required member is absent.
+    pub(crate) fn missing(member: &str) -> Self {
+        Self::new(
+            400,
+            "ValidationException",
+            format!(
+                "1 validation error detected: Value null at '{}' failed to satisfy constraint: \
+                 Member must not be null",
+                lower_first(member)
+            ),
+        )
+    }
+
+    /// The body is not the JSON that the operation takes.
+    pub(crate) fn serialization(message: impl Into<String>) -> Self {
+        Self::new(400, "SerializationException", message)
+    }
+
+    pub(crate) fn unknown_operation(message: impl Into<String>) -> Self {
+        Self::new(400, "UnknownOperationException", message)
+    }
+
+    pub(crate) fn not_routed(message: impl Into<String>) -> Self {
+        Self::new(404, "UnknownOperationException", message)
+    }
+
+    pub(crate) fn too_large(limit: usize) -> Self {
+        Self::new(
+            413,
+            "RequestEntityTooLargeException",
+            format!("The request body is larger than {limit} bytes."),
+        )
+    }
+
+    pub(crate) fn too_slow() -> Self {
+        Self::new(
+            408,
+            "RequestTimeoutException",
+            "The request body did not arrive in time.",
+        )
+    }
+
+    pub(crate) fn internal() -> Self {
+        Self {
+            code: Some("InternalError"),
+            ..Self::new(
+                500,
+                "InternalException",
+                "Control could not carry out the request; its log says why.",
+            )
+        }
+    }
+
+    pub(crate) fn body(&self) -> Value {
+        let mut body = json!({"__type": self.kind, "message": self.message});
+        if let (Some(code), Some(members)) = (self.code, body.as_object_mut()) {
+            members.insert("errorCode".to_owned(), code.into());
+            if self.kind == "InvalidRequestException" {
+                members.insert("datasyncErrorCode".to_owned(), code.into());
+            }
+        }
+        body
+    }
+
+    pub(crate) fn kind(&self) -> &'static str {
+        self.kind
+    }
+}
+
+fn lower_first(member: &str) -> String {
+    let mut letters = member.chars();
+    letters
+        .next()
+        .map(|first| first.to_lowercase().chain(letters).collect())
+        .unwrap_or_default()
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(error = &error as &dyn std::error::Error, "the store failed");
+        Self::internal()
+    }
+}
+
+impl From<SealError> for ApiError {
+    fn from(error: SealError) -> Self {
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "a secret is unusable"
+        );
+        Self::internal()
+    }
+}
+
+impl From<AuthError> for ApiError {
+    fn from(error: AuthError) -> Self {
+        Self::new(error.status(), error.code(), error.to_string())
+    }
+}

@@ -1,0 +1,330 @@
+//! Task executions.
+
+mod describe;
+
+use datasync_model::{
+    Counters, ErrorCode, ExecutionEvent, ExecutionReport, ExecutionResult, ExecutionSpec,
+    ExecutionStatus, Failure, Refused, TaskArn, TaskExecutionArn, TaskQueueing, TaskStatus,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::call::Call;
+use super::check::{self, TagInput};
+use super::error::ApiError;
+use super::page::PageInput;
+use super::tasks::input::{self, Common};
+use super::{Settings, arns, locations, tasks};
+use crate::credentials::address;
+use crate::records::{
+    Agent, Eligible, Execution, Location, LocationDetails, StoreAddress, Tags, Task,
+};
+use crate::store::{StoreError, Transaction, Versioned};
+pub(super) use describe::describe;
+
+/// Executions of one task that may wait (DataSync quotas).
+const QUEUED_MAX: usize = 50;
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct StartInput {
+    task_arn: Option<String>,
+    tags: Option<Vec<TagInput>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ExecutionInput {
+    task_execution_arn: Option<String>,
+}
+
+/// An execution's row.
+pub(super) fn find(
+    tx: &Transaction<'_>,
+    arn: &TaskExecutionArn,
+) -> Result<Versioned<Execution>, ApiError> {
+    tx.get::<Execution>(arn.id())?
+        .filter(|row| row.record.arn() == arn)
+        .ok_or_else(|| ApiError::invalid(format!("Task execution {arn} is not found.")))
+}
+
+pub(super) async fn start(call: &Call<'_>) -> Result<Value, ApiError> {
+    let input: StartInput = call.decode()?;
+    let settings = call.api.settings.clone();
+    let task: TaskArn = arns::ours(input.task_arn, "TaskArn", &settings.home)?;
+    let start = Start {
+        arn: TaskExecutionArn::new(&task, call.unique_id()?),
+        common: Common::of(call)?,
+        tags: check::tags(input.tags)?,
+        now_ms: call.now_ms(),
+    };
+    call.commit(move |tx| start.commit(tx, &settings)).await
+}
+
+/// A checked call of StartTaskExecution.
+struct Start {
+    arn: TaskExecutionArn,
+    common: Common,
+    tags: Tags,
+    now_ms: i64,
+}
+
+impl Start {
+    fn commit(self, tx: &Transaction<'_>, settings: &Settings) -> Result<Value, ApiError> {
+        let mut task = tasks::find(tx, self.arn.task())?;
+        check_ready(&task.record)?;
+        let source = locations::find(tx, &task.record.source)?.record;
+        let destination = locations::find(tx, &task.record.destination)?.record;
+        let eligible = tasks::eligible(&source, &destination, settings)?;
+        let pair = tasks::pair(&source, &destination);
+        let (mode, filter) = (task.record.mode, self.common.filter);
+        let options = task.record.options.merged(&self.common.options);
+        options.check(mode, pair).map_err(input::refused)?;
+        let spec = ExecutionSpec {
+            execution: self.arn.clone(),
+            task_mode: mode,
+            source: frozen(tx, &source, settings)?,
+            destination: frozen(tx, &destination, settings)?,
+            includes: filter
+                .includes
+                .unwrap_or_else(|| task.record.includes.clone()),
+            excludes: filter
+                .excludes
+                .unwrap_or_else(|| task.record.excludes.clone()),
+            options,
+        };
+        check_queue(tx, &spec, &eligible, settings)?;
+        task.record.last_execution = Some(self.arn.clone());
+        tx.update(&task)?;
+        tx.insert(&Execution {
+            bytes_per_second: spec.options.bytes_per_second,
+            spec,
+            status: ExecutionStatus::Queued,
+            agent: None,
+            eligible,
+            requested_at_ms: self.now_ms,
+            launched_at_ms: None,
+            ended_at_ms: None,
+            report: None,
+            tags: self.tags,
+        })?;
+        Ok(json!({"TaskExecutionArn": self.arn}))
+    }
+}
+
+fn check_ready(task: &Task) -> Result<(), ApiError> {
+    match (task.readiness.status(), task.readiness.failure()) {
+        (TaskStatus::Unavailable, Some(failure)) => Err(ApiError::invalid(format!(
+            "Sync task {} is UNAVAILABLE and cannot be started: {failure}. It is tried again by \
+             itself.",
+            task.arn
+        ))),
+        (TaskStatus::Creating, _) => Err(ApiError::invalid(format!(
+            "Sync task {} is still CREATING: its agent has not tried the locations yet. Start it \
+             when DescribeTask says AVAILABLE.",
+            task.arn
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn frozen(
+    tx: &Transaction<'_>,
+    location: &Location,
+    settings: &Settings,
+) -> Result<datasync_model::Location, ApiError> {
+    let store = match &location.details {
+        LocationDetails::S3(s3) => address(&settings.roles, tx, &s3.role_arn)?,
+        _ => StoreAddress::default(),
+    };
+    location
+        .to_model(&store, settings.home.region.as_str())
+        .ok_or_else(|| {
+            ApiError::unsupported(format!("Location {} has no data path yet.", location.arn))
+        })
+}
+
+/// May this execution wait, if it has to?
+fn check_queue(
+    tx: &Transaction<'_>,
+    spec: &ExecutionSpec,
+    eligible: &Eligible,
+    settings: &Settings,
+) -> Result<(), ApiError> {
+    let live = tx.live_executions()?;
+    let task = spec.execution.task();
+    let own: Vec<&Execution> = live
+        .iter()
+        .map(|row| &row.record)
+        .filter(|execution| execution.arn().task() == task)
+        .collect();
+    let queueing = spec.options.task_queueing == TaskQueueing::Enabled;
+    if let Some(other) = own.first().filter(|_| !queueing) {
+        return Err(ApiError::invalid(format!(
+            "Sync task {task} already has execution {} ({}), and TaskQueueing is DISABLED.",
+            other.arn(),
+            other.status
+        )));
+    }
+    let same = own.iter().find(|execution| {
+        execution.spec.includes == spec.includes && execution.spec.excludes == spec.excludes
+    });
+    if let Some(same) = same {
+        return Err(ApiError::invalid(format!(
+            "Sync task {task} already has execution {} ({}) with the same filters.",
+            same.arn(),
+            same.status
+        )));
+    }
+    let queued = |e: &&&Execution| e.status == ExecutionStatus::Queued;
+    if own.iter().filter(queued).count() >= QUEUED_MAX {
+        return Err(ApiError::invalid(format!(
+            "Sync task {task} already has {QUEUED_MAX} queued executions."
+        )));
+    }
+    if !queueing && all_busy(tx, &live, eligible, settings)? {
+        return Err(ApiError::invalid(format!(
+            "Every agent that may run sync task {task} is busy, and TaskQueueing is DISABLED."
+        )));
+    }
+    Ok(())
+}
+
+fn all_busy(
+    tx: &Transaction<'_>,
+    live: &[Versioned<Execution>],
+    eligible: &Eligible,
+    settings: &Settings,
+) -> Result<bool, StoreError> {
+    let slots = settings.executions_per_agent.get() as usize;
+    let mut after: Option<String> = None;
+    loop {
+        let agents = tx.list::<Agent>(after.as_deref(), 100)?;
+        let free = agents.iter().any(|agent| {
+            let arn = &agent.record.arn;
+            let running = live
+                .iter()
+                .filter(|row| row.record.agent.as_ref() == Some(arn))
+                .count();
+            eligible.contains(arn) && running < slots
+        });
+        if free {
+            return Ok(false);
+        }
+        match agents.last() {
+            Some(last) if agents.len() == 100 => after = Some(last.record.arn.id().to_owned()),
+            _ => return Ok(true),
+        }
+    }
+}
+
+fn target(call: &Call<'_>) -> Result<TaskExecutionArn, ApiError> {
+    let input: ExecutionInput = call.decode()?;
+    arns::ours(
+        input.task_execution_arn,
+        "TaskExecutionArn",
+        &call.settings().home,
+    )
+}
+
+pub(super) async fn cancel(call: &Call<'_>) -> Result<Value, ApiError> {
+    let arn = target(call)?;
+    let now_ms = call.now_ms();
+    call.commit(move |tx| {
+        let mut row = find(tx, &arn)?;
+        let was = row.record.status;
+        match was.apply(ExecutionEvent::Cancel) {
+            Ok(status) => row.record.status = status,
+            Err(Refused::AlreadyThere) => return Ok(json!({})),
+            Err(Refused::NotAllowed) => {
+                return Err(ApiError::invalid(format!(
+                    "Sync task cannot be cancelled in its current status: {was}"
+                )));
+            }
+        }
+        if was == ExecutionStatus::Queued {
+            end_unlaunched(&mut row.record, now_ms);
+        }
+        tx.update(&row)?;
+        Ok(json!({}))
+    })
+    .await
+}
+
+/// No agent knows of the execution, so nobody else would end it.
+fn end_unlaunched(execution: &mut Execution, now_ms: i64) {
+    if let Ok(status) = execution.status.apply(ExecutionEvent::Fail) {
+        execution.status = status;
+        execution.ended_at_ms = Some(now_ms);
+        execution.report = Some(ExecutionReport {
+            execution: execution.arn().clone(),
+            status,
+            counters: Counters::default(),
+            result: ExecutionResult {
+                failure: Some(Failure::new(
+                    ErrorCode::Cancelled,
+                    "The execution was cancelled while it was queued.",
+                )),
+                ..ExecutionResult::default()
+            },
+        });
+    }
+}
+
+pub(super) async fn update(call: &Call<'_>) -> Result<Value, ApiError> {
+    let arn = target(call)?;
+    let options = Common::of(call)?.options;
+    let rate = match (options.present().as_slice(), options.bytes_per_second) {
+        (["BytesPerSecond"], Some(rate)) => rate,
+        ([], _) => return Err(ApiError::missing("Options.BytesPerSecond")),
+        (present, _) => {
+            return Err(ApiError::invalid(format!(
+                "Only BytesPerSecond can be changed on a task execution, not {}.",
+                present.join(", ")
+            )));
+        }
+    };
+    call.commit(move |tx| {
+        let mut row = find(tx, &arn)?;
+        if !row.record.is_live() {
+            return Err(ApiError::invalid(format!(
+                "Task execution {arn} has ended ({}) and cannot be changed.",
+                row.record.status
+            )));
+        }
+        row.record.bytes_per_second = rate;
+        tx.update(&row)?;
+        Ok(json!({}))
+    })
+    .await
+}
+
+pub(super) async fn list(call: &Call<'_>) -> Result<Value, ApiError> {
+    let input: StartInput = call.decode()?;
+    let page = call.decode::<PageInput>()?.check()?;
+    let home = &call.settings().home;
+    let task: Option<TaskArn> = match input.task_arn {
+        Some(arn) => Some(arns::ours(Some(arn), "TaskArn", home)?),
+        None => None,
+    };
+    call.read(move |tx| {
+        if let Some(task) = &task {
+            tasks::find(tx, task)?;
+        }
+        page.answer(
+            "TaskExecutions",
+            |after, limit| match &task {
+                Some(task) => tx.list_children::<Execution>(task.id(), after, limit),
+                None => tx.list::<Execution>(after, limit),
+            },
+            |execution| {
+                Ok(Some(json!({
+                    "TaskExecutionArn": execution.arn(),
+                    "Status": execution.status,
+                    "TaskMode": execution.spec.task_mode,
+                })))
+            },
+        )
+    })
+    .await
+}

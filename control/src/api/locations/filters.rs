@@ -1,0 +1,234 @@
+//! `Filters` of ListLocations and ListTasks (user guide, "Filtering DataSync resources").
+
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use serde::Deserialize;
+
+use super::super::check::{required, text};
+use super::super::error::ApiError;
+use crate::records::{Location, LocationDetails, Task};
+
+/// One element of `Filters`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct FilterInput {
+    name: Option<String>,
+    values: Option<Vec<String>>,
+    operator: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Operator {
+    Equals,
+    NotEquals,
+    In,
+    Contains,
+    NotContains,
+    BeginsWith,
+    LessThan,
+    LessThanOrEqual,
+    GreaterThan,
+    GreaterThanOrEqual,
+}
+
+#[derive(Debug)]
+enum Test {
+    Text(Vec<String>),
+    Time(Vec<i64>),
+}
+
+#[derive(Debug)]
+struct Filter {
+    name: String,
+    operator: Operator,
+    test: Test,
+}
+
+/// Filters of which all must hold.
+#[derive(Debug)]
+pub(crate) struct Filters(Vec<Filter>);
+
+const WORDS: [(&str, Operator); 10] = [
+    ("Equals", Operator::Equals),
+    ("NotEquals", Operator::NotEquals),
+    ("In", Operator::In),
+    ("LessThanOrEqual", Operator::LessThanOrEqual),
+    ("LessThan", Operator::LessThan),
+    ("GreaterThanOrEqual", Operator::GreaterThanOrEqual),
+    ("GreaterThan", Operator::GreaterThan),
+    ("Contains", Operator::Contains),
+    ("NotContains", Operator::NotContains),
+    ("BeginsWith", Operator::BeginsWith),
+];
+
+impl Filters {
+    /// # Errors
+    /// Unknown names, operators that do not fit the name, values that cannot be read.
+    pub(crate) fn of_locations(input: Vec<FilterInput>) -> Result<Self, ApiError> {
+        Self::parse(input, &["LocationUri", "LocationType", "CreationTime"])
+    }
+
+    /// # Errors
+    /// See [`Self::of_locations`].
+    pub(crate) fn of_tasks(input: Vec<FilterInput>) -> Result<Self, ApiError> {
+        Self::parse(input, &["LocationId", "CreationTime"])
+    }
+
+    fn parse(input: Vec<FilterInput>, names: &[&str]) -> Result<Self, ApiError> {
+        input
+            .into_iter()
+            .map(|filter| filter.check(names))
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+
+    pub(super) fn keep_location(&self, location: &Location, uri: &str) -> bool {
+        self.0.iter().all(|filter| match filter.name.as_str() {
+            "LocationUri" => filter.text(&[uri]),
+            "LocationType" => filter.text(&[type_of(location)]),
+            _ => filter.time(location.created_at_ms),
+        })
+    }
+
+    pub(crate) fn keep_task(&self, task: &Task) -> bool {
+        self.0.iter().all(|filter| match filter.name.as_str() {
+            "LocationId" => filter.text(&[&task.source.to_string(), &task.destination.to_string()]),
+            _ => filter.time(task.created_at_ms),
+        })
+    }
+}
+
+fn type_of(location: &Location) -> &'static str {
+    match location.details {
+        LocationDetails::Nfs(_) => "NFS",
+        LocationDetails::Efs(_) => "EFS",
+        LocationDetails::S3(_) => "S3",
+        LocationDetails::ObjectStorage(_) => "OBJECT_STORAGE",
+    }
+}
+
+impl FilterInput {
+    fn check(self, names: &[&str]) -> Result<Filter, ApiError> {
+        let name = required(self.name, "Filters.member.Name")?;
+        let values = required(self.values, "Filters.member.Values")?;
+        let word = required(self.operator, "Filters.member.Operator")?;
+        if !names.contains(&name.as_str()) {
+            let constraint = format!("Member must satisfy enum value set: [{}]", names.join(", "));
+            return Err(ApiError::validation(
+                "Filters.member.Name",
+                &name,
+                &constraint,
+            ));
+        }
+        let operator = WORDS
+            .iter()
+            .find_map(|(known, operator)| (*known == word).then_some(*operator))
+            .ok_or_else(|| {
+                let known: Vec<&str> = WORDS.iter().map(|(known, _)| *known).collect();
+                let constraint =
+                    format!("Member must satisfy enum value set: [{}]", known.join(", "));
+                ApiError::validation("Filters.member.Operator", &word, &constraint)
+            })?;
+        for value in &values {
+            text(
+                value,
+                "Filters.member.Values.member",
+                255,
+                r"^[0-9a-zA-Z_\ \-\:\*\.\\/\?-]*$",
+                |c| c.is_ascii_alphanumeric() || "_ -:*.\\/?".contains(c),
+            )?;
+        }
+        let is_time = name == "CreationTime";
+        if values.is_empty() || !fits(operator, is_time) {
+            return Err(ApiError::invalid(format!(
+                "Filter {name} cannot be used with operator {word} and {} value(s).",
+                values.len()
+            )));
+        }
+        let test = if is_time {
+            Test::Time(values.iter().map(|v| time(v)).collect::<Result<_, _>>()?)
+        } else {
+            Test::Text(values)
+        };
+        Ok(Filter {
+            name,
+            operator,
+            test,
+        })
+    }
+}
+
+fn fits(operator: Operator, is_time: bool) -> bool {
+    match operator {
+        Operator::Equals | Operator::NotEquals => true,
+        Operator::In | Operator::Contains | Operator::NotContains | Operator::BeginsWith => {
+            !is_time
+        }
+        Operator::LessThan
+        | Operator::LessThanOrEqual
+        | Operator::GreaterThan
+        | Operator::GreaterThanOrEqual => is_time,
+    }
+}
+
+/// `2019-12-15 17:15:20` or `2019-12-15T17:15:20Z`, in UTC; in milliseconds since 1970.
+fn time(value: &str) -> Result<i64, ApiError> {
+    let plain = value.trim_end_matches('Z').replace('T', " ");
+    plain
+        .parse::<DateTime>()
+        .and_then(|civil| TimeZone::UTC.to_timestamp(civil))
+        .map(|timestamp| timestamp.as_millisecond())
+        .map_err(|_| {
+            ApiError::invalid(format!(
+                "CreationTime {value:?} cannot be read: write it as 2019-12-15 17:15:20, in UTC."
+            ))
+        })
+}
+
+impl Filter {
+    fn text(&self, facts: &[&str]) -> bool {
+        let Test::Text(values) = &self.test else {
+            return false;
+        };
+        let any = |holds: &dyn Fn(&str, &str) -> bool| {
+            facts
+                .iter()
+                .any(|fact| values.iter().any(|value| holds(fact, value)))
+        };
+        match self.operator {
+            Operator::Equals | Operator::In => any(&|fact, value| fact == value),
+            Operator::NotEquals => !any(&|fact, value| fact == value),
+            Operator::Contains => any(&|fact, value| fact.contains(value)),
+            Operator::NotContains => !any(&|fact, value| fact.contains(value)),
+            Operator::BeginsWith => any(&|fact, value| fact.starts_with(value)),
+            Operator::LessThan
+            | Operator::LessThanOrEqual
+            | Operator::GreaterThan
+            | Operator::GreaterThanOrEqual => false,
+        }
+    }
+
+    /// To the second, which is as fine as values are.
+    fn time(&self, fact_ms: i64) -> bool {
+        let Test::Time(values) = &self.test else {
+            return false;
+        };
+        let fact = fact_ms.div_euclid(1000);
+        let any = |holds: fn(i64, i64) -> bool| {
+            values
+                .iter()
+                .any(|value| holds(fact, value.div_euclid(1000)))
+        };
+        match self.operator {
+            Operator::Equals => any(|fact, value| fact == value),
+            Operator::NotEquals => !any(|fact, value| fact == value),
+            Operator::LessThan => any(|fact, value| fact < value),
+            Operator::LessThanOrEqual => any(|fact, value| fact <= value),
+            Operator::GreaterThan => any(|fact, value| fact > value),
+            Operator::GreaterThanOrEqual => any(|fact, value| fact >= value),
+            Operator::In | Operator::Contains | Operator::NotContains | Operator::BeginsWith => {
+                false
+            }
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! One HTTP request: bounded body, signature, dispatch, answer.
+
+use std::time::Duration;
+
+use http::HeaderMap;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::{Method, Request, Response};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::call::Call;
+use super::error::ApiError;
+use super::{Api, operations};
+use crate::auth::{self, AuthError, Authorization, SignedRequest};
+use crate::records::AccessKey;
+
+const BODY_BYTES_MAX: usize = 1024 * 1024;
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
+const TARGET_PREFIX: &str = "FmrsService.";
+
+pub(super) async fn answer(api: &Api, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let id = request_id();
+    let target = request
+        .headers()
+        .get("x-amz-target")
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("none")
+        .to_owned();
+    let result = Box::pin(handle(api, request)).await;
+    let (status, body) = match result {
+        Ok(body) => {
+            tracing::debug!(request_id = %id, %target, "answered");
+            (200, body)
+        }
+        Err(error) => {
+            tracing::info!(request_id = %id, %target, status = error.status, kind = error.kind(), "refused");
+            (error.status, error.body())
+        }
+    };
+    respond(status, &id, &body)
+}
+
+fn request_id() -> String {
+    let mut random = [0; 16];
+    if getrandom::fill(&mut random).is_err() {
+        return "unavailable".to_owned();
+    }
+    let text = hex::encode(random);
+    let parts = [
+        &text[..8],
+        &text[8..12],
+        &text[12..16],
+        &text[16..20],
+        &text[20..],
+    ];
+    parts.join("-")
+}
+
+fn respond(status: u16, id: &str, body: &Value) -> Response<Full<Bytes>> {
+    let text = body.to_string();
+    let response = Response::builder()
+        .status(status)
+        .header("content-type", CONTENT_TYPE)
+        .header("x-amzn-requestid", id)
+        .body(Full::new(Bytes::from(text)));
+    response.unwrap_or_else(|_| {
+        let mut plain = Response::new(Full::new(Bytes::new()));
+        *plain.status_mut() = hyper::StatusCode::INTERNAL_SERVER_ERROR;
+        plain
+    })
+}
+
+async fn handle(api: &Api, request: Request<Incoming>) -> Result<Value, ApiError> {
+    let (head, body) = request.into_parts();
+    if head.method != Method::POST || head.uri.path() != "/" || head.uri.query().is_some() {
+        return Err(ApiError::not_routed(format!(
+            "{} {} is not part of the API: every operation is POST / with X-Amz-Target.",
+            head.method,
+            head.uri.path()
+        )));
+    }
+    let authorization = Authorization::of(&head.headers)?;
+    let body = read(body).await?;
+    let now = Timestamp::now();
+    authenticate(api, &authorization, &head.headers, &body, now).await?;
+    let target = head
+        .headers
+        .get("x-amz-target")
+        .and_then(|target| target.to_str().ok())
+        .and_then(|target| target.strip_prefix(TARGET_PREFIX))
+        .ok_or_else(|| {
+            ApiError::unknown_operation("X-Amz-Target must be FmrsService.<operation>.")
+        })?;
+    let members = object(&body)?;
+    let invocation = head
+        .headers
+        .get("amz-sdk-invocation-id")
+        .map(|id| id.as_bytes());
+    let call = Call::new(
+        api,
+        target,
+        members,
+        now,
+        invocation.map(|id| Call::identity(&authorization.access_key_id, id, target, &body)),
+    );
+    operations::dispatch(target, &call).await
+}
+
+async fn read(body: Incoming) -> Result<Bytes, ApiError> {
+    let collected = Limited::new(body, BODY_BYTES_MAX).collect();
+    match tokio::time::timeout(BODY_TIMEOUT, collected).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            Err(ApiError::too_large(BODY_BYTES_MAX))
+        }
+        Ok(Err(_)) => Err(ApiError::serialization("The request body ended early.")),
+        Err(_) => Err(ApiError::too_slow()),
+    }
+}
+
+async fn authenticate(
+    api: &Api,
+    authorization: &Authorization,
+    headers: &HeaderMap,
+    body: &[u8],
+    now: Timestamp,
+) -> Result<(), ApiError> {
+    let id = authorization.access_key_id.clone();
+    let row = api.store.read(move |tx| tx.get::<AccessKey>(&id)).await?;
+    let key = row
+        .map(|row| row.record)
+        .filter(|key| !key.disabled)
+        .ok_or(AuthError::UnknownKey)?;
+    let secret = key.open_secret(&api.sealer)?;
+    let request = SignedRequest {
+        method: "POST",
+        headers,
+        body,
+    };
+    let region = api.settings.home.region.as_str();
+    auth::verify(request, authorization, &secret, region, now)?;
+    Ok(())
+}
+
+/// Every operation takes one JSON object; an empty body stands for an empty one.
+fn object(body: &[u8]) -> Result<Value, ApiError> {
+    if body.is_empty() {
+        return Ok(Value::Object(serde_json::Map::new()));
+    }
+    match serde_json::from_slice(body) {
+        Ok(value @ Value::Object(_)) => Ok(value),
+        Ok(_) => Err(ApiError::serialization(
+            "The request body must be a JSON object.",
+        )),
+        Err(error) => Err(ApiError::serialization(format!(
+            "The request body is not JSON: {error}"
+        ))),
+    }
+}

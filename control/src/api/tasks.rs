@@ -1,0 +1,346 @@
+//! Tasks.
+
+pub(super) mod input;
+
+use datasync_model::{
+    Excludes, Includes, LocationArn, Options, Pair, TaskArn, TaskMode, TaskStatus,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::agents::seconds;
+use super::call::Call;
+use super::check::{self, TagInput};
+use super::error::ApiError;
+use super::locations::{self, ListFilterInput, ListFilters};
+use super::page::PageInput;
+use super::{Settings, arns};
+use crate::records::{Eligible, Execution, Location, LocationDetails, Readiness, Task};
+use crate::store::{StoreError, Transaction, Versioned};
+use input::{Common, Filter};
+
+const BATCH: usize = 100;
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct CreateInput {
+    source_location_arn: Option<String>,
+    destination_location_arn: Option<String>,
+    task_mode: Option<String>,
+    tags: Option<Vec<TagInput>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct TaskInput {
+    task_arn: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ListInput {
+    filters: Option<Vec<ListFilterInput>>,
+}
+
+/// A task's row, or the text that clients match on.
+pub(super) fn find(tx: &Transaction<'_>, arn: &TaskArn) -> Result<Versioned<Task>, ApiError> {
+    tx.get::<Task>(arn.id())?
+        .ok_or_else(|| ApiError::invalid(format!("Sync task {arn} is not found.")))
+}
+
+/// Every task that reads from or writes to `location`.
+pub(super) fn using(
+    tx: &Transaction<'_>,
+    location: &LocationArn,
+) -> Result<Vec<Versioned<Task>>, StoreError> {
+    let mut users = Vec::new();
+    let mut after: Option<String> = None;
+    loop {
+        let rows = tx.list::<Task>(after.as_deref(), BATCH)?;
+        after = rows.last().map(|row| row.record.arn.id().to_owned());
+        let ended = rows.len() < BATCH;
+        users.extend(
+            rows.into_iter().filter(|row| {
+                row.record.source == *location || row.record.destination == *location
+            }),
+        );
+        if ended {
+            return Ok(users);
+        }
+    }
+}
+
+/// The location changed: whether its tasks can be run is unknown again.
+pub(super) fn retry_those_of(
+    tx: &Transaction<'_>,
+    location: &LocationArn,
+) -> Result<(), StoreError> {
+    for mut row in using(tx, location)? {
+        row.record.readiness = Readiness::Creating;
+        tx.update(&row)?;
+    }
+    Ok(())
+}
+
+/// The kinds of both sides, as far as options depend on them.
+pub(super) fn pair(source: &Location, destination: &Location) -> Pair {
+    let is_object = |location: &Location| {
+        matches!(
+            location.details,
+            LocationDetails::S3(_) | LocationDetails::ObjectStorage(_)
+        )
+    };
+    Pair {
+        object_to_object: is_object(source) && is_object(destination),
+        storage_class: match &destination.details {
+            LocationDetails::S3(s3) => Some(s3.storage_class),
+            _ => None,
+        },
+    }
+}
+
+fn check_pair(source: &Location, destination: &Location) -> Result<(), ApiError> {
+    for location in [source, destination] {
+        if matches!(location.details, LocationDetails::Efs(_)) {
+            return Err(ApiError::unsupported(format!(
+                "Location {} is an EFS file system: this release cannot read or write EFS through \
+                 its own protocol yet (NFSv4.1 and TLS are missing). A file system that agents \
+                 can mount with NFSv3 can be described with CreateLocationNfs.",
+                location.arn
+            )));
+        }
+    }
+    let supported = matches!(source.details, LocationDetails::Nfs(_))
+        && matches!(
+            destination.details,
+            LocationDetails::S3(_) | LocationDetails::ObjectStorage(_)
+        );
+    if supported {
+        Ok(())
+    } else {
+        Err(ApiError::unsupported(
+            "This release moves data from NFS to S3 or object storage only: the source must be an \
+             NFS location, the destination an S3 or object storage location.",
+        ))
+    }
+}
+
+pub(super) fn eligible(
+    source: &Location,
+    destination: &Location,
+    settings: &Settings,
+) -> Result<Eligible, ApiError> {
+    let eligible = Eligible::of(source, destination, &settings.default_agents);
+    if eligible.is_nobody() {
+        return Err(ApiError::invalid(
+            "No agent can run the task: the source's and the destination's agents have none in \
+             common. Use an agent that both locations name (a location without AgentArns allows \
+             control's default agents).",
+        ));
+    }
+    Ok(eligible)
+}
+
+pub(super) async fn create(call: &Call<'_>) -> Result<Value, ApiError> {
+    let input: CreateInput = call.decode()?;
+    let common = Common::of(call)?;
+    let settings = call.api.settings.clone();
+    let home = &settings.home;
+    let source: LocationArn = arns::ours(input.source_location_arn, "SourceLocationArn", home)?;
+    let destination: LocationArn = arns::ours(
+        input.destination_location_arn,
+        "DestinationLocationArn",
+        home,
+    )?;
+    if source == destination {
+        return Err(ApiError::invalid(
+            "The source and the destination must be different locations.",
+        ));
+    }
+    let mode = match &input.task_mode {
+        Some(word) => check::word(word, "TaskMode", TaskMode::ALL)?,
+        None => TaskMode::Basic,
+    };
+    let tags = check::tags(input.tags)?;
+    let arn = TaskArn::new(home, call.unique_id()?);
+    let now_ms = call.now_ms();
+    call.commit(move |tx| {
+        let from = locations::find(tx, &source)?.record;
+        let to = locations::find(tx, &destination)?.record;
+        check_pair(&from, &to)?;
+        eligible(&from, &to, &settings)?;
+        let pair = pair(&from, &to);
+        let options = Options::defaults(mode, pair).merged(&common.options);
+        options.check(mode, pair).map_err(input::refused)?;
+        let task = Task {
+            arn,
+            name: common.name.flatten(),
+            created_at_ms: now_ms,
+            source,
+            destination,
+            mode,
+            options,
+            includes: common.filter.includes.unwrap_or_default(),
+            excludes: common.filter.excludes.unwrap_or_default(),
+            log_group_arn: common.log_group_arn,
+            readiness: Readiness::Creating,
+            last_execution: None,
+            tags,
+        };
+        tx.insert(&task)?;
+        Ok(json!({"TaskArn": task.arn}))
+    })
+    .await
+}
+
+fn target(call: &Call<'_>) -> Result<TaskArn, ApiError> {
+    let input: TaskInput = call.decode()?;
+    arns::ours(input.task_arn, "TaskArn", &call.settings().home)
+}
+
+pub(super) async fn update(call: &Call<'_>) -> Result<Value, ApiError> {
+    let arn = target(call)?;
+    let common = Common::of(call)?;
+    call.commit(move |tx| {
+        let mut row = find(tx, &arn)?;
+        let task = &mut row.record;
+        let pair = pair(
+            &locations::find(tx, &task.source)?.record,
+            &locations::find(tx, &task.destination)?.record,
+        );
+        task.options = task.options.merged(&common.options);
+        task.options
+            .check(task.mode, pair)
+            .map_err(input::refused)?;
+        if let Some(name) = common.name {
+            task.name = name;
+        }
+        if let Some(group) = common.log_group_arn {
+            task.log_group_arn = Some(group);
+        }
+        let Filter { includes, excludes } = common.filter;
+        task.includes = includes.unwrap_or_else(|| task.includes.clone());
+        task.excludes = excludes.unwrap_or_else(|| task.excludes.clone());
+        tx.update(&row)?;
+        Ok(json!({}))
+    })
+    .await
+}
+
+pub(super) async fn delete(call: &Call<'_>) -> Result<Value, ApiError> {
+    let arn = target(call)?;
+    call.commit(move |tx| {
+        let task = find(tx, &arn)?;
+        loop {
+            let executions = tx.list_children::<Execution>(arn.id(), None, BATCH)?;
+            if let Some(live) = executions.iter().find(|row| row.record.is_live()) {
+                return Err(ApiError::invalid(format!(
+                    "Sync task {arn} cannot be deleted while execution {} is {}: cancel it first.",
+                    live.record.arn(),
+                    live.record.status
+                )));
+            }
+            for row in &executions {
+                tx.delete::<Execution>(row.record.arn().id(), row.version)?;
+            }
+            if executions.len() < BATCH {
+                break;
+            }
+        }
+        tx.delete::<Task>(arn.id(), task.version)?;
+        Ok(json!({}))
+    })
+    .await
+}
+
+/// RUNNING while an execution runs, QUEUED while one only waits, else by the agents' trials.
+fn status(task: &Task, live: &[Versioned<Execution>]) -> TaskStatus {
+    let mut own = live
+        .iter()
+        .filter(|row| row.record.arn().task() == &task.arn)
+        .peekable();
+    if own.peek().is_none() {
+        return task.readiness.status();
+    }
+    if own.all(|row| row.record.status == datasync_model::ExecutionStatus::Queued) {
+        TaskStatus::Queued
+    } else {
+        TaskStatus::Running
+    }
+}
+
+pub(super) fn includes(filter: &Includes) -> Value {
+    rules(filter.as_str())
+}
+
+pub(super) fn excludes(filter: &Excludes) -> Value {
+    rules(filter.as_str())
+}
+
+fn rules(value: &str) -> Value {
+    if value.is_empty() {
+        json!([])
+    } else {
+        json!([{"FilterType": "SIMPLE_PATTERN", "Value": value}])
+    }
+}
+
+pub(super) async fn describe(call: &Call<'_>) -> Result<Value, ApiError> {
+    let arn = target(call)?;
+    call.read(move |tx| {
+        let task = find(tx, &arn)?.record;
+        let status = status(&task, &tx.live_executions()?);
+        let failure = task.readiness.failure();
+        let mut answer = json!({
+            "TaskArn": task.arn,
+            "Status": status,
+            "Name": task.name,
+            "CurrentTaskExecutionArn": task.last_execution,
+            "SourceLocationArn": task.source,
+            "DestinationLocationArn": task.destination,
+            "CloudWatchLogGroupArn": task.log_group_arn,
+            "SourceNetworkInterfaceArns": [],
+            "DestinationNetworkInterfaceArns": [],
+            "Options": task.options,
+            "Includes": includes(&task.includes),
+            "Excludes": excludes(&task.excludes),
+            "ErrorCode": failure.map(|failure| failure.code),
+            "ErrorDetail": failure.map(|failure| &failure.detail),
+            "CreationTime": seconds(task.created_at_ms),
+            "TaskMode": task.mode,
+        });
+        if let Some(members) = answer.as_object_mut() {
+            members.retain(|_, value| !value.is_null());
+        }
+        Ok(answer)
+    })
+    .await
+}
+
+pub(super) async fn list(call: &Call<'_>) -> Result<Value, ApiError> {
+    let input: ListInput = call.decode()?;
+    let filters = ListFilters::of_tasks(input.filters.unwrap_or_default())?;
+    let page = call.decode::<PageInput>()?.check()?;
+    call.read(move |tx| {
+        let live = tx.live_executions()?;
+        page.answer(
+            "Tasks",
+            |after, limit| tx.list::<Task>(after, limit),
+            |task| {
+                if !filters.keep_task(task) {
+                    return Ok(None);
+                }
+                let mut entry = json!({
+                    "TaskArn": task.arn,
+                    "Status": status(task, &live),
+                    "TaskMode": task.mode,
+                });
+                if let (Some(name), Some(members)) = (&task.name, entry.as_object_mut()) {
+                    members.insert("Name".to_owned(), name.clone().into());
+                }
+                Ok(Some(entry))
+            },
+        )
+    })
+    .await
+}

@@ -1,0 +1,181 @@
+//! Members that CreateTask, UpdateTask and StartTaskExecution share.
+
+use datasync_model::{Excludes, Includes, OptionsError, OptionsOverride};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::super::arns::is_arn;
+use super::super::call::Call;
+use super::super::check::{self, list_size, required, unlike};
+use super::super::error::ApiError;
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Input {
+    name: Option<String>,
+    cloud_watch_log_group_arn: Option<String>,
+    options: Option<Map<String, Value>>,
+    override_options: Option<Map<String, Value>>,
+    includes: Option<Vec<Rule>>,
+    excludes: Option<Vec<Rule>>,
+    schedule: Option<Schedule>,
+    manifest_config: Option<Map<String, Value>>,
+    task_report_config: Option<Map<String, Value>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Rule {
+    filter_type: Option<String>,
+    value: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Schedule {
+    schedule_expression: Option<String>,
+}
+
+/// Filters that were given; an empty one clears.
+#[derive(Debug)]
+pub(in crate::api) struct Filter {
+    pub(in crate::api) includes: Option<Includes>,
+    pub(in crate::api) excludes: Option<Excludes>,
+}
+
+/// The members, checked.
+#[derive(Debug)]
+pub(in crate::api) struct Common {
+    /// Inside: an empty name clears.
+    pub(in crate::api) name: Option<Option<String>>,
+    pub(in crate::api) log_group_arn: Option<String>,
+    pub(in crate::api) options: OptionsOverride,
+    pub(in crate::api) filter: Filter,
+}
+
+impl Common {
+    pub(in crate::api) fn of(call: &Call<'_>) -> Result<Self, ApiError> {
+        let input: Input = call.decode()?;
+        refuse_later_features(&input)?;
+        let name = match input.name {
+            Some(name) => Some(check::optional_name(Some(name), "Name")?),
+            None => None,
+        };
+        if let Some(arn) = &input.cloud_watch_log_group_arn {
+            log_group(arn)?;
+        }
+        Ok(Self {
+            name,
+            log_group_arn: input.cloud_watch_log_group_arn,
+            options: options(input.options.or(input.override_options).unwrap_or_default())?,
+            filter: Filter {
+                includes: pattern(input.includes, "Includes")?
+                    .map(|value| Includes::parse(&value))
+                    .transpose()
+                    .map_err(|error| ApiError::invalid(format!("Includes: {error}")))?,
+                excludes: pattern(input.excludes, "Excludes")?
+                    .map(|value| Excludes::parse(&value))
+                    .transpose()
+                    .map_err(|error| ApiError::invalid(format!("Excludes: {error}")))?,
+            },
+        })
+    }
+}
+
+fn refuse_later_features(input: &Input) -> Result<(), ApiError> {
+    let expression = match &input.schedule {
+        Some(schedule) => Some(required(
+            schedule.schedule_expression.as_deref(),
+            "Schedule.ScheduleExpression",
+        )?),
+        None => None,
+    };
+    let has_content =
+        |config: &Option<Map<String, Value>>| config.as_ref().is_some_and(|c| !c.is_empty());
+    let feature = if expression.is_some_and(|expression| !expression.is_empty()) {
+        "Schedule"
+    } else if has_content(&input.manifest_config) {
+        "ManifestConfig"
+    } else if has_content(&input.task_report_config) {
+        "TaskReportConfig"
+    } else {
+        return Ok(());
+    };
+    Err(ApiError::unsupported(format!(
+        "{feature} is not supported yet in this release: leave it out."
+    )))
+}
+
+fn log_group(arn: &str) -> Result<(), ApiError> {
+    let name = |rest: &str| {
+        rest.strip_prefix("log-group:").is_some_and(|name| {
+            let name = name.strip_suffix(":*").unwrap_or(name);
+            !name.contains([':', '*'])
+        })
+    };
+    if arn.len() <= 562 && is_arn(arn, "logs", false, name) {
+        Ok(())
+    } else {
+        Err(unlike(
+            arn,
+            "CloudWatchLogGroupArn",
+            "^arn:(aws|…):logs:[a-z\\-0-9]+:[0-9]{12}:log-group:([^:\\*]*)(:\\*)?$",
+        ))
+    }
+}
+
+fn pattern(rules: Option<Vec<Rule>>, member: &str) -> Result<Option<String>, ApiError> {
+    let Some(rules) = rules else { return Ok(None) };
+    list_size(&rules, member, 0, 1)?;
+    let Some(rule) = rules.into_iter().next() else {
+        return Ok(Some(String::new()));
+    };
+    if let Some(word) = rule.filter_type.filter(|word| word != "SIMPLE_PATTERN") {
+        return Err(ApiError::validation(
+            &format!("{member}.member.FilterType"),
+            &word,
+            "Member must satisfy enum value set: [SIMPLE_PATTERN]",
+        ));
+    }
+    Ok(Some(rule.value.unwrap_or_default()))
+}
+
+pub(in crate::api) fn refused(error: OptionsError) -> ApiError {
+    ApiError::invalid(error.to_string())
+}
+
+/// Reads options one by one, so that a wrong type, a wrong word and a refused rate are told apart.
+fn options(given: Map<String, Value>) -> Result<OptionsOverride, ApiError> {
+    let mut known = Map::new();
+    for (name, value) in given {
+        if value.is_null() {
+            continue;
+        }
+        let alone = Map::from_iter([(name.clone(), value.clone())]);
+        if serde_json::from_value::<OptionsOverride>(Value::Object(alone)).is_err() {
+            return Err(bad_option(&name, &value));
+        }
+        known.insert(name, value);
+    }
+    serde_json::from_value(Value::Object(known))
+        .map_err(|error| ApiError::serialization(error.to_string()))
+}
+
+fn bad_option(name: &str, value: &Value) -> ApiError {
+    let wrong_type = || ApiError::serialization(format!("Options.{name} has the wrong type."));
+    match (name, value) {
+        ("BytesPerSecond", Value::Number(number)) => number.as_i64().map_or_else(wrong_type, |n| {
+            match datasync_model::BytesPerSecond::try_from(n) {
+                Ok(_) => wrong_type(),
+                Err(error) => refused(error),
+            }
+        }),
+        ("BytesPerSecond", _) => wrong_type(),
+        (_, Value::String(word)) => ApiError::validation(
+            &format!("Options.{name}"),
+            word,
+            "Member must satisfy enum value set of the option",
+        ),
+        _ => wrong_type(),
+    }
+}

@@ -17,8 +17,8 @@ use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use admission::{Bucket, Rates};
 use admission::{Admission, Limits};
+pub(crate) use admission::{Bucket, Rates};
 pub(crate) use connection::{AgentConnection, Peer};
 
 use crate::ca::{Authority, CaError, ServerIdentity};
@@ -96,8 +96,10 @@ pub(crate) async fn accept(
 }
 
 /// The channel between [`accept`] and the gRPC server.
-pub(crate) fn accepted_channel() -> (mpsc::Sender<AgentConnection>, mpsc::Receiver<AgentConnection>)
-{
+pub(crate) fn accepted_channel() -> (
+    mpsc::Sender<AgentConnection>,
+    mpsc::Receiver<AgentConnection>,
+) {
     mpsc::channel(ACCEPTED_QUEUE)
 }
 

@@ -60,8 +60,7 @@ impl AgentSide {
             .authority
             .server_identity(&config.server_names, Timestamp::now())
             .map_err(StateError::from)?;
-        let tls =
-            agent_port::tls_config(&state.authority, identity).map_err(StateError::from)?;
+        let tls = agent_port::tls_config(&state.authority, identity).map_err(StateError::from)?;
         let mut start = [0; 8];
         getrandom::fill(&mut start).map_err(|e| StateError::Random(e.to_string()))?;
         let rows = Rows::new(
@@ -100,8 +99,7 @@ impl AgentSide {
     /// [`AgentSideError::Server`] if the gRPC server fails.
     pub(crate) async fn run(self, listener: TcpListener) -> Result<(), AgentSideError> {
         let (accepted, connections) = agent_port::accepted_channel();
-        let incoming =
-            ReceiverStream::new(connections).map(Ok::<AgentConnection, Infallible>);
+        let incoming = ReceiverStream::new(connections).map(Ok::<AgentConnection, Infallible>);
         let server = Server::builder()
             .max_concurrent_streams(STREAMS_MAX)
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))

@@ -18,10 +18,8 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use sha2::{Digest, Sha256};
 
-pub(crate) use files::write_private;
 pub(crate) use request::{CertificateFacts, PublicKey};
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const CA_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 const SERVER_LIFETIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// A server certificate with less time than this left is replaced at start.
@@ -243,8 +241,8 @@ impl Authority {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         set_validity(&mut params, now, lifetime)?;
-        let key = rcgen::SubjectPublicKeyInfo::from_der(key.der())
-            .map_err(|e| broken("agent key", e))?;
+        let key =
+            rcgen::SubjectPublicKeyInfo::from_der(key.der()).map_err(|e| broken("agent key", e))?;
         let certificate = params
             .signed_by(&key, &self.issuer)
             .map_err(|e| broken("agent certificate", e))?;
@@ -263,8 +261,12 @@ pub(crate) fn read_identity(chain: &Path, key: &Path) -> Result<ServerIdentity, 
     if certificates.is_empty() {
         return Err(broken(chain.display(), "holds no PEM certificate"));
     }
-    let key_der = PrivateKeyDer::from_pem_slice(files::read(key)?.as_bytes())
-        .map_err(|e| broken(key.display(), format!("holds no usable PEM private key: {e}")))?;
+    let key_der = PrivateKeyDer::from_pem_slice(files::read(key)?.as_bytes()).map_err(|e| {
+        broken(
+            key.display(),
+            format!("holds no usable PEM private key: {e}"),
+        )
+    })?;
     Ok(ServerIdentity {
         chain: certificates,
         key: key_der,
@@ -292,8 +294,8 @@ fn set_validity(
     now: Timestamp,
     lifetime: Duration,
 ) -> Result<(), CaError> {
-    let seconds = u64::try_from(now.as_second())
-        .map_err(|_| broken("clock", "shows a time before 1970"))?;
+    let seconds =
+        u64::try_from(now.as_second()).map_err(|_| broken("clock", "shows a time before 1970"))?;
     let start = rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(seconds);
     params.not_before = start - CLOCK_SKEW;
     params.not_after = start + lifetime;

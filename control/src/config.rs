@@ -281,7 +281,8 @@ fn api_security(layers: &mut Layers, listen: Option<SocketAddr>) -> Option<ApiSe
             Some(ApiSecurity::Plain)
         }
         (false, _, _) => {
-            layers.fault("api_certificate_file and api_key_file make no sense with api_tls = false");
+            layers
+                .fault("api_certificate_file and api_key_file make no sense with api_tls = false");
             None
         }
     }
@@ -327,9 +328,10 @@ pub(crate) fn is_role_arn(text: &str) -> bool {
         && fields
             .next()
             .is_some_and(|account| account.is_empty() || account.len() == 12)
-        && fields
-            .next()
-            .is_some_and(|name| name.strip_prefix("role/").is_some_and(|name| !name.is_empty()))
+        && fields.next().is_some_and(|name| {
+            name.strip_prefix("role/")
+                .is_some_and(|name| !name.is_empty())
+        })
 }
 
 fn role_kind(table: RoleTable) -> Result<RoleKind, String> {
@@ -342,7 +344,9 @@ fn role_kind(table: RoleTable) -> Result<RoleKind, String> {
     };
     match table.kind.as_str() {
         "sealed-key" => {
-            if table.external_id.is_some() || table.sts_endpoint.is_some() || table.endpoint.is_some()
+            if table.external_id.is_some()
+                || table.sts_endpoint.is_some()
+                || table.endpoint.is_some()
             {
                 return Err(format!(
                     "role {:?}: a sealed-key role has no other members; its key and endpoint are \

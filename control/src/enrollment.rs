@@ -22,8 +22,8 @@ use crate::agent_port::{Bucket, Peer, Rates};
 use crate::ca::{Authority, CaError, PublicKey};
 use crate::store::Store;
 
-pub(crate) use keys::{EnrollmentError, NewKey, issue};
 use keys::{Claimant, Waiting};
+pub(crate) use keys::{EnrollmentError, NewKey, issue};
 
 /// The longest that AwaitActivation waits.
 const AWAIT_MAX: Duration = Duration::from_secs(30);
@@ -76,10 +76,7 @@ impl EnrollmentService {
             .rates
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .take(
-                peer.address.ip(),
-                tokio::time::Instant::now().into_std(),
-            );
+            .take(peer.address.ip(), tokio::time::Instant::now().into_std());
         if allowed {
             Ok(())
         } else {

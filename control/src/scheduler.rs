@@ -92,7 +92,10 @@ mod tests {
         let two = NonZeroU32::new(2).unwrap();
         assert_eq!(
             launched(&snapshot, two),
-            [(early.arn.clone(), agent.clone()), (late.arn, agent.clone())]
+            [
+                (early.arn.clone(), agent.clone()),
+                (late.arn, agent.clone())
+            ]
         );
         snapshot.executions[1].status = ExecutionStatus::Transferring;
         snapshot.executions[1].agent = Some(agent);

@@ -1,5 +1,5 @@
 //! An agent in a few lines against the real port: TLS, gRPC, SQLite.
 
 mod enrolling;
-mod world;
 mod working;
+mod world;

@@ -26,7 +26,7 @@ pub(super) fn make_private_directory(path: &Path) -> Result<(), CaError> {
 }
 
 /// Writes a secret: mode 0600 from its first byte.
-pub(crate) fn write_private(path: &Path, content: &[u8]) -> Result<(), CaError> {
+pub(super) fn write_private(path: &Path, content: &[u8]) -> Result<(), CaError> {
     write(path, content, 0o600)
 }
 

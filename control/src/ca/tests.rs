@@ -3,6 +3,7 @@ use std::os::unix::fs::PermissionsExt;
 use super::request::CERTIFICATE_REQUEST_BYTES_MAX;
 use super::*;
 
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const AGENT: &str = "arn:aws:datasync:us-east-1:000000000000:agent/agent-0123456789abcdef0";
 
 fn now() -> Timestamp {
@@ -47,7 +48,10 @@ fn a_key_of_another_ca_is_refused() {
     let key = KeyPair::generate().unwrap().serialize_pem();
     std::fs::write(state.path().join("ca/ca.key.pem"), key).unwrap();
     let error = Authority::open(state.path(), now()).unwrap_err();
-    assert!(error.to_string().contains("is not the key of ca.pem"), "{error}");
+    assert!(
+        error.to_string().contains("is not the key of ca.pem"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -4,7 +4,10 @@ fn no_environment(_: &str) -> Option<String> {
     None
 }
 
-fn with_file(text: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
+fn with_file(
+    text: &str,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<Config, ConfigError> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("control.toml");
     std::fs::write(&path, text).unwrap();
@@ -47,9 +50,8 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
 
 #[test]
 fn every_fault_is_reported_at_once_with_its_origin() {
-    let environment = |name: &str| {
-        (name == "DATASYNC_CONTROL_ACCOUNT").then(|| "not-an-account".to_owned())
-    };
+    let environment =
+        |name: &str| (name == "DATASYNC_CONTROL_ACCOUNT").then(|| "not-an-account".to_owned());
     let error = with_file(
         "api_listen = \"nowhere\"\nunknown_thing = 1\nheartbeat_interval_seconds = 0\n\
          offline_after_seconds = 301\nserver_names = [\"bad name\"]\nlog_format = \"xml\"\n\

@@ -135,10 +135,7 @@ where
 {
     let place = endpoint.unwrap_or("Amazon S3");
     let SdkError::ServiceError(answer) = error else {
-        let reason = format!(
-            "{place}: {}",
-            aws_sdk_s3::error::DisplayErrorContext(error)
-        );
+        let reason = format!("{place}: {}", aws_sdk_s3::error::DisplayErrorContext(error));
         return Listed::Known(BucketTest::Unreachable(reason));
     };
     let home = answer.raw().headers().get("x-amz-bucket-region");

@@ -53,7 +53,12 @@ impl CredentialService {
         now: Timestamp,
     ) -> Result<BucketTest, CredentialsError> {
         let access = self
-            .role_access(location.arn.id(), &location.bucket, &location.prefix, role_arn)
+            .role_access(
+                location.arn.id(),
+                &location.bucket,
+                &location.prefix,
+                role_arn,
+            )
             .await?;
         let keys = self
             .issued

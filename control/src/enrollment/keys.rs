@@ -287,8 +287,6 @@ pub(super) async fn waiting(
 pub(super) async fn agent_of(store: &Store, key: &PublicKey) -> Result<AgentArn, EnrollmentError> {
     let fingerprint = key.fingerprint();
     store
-        .read(move |rows| {
-            agent_with_key(rows, &fingerprint)?.ok_or(EnrollmentError::NoSuchAgent)
-        })
+        .read(move |rows| agent_with_key(rows, &fingerprint)?.ok_or(EnrollmentError::NoSuchAgent))
         .await
 }

@@ -73,11 +73,6 @@ impl Inbox {
         self.written.retain(|key, _| is_live(key));
         self.waiting.retain(|key, _| is_live(key));
     }
-
-    /// Whether anything waits.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
-    }
 }
 
 #[cfg(test)]
@@ -122,7 +117,7 @@ mod tests {
             inbox.take(start + PROGRESS_INTERVAL),
             [report(Transferring, 4)]
         );
-        assert!(inbox.is_empty());
+        assert!(inbox.waiting.is_empty());
     }
 
     #[test]
@@ -138,6 +133,6 @@ mod tests {
         let key = fixture::execution(1, 1).arn.to_string();
         inbox.put(report(Transferring, 3));
         inbox.retain(|live| live != key);
-        assert!(inbox.is_empty() && inbox.written.is_empty());
+        assert!(inbox.waiting.is_empty() && inbox.written.is_empty());
     }
 }

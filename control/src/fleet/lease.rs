@@ -77,15 +77,6 @@ impl Leases {
             .filter(|lease| now.saturating_duration_since(lease.heard) < self.offline_after)
     }
 
-    /// When the next lease ends.
-    pub(crate) fn next_end(&self, now: Instant) -> Option<Instant> {
-        self.by_agent
-            .values()
-            .map(|lease| lease.heard + self.offline_after)
-            .filter(|end| *end > now)
-            .min()
-    }
-
     /// Forgets leases that ended; the rows say OFFLINE by then.
     pub(crate) fn forget_ended(&mut self, now: Instant) {
         let offline_after = self.offline_after;
@@ -113,11 +104,10 @@ mod tests {
         assert!(leases.heard(&agent(), Facts::default(), start, wall));
         assert!(leases.is_online(&agent(), at(59)));
         assert!(!leases.heard(&agent(), Facts::default(), at(59), wall));
-        assert_eq!(leases.next_end(at(59)), Some(at(119)));
         assert!(leases.is_online(&agent(), at(118)));
         assert!(!leases.is_online(&agent(), at(119)));
         leases.forget_ended(at(119));
-        assert_eq!(leases.next_end(at(119)), None);
+        assert!(leases.by_agent.is_empty());
         assert!(leases.heard(&agent(), Facts::default(), at(200), wall));
     }
 

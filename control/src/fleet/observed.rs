@@ -36,10 +36,7 @@ pub(crate) fn status_after(
 }
 
 /// The result to record with the status that [`status_after`] gave.
-pub(crate) fn result_after(
-    status: ExecutionStatus,
-    report: &ExecutionReport,
-) -> ExecutionResult {
+pub(crate) fn result_after(status: ExecutionStatus, report: &ExecutionReport) -> ExecutionResult {
     let mut result = report.result.clone();
     if status == ExecutionStatus::Error && report.status == ExecutionStatus::Success {
         result.failure = Some(Failure::new(
@@ -51,7 +48,10 @@ pub(crate) fn result_after(
 }
 
 /// The result of an execution that ended without its agent.
-pub(crate) fn ended_without_agent(mut result: ExecutionResult, failure: Failure) -> ExecutionResult {
+pub(crate) fn ended_without_agent(
+    mut result: ExecutionResult,
+    failure: Failure,
+) -> ExecutionResult {
     for phase in [
         &mut result.prepare_status,
         &mut result.transfer_status,

@@ -147,10 +147,7 @@ impl Rows {
     }
 }
 
-fn snapshot(
-    rows: &Transaction<'_>,
-    surroundings: &Surroundings,
-) -> Result<Snapshot, StoreError> {
+fn snapshot(rows: &Transaction<'_>, surroundings: &Surroundings) -> Result<Snapshot, StoreError> {
     let generation = rows.generation()?;
     let mut agents = BTreeMap::new();
     for row in rows.list::<Agent>(None, usize::MAX)? {
@@ -168,7 +165,13 @@ fn snapshot(
         .collect();
     let mut tasks = Vec::new();
     for row in rows.list::<Task>(None, usize::MAX)? {
-        tasks.push(task_view(rows, surroundings, row.record, &locations, &agents)?);
+        tasks.push(task_view(
+            rows,
+            surroundings,
+            row.record,
+            &locations,
+            &agents,
+        )?);
     }
     let executions = rows
         .live_executions()?

@@ -57,7 +57,8 @@ impl SessionService {
                     "this service needs the client certificate that activation issued",
                 )
             })?;
-        let refuse = |error: CaError| Status::unauthenticated(format!("client certificate: {error}"));
+        let refuse =
+            |error: CaError| Status::unauthenticated(format!("client certificate: {error}"));
         let facts = CertificateFacts::of(certificate).map_err(refuse)?;
         let [uri] = facts.uris.as_slice() else {
             return Err(Status::unauthenticated(
@@ -434,11 +435,7 @@ impl Running {
         self.prepare(due, None);
     }
 
-    fn prepare(
-        &mut self,
-        stores: Vec<LocationArn>,
-        desired: Option<(AgentDesired, String, u64)>,
-    ) {
+    fn prepare(&mut self, stores: Vec<LocationArn>, desired: Option<(AgentDesired, String, u64)>) {
         let fleet = self.fleet.clone();
         self.preparing = Some(Box::pin(async move {
             let mut credentials = Vec::with_capacity(stores.len());
@@ -540,7 +537,10 @@ fn credentials_message(
             location_arn,
             access_key_id: keys.access_key_id,
             secret_access_key: keys.secret_access_key.to_string(),
-            session_token: keys.session_token.map(|t| t.to_string()).unwrap_or_default(),
+            session_token: keys
+                .session_token
+                .map(|t| t.to_string())
+                .unwrap_or_default(),
             expires_at_seconds: keys.life.expires_at_seconds(),
             error_detail: String::new(),
         },

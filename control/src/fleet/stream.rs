@@ -43,10 +43,7 @@ impl SessionStream {
 impl Stream for SessionStream {
     type Item = Outgoing;
 
-    fn poll_next(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Self::Item>> {
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         if let Some(session) = &mut self.session
             && session.as_mut().poll(context).is_ready()
         {

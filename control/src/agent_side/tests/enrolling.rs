@@ -215,10 +215,7 @@ async fn a_deleted_agent_is_told_whether_it_is_there_or_comes_back() {
     let mut attached = machine.attach("boot").await.unwrap();
     control.until_status(&agent, AgentStatus::Online).await;
     control.delete_agent(&agent).await;
-    while !matches!(
-        attached.next().await.unwrap(),
-        Some(Down::Deactivate(_))
-    ) {}
+    while !matches!(attached.next().await.unwrap(), Some(Down::Deactivate(_))) {}
     let channel = machine.connect(true).await.unwrap();
     let mut again = tonic::Request::new(tokio_stream::pending());
     again.set_timeout(super::world::PATIENCE);

@@ -304,7 +304,12 @@ async fn an_execution_goes_through_its_life_and_leaves_the_agent() {
     })
     .await;
     let slower = attached
-        .desired(|desired| desired.executions.iter().any(|e| e.bytes_per_second == 65_536))
+        .desired(|desired| {
+            desired
+                .executions
+                .iter()
+                .any(|e| e.bytes_per_second == 65_536)
+        })
         .await;
     let generation = |desired: &DesiredState| desired.generation.as_ref().unwrap().generation;
     assert!(generation(&slower) > generation(&launched));
@@ -321,7 +326,9 @@ async fn an_execution_goes_through_its_life_and_leaves_the_agent() {
     assert!(generation(&again) >= generation(&slower));
     attached.send(report(&arn, Preparing, 2)).await;
     let row = until(&control, &arn, |row| {
-        row.report.as_ref().is_some_and(|r| r.counters.transferred == 2)
+        row.report
+            .as_ref()
+            .is_some_and(|r| r.counters.transferred == 2)
     })
     .await;
     assert_eq!(row.status, Transferring, "a restart does not go back");
@@ -350,13 +357,18 @@ async fn a_cancelled_execution_ends_in_error_and_the_next_one_starts() {
     attached
         .desired(|desired| desired.executions.iter().any(|wanted| wanted.cancel))
         .await;
-    attached.send(report(&first, ExecutionStatus::Error, 0)).await;
+    attached
+        .send(report(&first, ExecutionStatus::Error, 0))
+        .await;
     attached.desired(|desired| runs(desired, &second)).await;
     let row = execution(&control, &first).await;
     assert_eq!(row.status, ExecutionStatus::Error);
     // Whoever deletes an agent ends what it ran.
     control.delete_agent(&agent).await;
-    let row = until(&control, &second, |row| row.status == ExecutionStatus::Error).await;
+    let row = until(&control, &second, |row| {
+        row.status == ExecutionStatus::Error
+    })
+    .await;
     let detail = row.report.unwrap().result.failure.unwrap().detail;
     assert!(detail.contains("was deleted"), "{detail}");
     control.stop().await;
@@ -374,7 +386,9 @@ async fn reports_about_other_agents_executions_change_nothing() {
     let (other, other_arn) = control.activated().await;
     let mut attached = other.attach("boot").await.unwrap();
     control.until_status(&other_arn, AgentStatus::Online).await;
-    attached.send(report(&arn, ExecutionStatus::Success, 9)).await;
+    attached
+        .send(report(&arn, ExecutionStatus::Success, 9))
+        .await;
     attached.heartbeat(AgentStatus::Offline).await;
     // Messages are handled in order: once this shows, the report was handled.
     until_offline(&control, &mut attached, &other_arn).await;
@@ -385,11 +399,7 @@ async fn reports_about_other_agents_executions_change_nothing() {
     control.stop().await;
 }
 
-async fn until_offline(
-    control: &Control,
-    attached: &mut super::world::Attached,
-    agent: &AgentArn,
-) {
+async fn until_offline(control: &Control, attached: &mut super::world::Attached, agent: &AgentArn) {
     while !matches!(
         attached.next().await.unwrap(),
         Some(datasync_proto::control_message::Message::HeartbeatAck(_))

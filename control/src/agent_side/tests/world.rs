@@ -157,7 +157,11 @@ impl Control {
         let mut machine = Machine::new(self);
         let key = machine.request_key().await.unwrap();
         let agent = self.create_agent(&key.activation_key).await.unwrap();
-        let activated = machine.await_activation(&key.ticket).await.unwrap().unwrap();
+        let activated = machine
+            .await_activation(&key.ticket)
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(activated.agent_arn, agent.to_string());
         machine.certificate = Some(activated.certificate_chain);
         (machine, agent)
@@ -307,10 +311,7 @@ impl Attached {
     }
 
     /// The next desired state that fits.
-    pub(super) async fn desired(
-        &mut self,
-        fits: impl Fn(&DesiredState) -> bool,
-    ) -> DesiredState {
+    pub(super) async fn desired(&mut self, fits: impl Fn(&DesiredState) -> bool) -> DesiredState {
         loop {
             match self.next().await.unwrap() {
                 Some(Down::Desired(desired)) if fits(&desired) => return desired,

@@ -51,7 +51,10 @@ async fn an_empty_listing_is_access() {
     for part in ["list-type=2", "max-keys=1", "prefix=in%2F"] {
         assert!(line.contains(part), "{line}");
     }
-    assert!(request.contains("/eu-central-1/s3/aws4_request"), "{request}");
+    assert!(
+        request.contains("/eu-central-1/s3/aws4_request"),
+        "{request}"
+    );
     assert_eq!(
         result,
         BucketTest::Accessible {

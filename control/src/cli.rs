@@ -1,0 +1,293 @@
+//! The command line of `datasync-control`.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
+
+use crate::admin::{self, AdminError, RoleKeySetting};
+use crate::config::{Config, ConfigError, ENVIRONMENT_PREFIX, Flags, LogFormat};
+use crate::serve::{ServeError, serve};
+
+/// `EX_USAGE` of sysexits.h: bad flags or configuration.
+const EXIT_CONFIGURATION: u8 = 64;
+/// The longest secret that is read from standard input.
+const SECRET_BYTES_MAX: u64 = 1024;
+
+/// The control plane of a self-hosted AWS DataSync
+#[derive(Debug, Parser)]
+#[command(name = "datasync-control", version, after_help = format!(
+    "Every setting is also an environment variable: {ENVIRONMENT_PREFIX} and its name in capitals, \
+     as in {ENVIRONMENT_PREFIX}STATE_DIR. Flags win over the environment, that over the file."
+))]
+struct Cli {
+    #[command(flatten)]
+    flags: Flags,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the DataSync API and agents until SIGTERM or SIGINT
+    Serve,
+    /// Keys that clients sign with
+    #[command(subcommand)]
+    AccessKey(AccessKeyCommand),
+    /// Keys that machines become agents with
+    #[command(subcommand)]
+    ActivationKey(ActivationKeyCommand),
+    /// Credentials behind role ARNs
+    #[command(subcommand)]
+    Role(RoleCommand),
+    /// Control's certificate authority
+    #[command(subcommand)]
+    Ca(CaCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum AccessKeyCommand {
+    /// Make a key; its secret is shown once, as JSON on standard output
+    Create {
+        /// What the key is for
+        #[arg(long)]
+        description: Option<String>,
+    },
+    /// List keys, one JSON object a line
+    List,
+    /// Take a key out of use
+    Disable {
+        /// AKIA…
+        access_key_id: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum ActivationKeyCommand {
+    /// Issue a key for `datasync-agent run --activation-key`; good once, for 30 minutes
+    Create {
+        /// Make the agent, with this name, when the key is claimed; without it, call CreateAgent
+        #[arg(long)]
+        agent_name: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum RoleCommand {
+    /// Set the key that stands for a role; the secret access key is read from standard input
+    SetKey {
+        /// As locations name it in BucketAccessRoleArn
+        role_arn: String,
+        /// The store's access key id
+        #[arg(long)]
+        access_key_id: String,
+        /// Base URL of an S3-compatible store [default: AWS]
+        #[arg(long)]
+        endpoint: Option<String>,
+        /// Region to sign for [default: control's own]
+        #[arg(long = "store-region")]
+        store_region: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum CaCommand {
+    /// Print the CA's certificate (PEM) and its SHA-256 fingerprint
+    Show,
+}
+
+/// What ends a command badly.
+#[derive(Debug, thiserror::Error)]
+enum CliError {
+    #[error("{0}")]
+    Config(#[from] ConfigError),
+    #[error("{0}")]
+    Serve(#[from] ServeError),
+    #[error("{0}")]
+    Admin(#[from] AdminError),
+    #[error("{doing}: {source}")]
+    Io {
+        doing: &'static str,
+        source: io::Error,
+    },
+    #[error("the log cannot be set up: {0}")]
+    Log(String),
+}
+
+fn io_error(doing: &'static str) -> impl FnOnce(io::Error) -> CliError {
+    move |source| CliError::Io { doing, source }
+}
+
+/// Runs the program: parses, runs, reports.
+pub fn run(
+    arguments: impl IntoIterator<Item = OsString>,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() {
+                ExitCode::from(EXIT_CONFIGURATION)
+            } else {
+                ExitCode::SUCCESS
+            };
+            return match error.print() {
+                Ok(()) => code,
+                Err(_) => ExitCode::FAILURE,
+            };
+        }
+    };
+    let (code, error) = match execute(cli, environment) {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(error @ CliError::Config(_)) => (ExitCode::from(EXIT_CONFIGURATION), error),
+        Err(error) => (ExitCode::FAILURE, error),
+    };
+    // Nothing is left to tell it to if standard error is closed.
+    match writeln!(io::stderr(), "datasync-control: {error}") {
+        Ok(()) => code,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn execute(cli: Cli, environment: &dyn Fn(&str) -> Option<String>) -> Result<(), CliError> {
+    let config = Config::load(cli.flags, environment)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(io_error("cannot start the runtime"))?;
+    runtime.block_on(async {
+        let state_dir = config.state_dir.clone();
+        match cli.command {
+            Command::Serve => Box::pin(serve_until_signal(config)).await,
+            Command::AccessKey(command) => access_key(&state_dir, command).await,
+            Command::ActivationKey(ActivationKeyCommand::Create { agent_name }) => {
+                activation_key(&state_dir, agent_name).await
+            }
+            Command::Role(command) => role(&state_dir, command).await,
+            Command::Ca(CaCommand::Show) => {
+                let (pem, fingerprint) = admin::show_ca(&state_dir)?;
+                print(&format!("{pem}SHA-256 fingerprint: {fingerprint}"))
+            }
+        }
+    })
+}
+
+fn print(text: &str) -> Result<(), CliError> {
+    writeln!(io::stdout(), "{text}").map_err(io_error("standard output cannot be written"))
+}
+
+fn start_log(config: &Config) -> Result<(), CliError> {
+    let filter = tracing_subscriber::EnvFilter::try_new(&config.log_filter)
+        .map_err(|error| CliError::Log(error.to_string()))?;
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr);
+    match config.log_format {
+        LogFormat::Text => log.try_init(),
+        LogFormat::Json => log.json().try_init(),
+    }
+    .map_err(|error| CliError::Log(error.to_string()))
+}
+
+async fn serve_until_signal(config: Config) -> Result<(), CliError> {
+    start_log(&config)?;
+    let cannot = "cannot listen for signals";
+    let mut terminate = signal(SignalKind::terminate()).map_err(io_error(cannot))?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(io_error(cannot))?;
+    let shutdown = CancellationToken::new();
+    let serving = serve(config, shutdown.clone()).await?;
+    let mut ended = std::pin::pin!(serving.ended());
+    tokio::select! {
+        result = &mut ended => return Ok(result?),
+        _ = terminate.recv() => tracing::info!("SIGTERM: control stops"),
+        _ = interrupt.recv() => tracing::info!("SIGINT: control stops"),
+    }
+    shutdown.cancel();
+    Ok(ended.await?)
+}
+
+async fn access_key(state_dir: &Path, command: AccessKeyCommand) -> Result<(), CliError> {
+    match command {
+        AccessKeyCommand::Create { description } => {
+            let new = admin::create_access_key(state_dir, description).await?;
+            let shown = json!({
+                "AccessKeyId": new.access_key_id,
+                "SecretAccessKey": new.secret_access_key.as_str(),
+            });
+            print(&shown.to_string())
+        }
+        AccessKeyCommand::List => {
+            for entry in admin::list_access_keys(state_dir).await? {
+                let shown = json!({
+                    "AccessKeyId": entry.access_key_id,
+                    "Description": entry.description,
+                    "Status": if entry.disabled { "Inactive" } else { "Active" },
+                    "CreateDate": jiff::Timestamp::from_millisecond(entry.created_at_ms)
+                        .unwrap_or_default()
+                        .to_string(),
+                });
+                print(&shown.to_string())?;
+            }
+            Ok(())
+        }
+        AccessKeyCommand::Disable { access_key_id } => {
+            Ok(admin::disable_access_key(state_dir, access_key_id).await?)
+        }
+    }
+}
+
+async fn activation_key(state_dir: &Path, agent_name: Option<String>) -> Result<(), CliError> {
+    let new = admin::create_activation_key(state_dir, agent_name).await?;
+    print(new.key.reveal())
+}
+
+async fn role(state_dir: &Path, command: RoleCommand) -> Result<(), CliError> {
+    let RoleCommand::SetKey {
+        role_arn,
+        access_key_id,
+        endpoint,
+        store_region,
+    } = command;
+    let setting = RoleKeySetting {
+        role_arn,
+        access_key_id,
+        secret_access_key: secret_from(io::stdin().lock())?,
+        endpoint,
+        region: store_region,
+    };
+    Ok(admin::set_role_key(state_dir, setting).await?)
+}
+
+/// One secret, without the end of its line.
+fn secret_from(input: impl io::Read) -> Result<Zeroizing<String>, CliError> {
+    let mut text = Zeroizing::new(String::new());
+    io::Read::read_to_string(&mut io::Read::take(input, SECRET_BYTES_MAX), &mut text)
+        .map_err(io_error("the secret cannot be read from standard input"))?;
+    Ok(Zeroizing::new(
+        text.trim_end_matches(['\r', '\n']).to_owned(),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn secrets_are_read_without_the_end_of_the_line() {
+        let secret = secret_from("s3cr3t/with space \r\n".as_bytes()).unwrap();
+        assert_eq!(secret.as_str(), "s3cr3t/with space ");
+    }
+}

@@ -1,0 +1,204 @@
+//! Control as a whole: everything is opened and bound before anything starts.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::agent_side::{AgentSide, AgentSideError};
+use crate::api;
+use crate::ca::{Authority, CaError, read_identity};
+use crate::config::{ApiSecurity, Config};
+use crate::credentials::CredentialService;
+use crate::state::{ServeLock, State, StateError};
+
+/// After the shutdown, how long connections may take to end.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Why control does not serve, or no longer does.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The state directory, its database, keys or CA.
+    #[error("{0}")]
+    State(String),
+    /// An address that cannot be listened on.
+    #[error("cannot listen on {address} for {what}: {source}")]
+    Listen {
+        /// API or agents.
+        what: &'static str,
+        /// The configured address.
+        address: SocketAddr,
+        /// The system's words.
+        source: std::io::Error,
+    },
+    /// A server that ended by itself.
+    #[error("{0}")]
+    Ended(String),
+}
+
+impl From<StateError> for ServeError {
+    fn from(error: StateError) -> Self {
+        Self::State(error.to_string())
+    }
+}
+
+impl From<AgentSideError> for ServeError {
+    fn from(error: AgentSideError) -> Self {
+        Self::Ended(error.to_string())
+    }
+}
+
+impl From<CaError> for ServeError {
+    fn from(error: CaError) -> Self {
+        Self::State(error.to_string())
+    }
+}
+
+/// A control plane that serves.
+#[derive(Debug)]
+pub struct Serving {
+    /// Where the API really listens.
+    pub api_addr: SocketAddr,
+    /// Where agents really connect.
+    pub agent_addr: SocketAddr,
+    /// PEM file of control's CA: what agents and, with control's own certificate, clients trust.
+    pub ca_pem_path: PathBuf,
+    /// SHA-256 of the CA certificate's DER, hexadecimal.
+    pub ca_fingerprint: String,
+    tasks: JoinSet<Result<(), ServeError>>,
+    shutdown: CancellationToken,
+    _lock: ServeLock,
+}
+
+impl Serving {
+    /// Waits for the end: after the shutdown, or because a part failed.
+    ///
+    /// # Errors
+    /// [`ServeError::Ended`] with what failed.
+    pub async fn ended(mut self) -> Result<(), ServeError> {
+        let mut result = Ok(());
+        let first = tokio::select! {
+            first = self.tasks.join_next() => first,
+            () = self.shutdown.cancelled() => None,
+        };
+        if let Some(first) = first {
+            result = outcome(first);
+            if result.is_ok() && !self.shutdown.is_cancelled() {
+                result = Err(ServeError::Ended("a server stopped by itself".to_owned()));
+            }
+        }
+        self.shutdown.cancel();
+        let rest = async {
+            while let Some(ended) = self.tasks.join_next().await {
+                let ended = outcome(ended);
+                if result.is_ok() {
+                    result = ended;
+                }
+            }
+        };
+        if tokio::time::timeout(GRACE, rest).await.is_err() {
+            tracing::warn!("some connections did not end in time and are cut");
+        }
+        self.tasks.shutdown().await;
+        result
+    }
+}
+
+fn outcome(
+    ended: Result<Result<(), ServeError>, tokio::task::JoinError>,
+) -> Result<(), ServeError> {
+    match ended {
+        Ok(result) => result,
+        Err(error) => Err(ServeError::Ended(format!("a server broke off: {error}"))),
+    }
+}
+
+/// Starts control. It ends when `shutdown` is cancelled.
+///
+/// # Errors
+/// [`ServeError`]: state that cannot be used, addresses that cannot be bound.
+pub async fn serve(config: Config, shutdown: CancellationToken) -> Result<Serving, ServeError> {
+    // The end of one part ends the others, and not what the caller shares the token with.
+    let shutdown = shutdown.child_token();
+    let now = Timestamp::now();
+    let state = State::open(&config.state_dir, now)?;
+    let lock = ServeLock::take(&config.state_dir)?;
+    let api_tls = api_tls(&config, &state.authority, now)?;
+    let (api_listener, api_addr) = bind("the API", config.api_listen).await?;
+    let (agent_listener, agent_addr) = bind("agents", config.agent_listen).await?;
+    let credentials = Arc::new(CredentialService::new(
+        state.store.clone(),
+        state.sealer.clone(),
+        config.roles.clone(),
+        config.home.clone(),
+    ));
+    let agents = AgentSide::new(&config, &state, credentials.clone(), shutdown.clone()).await?;
+    let mut tasks = JoinSet::new();
+    let api = api::Api {
+        store: state.store.clone(),
+        sealer: state.sealer.clone(),
+        credentials,
+        settings: Arc::new(api::Settings {
+            home: config.home,
+            default_agents: config.default_agents,
+            offline_after: config.offline_after,
+            executions_per_agent: config.executions_per_agent,
+            roles: config.roles,
+        }),
+    };
+    let api_shutdown = shutdown.clone();
+    tasks.spawn(async move {
+        api::serve(api, api_listener, api_tls, api_shutdown).await;
+        Ok(())
+    });
+    tasks.spawn(async move { Ok(agents.run(agent_listener).await?) });
+    tracing::info!(%api_addr, %agent_addr, "control serves");
+    Ok(Serving {
+        api_addr,
+        agent_addr,
+        ca_pem_path: state.authority.pem_path(),
+        ca_fingerprint: state.authority.fingerprint(),
+        tasks,
+        shutdown,
+        _lock: lock,
+    })
+}
+
+async fn bind(
+    what: &'static str,
+    address: SocketAddr,
+) -> Result<(TcpListener, SocketAddr), ServeError> {
+    let failed = |source| ServeError::Listen {
+        what,
+        address,
+        source,
+    };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
+}
+
+/// TLS for the API; `None` means plain HTTP.
+fn api_tls(
+    config: &Config,
+    authority: &Authority,
+    now: Timestamp,
+) -> Result<Option<Arc<rustls::ServerConfig>>, ServeError> {
+    let identity = match &config.api_security {
+        ApiSecurity::Plain => return Ok(None),
+        ApiSecurity::OwnCa => authority.server_identity(&config.server_names, now)?,
+        ApiSecurity::Files { certificate, key } => read_identity(certificate, key)?,
+    };
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let tls = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map(|builder| builder.with_no_client_auth())
+        .and_then(|builder| builder.with_single_cert(identity.chain, identity.key))
+        .map_err(|error| ServeError::State(format!("TLS for the API: {error}")))?;
+    Ok(Some(Arc::new(tls)))
+}

@@ -8,7 +8,7 @@ mod reconcile;
 mod run;
 mod task;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -116,13 +116,13 @@ impl Executions {
 
     /// Makes what is here agree with what control wants.
     pub(crate) fn apply(&mut self, desired: &[DesiredExecution]) {
-        let mut wanted = BTreeMap::new();
+        let (mut wanted, mut unreadable) = (BTreeMap::new(), BTreeSet::new());
         for execution in desired {
             match reconcile::read(execution) {
                 Ok(read) => {
                     wanted.insert(read.spec.execution.id().to_owned(), read);
                 }
-                Err(refused) => self.refuse(refused, &mut wanted),
+                Err(refused) => unreadable.extend(self.refuse(refused)),
             }
         }
         let here = self.here.iter().map(|(id, execution)| {
@@ -133,7 +133,7 @@ impl Executions {
             };
             (id.clone(), here)
         });
-        let actions = reconcile::reconcile(&wanted, &here.collect());
+        let actions = reconcile::reconcile(&wanted, &unreadable, &here.collect());
         for (id, action) in actions {
             let wanted = wanted.get(&id).cloned();
             if let Err(error) = self.carry_out(&id, action, wanted) {
@@ -237,32 +237,26 @@ impl Executions {
         self.keep_ended(id.to_owned(), folder, wanted.order, report);
     }
 
-    /// A spec of another version: reported as failed if its name can be read, never forgotten.
-    fn refuse(&mut self, refused: reconcile::Unreadable, wanted: &mut BTreeMap<String, Wanted>) {
+    /// A spec of another version: reported as failed, unless it runs already. The answer is its
+    /// id, where that can be read.
+    fn refuse(&mut self, refused: reconcile::Unreadable) -> Option<String> {
         let Some(execution) = refused.execution else {
-            tracing::error!(
-                reason = refused.reason,
-                "control wants an execution that cannot be read"
-            );
-            return;
+            let reason = refused.reason;
+            tracing::error!(reason, "control wants an execution that cannot be read");
+            return None;
         };
         let id = execution.id().to_owned();
-        if let Some(present) = self.here.get(&id) {
-            // What runs goes on as it was.
-            if let Some(kept) = present.folder.spec() {
-                let (spec, order) = (Arc::new(kept), present.order);
-                wanted.insert(id, Wanted { spec, order });
-            }
-            return;
+        if !self.here.contains_key(&id) {
+            let detail = format!(
+                "agent {} cannot read the execution: {}; update the agent",
+                crate::VERSION,
+                refused.reason
+            );
+            let report = failed(execution, Failure::new(ErrorCode::NotSupported, detail));
+            let folder = Folder::at(&self.state.path(EXECUTIONS), &id);
+            self.keep_ended(id.clone(), folder, Order::default(), report);
         }
-        let detail = format!(
-            "agent {} cannot read the execution: {}; update the agent",
-            crate::VERSION,
-            refused.reason
-        );
-        let report = failed(execution, Failure::new(ErrorCode::NotSupported, detail));
-        let folder = Folder::at(&self.state.path(EXECUTIONS), &id);
-        self.keep_ended(id, folder, Order::default(), report);
+        Some(id)
     }
 
     fn keep_ended(&mut self, id: String, folder: Folder, order: Order, report: ExecutionReport) {

@@ -74,10 +74,6 @@ impl Folder {
         &self.0
     }
 
-    pub(super) fn spec(&self) -> Option<ExecutionSpec> {
-        self.read(SPEC).ok().flatten()
-    }
-
     pub(super) fn write_order(&self, order: Order) -> Result<(), StateError> {
         self.write(ORDER, &order)
     }

@@ -1,6 +1,6 @@
 //! Desired executions against those that are here: pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use datasync_model::{ExecutionSpec, TaskExecutionArn};
@@ -68,9 +68,10 @@ fn name_of(spec_json: &str) -> Option<TaskExecutionArn> {
     value.get("execution")?.as_str()?.parse().ok()
 }
 
-/// The actions, by id. Doing them and asking again yields none, however often.
+/// The actions, by id; what is listed but `unreadable` is left as it is. Doing them and asking again yields none, however often.
 pub(super) fn reconcile(
     wanted: &BTreeMap<String, Wanted>,
+    unreadable: &BTreeSet<String>,
     here: &BTreeMap<String, Here>,
 ) -> Vec<(String, Action)> {
     let starts = wanted
@@ -79,6 +80,7 @@ pub(super) fn reconcile(
         .map(|id| (id.clone(), Action::Start));
     let others = here.iter().filter_map(|(id, here)| {
         let action = match wanted.get(id) {
+            None if unreadable.contains(id) => return None,
             None if here.ended => Action::Forget,
             None if here.forgotten => return None,
             None => Action::CancelAndForget,
@@ -163,6 +165,7 @@ mod tests {
                 ("unwanted", order(-1, true)),
                 ("reported", order(1, true)),
             ]),
+            &BTreeSet::from(["future".to_owned()]),
             &here(&[
                 ("kept", false, plain),
                 ("slower", false, plain),
@@ -170,6 +173,7 @@ mod tests {
                 ("reported", true, plain),
                 ("deleted", false, plain),
                 ("seen", true, plain),
+                ("future", false, plain),
             ]),
         );
         let expected = [
@@ -187,10 +191,10 @@ mod tests {
     fn a_cancel_is_not_taken_back() {
         let wanted = wanted(&[("a", order(5, false))]);
         let cancelled = here(&[("a", false, order(-1, true))]);
-        let actions = reconcile(&wanted, &cancelled);
+        let actions = reconcile(&wanted, &BTreeSet::new(), &cancelled);
         assert_eq!(actions, [("a".to_owned(), Action::Change(order(5, true)))]);
         let settled = here(&[("a", false, order(5, true))]);
-        assert!(reconcile(&wanted, &settled).is_empty());
+        assert!(reconcile(&wanted, &BTreeSet::new(), &settled).is_empty());
     }
 
     #[test]

@@ -89,7 +89,7 @@ async fn until(
     let wanted = spec(number).execution;
     let mut last = None;
     for _ in 0..2000 {
-        for report in executions.due_reports(false) {
+        for report in executions.due_reports(true) {
             if report.execution == wanted {
                 if report.status == status {
                     return report;

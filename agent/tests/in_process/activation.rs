@@ -95,12 +95,7 @@ async fn a_key_issued_beforehand_activates_without_http() {
     let control = FakeControl::start().await;
     control.issue_key(KEY);
     let mut agent = Agent::start_with(&control, &[("activation_key", KEY.to_owned())]);
-    control
-        .until("the claim", |_| {
-            let claimed = control.requests().iter().any(|request| !request.is_empty());
-            claimed.then_some(())
-        })
-        .await;
+    control.until_claimed(KEY).await;
     control.create_agent(KEY);
     agent.active().await;
     control.until_sessions(1).await;

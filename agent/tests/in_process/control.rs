@@ -165,6 +165,20 @@ impl FakeControl {
         self.shared.state().keys.insert(key.to_owned(), enrolled);
     }
 
+    /// Waits until the agent has claimed a key that was issued beforehand.
+    pub(crate) async fn until_claimed(&self, key: &str) {
+        let mut changed = self.shared.changed.subscribe();
+        let is_claimed = || !self.shared.state().keys[key].claimable;
+        let claimed = async {
+            while !is_claimed() {
+                changed.changed().await.unwrap();
+            }
+        };
+        tokio::time::timeout(PATIENCE, claimed)
+            .await
+            .expect("the claim");
+    }
+
     /// CreateAgent.
     pub(crate) fn create_agent(&self, key: &str) {
         let mut state = self.shared.state();

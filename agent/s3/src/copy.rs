@@ -158,12 +158,13 @@ impl Store {
         let crc64 = self.traits.integrity == Integrity::Crc64 && self.traits.multipart_crc64;
         let operation = Operation::CreateMultipartUpload;
         let target = self.place.target(object_key);
+        let tags = self.tags(object_key).await?;
         let request = self
             .client
             .create_multipart_upload()
             .bucket(&self.place.bucket)
             .key(object_key)
-            .set_tagging(self.tags(object_key).await?)
+            .set_tagging(tags)
             .set_metadata(Some(map))
             .set_checksum_algorithm(crc64.then_some(ChecksumAlgorithm::Crc64Nvme))
             .set_checksum_type(crc64.then_some(ChecksumType::FullObject))

@@ -87,21 +87,23 @@ impl Requests {
     }
 
     /// Sends a request of the SDK.
-    pub(crate) async fn send<T, E>(
+    pub(crate) fn send<T, E>(
         &self,
         wait: Wait,
         operation: Operation,
         target: &str,
         request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
-    ) -> Result<T, EndpointError>
+    ) -> impl Future<Output = Result<T, EndpointError>>
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
-        let _turn = self.turn(operation, target).await?;
         // The SDK's futures are large; on the heap they do not weigh on every caller's.
         let request = Box::pin(request);
-        self.within(wait, operation, target, request)
-            .await?
-            .map_err(|error| error::from_sdk(&error, operation, target, &self.clock))
+        async move {
+            let _turn = self.turn(operation, target).await?;
+            self.within(wait, operation, target, request)
+                .await?
+                .map_err(|error| error::from_sdk(&error, operation, target, &self.clock))
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Against the embedded store, with its three levels of integrity.
 
+#![allow(clippy::unwrap_used, reason = "the helpers of tests may panic too")]
+
 use std::sync::Arc;
 use std::time::Duration;
 

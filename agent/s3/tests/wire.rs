@@ -1,5 +1,7 @@
 //! What is on the wire, and what becomes of scripted answers: the sink speaks HTTP by hand.
 
+#![allow(clippy::unwrap_used, reason = "the helpers of tests may panic too")]
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -46,7 +46,12 @@ impl Export {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::open(path, flags, Mode::empty())?;
         let identity = Identity::of(&fstat(&root)?);
-        Ok(Self { shared: Arc::new(Shared { root, nodes: Nodes::new(identity) }) })
+        Ok(Self {
+            shared: Arc::new(Shared {
+                root,
+                nodes: Nodes::new(identity),
+            }),
+        })
     }
 
     async fn blocking<T: Send + 'static>(
@@ -96,10 +101,11 @@ impl Shared {
     /// The directory that holds a node, and its name there; the root is in itself, as `.`.
     fn parent(&self, id: u64) -> Result<(OwnedFd, Vec<u8>), nfsstat3> {
         let mut path = self.nodes.path(id).ok_or(NFS3ERR_STALE)?;
-        let name = path.pop().map_or_else(|| b".".to_vec(), |name| name.to_vec());
+        let name = path
+            .pop()
+            .map_or_else(|| b".".to_vec(), |name| name.to_vec());
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut directory =
-            openat(&self.root, ".", flags, Mode::empty()).map_err(handle_status)?;
+        let mut directory = openat(&self.root, ".", flags, Mode::empty()).map_err(handle_status)?;
         for component in path {
             directory =
                 openat(&directory, &*component, flags, Mode::empty()).map_err(handle_status)?;
@@ -117,7 +123,11 @@ impl Shared {
     }
 
     fn check(&self, id: u64, stat: &Stat) -> Result<(), nfsstat3> {
-        if self.nodes.identity(id) == Some(Identity::of(stat)) { Ok(()) } else { Err(NFS3ERR_STALE) }
+        if self.nodes.identity(id) == Some(Identity::of(stat)) {
+            Ok(())
+        } else {
+            Err(NFS3ERR_STALE)
+        }
     }
 
     /// Opens a node for reading; it must be of the given type.
@@ -136,7 +146,8 @@ impl Shared {
         }
         // NONBLOCK: should the name have become a FIFO just now, open must not wait for a writer.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = openat(&directory, name.as_slice(), flags, Mode::empty()).map_err(handle_status)?;
+        let file =
+            openat(&directory, name.as_slice(), flags, Mode::empty()).map_err(handle_status)?;
         let stat = fstat(&file).map_err(status)?;
         self.check(id, &stat)?;
         Ok((file, stat))
@@ -199,12 +210,14 @@ impl NfsReadFileSystem for Export {
         name: &filename3<'_>,
     ) -> Result<FileHandleU64, nfsstat3> {
         let (id, name) = (dir.as_u64(), name.0.to_vec());
-        self.blocking(move |shared| shared.lookup(id, &name).map(FileHandleU64::new)).await
+        self.blocking(move |shared| shared.lookup(id, &name).map(FileHandleU64::new))
+            .await
     }
 
     async fn getattr(&self, id: &FileHandleU64) -> Result<fattr3, nfsstat3> {
         let id = id.as_u64();
-        self.blocking(move |shared| shared.stat(id).map(|stat| attributes(&stat))).await
+        self.blocking(move |shared| shared.stat(id).map(|stat| attributes(&stat)))
+            .await
     }
 
     async fn read(
@@ -214,7 +227,8 @@ impl NfsReadFileSystem for Export {
         count: u32,
     ) -> Result<(Vec<u8>, bool), nfsstat3> {
         let id = id.as_u64();
-        self.blocking(move |shared| shared.read(id, offset, count)).await
+        self.blocking(move |shared| shared.read(id, offset, count))
+            .await
     }
 
     async fn readdirplus(
@@ -227,7 +241,9 @@ impl NfsReadFileSystem for Export {
 
     async fn readlink(&self, id: &FileHandleU64) -> Result<nfspath3<'_>, nfsstat3> {
         let id = id.as_u64();
-        self.blocking(move |shared| shared.readlink(id)).await.map(nfspath3::from)
+        self.blocking(move |shared| shared.readlink(id))
+            .await
+            .map(nfspath3::from)
     }
 
     async fn fsinfo(&self, root: &FileHandleU64) -> Result<FSINFO3resok, nfsstat3> {
@@ -242,7 +258,10 @@ impl NfsReadFileSystem for Export {
             wtmult: 4096,
             dtpref: 65_536,
             maxfilesize: i64::MAX.unsigned_abs(),
-            time_delta: nfstime3 { seconds: 0, nseconds: 1 },
+            time_delta: nfstime3 {
+                seconds: 0,
+                nseconds: 1,
+            },
             properties: FSF3_LINK | FSF3_SYMLINK | FSF3_HOMOGENEOUS,
         })
     }

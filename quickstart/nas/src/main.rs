@@ -17,7 +17,11 @@ use tracing_subscriber::EnvFilter;
 #[command(version)]
 struct Arguments {
     /// Directory to export
-    #[arg(long, required_unless_present = "synthetic", conflicts_with = "synthetic")]
+    #[arg(
+        long,
+        required_unless_present = "synthetic",
+        conflicts_with = "synthetic"
+    )]
     export: Option<PathBuf>,
     /// Export a made-up tree instead: DIRECTORIES,FILES_PER_DIRECTORY,FILE_SIZE
     #[arg(long, value_parser = synthetic)]
@@ -30,9 +34,11 @@ struct Arguments {
 fn synthetic(text: &str) -> Result<SyntheticTree, String> {
     let numbers: Result<Vec<u64>, _> = text.split(',').map(str::parse).collect();
     match numbers.as_deref() {
-        Ok(&[directories, files_per_directory, file_size]) => {
-            Ok(SyntheticTree { directories, files_per_directory, file_size })
-        }
+        Ok(&[directories, files_per_directory, file_size]) => Ok(SyntheticTree {
+            directories,
+            files_per_directory,
+            file_size,
+        }),
         _ => Err("expected three numbers: DIRECTORIES,FILES_PER_DIRECTORY,FILE_SIZE".to_owned()),
     }
 }
@@ -41,7 +47,10 @@ fn synthetic(text: &str) -> Result<SyntheticTree, String> {
 async fn main() -> ExitCode {
     let filter = EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| EnvFilter::new("warn,nfs3_server=off"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .init();
     match run(Arguments::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -53,7 +62,10 @@ async fn main() -> ExitCode {
 
 async fn run(arguments: Arguments) -> io::Result<()> {
     let listener = TcpListener::bind(arguments.listen).await.map_err(|error| {
-        io::Error::new(error.kind(), format!("cannot listen on {}: {error}", arguments.listen))
+        io::Error::new(
+            error.kind(),
+            format!("cannot listen on {}: {error}", arguments.listen),
+        )
     })?;
     writeln!(io::stdout(), "listening on {}", listener.local_addr()?)?;
     let shutdown = CancellationToken::new();

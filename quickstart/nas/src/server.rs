@@ -1,6 +1,5 @@
 //! Connections: accepted here, each a task of one set.
 
-use std::future::Future;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,32 +22,31 @@ const CONNECTIONS_MAX: usize = 512;
 /// Serves the local directory `export` until `shutdown`, which closes every connection.
 ///
 /// Fails if `export` is no directory or cannot be opened.
-pub fn serve(
+pub async fn serve(
     listener: TcpListener,
     export: PathBuf,
     shutdown: CancellationToken,
-) -> impl Future<Output = io::Result<()>> + Send {
-    async move {
-        let export = Export::open(&export).map_err(|error| {
-            io::Error::new(error.kind(), format!("cannot export {}: {error}", export.display()))
-        })?;
-        accept(listener, export, shutdown).await;
-        Ok(())
-    }
+) -> io::Result<()> {
+    let export = Export::open(&export).map_err(|error| {
+        io::Error::new(
+            error.kind(),
+            format!("cannot export {}: {error}", export.display()),
+        )
+    })?;
+    accept(listener, export, shutdown).await;
+    Ok(())
 }
 
 /// Serves a tree that takes no disk and constant memory, until `shutdown`.
 ///
 /// Fails if the tree has more files than file handles can number.
-pub fn serve_synthetic(
+pub async fn serve_synthetic(
     listener: TcpListener,
     tree: SyntheticTree,
     shutdown: CancellationToken,
-) -> impl Future<Output = io::Result<()>> + Send {
-    async move {
-        accept(listener, Synthetic::new(tree)?, shutdown).await;
-        Ok(())
-    }
+) -> io::Result<()> {
+    accept(listener, Synthetic::new(tree)?, shutdown).await;
+    Ok(())
 }
 
 async fn accept<F: NfsReadFileSystem + 'static>(

@@ -35,8 +35,9 @@ impl SyntheticTree {
         let seed = mix(directory << 32 ^ file);
         let end = offset.saturating_add(length).min(self.file_size);
         let (first, last) = (offset / 8, end.div_ceil(8));
-        let mut bytes: Vec<u8> =
-            (first..last).flat_map(|word| mix(seed ^ word).to_le_bytes()).collect();
+        let mut bytes: Vec<u8> = (first..last)
+            .flat_map(|word| mix(seed ^ word).to_le_bytes())
+            .collect();
         if offset >= end {
             return Vec::new();
         }
@@ -90,17 +91,18 @@ impl Synthetic {
             Node::Root => ROOT,
             Node::Directory(directory) => ROOT + 1 + directory,
             Node::File(directory, file) => {
-                ROOT + 1
-                    + self.tree.directories
-                    + directory * self.tree.files_per_directory
-                    + file
+                ROOT + 1 + self.tree.directories + directory * self.tree.files_per_directory + file
             }
         }
     }
 
     fn node(&self, id: u64) -> Result<Node, nfsstat3> {
         let Some(index) = id.checked_sub(ROOT + 1) else {
-            return if id == ROOT { Ok(Node::Root) } else { Err(NFS3ERR_STALE) };
+            return if id == ROOT {
+                Ok(Node::Root)
+            } else {
+                Err(NFS3ERR_STALE)
+            };
         };
         let Some(index) = index.checked_sub(self.tree.directories) else {
             return Ok(Node::Directory(index));
@@ -119,7 +121,10 @@ impl Synthetic {
             Node::Root | Node::Directory(_) => (ftype3::NF3DIR, 0o755, 4096),
         };
         let seconds = 1_700_000_000 + u32::try_from(id % 1_000_000).unwrap_or_default();
-        let time = nfstime3 { seconds, nseconds: 123_456_789 };
+        let time = nfstime3 {
+            seconds,
+            nseconds: 123_456_789,
+        };
         fattr3 {
             type_,
             mode,
@@ -198,7 +203,9 @@ impl NfsReadFileSystem for Synthetic {
         let Node::File(directory, file) = self.node(id.as_u64())? else {
             return Err(NFS3ERR_ISDIR);
         };
-        let bytes = self.tree.content(directory, file, offset, u64::from(count).min(READ_MAX));
+        let bytes = self
+            .tree
+            .content(directory, file, offset, u64::from(count).min(READ_MAX));
         let eof = offset.saturating_add(bytes.len() as u64) >= self.tree.file_size;
         Ok((bytes, eof))
     }
@@ -210,7 +217,11 @@ impl NfsReadFileSystem for Synthetic {
     ) -> Result<impl ReadDirPlusIterator<FileHandleU64>, nfsstat3> {
         match self.node(dir.as_u64())? {
             Node::File(..) => Err(NFS3ERR_NOTDIR),
-            directory => Ok(Entries { files: *self, directory, position: cookie }),
+            directory => Ok(Entries {
+                files: *self,
+                directory,
+                position: cookie,
+            }),
         }
     }
 
@@ -249,28 +260,42 @@ mod tests {
 
     use super::*;
 
-    const TREE: SyntheticTree =
-        SyntheticTree { directories: 3, files_per_directory: 1000, file_size: 1_000_003 };
+    const TREE: SyntheticTree = SyntheticTree {
+        directories: 3,
+        files_per_directory: 1000,
+        file_size: 1_000_003,
+    };
 
     #[test]
     fn every_entry_appears_once_and_in_no_order_of_names() {
         let files = Synthetic::new(TREE).unwrap();
-        let names: Vec<_> =
-            (0..).map_while(|position| files.entry(Node::Directory(2), position)).collect();
+        let names: Vec<_> = (0..)
+            .map_while(|position| files.entry(Node::Directory(2), position))
+            .collect();
         let distinct: BTreeSet<_> = names.iter().map(|(name, _)| name.clone()).collect();
         assert_eq!((names.len(), distinct.len()), (1000, 1000));
         assert!(!names.is_sorted_by(|a, b| a.0 < b.0));
         for (_, node) in names {
             assert_eq!(files.node(files.id(node)), Ok(node));
         }
-        assert_eq!(files.node(files.id(Node::File(2, 999)) + 1), Err(NFS3ERR_STALE));
+        assert_eq!(
+            files.node(files.id(Node::File(2, 999)) + 1),
+            Err(NFS3ERR_STALE)
+        );
     }
 
     #[test]
     fn content_does_not_depend_on_how_it_is_read() {
         let whole = TREE.content(1, 7, 0, u64::MAX);
         assert_eq!(whole.len(), 1_000_003);
-        for (offset, length) in [(0, 1), (1, 15), (7, 1), (8, 8), (999_999, 100), (1_000_003, 1)] {
+        for (offset, length) in [
+            (0, 1),
+            (1, 15),
+            (7, 1),
+            (8, 8),
+            (999_999, 100),
+            (1_000_003, 1),
+        ] {
             let piece = TREE.content(1, 7, offset, length);
             let from = usize::try_from(offset).unwrap();
             let to = whole.len().min(from + usize::try_from(length).unwrap());
@@ -281,7 +306,14 @@ mod tests {
 
     #[test]
     fn too_large_a_tree_is_refused() {
-        let tree = SyntheticTree { directories: STRIDE, files_per_directory: 1, file_size: 0 };
-        assert_eq!(Synthetic::new(tree).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        let tree = SyntheticTree {
+            directories: STRIDE,
+            files_per_directory: 1,
+            file_size: 0,
+        };
+        assert_eq!(
+            Synthetic::new(tree).unwrap_err().kind(),
+            io::ErrorKind::InvalidInput
+        );
     }
 }

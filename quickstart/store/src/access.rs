@@ -16,7 +16,12 @@ pub(crate) struct AccessKeys(HashMap<String, SecretKey>);
 
 impl AccessKeys {
     pub(crate) fn new(pairs: &[(String, String)]) -> Self {
-        Self(pairs.iter().map(|(id, key)| (id.clone(), SecretKey::from(key.as_str()))).collect())
+        Self(
+            pairs
+                .iter()
+                .map(|(id, key)| (id.clone(), SecretKey::from(key.as_str())))
+                .collect(),
+        )
     }
 }
 
@@ -43,7 +48,11 @@ pub(crate) struct RequestControl {
 
 impl RequestControl {
     pub(crate) fn new(connection: CancellationToken) -> Self {
-        Self { connection, lose_reply: Arc::default(), flip_bit: Arc::default() }
+        Self {
+            connection,
+            lose_reply: Arc::default(),
+            flip_bit: Arc::default(),
+        }
     }
 
     pub(crate) fn loses_reply(&self) -> bool {
@@ -52,7 +61,9 @@ impl RequestControl {
 
     /// Whether the content that this request stored is to be damaged.
     pub(crate) fn flips_bit(extensions: &http::Extensions) -> bool {
-        extensions.get::<Self>().is_some_and(|c| c.flip_bit.load(Ordering::Relaxed))
+        extensions
+            .get::<Self>()
+            .is_some_and(|c| c.flip_bit.load(Ordering::Relaxed))
     }
 }
 
@@ -63,11 +74,16 @@ pub(crate) struct Gate(pub(crate) Option<Arc<Faults>>);
 impl S3Access for Gate {
     async fn check(&self, cx: &mut S3AccessContext<'_>) -> S3Result<()> {
         if cx.credentials().is_none() {
-            return Err(s3_error!(AccessDenied, "Access Denied: the request is not signed."));
+            return Err(s3_error!(
+                AccessDenied,
+                "Access Denied: the request is not signed."
+            ));
         }
         let Some(faults) = &self.0 else { return Ok(()) };
         let key = cx.s3_path().get_object_key().unwrap_or_default();
-        let Some(fault) = faults.meet(cx.s3_op().name(), key) else { return Ok(()) };
+        let Some(fault) = faults.meet(cx.s3_op().name(), key) else {
+            return Ok(());
+        };
         let control = cx.extensions_mut().get::<RequestControl>().cloned();
         match fault {
             Fault::SlowDown => return Err(s3_error!(SlowDown, "Please reduce your request rate.")),

@@ -29,7 +29,9 @@ pub(crate) fn disk_error(error: io::Error) -> S3Error {
 
 /// Seconds since the epoch.
 pub(crate) fn now() -> i64 {
-    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let elapsed = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX)
 }
 
@@ -52,7 +54,10 @@ impl Precondition {
         match &self.if_none_match {
             Some(ETagCondition::Any) if current.is_some() => return Err(failed()),
             Some(ETagCondition::ETag(_)) => {
-                return Err(s3_error!(NotImplemented, "If-None-Match takes only * on writes."));
+                return Err(s3_error!(
+                    NotImplemented,
+                    "If-None-Match takes only * on writes."
+                ));
             }
             _ => {}
         }
@@ -83,7 +88,9 @@ impl Bucket {
     /// Reads a bucket back; content that nothing refers to is removed.
     pub(crate) fn open(disk: Disk) -> io::Result<Self> {
         disk.create()?;
-        let created = fs::metadata(disk.root())?.modified()?.duration_since(UNIX_EPOCH);
+        let created = fs::metadata(disk.root())?
+            .modified()?
+            .duration_since(UNIX_EPOCH);
         let created = created.map(|age| age.as_secs()).unwrap_or_default();
         let uploads = Uploads::load(&disk)?;
         let mut live: HashSet<String> = HashSet::new();
@@ -92,12 +99,17 @@ impl Bucket {
         }
         let mut index = Index::new();
         for path in files_in_shards(disk.records())? {
-            let Some(record) = disk.read_json::<ObjectRecord>(&path)? else { continue };
+            let Some(record) = disk.read_json::<ObjectRecord>(&path)? else {
+                continue;
+            };
             live.extend(record.segments.iter().map(|segment| segment.id.clone()));
             index.insert(record.key.as_str().into(), entry(&record));
         }
         for path in files_in_shards(disk.data())? {
-            let known = path.file_name().and_then(|n| n.to_str()).is_some_and(|n| live.contains(n));
+            let known = path
+                .file_name()
+                .and_then(|n| n.to_str())
+                .is_some_and(|n| live.contains(n));
             if !known {
                 fs::remove_file(&path)?;
             }
@@ -130,7 +142,9 @@ impl Bucket {
     /// Excludes other writers of the key.
     pub(crate) fn lock(&self, key: &str) -> MutexGuard<'_, ()> {
         let stripe = usize::try_from(self.hasher.hash_one(key) % 64).unwrap_or_default();
-        self.stripes[stripe % STRIPES].lock().unwrap_or_else(PoisonError::into_inner)
+        self.stripes[stripe % STRIPES]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The record of an object.
@@ -141,7 +155,9 @@ impl Bucket {
     }
 
     fn read(&self, key: &str) -> S3Result<Option<ObjectRecord>> {
-        self.disk.read_json(&self.disk.record_path(key)).map_err(disk_error)
+        self.disk
+            .read_json(&self.disk.record_path(key))
+            .map_err(disk_error)
     }
 
     /// Fails if the object that is there now does not satisfy the condition.
@@ -150,7 +166,11 @@ impl Bucket {
     }
 
     /// Makes a record the current one; what it replaces is discarded.
-    pub(crate) fn commit(&self, record: &ObjectRecord, precondition: &Precondition) -> S3Result<()> {
+    pub(crate) fn commit(
+        &self,
+        record: &ObjectRecord,
+        precondition: &Precondition,
+    ) -> S3Result<()> {
         let _writer = self.lock(&record.key);
         self.commit_locked(record, precondition)
     }
@@ -165,10 +185,14 @@ impl Bucket {
         let replaced = self.read(&record.key)?;
         let path = self.disk.record_path(&record.key);
         self.disk.write_json(&path, record).map_err(disk_error)?;
-        self.index_mut().insert(record.key.as_str().into(), entry(record));
+        self.index_mut()
+            .insert(record.key.as_str().into(), entry(record));
         if let Some(replaced) = replaced {
-            let gone: Vec<_> =
-                replaced.segments.into_iter().filter(|s| !record.segments.contains(s)).collect();
+            let gone: Vec<_> = replaced
+                .segments
+                .into_iter()
+                .filter(|s| !record.segments.contains(s))
+                .collect();
             self.disk.discard(&gone);
         }
         Ok(())
@@ -186,8 +210,12 @@ impl Bucket {
     pub(crate) fn delete(&self, key: &str, precondition: &Precondition) -> S3Result<()> {
         let _writer = self.lock(key);
         self.check(key, precondition)?;
-        let Some(record) = self.read(key)? else { return Ok(()) };
-        self.disk.remove(&self.disk.record_path(key)).map_err(disk_error)?;
+        let Some(record) = self.read(key)? else {
+            return Ok(());
+        };
+        self.disk
+            .remove(&self.disk.record_path(key))
+            .map_err(disk_error)?;
         self.index_mut().remove(key);
         self.disk.discard(&record.segments);
         Ok(())
@@ -205,7 +233,10 @@ fn entry(record: &ObjectRecord) -> Entry {
         modified: record.modified,
         etag: record.etag.as_str().into(),
         storage_class: record.attributes.storage_class.as_deref().map(Into::into),
-        checksum: record.checksum.as_ref().map(|c| (c.value.algorithm, c.kind)),
+        checksum: record
+            .checksum
+            .as_ref()
+            .map(|c| (c.value.algorithm, c.kind)),
     }
 }
 

@@ -40,8 +40,13 @@ pub(crate) struct ObjectChecksum {
 }
 
 impl Algorithm {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Crc32, Self::Crc32c, Self::Crc64Nvme, Self::Sha1, Self::Sha256];
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Crc32,
+        Self::Crc32c,
+        Self::Crc64Nvme,
+        Self::Sha1,
+        Self::Sha256,
+    ];
 
     /// The name in `ChecksumAlgorithm`.
     pub(crate) fn name(self) -> &'static str {
@@ -55,7 +60,9 @@ impl Algorithm {
     }
 
     pub(crate) fn from_name(name: &str) -> S3Result<Self> {
-        let found = Self::ALL.into_iter().find(|a| a.name().eq_ignore_ascii_case(name));
+        let found = Self::ALL
+            .into_iter()
+            .find(|a| a.name().eq_ignore_ascii_case(name));
         found.ok_or_else(|| {
             s3_error!(
                 InvalidRequest,
@@ -68,7 +75,9 @@ impl Algorithm {
     /// The algorithm of a header such as `x-amz-checksum-crc32c`.
     pub(crate) fn from_header(header: &str) -> Option<Self> {
         let name = header.strip_prefix("x-amz-checksum-")?;
-        Self::ALL.into_iter().find(|a| a.name().eq_ignore_ascii_case(name))
+        Self::ALL
+            .into_iter()
+            .find(|a| a.name().eq_ignore_ascii_case(name))
     }
 
     fn header(self) -> String {
@@ -100,7 +109,10 @@ impl Algorithm {
             None | Some("COMPOSITE") => ChecksumKind::Composite,
             Some("FULL_OBJECT") => ChecksumKind::FullObject,
             Some(other) => {
-                return Err(s3_error!(InvalidRequest, "Checksum type {other} is unknown."));
+                return Err(s3_error!(
+                    InvalidRequest,
+                    "Checksum type {other} is unknown."
+                ));
             }
         };
         let possible = match kind {
@@ -136,9 +148,10 @@ impl Value {
             _ => text,
         };
         match BASE64.decode(bare) {
-            Ok(raw) if raw.len() == algorithm.length() => {
-                Ok(Self { algorithm, base64: text.to_owned() })
-            }
+            Ok(raw) if raw.len() == algorithm.length() => Ok(Self {
+                algorithm,
+                base64: text.to_owned(),
+            }),
             _ => Err(s3_error!(
                 InvalidRequest,
                 "Value for {} header is invalid.",
@@ -224,7 +237,11 @@ impl Hasher {
             sha256: is(Algorithm::Sha256).then(Sha256::new),
             crc64nvme: is(Algorithm::Crc64Nvme).then(Crc64Nvme::new),
         };
-        Self { md5: Md5::new(), algorithm, other }
+        Self {
+            md5: Md5::new(),
+            algorithm,
+            other,
+        }
     }
 
     pub(crate) fn update(&mut self, data: &[u8]) {
@@ -242,9 +259,14 @@ impl Hasher {
             sums.checksum_sha256,
         ];
         let base64 = text.into_iter().flatten().next();
-        let value =
-            self.algorithm.zip(base64).map(|(algorithm, base64)| Value { algorithm, base64 });
-        Hashes { md5: self.md5.finalize(), value }
+        let value = self
+            .algorithm
+            .zip(base64)
+            .map(|(algorithm, base64)| Value { algorithm, base64 });
+        Hashes {
+            md5: self.md5.finalize(),
+            value,
+        }
     }
 }
 
@@ -271,16 +293,22 @@ pub(crate) fn combine(
             let crc = algorithm.crc()?;
             let mut sums = raw.iter().map(|(sum, size)| (big_endian(sum), *size));
             let (first, _) = sums.next()?;
-            let whole =
-                sums.fold(first, |sum, (next, size)| crc_fast::checksum_combine(crc, sum, next, size));
+            let whole = sums.fold(first, |sum, (next, size)| {
+                crc_fast::checksum_combine(crc, sum, next, size)
+            });
             BASE64.encode(&whole.to_be_bytes()[8 - algorithm.length()..])
         }
     };
-    Some(ObjectChecksum { value: Value { algorithm, base64 }, kind })
+    Some(ObjectChecksum {
+        value: Value { algorithm, base64 },
+        kind,
+    })
 }
 
 fn big_endian(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+    bytes
+        .iter()
+        .fold(0, |sum, byte| sum << 8 | u64::from(*byte))
 }
 
 /// Refuses a `Content-MD5` that is malformed or wrong.
@@ -291,7 +319,10 @@ pub(crate) fn verify_content_md5(header: &str, md5: &[u8; 16]) -> S3Result<()> {
             BadDigest,
             "The Content-MD5 you specified did not match what we received."
         )),
-        _ => Err(s3_error!(InvalidDigest, "The Content-MD5 you specified was invalid.")),
+        _ => Err(s3_error!(
+            InvalidDigest,
+            "The Content-MD5 you specified was invalid."
+        )),
     }
 }
 

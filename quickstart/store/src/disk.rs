@@ -103,9 +103,9 @@ impl Disk {
 
     pub(crate) fn read_json<T: DeserializeOwned>(&self, path: &Path) -> io::Result<Option<T>> {
         match fs::read(path) {
-            Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|e| {
-                io::Error::other(format!("{} is damaged: {e}", path.display()))
-            }),
+            Ok(text) => serde_json::from_slice(&text)
+                .map(Some)
+                .map_err(|e| io::Error::other(format!("{} is damaged: {e}", path.display()))),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(e),
         }
@@ -131,14 +131,27 @@ impl Disk {
 
     /// Starts new content.
     pub(crate) fn writer(&self, algorithm: Option<Algorithm>) -> io::Result<Writer> {
-        let content = Content { disk: self.clone(), id: random_id()?, kept: false };
+        let content = Content {
+            disk: self.clone(),
+            id: random_id()?,
+            kept: false,
+        };
         let file = File::create_new(self.data_path(&content.id))?;
-        Ok(Writer { content, file, size: 0, hasher: Hasher::new(algorithm) })
+        Ok(Writer {
+            content,
+            file,
+            size: 0,
+            hasher: Box::new(Hasher::new(algorithm)),
+        })
     }
 
     /// Gives existing content a second name.
     pub(crate) fn link(&self, from: &Path) -> io::Result<Content> {
-        let content = Content { disk: self.clone(), id: random_id()?, kept: false };
+        let content = Content {
+            disk: self.clone(),
+            id: random_id()?,
+            kept: false,
+        };
         fs::hard_link(from, self.data_path(&content.id))?;
         Ok(content)
     }
@@ -156,11 +169,16 @@ impl Disk {
     }
 
     fn sync_parent(&self, path: &Path) -> io::Result<()> {
-        path.parent().map_or(Ok(()), |parent| self.sync_directory(parent))
+        path.parent()
+            .map_or(Ok(()), |parent| self.sync_directory(parent))
     }
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
-        if self.sync { File::open(path)?.sync_all() } else { Ok(()) }
+        if self.sync {
+            File::open(path)?.sync_all()
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -174,7 +192,10 @@ pub(crate) struct Content {
 
 impl Content {
     pub(crate) fn segment(&self, size: u64) -> Segment {
-        Segment { id: self.id.clone(), size }
+        Segment {
+            id: self.id.clone(),
+            size,
+        }
     }
 
     /// A record refers to it now.
@@ -196,7 +217,7 @@ pub(crate) struct Writer {
     content: Content,
     file: File,
     size: u64,
-    hasher: Hasher,
+    hasher: Box<Hasher>,
 }
 
 /// Content that has arrived in full.
@@ -227,6 +248,10 @@ impl Writer {
             self.file.sync_all()?;
             disk.sync_parent(&disk.data_path(&self.content.id))?;
         }
-        Ok(Received { size: self.size, hashes: self.hasher.finish(), content: self.content })
+        Ok(Received {
+            size: self.size,
+            hashes: self.hasher.finish(),
+            content: self.content,
+        })
     }
 }

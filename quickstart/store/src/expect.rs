@@ -41,7 +41,11 @@ pub(crate) struct Expecting<S> {
 
 impl<S> Expecting<S> {
     pub(crate) fn new(stream: S, owed: Owed) -> Self {
-        Self { stream, owed, unsent: &[] }
+        Self {
+            stream,
+            owed,
+            unsent: &[],
+        }
     }
 }
 

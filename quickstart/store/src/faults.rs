@@ -39,7 +39,13 @@ pub struct Rule {
 impl Rule {
     /// The next request of `operation` (its API name, such as `PutObject`) meets `fault`.
     pub fn new(operation: impl Into<String>, fault: Fault) -> Self {
-        Self { operation: operation.into(), key: None, skip: 0, times: 1, fault }
+        Self {
+            operation: operation.into(),
+            key: None,
+            skip: 0,
+            times: 1,
+            fault,
+        }
     }
 
     /// Only requests whose key satisfies `predicate` count.
@@ -123,12 +129,16 @@ impl Faults {
     pub(crate) fn meet(&self, operation: &str, key: &str) -> Option<Fault> {
         let mut script = self.script();
         *script.calls.entry(operation.to_owned()).or_default() += 1;
-        let rule = script.rules.iter_mut().find_map(|r| r.strikes(operation, key).then_some(r.fault));
-        rule
+        script
+            .rules
+            .iter_mut()
+            .find_map(|r| r.strikes(operation, key).then_some(r.fault))
     }
 
     fn script(&self) -> std::sync::MutexGuard<'_, Script> {
-        self.script.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.script
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
@@ -139,7 +149,12 @@ mod tests {
     #[test]
     fn strikes_the_nth_matching_request_only() {
         let faults = Faults::default();
-        faults.add(Rule::new("PutObject", Fault::SlowDown).on_key(|k| k == "a").after(1).times(2));
+        faults.add(
+            Rule::new("PutObject", Fault::SlowDown)
+                .on_key(|k| k == "a")
+                .after(1)
+                .times(2),
+        );
         let met: Vec<_> = ["a", "b", "a", "a", "a"]
             .into_iter()
             .map(|key| faults.meet("PutObject", key).is_some())

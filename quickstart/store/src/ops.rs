@@ -41,14 +41,19 @@ impl Store {
         let mut buckets = BTreeMap::new();
         for directory in fs::read_dir(&config.root)? {
             let directory = directory?;
-            let Ok(name) = directory.file_name().into_string() else { continue };
+            let Ok(name) = directory.file_name().into_string() else {
+                continue;
+            };
             // Directories that are not of our making are left alone.
             if directory.path().join("records").is_dir() {
                 let bucket = Bucket::open(Disk::new(directory.path(), config.sync))?;
                 buckets.insert(name, Arc::new(bucket));
             }
         }
-        Ok(Self { config, buckets: RwLock::new(buckets) })
+        Ok(Self {
+            config,
+            buckets: RwLock::new(buckets),
+        })
     }
 
     fn bucket(&self, name: &str) -> S3Result<Arc<Bucket>> {
@@ -84,6 +89,9 @@ fn signed(size: u64) -> i64 {
 fn no_versions(version: Option<&str>) -> S3Result<()> {
     match version {
         None | Some("null") => Ok(()),
-        Some(_) => Err(s3_error!(NoSuchVersion, "The specified version does not exist.")),
+        Some(_) => Err(s3_error!(
+            NoSuchVersion,
+            "The specified version does not exist."
+        )),
     }
 }

@@ -1,7 +1,6 @@
 //! HTTP/1.1 in front of the operations; every connection is a task of one set.
 
 use std::convert::Infallible;
-use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,26 +40,27 @@ const DRAIN_MAX: Duration = Duration::from_secs(5);
 ///
 /// Fails if the root cannot be read; ready once the listener accepts (connections that come
 /// earlier wait).
-pub fn serve(
+pub async fn serve(
     listener: TcpListener,
     config: StoreConfig,
     tls: Option<Arc<rustls::ServerConfig>>,
     shutdown: CancellationToken,
-) -> impl Future<Output = io::Result<()>> + Send {
-    async move {
-        let (keys, gate) = (AccessKeys::new(&config.access_keys), Gate(config.faults.clone()));
-        let store = blocking(move || Store::open(config)).await??;
-        let mut builder = S3ServiceBuilder::new(store);
-        builder.set_auth(keys);
-        builder.set_access(gate);
-        let server = Server {
-            service: builder.build(),
-            tls: tls.map(TlsAcceptor::from),
-            shutdown,
-        };
-        server.accept(listener).await;
-        Ok(())
-    }
+) -> io::Result<()> {
+    let (keys, gate) = (
+        AccessKeys::new(&config.access_keys),
+        Gate(config.faults.clone()),
+    );
+    let store = blocking(move || Store::open(config)).await??;
+    let mut builder = S3ServiceBuilder::new(store);
+    builder.set_auth(keys);
+    builder.set_access(gate);
+    let server = Server {
+        service: builder.build(),
+        tls: tls.map(TlsAcceptor::from),
+        shutdown,
+    };
+    server.accept(listener).await;
+    Ok(())
 }
 
 #[derive(Clone)]

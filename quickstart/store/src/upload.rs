@@ -71,7 +71,9 @@ impl Uploads {
                     parts.insert(part.number, part);
                 }
             }
-            uploads.open.insert((plan.key.clone(), plan.id.clone()), Upload { plan, parts });
+            uploads
+                .open
+                .insert((plan.key.clone(), plan.id.clone()), Upload { plan, parts });
         }
         Ok(uploads)
     }
@@ -85,7 +87,9 @@ impl Uploads {
     }
 
     pub(crate) fn get(&self, key: &str, id: &str) -> S3Result<&Upload> {
-        self.open.get(&(key.to_owned(), id.to_owned())).ok_or_else(no_such_upload)
+        self.open
+            .get(&(key.to_owned(), id.to_owned()))
+            .ok_or_else(no_such_upload)
     }
 
     /// Starts an upload.
@@ -93,8 +97,12 @@ impl Uploads {
         let directory = disk.uploads().join(&plan.id);
         fs::create_dir(&directory)?;
         disk.write_json(&directory.join("upload.json"), &plan)?;
-        let upload = Upload { plan, parts: BTreeMap::new() };
-        self.open.insert((upload.plan.key.clone(), upload.plan.id.clone()), upload);
+        let upload = Upload {
+            plan,
+            parts: BTreeMap::new(),
+        };
+        self.open
+            .insert((upload.plan.key.clone(), upload.plan.id.clone()), upload);
         Ok(())
     }
 
@@ -108,13 +116,21 @@ impl Uploads {
     ) -> S3Result<io::Result<Option<Part>>> {
         let slot = (key.to_owned(), id.to_owned());
         let upload = self.open.get_mut(&slot).ok_or_else(no_such_upload)?;
-        let path = disk.uploads().join(id).join(format!("{:05}.json", part.number));
+        let path = disk
+            .uploads()
+            .join(id)
+            .join(format!("{:05}.json", part.number));
         let written = disk.write_json(&path, &part);
         Ok(written.map(|()| upload.parts.insert(part.number, part)))
     }
 
     /// Ends an upload; its parts' content is the caller's to keep or to discard.
-    pub(crate) fn remove(&mut self, disk: &Disk, key: &str, id: &str) -> S3Result<io::Result<Upload>> {
+    pub(crate) fn remove(
+        &mut self,
+        disk: &Disk,
+        key: &str,
+        id: &str,
+    ) -> S3Result<io::Result<Upload>> {
         let slot = (key.to_owned(), id.to_owned());
         if !self.open.contains_key(&slot) {
             return Err(no_such_upload());

@@ -20,7 +20,10 @@ pub(super) fn attributes(stat: &Stat) -> fattr3 {
         gid: stat.st_gid,
         size: u64::try_from(stat.st_size).unwrap_or_default(),
         used: u64::try_from(stat.st_blocks).unwrap_or_default() * 512,
-        rdev: specdata3 { specdata1: major(stat.st_rdev), specdata2: minor(stat.st_rdev) },
+        rdev: specdata3 {
+            specdata1: major(stat.st_rdev),
+            specdata2: minor(stat.st_rdev),
+        },
         fsid: stat.st_dev,
         fileid: stat.st_ino,
         atime: time(stat.st_atime, stat.st_atime_nsec),

@@ -37,7 +37,13 @@ impl Entries {
         cookie: u64,
     ) -> Result<Self, nfsstat3> {
         let ready = VecDeque::new();
-        let mut entries = Self { shared, directory, cookie, ready, ended: false };
+        let mut entries = Self {
+            shared,
+            directory,
+            cookie,
+            ready,
+            ended: false,
+        };
         entries.fill().await?;
         Ok(entries)
     }
@@ -55,12 +61,15 @@ impl Entries {
 
 impl ReadDirPlusIterator<FileHandleU64> for Entries {
     async fn next(&mut self) -> NextResult<Entry> {
-        if self.ready.is_empty() && !self.ended {
-            if let Err(status) = self.fill().await {
-                return NextResult::Err(status);
-            }
+        if self.ready.is_empty()
+            && !self.ended
+            && let Err(status) = self.fill().await
+        {
+            return NextResult::Err(status);
         }
-        self.ready.pop_front().map_or(NextResult::Eof, NextResult::Ok)
+        self.ready
+            .pop_front()
+            .map_or(NextResult::Eof, NextResult::Ok)
     }
 }
 
@@ -83,7 +92,9 @@ impl Shared {
             }
             // Gone since it was listed: the entry stays, without attributes and handle.
             let stat = statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW).ok();
-            let handle = stat.as_ref().map(|stat| self.nodes.intern(id, name, Identity::of(stat)));
+            let handle = stat
+                .as_ref()
+                .map(|stat| self.nodes.intern(id, name, Identity::of(stat)));
             entries.push(Entry {
                 fileid: entry.ino(),
                 name: name.to_vec().into(),

@@ -17,7 +17,10 @@ pub(super) struct Identity {
 
 impl Identity {
     pub(super) fn of(stat: &Stat) -> Self {
-        Self { device: stat.st_dev, inode: stat.st_ino }
+        Self {
+            device: stat.st_dev,
+            inode: stat.st_ino,
+        }
     }
 }
 
@@ -43,8 +46,17 @@ struct Table {
 
 impl Nodes {
     pub(super) fn new(root: Identity) -> Self {
-        let root = Node { parent: ROOT, name: Arc::from([].as_slice()), identity: root };
-        Self { table: RwLock::new(Table { nodes: vec![root], by_name: HashMap::new() }) }
+        let root = Node {
+            parent: ROOT,
+            name: Arc::from([].as_slice()),
+            identity: root,
+        };
+        Self {
+            table: RwLock::new(Table {
+                nodes: vec![root],
+                by_name: HashMap::new(),
+            }),
+        }
     }
 
     /// The handle of a name; a new one if the name means another file than before.
@@ -52,11 +64,16 @@ impl Nodes {
         let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
         let slot: (u64, Arc<[u8]>) = (parent, Arc::from(name));
         let known = table.by_name.get(&slot).copied();
-        if let Some(id) = known.filter(|id| table.node(*id).is_some_and(|n| n.identity == identity)) {
+        if let Some(id) = known.filter(|id| table.node(*id).is_some_and(|n| n.identity == identity))
+        {
             return id;
         }
         let name = slot.1.clone();
-        table.nodes.push(Node { parent, name, identity });
+        table.nodes.push(Node {
+            parent,
+            name,
+            identity,
+        });
         let id = table.nodes.len() as u64;
         table.by_name.insert(slot, id);
         id

@@ -51,7 +51,10 @@ pub(crate) fn checked(
     plain: Attributes,
 ) -> S3Result<Attributes> {
     let metadata = metadata.unwrap_or_default();
-    let size: usize = metadata.iter().map(|(name, value)| name.len() + value.len()).sum();
+    let size: usize = metadata
+        .iter()
+        .map(|(name, value)| name.len() + value.len())
+        .sum();
     if size > METADATA_MAX {
         return Err(s3_error!(
             MetadataTooLarge,
@@ -59,10 +62,16 @@ pub(crate) fn checked(
         ));
     }
     Ok(Attributes {
-        metadata: metadata.into_iter().map(|(name, value)| (name.to_lowercase(), value)).collect(),
+        metadata: metadata
+            .into_iter()
+            .map(|(name, value)| (name.to_lowercase(), value))
+            .collect(),
         storage_class: checked_storage_class(storage_class)?,
         expires: expires.map(unix_seconds),
-        content_encoding: plain.content_encoding.as_deref().and_then(without_aws_chunked),
+        content_encoding: plain
+            .content_encoding
+            .as_deref()
+            .and_then(without_aws_chunked),
         content_type: plain.content_type.filter(|text| !text.is_empty()),
         ..plain
     })
@@ -72,30 +81,45 @@ fn checked_storage_class(class: Option<&str>) -> S3Result<Option<String>> {
     match class {
         None | Some("STANDARD") => Ok(None),
         Some(class) if STORAGE_CLASSES.contains(&class) => Ok(Some(class.to_owned())),
-        Some(_) => {
-            Err(s3_error!(InvalidStorageClass, "The storage class you specified is not valid"))
-        }
+        Some(_) => Err(s3_error!(
+            InvalidStorageClass,
+            "The storage class you specified is not valid"
+        )),
     }
 }
 
 /// `aws-chunked` describes the request's body, not the object.
 fn without_aws_chunked(encoding: &str) -> Option<String> {
-    let kept: Vec<&str> =
-        encoding.split(',').map(str::trim).filter(|e| !e.is_empty() && *e != "aws-chunked").collect();
+    let kept: Vec<&str> = encoding
+        .split(',')
+        .map(str::trim)
+        .filter(|e| !e.is_empty() && *e != "aws-chunked")
+        .collect();
     (!kept.is_empty()).then(|| kept.join(","))
 }
 
 pub(crate) fn unix_seconds(time: dto::Timestamp) -> i64 {
     let mut text = Vec::new();
     let written = time.format(dto::TimestampFormat::EpochSeconds, &mut text);
-    let text = if written.is_ok() { String::from_utf8_lossy(&text) } else { "0".into() };
-    text.split('.').next().and_then(|seconds| seconds.parse().ok()).unwrap_or_default()
+    let text = if written.is_ok() {
+        String::from_utf8_lossy(&text)
+    } else {
+        "0".into()
+    };
+    text.split('.')
+        .next()
+        .and_then(|seconds| seconds.parse().ok())
+        .unwrap_or_default()
 }
 
 /// Tags from the `x-amz-tagging` header: a URL query.
 pub(crate) fn tags_from_header(header: Option<&str>) -> S3Result<Vec<(String, String)>> {
     let mut tags = Vec::new();
-    for pair in header.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
+    for pair in header
+        .unwrap_or_default()
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+    {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         tags.push((decode(key)?, decode(value)?));
     }
@@ -105,7 +129,9 @@ pub(crate) fn tags_from_header(header: Option<&str>) -> S3Result<Vec<(String, St
 fn decode(text: &str) -> S3Result<String> {
     let spaced = text.replace('+', " ");
     let decoded = percent_decode_str(&spaced).decode_utf8();
-    decoded.map(Into::into).map_err(|_| s3_error!(InvalidTag, "A tag is not valid UTF-8."))
+    decoded
+        .map(Into::into)
+        .map_err(|_| s3_error!(InvalidTag, "A tag is not valid UTF-8."))
 }
 
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html>
@@ -116,10 +142,16 @@ pub(crate) fn checked_tags(mut tags: Vec<(String, String)>) -> S3Result<Vec<(Str
         key.is_empty() || key.chars().count() > 128 || value.chars().count() > 256
     });
     if tags.len() > 10 {
-        return Err(s3_error!(InvalidTag, "Object tags cannot be greater than 10"));
+        return Err(s3_error!(
+            InvalidTag,
+            "Object tags cannot be greater than 10"
+        ));
     }
     if repeated || long {
-        return Err(s3_error!(InvalidTag, "The tag set has a repeated or an ill-sized tag."));
+        return Err(s3_error!(
+            InvalidTag,
+            "The tag set has a repeated or an ill-sized tag."
+        ));
     }
     Ok(tags)
 }

@@ -33,7 +33,9 @@ impl Store {
         if let btree_map::Entry::Vacant(slot) = buckets.entry(name.clone()) {
             slot.insert(Arc::new(bucket));
         }
-        Ok(S3Response::new(CreateBucketOutput { location: Some(format!("/{name}")) }))
+        Ok(S3Response::new(CreateBucketOutput {
+            location: Some(format!("/{name}")),
+        }))
     }
 
     pub(crate) async fn remove_bucket(
@@ -54,7 +56,10 @@ impl Store {
         }
         on_disk(move || std::fs::remove_dir_all(bucket.disk.root()).map_err(disk_error)).await?;
         let status = http::StatusCode::NO_CONTENT;
-        Ok(S3Response::with_status(DeleteBucketOutput::default(), status))
+        Ok(S3Response::with_status(
+            DeleteBucketOutput::default(),
+            status,
+        ))
     }
 
     pub(crate) fn find_bucket(
@@ -86,7 +91,10 @@ impl Store {
     ) -> S3Response<ListBucketsOutput> {
         let input = request.input;
         let prefix = input.prefix.clone().unwrap_or_default();
-        let max = input.max_buckets.and_then(|max| usize::try_from(max).ok()).unwrap_or(10_000);
+        let max = input
+            .max_buckets
+            .and_then(|max| usize::try_from(max).ok())
+            .unwrap_or(10_000);
         let after = input.continuation_token;
         let buckets = self.buckets.read().unwrap_or_else(PoisonError::into_inner);
         let mut matching = buckets.iter().filter(|(name, _)| {

@@ -73,9 +73,17 @@ pub(crate) async fn receive(
                 None => disk.writer(algorithm)?,
             };
             chunks.iter().try_for_each(|chunk| writer.write(chunk))?;
-            if last { writer.finish().map(Step::Done) } else { Ok(Step::More(writer)) }
+            if last {
+                writer.finish().map(Step::Done)
+            } else {
+                Ok(Step::More(writer))
+            }
         };
-        match blocking(step).await.and_then(|step: io::Result<Step>| step).map_err(disk_error)? {
+        match blocking(step)
+            .await
+            .and_then(|step: io::Result<Step>| step)
+            .map_err(disk_error)?
+        {
             Step::Done(received) => return Ok(received),
             Step::More(more) => writer = Some(more),
         }
@@ -88,7 +96,10 @@ enum Step {
 }
 
 fn too_large() -> S3Error {
-    s3_error!(EntityTooLarge, "Your proposed upload exceeds the maximum allowed size")
+    s3_error!(
+        EntityTooLarge,
+        "Your proposed upload exceeds the maximum allowed size"
+    )
 }
 
 fn incomplete() -> S3Error {
@@ -173,13 +184,17 @@ impl Reader {
 
     async fn next(&mut self) -> io::Result<Option<Bytes>> {
         if self.open.is_none() {
-            let Some((path, offset, length)) = self.rest.pop_front() else { return Ok(None) };
+            let Some((path, offset, length)) = self.rest.pop_front() else {
+                return Ok(None);
+            };
             let mut file = File::open(path).await?;
             file.set_max_buf_size(READ_SIZE);
             file.seek(SeekFrom::Start(offset)).await?;
             self.open = Some((file, length));
         }
-        let Some((file, left)) = &mut self.open else { return Ok(None) };
+        let Some((file, left)) = &mut self.open else {
+            return Ok(None);
+        };
         let size = usize::try_from(*left).unwrap_or(READ_SIZE).min(READ_SIZE);
         let mut piece = BytesMut::zeroed(size);
         file.read_exact(&mut piece).await?;

@@ -22,8 +22,16 @@ pub(crate) struct Source {
 
 impl Source {
     pub(crate) async fn find(store: &Store, source: &CopySource) -> S3Result<Self> {
-        let CopySource::Bucket { bucket, key, version_id } = source else {
-            return Err(s3_error!(NotImplemented, "Access points cannot be copied from."));
+        let CopySource::Bucket {
+            bucket,
+            key,
+            version_id,
+        } = source
+        else {
+            return Err(s3_error!(
+                NotImplemented,
+                "Access points cannot be copied from."
+            ));
         };
         no_versions(version_id.as_deref())?;
         let bucket = store.bucket(bucket)?;
@@ -73,7 +81,10 @@ impl Source {
         let kind = ChecksumKind::FullObject;
         Ok(Copied {
             etag: hex::encode(received.hashes.md5),
-            checksum: received.hashes.value.map(|value| ObjectChecksum { value, kind }),
+            checksum: received
+                .hashes
+                .value
+                .map(|value| ObjectChecksum { value, kind }),
             content: received.content,
         })
     }
@@ -93,7 +104,10 @@ impl Store {
         let input = &mut request.input;
         let bucket = self.bucket(&input.bucket)?;
         let source = Source::find(self, &input.copy_source).await?;
-        source.check(input.copy_source_if_match.as_ref(), input.copy_source_if_none_match.as_ref())?;
+        source.check(
+            input.copy_source_if_match.as_ref(),
+            input.copy_source_if_none_match.as_ref(),
+        )?;
         if source.record.size > BODY_MAX {
             return Err(s3_error!(
                 InvalidRequest,
@@ -110,8 +124,13 @@ impl Store {
             true => tags_from_header(input.tagging.as_deref())?,
             false => source.record.tags.clone(),
         };
-        let asked = input.checksum_algorithm.as_ref().filter(|_| self.keeps_checksums());
-        let algorithm = asked.map(|name| Algorithm::from_name(name.as_str())).transpose()?;
+        let asked = input
+            .checksum_algorithm
+            .as_ref()
+            .filter(|_| self.keeps_checksums());
+        let algorithm = asked
+            .map(|name| Algorithm::from_name(name.as_str()))
+            .transpose()?;
         let copied = source.content(&bucket, algorithm).await?;
         let record = ObjectRecord {
             key: std::mem::take(&mut input.key),

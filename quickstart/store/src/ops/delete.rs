@@ -1,6 +1,8 @@
 //! DeleteObject and DeleteObjects.
 
-use s3s::dto::{self, DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput};
+use s3s::dto::{
+    self, DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput,
+};
 use s3s::{S3Error, S3Request, S3Response, S3Result, s3_error};
 
 use super::{Store, no_versions, on_disk};
@@ -17,10 +19,16 @@ impl Store {
         let input = request.input;
         no_versions(input.version_id.as_deref())?;
         let bucket = self.bucket(&input.bucket)?;
-        let precondition = Precondition { if_match: input.if_match, if_none_match: None };
+        let precondition = Precondition {
+            if_match: input.if_match,
+            if_none_match: None,
+        };
         on_disk(move || bucket.delete(&input.key, &precondition)).await?;
         let status = http::StatusCode::NO_CONTENT;
-        Ok(S3Response::with_status(DeleteObjectOutput::default(), status))
+        Ok(S3Response::with_status(
+            DeleteObjectOutput::default(),
+            status,
+        ))
     }
 
     pub(crate) async fn delete_many(
@@ -42,12 +50,18 @@ impl Store {
             for object in input.delete.objects {
                 match delete_one(&bucket, &object) {
                     Ok(()) if quiet => {}
-                    Ok(()) => output.deleted.get_or_insert_default().push(dto::DeletedObject {
-                        key: Some(object.key),
-                        ..Default::default()
-                    }),
+                    Ok(()) => output
+                        .deleted
+                        .get_or_insert_default()
+                        .push(dto::DeletedObject {
+                            key: Some(object.key),
+                            ..Default::default()
+                        }),
                     Err(error) => {
-                        output.errors.get_or_insert_default().push(failure(object.key, &error));
+                        output
+                            .errors
+                            .get_or_insert_default()
+                            .push(failure(object.key, &error));
                     }
                 }
             }
@@ -60,7 +74,13 @@ impl Store {
 fn delete_one(bucket: &Bucket, object: &dto::ObjectIdentifier) -> S3Result<()> {
     no_versions(object.version_id.as_deref())?;
     let if_match = object.e_tag.clone().map(dto::ETagCondition::ETag);
-    bucket.delete(&object.key, &Precondition { if_match, if_none_match: None })
+    bucket.delete(
+        &object.key,
+        &Precondition {
+            if_match,
+            if_none_match: None,
+        },
+    )
 }
 
 fn failure(key: String, error: &S3Error) -> dto::Error {

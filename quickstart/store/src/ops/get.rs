@@ -44,7 +44,11 @@ impl Conditions {
             (None, Some(time)) => record.modified <= unix_seconds(time),
             (None, None) => false,
         };
-        if unchanged { Err(S3Error::new(S3ErrorCode::NotModified)) } else { Ok(()) }
+        if unchanged {
+            Err(S3Error::new(S3ErrorCode::NotModified))
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -56,7 +60,11 @@ fn span(
 ) -> S3Result<(Range<u64>, bool)> {
     if let Some(number) = part_number {
         let index = usize::try_from(number).ok().and_then(|n| n.checked_sub(1));
-        let count = if record.multipart { record.segments.len() } else { 1 };
+        let count = if record.multipart {
+            record.segments.len()
+        } else {
+            1
+        };
         let index = index.filter(|i| *i < count).ok_or_else(|| {
             s3_error!(InvalidRange, "The requested partnumber is not satisfiable")
         })?;
@@ -93,7 +101,9 @@ impl Store {
         };
         conditions.check(&record)?;
         let (span, partial) = span(&record, input.range, input.part_number)?;
-        let asked = input.checksum_mode.is_some_and(|mode| mode.as_str() == "ENABLED");
+        let asked = input
+            .checksum_mode
+            .is_some_and(|mode| mode.as_str() == "ENABLED");
         let whole = span == (0..record.size);
         let body = StreamingBlob::wrap(read(&bucket.disk, &record, span.clone()));
         let head = head_output(record, span, partial, input.part_number, asked && whole);
@@ -103,7 +113,9 @@ impl Store {
             content_type: input.response_content_type.or(head.content_type),
             content_encoding: input.response_content_encoding.or(head.content_encoding),
             content_language: input.response_content_language.or(head.content_language),
-            content_disposition: input.response_content_disposition.or(head.content_disposition),
+            content_disposition: input
+                .response_content_disposition
+                .or(head.content_disposition),
             cache_control: input.response_cache_control.or(head.cache_control),
             expires: input.response_expires.or(head.expires),
             accept_ranges: head.accept_ranges,
@@ -145,10 +157,16 @@ impl Store {
         };
         conditions.check(&record)?;
         let (span, partial) = span(&record, input.range, input.part_number)?;
-        let asked = input.checksum_mode.is_some_and(|mode| mode.as_str() == "ENABLED");
+        let asked = input
+            .checksum_mode
+            .is_some_and(|mode| mode.as_str() == "ENABLED");
         let whole = span == (0..record.size);
         let output = head_output(record, span, partial, input.part_number, asked && whole);
-        let status = if partial { http::StatusCode::PARTIAL_CONTENT } else { http::StatusCode::OK };
+        let status = if partial {
+            http::StatusCode::PARTIAL_CONTENT
+        } else {
+            http::StatusCode::OK
+        };
         Ok(S3Response::with_status(output, status))
     }
 }

@@ -16,8 +16,13 @@ use crate::index::{Entry, Item, Page, list};
 const KEYS_MAX: i32 = 1000;
 
 /// What S3 leaves alone under `encoding-type=url`; a space becomes `+`.
-const PLAIN: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'*').remove(b' ');
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'/')
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'*')
+    .remove(b' ');
 
 /// How names go into the reply.
 #[derive(Clone, Copy)]
@@ -30,13 +35,18 @@ impl Encoding {
         match asked.map(dto::EncodingType::as_str) {
             None => Ok(Self { url: false }),
             Some("url") => Ok(Self { url: true }),
-            Some(_) => Err(s3_error!(InvalidArgument, "Invalid Encoding Method specified in Request")),
+            Some(_) => Err(s3_error!(
+                InvalidArgument,
+                "Invalid Encoding Method specified in Request"
+            )),
         }
     }
 
     pub(crate) fn name(self, name: &str) -> String {
         if self.url {
-            utf8_percent_encode(name, PLAIN).to_string().replace(' ', "+")
+            utf8_percent_encode(name, PLAIN)
+                .to_string()
+                .replace(' ', "+")
         } else {
             name.to_owned()
         }
@@ -47,14 +57,19 @@ impl Encoding {
     }
 
     pub(crate) fn reply(self) -> Option<dto::EncodingType> {
-        self.url.then(|| dto::EncodingType::from_static(dto::EncodingType::URL))
+        self.url
+            .then(|| dto::EncodingType::from_static(dto::EncodingType::URL))
     }
 }
 
 pub(crate) fn page_size(asked: Option<i32>) -> S3Result<usize> {
     let size = asked.unwrap_or(KEYS_MAX).min(KEYS_MAX);
-    usize::try_from(size)
-        .map_err(|_| s3_error!(InvalidArgument, "Argument maxKeys must be an integer between 0 and 2147483647"))
+    usize::try_from(size).map_err(|_| {
+        s3_error!(
+            InvalidArgument,
+            "Argument maxKeys must be an integer between 0 and 2147483647"
+        )
+    })
 }
 
 /// Opaque to clients: the name of the last item of the page.
@@ -65,7 +80,12 @@ fn token(last: &str) -> String {
 fn from_token(token: &str) -> S3Result<String> {
     let raw = URL_SAFE_NO_PAD.decode(token).ok();
     raw.and_then(|raw| String::from_utf8(raw).ok())
-        .ok_or_else(|| s3_error!(InvalidArgument, "The continuation token provided is incorrect"))
+        .ok_or_else(|| {
+            s3_error!(
+                InvalidArgument,
+                "The continuation token provided is incorrect"
+            )
+        })
 }
 
 /// The two lists of a reply.
@@ -75,15 +95,19 @@ struct Rows {
 }
 
 fn rows(page: Page, encoding: Encoding, with_owner: bool) -> Rows {
-    let mut rows = Rows { contents: Vec::new(), common_prefixes: Vec::new() };
+    let mut rows = Rows {
+        contents: Vec::new(),
+        common_prefixes: Vec::new(),
+    };
     for item in page.items {
         match item {
             Item::Object(key, entry) => {
-                rows.contents.push(object(encoding.name(&key), &entry, with_owner));
+                rows.contents
+                    .push(object(encoding.name(&key), &entry, with_owner));
             }
-            Item::CommonPrefix(prefix) => rows
-                .common_prefixes
-                .push(dto::CommonPrefix { prefix: Some(encoding.name(&prefix)) }),
+            Item::CommonPrefix(prefix) => rows.common_prefixes.push(dto::CommonPrefix {
+                prefix: Some(encoding.name(&prefix)),
+            }),
         }
     }
     rows
@@ -91,11 +115,14 @@ fn rows(page: Page, encoding: Encoding, with_owner: bool) -> Rows {
 
 fn object(key: String, entry: &Entry, with_owner: bool) -> dto::Object {
     let class = entry.storage_class.as_deref().unwrap_or("STANDARD");
-    let algorithm =
-        entry.checksum.map(|(algorithm, _)| dto::ChecksumAlgorithm::from_static(algorithm.name()));
+    let algorithm = entry
+        .checksum
+        .map(|(algorithm, _)| dto::ChecksumAlgorithm::from_static(algorithm.name()));
     dto::Object {
         checksum_algorithm: algorithm.map(|algorithm| vec![algorithm]),
-        checksum_type: entry.checksum.map(|(_, kind)| dto::ChecksumType::from_static(kind.name())),
+        checksum_type: entry
+            .checksum
+            .map(|(_, kind)| dto::ChecksumType::from_static(kind.name())),
         e_tag: Some(dto::ETag::Strong(entry.etag.to_string())),
         key: Some(key),
         last_modified: Some(timestamp(entry.modified)),
@@ -115,12 +142,26 @@ impl Store {
         let bucket = self.bucket(&input.bucket)?;
         let encoding = Encoding::of(input.encoding_type.as_ref())?;
         let max = page_size(input.max_keys)?;
-        let continued = input.continuation_token.as_deref().map(from_token).transpose()?;
+        let continued = input
+            .continuation_token
+            .as_deref()
+            .map(from_token)
+            .transpose()?;
         let after = continued.as_deref().or(input.start_after.as_deref());
         let prefix = input.prefix.as_deref().unwrap_or_default();
-        let page = list(&bucket.index(), prefix, input.delimiter.as_deref(), after, max);
+        let page = list(
+            &bucket.index(),
+            prefix,
+            input.delimiter.as_deref(),
+            after,
+            max,
+        );
         let truncated = page.truncated;
-        let next = page.items.last().filter(|_| truncated).map(|item| token(item.name()));
+        let next = page
+            .items
+            .last()
+            .filter(|_| truncated)
+            .map(|item| token(item.name()));
         let count = page.items.len();
         let rows = rows(page, encoding, input.fetch_owner.unwrap_or_default());
         Ok(S3Response::new(ListObjectsV2Output {
@@ -150,10 +191,19 @@ impl Store {
         let max = page_size(input.max_keys)?;
         let prefix = input.prefix.as_deref().unwrap_or_default();
         let marker = input.marker.as_deref();
-        let page = list(&bucket.index(), prefix, input.delimiter.as_deref(), marker, max);
+        let page = list(
+            &bucket.index(),
+            prefix,
+            input.delimiter.as_deref(),
+            marker,
+            max,
+        );
         let truncated = page.truncated;
         // Only listings with a delimiter carry NextMarker; others go on from the last key.
-        let next = page.items.last().filter(|_| truncated && input.delimiter.is_some());
+        let next = page
+            .items
+            .last()
+            .filter(|_| truncated && input.delimiter.is_some());
         let next = next.map(|item| encoding.name(item.name()));
         let rows = rows(page, encoding, true);
         Ok(S3Response::new(ListObjectsOutput {

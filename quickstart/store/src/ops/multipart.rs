@@ -18,7 +18,11 @@ use crate::upload::{Part, Plan, Upload};
 
 /// Ids of one key sort by age.
 fn upload_id() -> S3Result<String> {
-    Ok(format!("{:016x}{}", now(), random_id().map_err(disk_error)?))
+    Ok(format!(
+        "{:016x}{}",
+        now(),
+        random_id().map_err(disk_error)?
+    ))
 }
 
 impl Store {
@@ -28,8 +32,13 @@ impl Store {
     ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
         let input = &mut request.input;
         let bucket = self.bucket(&input.bucket)?;
-        let asked = input.checksum_algorithm.as_ref().filter(|_| self.keeps_checksums());
-        let algorithm = asked.map(|name| Algorithm::from_name(name.as_str())).transpose()?;
+        let asked = input
+            .checksum_algorithm
+            .as_ref()
+            .filter(|_| self.keeps_checksums());
+        let algorithm = asked
+            .map(|name| Algorithm::from_name(name.as_str()))
+            .transpose()?;
         let kind = input.checksum_type.as_ref().map(|kind| kind.as_str());
         if kind.is_some() && algorithm.is_none() && self.keeps_checksums() {
             return Err(s3_error!(
@@ -59,7 +68,13 @@ impl Store {
             checksum_type: checksum.map(|(_, kind)| dto::ChecksumType::from_static(kind.name())),
             ..Default::default()
         };
-        on_disk(move || bucket.uploads().create(&bucket.disk, plan).map_err(disk_error)).await?;
+        on_disk(move || {
+            bucket
+                .uploads()
+                .create(&bucket.disk, plan)
+                .map_err(disk_error)
+        })
+        .await?;
         Ok(S3Response::new(output))
     }
 
@@ -69,12 +84,16 @@ impl Store {
     ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
         let mut input = request.input;
         let bucket = self.bucket(&input.bucket)?;
-        let rules = Rules { part_size_min: self.config.part_size_min, full: self.keeps_checksums() };
+        let rules = Rules {
+            part_size_min: self.config.part_size_min,
+            full: self.keeps_checksums(),
+        };
         let name = input.bucket.clone();
-        let precondition =
-            Precondition { if_match: input.if_match.take(), if_none_match: input.if_none_match.take() };
-        let record =
-            on_disk(move || complete(&bucket, &rules, &input, &precondition)).await?;
+        let precondition = Precondition {
+            if_match: input.if_match.take(),
+            if_none_match: input.if_none_match.take(),
+        };
+        let record = on_disk(move || complete(&bucket, &rules, &input, &precondition)).await?;
         let checksum = record.checksum.as_ref();
         let fields = checksum::fields(checksum.map(|c| &c.value), checksum.map(|c| c.kind));
         Ok(S3Response::new(CompleteMultipartUploadOutput {
@@ -99,15 +118,24 @@ impl Store {
         let input = request.input;
         let bucket = self.bucket(&input.bucket)?;
         on_disk(move || {
-            let removed = bucket.uploads().remove(&bucket.disk, &input.key, &input.upload_id)?;
+            let removed = bucket
+                .uploads()
+                .remove(&bucket.disk, &input.key, &input.upload_id)?;
             let upload = removed.map_err(disk_error)?;
-            let segments: Vec<_> = upload.parts.into_values().map(|part| part.segment).collect();
+            let segments: Vec<_> = upload
+                .parts
+                .into_values()
+                .map(|part| part.segment)
+                .collect();
             bucket.disk.discard(&segments);
             Ok(())
         })
         .await?;
         let status = http::StatusCode::NO_CONTENT;
-        Ok(S3Response::with_status(AbortMultipartUploadOutput::default(), status))
+        Ok(S3Response::with_status(
+            AbortMultipartUploadOutput::default(),
+            status,
+        ))
     }
 }
 
@@ -125,10 +153,17 @@ fn complete(
 ) -> S3Result<ObjectRecord> {
     let _writer = bucket.lock(&input.key);
     let upload = bucket.uploads().get(&input.key, &input.upload_id)?.clone();
-    let named = input.multipart_upload.as_ref().and_then(|m| m.parts.as_deref()).unwrap_or_default();
+    let named = input
+        .multipart_upload
+        .as_ref()
+        .and_then(|m| m.parts.as_deref())
+        .unwrap_or_default();
     let parts = choose(&upload, named, rules)?;
     let size: u64 = parts.iter().map(|part| part.segment.size).sum();
-    if input.mpu_object_size.is_some_and(|told| u64::try_from(told) != Ok(size)) {
+    if input
+        .mpu_object_size
+        .is_some_and(|told| u64::try_from(told) != Ok(size))
+    {
         return Err(s3_error!(
             InvalidRequest,
             "The provided 'x-amz-mp-object-size' header does not match what was computed."
@@ -147,10 +182,14 @@ fn complete(
         multipart: true,
     };
     bucket.commit_locked(&record, precondition)?;
-    let removed = bucket.uploads().remove(&bucket.disk, &input.key, &input.upload_id)?;
+    let removed = bucket
+        .uploads()
+        .remove(&bucket.disk, &input.key, &input.upload_id)?;
     let closed = removed.map_err(disk_error)?;
     let unused = closed.parts.into_values().map(|part| part.segment);
-    let unused: Vec<_> = unused.filter(|segment| !record.segments.contains(segment)).collect();
+    let unused: Vec<_> = unused
+        .filter(|segment| !record.segments.contains(segment))
+        .collect();
     bucket.disk.discard(&unused);
     Ok(record)
 }
@@ -162,9 +201,15 @@ fn choose<'a>(
     rules: &Rules,
 ) -> S3Result<Vec<&'a Part>> {
     if named.is_empty() {
-        return Err(s3_error!(MalformedXML, "You must specify at least one part"));
+        return Err(s3_error!(
+            MalformedXML,
+            "You must specify at least one part"
+        ));
     }
-    if !named.windows(2).all(|pair| pair[0].part_number < pair[1].part_number) {
+    if !named
+        .windows(2)
+        .all(|pair| pair[0].part_number < pair[1].part_number)
+    {
         return Err(s3_error!(
             InvalidPartOrder,
             "The list of parts was not in ascending order. Parts must be ordered by part number."
@@ -174,7 +219,9 @@ fn choose<'a>(
     for name in named {
         let number = name.part_number.unwrap_or_default();
         let found = upload.parts.get(&number).filter(|part| {
-            name.e_tag.as_ref().is_some_and(|etag| etag.value() == part.etag)
+            name.e_tag
+                .as_ref()
+                .is_some_and(|etag| etag.value() == part.etag)
         });
         let part = found.ok_or_else(|| {
             s3_error!(
@@ -189,7 +236,10 @@ fn choose<'a>(
         parts.push(part);
     }
     let (_, but_last) = parts.split_last().unwrap_or((&parts[0], &[]));
-    if but_last.iter().any(|part| part.segment.size < rules.part_size_min) {
+    if but_last
+        .iter()
+        .any(|part| part.segment.size < rules.part_size_min)
+    {
         return Err(s3_error!(
             EntityTooSmall,
             "Your proposed upload is smaller than the minimum allowed size"
@@ -234,9 +284,15 @@ fn whole_checksum(
     if !rules.full {
         return Ok(None);
     }
-    let (algorithm, kind) =
-        upload.plan.checksum.unwrap_or((Algorithm::Crc64Nvme, ChecksumKind::FullObject));
-    if input.checksum_type.as_ref().is_some_and(|told| told.as_str() != kind.name()) {
+    let (algorithm, kind) = upload
+        .plan
+        .checksum
+        .unwrap_or((Algorithm::Crc64Nvme, ChecksumKind::FullObject));
+    if input
+        .checksum_type
+        .as_ref()
+        .is_some_and(|told| told.as_str() != kind.name())
+    {
         return Err(s3_error!(
             InvalidRequest,
             "The upload was created using the {} checksum mode. The complete request must use the \
@@ -244,8 +300,10 @@ fn whole_checksum(
             kind.name()
         ));
     }
-    let sums: Vec<(Option<&Value>, u64)> =
-        parts.iter().map(|part| (part.checksum.as_ref(), part.segment.size)).collect();
+    let sums: Vec<(Option<&Value>, u64)> = parts
+        .iter()
+        .map(|part| (part.checksum.as_ref(), part.segment.size))
+        .collect();
     let computed = combine(algorithm, kind, &sums);
     let fields = dto::Checksum {
         checksum_crc32: input.checksum_crc32.clone(),

@@ -32,7 +32,8 @@ fn check_number(number: i32) -> S3Result<()> {
 
 /// The algorithm that parts of an upload are hashed with.
 fn part_algorithm(plan: &Plan) -> Algorithm {
-    plan.checksum.map_or(Algorithm::Crc64Nvme, |(algorithm, _)| algorithm)
+    plan.checksum
+        .map_or(Algorithm::Crc64Nvme, |(algorithm, _)| algorithm)
 }
 
 /// A part may carry only the kind of checksum that its upload announced.
@@ -65,10 +66,17 @@ async fn store_part(
         checksum: received.hashes.value.clone(),
     };
     on_disk(move || {
-        let stored = bucket.uploads().put_part(&bucket.disk, &plan.key, &plan.id, part.clone())?;
+        let stored = bucket
+            .uploads()
+            .put_part(&bucket.disk, &plan.key, &plan.id, part.clone())?;
         let replaced = stored.map_err(disk_error)?;
         received.content.keep();
-        bucket.disk.discard(&replaced.map(|part| part.segment).into_iter().collect::<Vec<_>>());
+        bucket.disk.discard(
+            &replaced
+                .map(|part| part.segment)
+                .into_iter()
+                .collect::<Vec<_>>(),
+        );
         if damaged && part.segment.size > 0 {
             bucket.disk.flip_bit(&part.segment).map_err(disk_error)?;
         }
@@ -85,7 +93,11 @@ impl Store {
         let input = &mut request.input;
         let bucket = self.bucket(&input.bucket)?;
         check_number(input.part_number)?;
-        let plan = bucket.uploads().get(&input.key, &input.upload_id)?.plan.clone();
+        let plan = bucket
+            .uploads()
+            .get(&input.key, &input.upload_id)?
+            .plan
+            .clone();
         let fields = dto::Checksum {
             checksum_crc32: input.checksum_crc32.take(),
             checksum_crc32c: input.checksum_crc32c.take(),
@@ -96,13 +108,17 @@ impl Store {
         };
         let trailers = request.trailing_headers.take();
         let md5 = input.content_md5.take();
-        let declared =
-            Declared::read(self.config.integrity, &request.headers, trailers, &fields, md5)?;
+        let declared = Declared::read(
+            self.config.integrity,
+            &request.headers,
+            trailers,
+            &fields,
+            md5,
+        )?;
         check_algorithm(&plan, declared.algorithm())?;
         let algorithm = self.keeps_checksums().then(|| part_algorithm(&plan));
         let (body, length) = (input.body.take(), input.content_length);
-        let received =
-            receive_verified(&bucket.disk, body, length, &declared, algorithm).await?;
+        let received = receive_verified(&bucket.disk, body, length, &declared, algorithm).await?;
         let damaged = RequestControl::flips_bit(&request.extensions);
         let shown = plan.checksum.is_some();
         let part = store_part(bucket, plan, input.part_number, received, damaged).await?;
@@ -125,9 +141,16 @@ impl Store {
         let input = request.input;
         let bucket = self.bucket(&input.bucket)?;
         check_number(input.part_number)?;
-        let plan = bucket.uploads().get(&input.key, &input.upload_id)?.plan.clone();
+        let plan = bucket
+            .uploads()
+            .get(&input.key, &input.upload_id)?
+            .plan
+            .clone();
         let source = Source::find(self, &input.copy_source).await?;
-        source.check(input.copy_source_if_match.as_ref(), input.copy_source_if_none_match.as_ref())?;
+        source.check(
+            input.copy_source_if_match.as_ref(),
+            input.copy_source_if_none_match.as_ref(),
+        )?;
         let range = copy_range(input.copy_source_range.as_deref(), source.record.size)?;
         let length = range.end - range.start;
         let body = read_as_body(&source.bucket.disk, &source.record, range);
@@ -160,7 +183,10 @@ impl Store {
         let upload = uploads.get(&input.key, &input.upload_id)?;
         let max = usize::try_from(input.max_parts.unwrap_or(1000).clamp(0, 1000)).unwrap_or(1000);
         let marker = input.part_number_marker.unwrap_or_default();
-        let mut after = upload.parts.range(marker.saturating_add(1)..).map(|(_, part)| part);
+        let mut after = upload
+            .parts
+            .range(marker.saturating_add(1)..)
+            .map(|(_, part)| part);
         let page: Vec<&Part> = after.by_ref().take(max).collect();
         let truncated = after.next().is_some();
         let checksum = upload.plan.checksum;
@@ -172,13 +198,22 @@ impl Store {
             next_part_number_marker: page.last().filter(|_| truncated).map(|part| part.number),
             max_parts: i32::try_from(max).ok(),
             is_truncated: Some(truncated),
-            parts: Some(page.into_iter().map(|part| listed(part, checksum.is_some())).collect()),
+            parts: Some(
+                page.into_iter()
+                    .map(|part| listed(part, checksum.is_some()))
+                    .collect(),
+            ),
             checksum_algorithm: checksum
                 .map(|(algorithm, _)| dto::ChecksumAlgorithm::from_static(algorithm.name())),
             checksum_type: checksum.map(|(_, kind)| dto::ChecksumType::from_static(kind.name())),
             owner: Some(owner()),
             storage_class: Some(dto::StorageClass::from(
-                upload.plan.attributes.storage_class.clone().unwrap_or("STANDARD".to_owned()),
+                upload
+                    .plan
+                    .attributes
+                    .storage_class
+                    .clone()
+                    .unwrap_or("STANDARD".to_owned()),
             )),
             ..Default::default()
         }))
@@ -202,12 +237,22 @@ fn listed(part: &Part, with_checksum: bool) -> dto::Part {
 
 /// `bytes=first-last`, both given and both within the source.
 fn copy_range(header: Option<&str>, size: u64) -> S3Result<Range<u64>> {
-    let Some(header) = header else { return Ok(0..size) };
-    let parsed = header.strip_prefix("bytes=").and_then(|text| text.split_once('-'));
+    let Some(header) = header else {
+        return Ok(0..size);
+    };
+    let parsed = header
+        .strip_prefix("bytes=")
+        .and_then(|text| text.split_once('-'));
     let parsed = parsed.and_then(|(first, last)| Some((first.parse().ok()?, last.parse().ok()?)));
     match parsed {
         Some((first, last)) if first <= last && last < size => Ok(first..last + 1),
-        Some(_) => Err(s3_error!(InvalidRange, "The range {header} is not within the source object")),
-        None => Err(s3_error!(InvalidArgument, "The x-amz-copy-source-range value must be of the form bytes=first-last")),
+        Some(_) => Err(s3_error!(
+            InvalidRange,
+            "The range {header} is not within the source object"
+        )),
+        None => Err(s3_error!(
+            InvalidArgument,
+            "The x-amz-copy-source-range value must be of the form bytes=first-last"
+        )),
     }
 }

@@ -3,7 +3,7 @@
 use futures::StreamExt as _;
 use http::HeaderMap;
 use s3s::dto::{self, PutObjectInput, PutObjectOutput, StreamingBlob};
-use s3s::{S3Request, S3Response, S3Result, StdError, TrailingHeaders, s3_error};
+use s3s::{S3Request, S3Response, S3Result, TrailingHeaders, s3_error};
 
 use super::attributes::{attributes_of, tags_from_header};
 use super::content::receive;
@@ -36,12 +36,20 @@ impl Declared {
         fields: &dto::Checksum,
         content_md5: Option<String>,
     ) -> S3Result<Self> {
-        let mut declared = Self { value: None, trailer: None, content_md5, trailers, integrity };
+        let mut declared = Self {
+            value: None,
+            trailer: None,
+            content_md5,
+            trailers,
+            integrity,
+        };
         if integrity != StoreIntegrity::Full {
             return Ok(declared);
         }
         declared.value = checksum::single(fields, false)?;
-        let trailer = headers.get("x-amz-trailer").and_then(|text| text.to_str().ok());
+        let trailer = headers
+            .get("x-amz-trailer")
+            .and_then(|text| text.to_str().ok());
         declared.trailer = trailer.and_then(|name| Algorithm::from_header(name.trim()));
         let promised = headers.get("x-amz-sdk-checksum-algorithm");
         if promised.is_some() && declared.algorithm().is_none() {
@@ -56,7 +64,10 @@ impl Declared {
 
     /// The algorithm that the client chose.
     pub(crate) fn algorithm(&self) -> Option<Algorithm> {
-        self.value.as_ref().map(|value| value.algorithm).or(self.trailer)
+        self.value
+            .as_ref()
+            .map(|value| value.algorithm)
+            .or(self.trailer)
     }
 
     /// Compares with what arrived; call after the body was read.
@@ -67,16 +78,30 @@ impl Declared {
         if let Some(md5) = &self.content_md5 {
             checksum::verify_content_md5(md5, &hashes.md5)?;
         }
-        let Some(computed) = &hashes.value else { return Ok(()) };
+        let Some(computed) = &hashes.value else {
+            return Ok(());
+        };
         if let Some(value) = &self.value {
             value.verify(computed)?;
         }
-        let Some(algorithm) = self.trailer else { return Ok(()) };
-        let trailers = self.trailers.as_ref().and_then(TrailingHeaders::take).unwrap_or_default();
+        let Some(algorithm) = self.trailer else {
+            return Ok(());
+        };
+        let trailers = self
+            .trailers
+            .as_ref()
+            .and_then(TrailingHeaders::take)
+            .unwrap_or_default();
         let name = format!("x-amz-checksum-{}", algorithm.name().to_ascii_lowercase());
-        let text = trailers.get(&name).and_then(|value| value.to_str().ok()).ok_or_else(|| {
-            s3_error!(InvalidRequest, "The trailer {name} was announced and did not come.")
-        })?;
+        let text = trailers
+            .get(&name)
+            .and_then(|value| value.to_str().ok())
+            .ok_or_else(|| {
+                s3_error!(
+                    InvalidRequest,
+                    "The trailer {name} was announced and did not come."
+                )
+            })?;
         Value::parse(algorithm, text, false)?.verify(computed)
     }
 }
@@ -90,7 +115,7 @@ pub(crate) async fn receive_verified(
     algorithm: Option<Algorithm>,
 ) -> S3Result<Received> {
     let length = length.and_then(|length| u64::try_from(length).ok());
-    let body = futures::stream::iter(body).flatten().map(|chunk| chunk.map_err(StdError::from));
+    let body = futures::stream::iter(body).flatten();
     let received = receive(disk, body, length, algorithm).await?;
     declared.verify(&received.hashes)?;
     Ok(received)
@@ -113,18 +138,31 @@ impl Store {
         };
         let trailers = request.trailing_headers.take();
         let md5 = input.content_md5.take();
-        let declared =
-            Declared::read(self.config.integrity, &request.headers, trailers, &fields, md5)?;
-        let precondition =
-            Precondition { if_match: input.if_match.take(), if_none_match: input.if_none_match.take() };
+        let declared = Declared::read(
+            self.config.integrity,
+            &request.headers,
+            trailers,
+            &fields,
+            md5,
+        )?;
+        let precondition = Precondition {
+            if_match: input.if_match.take(),
+            if_none_match: input.if_none_match.take(),
+        };
         bucket.check(&input.key, &precondition)?;
         let attributes = attributes_of!(input)?;
         let tags = tags_from_header(input.tagging.as_deref())?;
         let kept = self.keeps_checksums().then_some(Algorithm::Crc64Nvme);
         let algorithm = declared.algorithm().or(kept);
         let length = input.content_length;
-        let received =
-            receive_verified(&bucket.disk, input.body.take(), length, &declared, algorithm).await?;
+        let received = receive_verified(
+            &bucket.disk,
+            input.body.take(),
+            length,
+            &declared,
+            algorithm,
+        )
+        .await?;
         let checksum = received.hashes.value.clone();
         let record = ObjectRecord {
             key: std::mem::take(&mut input.key),
@@ -133,7 +171,10 @@ impl Store {
             etag: hex::encode(received.hashes.md5),
             segments: vec![received.segment()],
             attributes,
-            checksum: checksum.map(|value| ObjectChecksum { value, kind: ChecksumKind::FullObject }),
+            checksum: checksum.map(|value| ObjectChecksum {
+                value,
+                kind: ChecksumKind::FullObject,
+            }),
             tags,
             multipart: false,
         };
@@ -142,7 +183,10 @@ impl Store {
             bucket.commit(&record, &precondition)?;
             received.content.keep();
             if damaged {
-                bucket.disk.flip_bit(&record.segments[0]).map_err(disk_error)?;
+                bucket
+                    .disk
+                    .flip_bit(&record.segments[0])
+                    .map_err(disk_error)?;
             }
             Ok(record)
         })

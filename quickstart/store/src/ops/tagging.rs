@@ -19,8 +19,16 @@ impl Store {
         let bucket = self.bucket(&input.bucket)?;
         let record = on_disk(move || bucket.record(&input.key)).await?;
         let tags = record.tags.into_iter();
-        let tag_set = tags.map(|(key, value)| Tag { key: Some(key), value: Some(value) }).collect();
-        Ok(S3Response::new(GetObjectTaggingOutput { tag_set, version_id: None }))
+        let tag_set = tags
+            .map(|(key, value)| Tag {
+                key: Some(key),
+                value: Some(value),
+            })
+            .collect();
+        Ok(S3Response::new(GetObjectTaggingOutput {
+            tag_set,
+            version_id: None,
+        }))
     }
 
     pub(crate) async fn put_tags(
@@ -46,6 +54,9 @@ impl Store {
         let bucket = self.bucket(&input.bucket)?;
         on_disk(move || bucket.update(&input.key, |record| record.tags.clear())).await?;
         let status = http::StatusCode::NO_CONTENT;
-        Ok(S3Response::with_status(DeleteObjectTaggingOutput::default(), status))
+        Ok(S3Response::with_status(
+            DeleteObjectTaggingOutput::default(),
+            status,
+        ))
     }
 }

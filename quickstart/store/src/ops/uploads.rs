@@ -25,11 +25,18 @@ impl Store {
         let output = ListMultipartUploadsOutput {
             next_key_marker: last.map(|plan| encoding.name(&plan.key)),
             next_upload_id_marker: last.map(|plan| plan.id.clone()),
-            uploads: Some(page.uploads.iter().map(|plan| listed(plan, encoding)).collect()),
+            uploads: Some(
+                page.uploads
+                    .iter()
+                    .map(|plan| listed(plan, encoding))
+                    .collect(),
+            ),
             common_prefixes: Some(
                 page.prefixes
                     .iter()
-                    .map(|prefix| dto::CommonPrefix { prefix: Some(encoding.name(prefix)) })
+                    .map(|prefix| dto::CommonPrefix {
+                        prefix: Some(encoding.name(prefix)),
+                    })
                     .collect(),
             ),
             is_truncated: Some(page.truncated),
@@ -61,18 +68,27 @@ fn page<'a>(
     let prefix = input.prefix.as_deref().unwrap_or_default();
     let key_marker = input.key_marker.as_deref();
     let id_marker = input.upload_id_marker.as_deref();
-    let mut page = UploadPage { uploads: Vec::new(), prefixes: BTreeSet::new(), truncated: false };
+    let mut page = UploadPage {
+        uploads: Vec::new(),
+        prefixes: BTreeSet::new(),
+        truncated: false,
+    };
     for Upload { plan, .. } in uploads {
         let passed = match (key_marker, id_marker) {
             (Some(key), Some(id)) => (plan.key.as_str(), plan.id.as_str()) <= (key, id),
             (Some(key), None) => plan.key.as_str() <= key,
             _ => false,
         };
-        let Some(rest) = plan.key.strip_prefix(prefix).filter(|_| !passed) else { continue };
+        let Some(rest) = plan.key.strip_prefix(prefix).filter(|_| !passed) else {
+            continue;
+        };
         let delimiter = input.delimiter.as_deref().filter(|d| !d.is_empty());
         let rolled_up = delimiter.and_then(|d| rest.find(d).map(|at| at + d.len()));
         let rolled_up = rolled_up.map(|end| format!("{prefix}{}", &rest[..end]));
-        if rolled_up.as_ref().is_some_and(|prefix| page.prefixes.contains(prefix)) {
+        if rolled_up
+            .as_ref()
+            .is_some_and(|prefix| page.prefixes.contains(prefix))
+        {
             continue;
         }
         if page.uploads.len() + page.prefixes.len() == max {
@@ -97,11 +113,16 @@ fn listed(plan: &Plan, encoding: Encoding) -> dto::MultipartUpload {
         checksum_algorithm: plan
             .checksum
             .map(|(algorithm, _)| dto::ChecksumAlgorithm::from_static(algorithm.name())),
-        checksum_type: plan.checksum.map(|(_, kind)| dto::ChecksumType::from_static(kind.name())),
+        checksum_type: plan
+            .checksum
+            .map(|(_, kind)| dto::ChecksumType::from_static(kind.name())),
         owner: Some(owner()),
         initiator: None,
         storage_class: Some(dto::StorageClass::from(
-            plan.attributes.storage_class.clone().unwrap_or("STANDARD".to_owned()),
+            plan.attributes
+                .storage_class
+                .clone()
+                .unwrap_or("STANDARD".to_owned()),
         )),
     }
 }

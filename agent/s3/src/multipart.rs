@@ -154,7 +154,16 @@ impl Store {
             .send(Wait::LongAnswer, operation, &target, request)
             .await?;
         let found = crc64_of(output.checksum_crc64_nvme(), output.checksum_type());
-        let reply = self.reply(operation, &target, output.e_tag, output.version_id, found)?;
+        // Ceph 16 names no ETag here.
+        let etag = match output.e_tag.filter(|etag| !etag.is_empty()) {
+            Some(etag) => Some(etag),
+            None => {
+                let head = self.head(&object_key).await;
+                head.map_err(EndpointError::with_unknown_effect)?
+                    .and_then(|head| head.e_tag)
+            }
+        };
+        let reply = self.reply(operation, &target, etag, output.version_id, found)?;
         if full {
             return self.receipt(operation, &object_key, reply, crc64).await;
         }

@@ -41,7 +41,8 @@ pub struct NfsConfig {
     pub connections: usize,
     /// Calls in flight on one connection; at least 1.
     pub in_flight_per_connection: usize,
-    /// How long a call may take before its connection is retired.
+    /// How long a call may wait before its connection is retired. On a connection that brings other
+    /// answers meanwhile (a slow link), up to eight times as long.
     pub call_timeout: Duration,
     /// The largest READ in bytes; the server's own limit applies as well. At most 4 MiB.
     pub read_size_max: u32,

@@ -25,6 +25,9 @@ const RECEIVE_BUFFER: usize = 32 << 10;
 /// Calls that wait are written together, up to about this many bytes.
 const WRITE_TOGETHER: usize = 16 << 10;
 
+/// The most timeouts that a call may last while other calls on its connection are answered.
+const PERIODS_MAX: u32 = 8;
+
 /// Why a call got no answer.
 #[derive(Debug, Clone)]
 pub(crate) struct Broken {
@@ -60,13 +63,29 @@ type Answer = Result<Bytes, Broken>;
 #[derive(Debug)]
 struct Call {
     answer: oneshot::Sender<Answer>,
-    deadline: Instant,
-    _in_flight: InFlight,
+    submitted: Instant,
+    in_flight: InFlight,
+}
+
+impl Call {
+    /// Makes room before the caller can know, then tells it; one that has gone does not mind.
+    fn end(self, answer: Answer) {
+        drop(self.in_flight);
+        self.answer.send(answer).ok();
+    }
+}
+
+/// When a call is overdue. A link so slow that calls wait for each other is not a dead server: an
+/// answer to another call gives this one a new period, up to a bound.
+fn deadline(submitted: Instant, last_answer: Option<Instant>, timeout: Duration) -> Instant {
+    let progress = last_answer.map_or(submitted, |answered| answered.max(submitted));
+    (progress + timeout).min(submitted + timeout * PERIODS_MAX)
 }
 
 #[derive(Debug, Default)]
 struct Calls {
     waiting: HashMap<u32, Call>,
+    last_answer: Option<Instant>,
     broken: Option<Broken>,
 }
 
@@ -93,22 +112,24 @@ impl Shared {
         drop(calls);
         self.retired.cancel();
         for (_, call) in waiting {
-            // A caller that has gone does not mind.
-            call.answer.send(Err(why.clone())).ok();
+            call.end(Err(why.clone()));
         }
     }
 
     fn answer(&self, record: Bytes) -> Result<(), Broken> {
         let xid = rpc::reply_xid(&record)
             .map_err(|error| Broken::new(ErrorKind::Protocol, error.to_string()))?;
-        let call = self.lock().waiting.remove(&xid);
+        let mut calls = self.lock();
+        calls.last_answer = Some(Instant::now());
+        let call = calls.waiting.remove(&xid);
+        drop(calls);
         let Some(call) = call else {
             return Err(Broken::new(
                 ErrorKind::Protocol,
                 "the server answered a call that was not made",
             ));
         };
-        call.answer.send(Ok(record)).ok();
+        call.end(Ok(record));
         Ok(())
     }
 
@@ -116,21 +137,26 @@ impl Shared {
     /// broken connection. Otherwise says when to look again.
     fn check_deadlines(&self, now: Instant) -> Option<Instant> {
         let mut calls = self.lock();
+        let last_answer = calls.last_answer;
+        let deadline = |call: &Call| deadline(call.submitted, last_answer, self.timeout);
         let overdue: Vec<u32> = calls
             .waiting
             .iter()
-            .filter(|(_, call)| call.deadline <= now)
+            .filter(|(_, call)| deadline(call) <= now)
             .map(|(xid, _)| *xid)
             .collect();
         if overdue.is_empty() {
-            let earliest = calls.waiting.values().map(|call| call.deadline).min();
+            let earliest = calls.waiting.values().map(deadline).min();
             return Some(earliest.unwrap_or(now + self.timeout));
         }
         let seconds = self.timeout.as_secs_f32();
-        let timeout = Broken::new(ErrorKind::Timeout, format!("no answer within {seconds} s"));
+        let timeout = Broken::new(
+            ErrorKind::Timeout,
+            format!("no answer for {seconds} s or more"),
+        );
         for xid in overdue {
             if let Some(call) = calls.waiting.remove(&xid) {
-                call.answer.send(Err(timeout.clone())).ok();
+                call.end(Err(timeout.clone()));
             }
         }
         drop(calls);
@@ -201,8 +227,8 @@ impl Connection {
             .map_err(|error| Broken::new(ErrorKind::Unreachable, error.to_string()))?;
         let call = Call {
             answer,
-            deadline: Instant::now() + self.shared.timeout,
-            _in_flight: in_flight,
+            submitted: Instant::now(),
+            in_flight,
         };
         calls.waiting.insert(xid, call);
         Ok(receiver)
@@ -260,5 +286,28 @@ async fn watch_deadlines(shared: Arc<Shared>) {
             () = shared.retired.cancelled() => return,
             () = sleep_until(next) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_to_others_put_off_the_deadline_but_not_for_ever() {
+        let timeout = Duration::from_secs(30);
+        let submitted = Instant::now() + 100 * timeout;
+        let after = |answered: Option<i32>| {
+            let answered = answered.map(|seconds| match u64::try_from(seconds) {
+                Ok(later) => submitted + Duration::from_secs(later),
+                Err(_) => submitted - timeout,
+            });
+            (deadline(submitted, answered, timeout) - submitted).as_secs()
+        };
+        assert_eq!(after(None), 30);
+        assert_eq!(after(Some(-1)), 30);
+        assert_eq!(after(Some(20)), 50);
+        assert_eq!(after(Some(209)), 239);
+        assert_eq!(after(Some(1000)), 240);
     }
 }

@@ -5,7 +5,8 @@
 //! announces, and survives a server that goes away and comes back.
 //!
 //! Callers may drop their wait at any time, never the call: it stays in flight, and counts as such,
-//! until it is answered or its connection is retired.
+//! until it is answered or its connection is retired. A caller that keeps a call without polling it
+//! while it awaits another one may wait for ever: its turn may have come to the one it does not poll.
 
 mod attributes;
 mod client;

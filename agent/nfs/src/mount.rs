@@ -139,6 +139,18 @@ fn mount_ports(fixed: Option<u16>, configured: Option<u16>) -> Vec<MountPort> {
     ports
 }
 
+/// Of two ports' failures, the one that says more of why nobody mounted.
+fn more_telling(one: ErrorKind, other: ErrorKind) -> ErrorKind {
+    let rank = |kind| match kind {
+        ErrorKind::PermissionDenied => 4,
+        ErrorKind::Protocol | ErrorKind::ServerFault => 3,
+        ErrorKind::Timeout => 2,
+        ErrorKind::Unreachable => 1,
+        _ => 0,
+    };
+    if rank(other) > rank(one) { other } else { one }
+}
+
 /// A mount from one address.
 struct Attempt<'a> {
     config: &'a NfsConfig,
@@ -151,7 +163,7 @@ struct Attempt<'a> {
 impl Attempt<'_> {
     async fn run(&self) -> Result<Mounted, EndpointError> {
         let mut tried = Vec::new();
-        let mut kind = ErrorKind::Unreachable;
+        let mut kind = ErrorKind::NotSupported;
         for candidate in mount_ports(self.server.port, self.config.mount_port) {
             let port = match candidate {
                 MountPort::Fixed(port) => Ok(port),
@@ -171,7 +183,7 @@ impl Attempt<'_> {
                 }
                 Err((_, MountFault::Refused(error))) => return Err(*error),
                 Err((port, MountFault::Failed(failed, detail))) => {
-                    kind = failed;
+                    kind = more_telling(kind, failed);
                     tried.push(match port {
                         Some(port) => format!("MOUNT on port {port}: {detail}"),
                         None => format!("portmapper on port 111: {detail}"),

@@ -22,6 +22,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::config::NfsConfig;
+use crate::connection::Broken;
 use crate::pool::Pool;
 use crate::record::{LAST_FRAGMENT, read_record};
 use crate::rpc;
@@ -55,13 +56,8 @@ impl MountFault {
     }
 
     fn from_io(error: &io::Error) -> Self {
-        let kind = match error.kind() {
-            io::ErrorKind::TimedOut => ErrorKind::Timeout,
-            io::ErrorKind::InvalidData => ErrorKind::Protocol,
-            io::ErrorKind::PermissionDenied => ErrorKind::PermissionDenied,
-            _ => ErrorKind::Unreachable,
-        };
-        Self::Failed(kind, error.to_string())
+        let broken = Broken::from_io(error);
+        Self::Failed(broken.kind, broken.detail.to_string())
     }
 
     fn from_rpc(error: &RpcError) -> Self {

@@ -1,0 +1,137 @@
+//! What is read is what the file system holds.
+
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+
+use datasync_endpoint::{Crc64, EntryKind, ErrorKind, Source};
+
+use crate::export::{Export, assert_same_as_local, checksum, find, list, read_all};
+
+#[tokio::test]
+#[ignore = "needs nfs-ganesha: run by tests/run"]
+async fn attributes_are_those_of_the_file_system() {
+    let export = Export::tree();
+    let source = export.mount().await;
+    assert_eq!(source.read_max(), 1 << 20);
+    let root = source.root().await.unwrap();
+    assert_same_as_local(&root.attributes, &export.local(""));
+    let entries = list(&source, &root.handle).await.unwrap();
+    let expected = fs::read_dir(export.local("")).unwrap().count();
+    assert_eq!(entries.len(), expected);
+    for entry in &entries {
+        if *entry.name == *b"scratch" {
+            continue; // other tests write there
+        }
+        let node = entry.node.as_ref().unwrap();
+        let local = export.local(std::ffi::OsStr::from_bytes(&entry.name));
+        assert_same_as_local(&node.attributes, &local);
+        assert_same_as_local(&source.attributes(&node.handle).await.unwrap(), &local);
+    }
+    let calls = source.calls();
+    assert_eq!(calls.readdirplus, 1, "{calls:?}");
+    assert_eq!(calls.fsinfo, 1);
+    assert!(calls.mnt >= 1);
+}
+
+#[tokio::test]
+#[ignore = "needs nfs-ganesha: run by tests/run"]
+async fn every_name_is_listed_looked_up_and_read_as_its_bytes() {
+    let export = Export::tree();
+    let source = export.mount().await;
+    let odd = find(&source, "odd").await;
+    let mut listed: Vec<Vec<u8>> = Vec::new();
+    for entry in list(&source, &odd.handle).await.unwrap() {
+        let found = source
+            .lookup(&odd.handle, &entry.name)
+            .await
+            .unwrap()
+            .unwrap();
+        let listed_node = entry.node.unwrap();
+        assert_eq!(found.attributes.file_id, listed_node.attributes.file_id);
+        assert_eq!(read_all(&source, &found.handle).await.unwrap(), entry.name);
+        listed.push(entry.name.to_vec());
+    }
+    let mut expected: Vec<Vec<u8>> = fs::read_dir(export.local("odd"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().as_bytes().to_vec())
+        .collect();
+    listed.sort();
+    expected.sort();
+    assert_eq!(listed, expected);
+    assert!(expected.len() >= 20 && expected.iter().any(|name| name.len() == 255));
+    let missing = source.lookup(&odd.handle, b"no such name").await.unwrap();
+    assert!(missing.is_none());
+}
+
+#[tokio::test]
+#[ignore = "needs nfs-ganesha: run by tests/run"]
+async fn a_directory_of_twenty_thousand_is_listed_once_each() {
+    let export = Export::tree();
+    let source = export.mount().await;
+    let many = find(&source, "many").await;
+    let mut names: Vec<_> = list(&source, &many.handle)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|entry| {
+            assert_eq!(entry.node.unwrap().attributes.kind, EntryKind::File);
+            entry.name
+        })
+        .collect();
+    names.sort();
+    let expected: Vec<_> = (1..=20_000)
+        .map(|n| bytes::Bytes::from(format!("file-{n:05}")))
+        .collect();
+    assert!(names == expected, "{} names", names.len());
+    assert!(source.calls().readdirplus > 5);
+}
+
+#[tokio::test]
+#[ignore = "needs nfs-ganesha: run by tests/run"]
+async fn links_pipes_empty_and_sparse_files() {
+    let export = Export::tree();
+    let source = export.mount().await;
+    let link = find(&source, "link").await;
+    assert_eq!(
+        source.read_link(&link.handle).await.unwrap(),
+        "../target of a link"
+    );
+    assert_eq!(find(&source, "fifo").await.attributes.kind, EntryKind::Fifo);
+    let nothing = find(&source, "nothing").await;
+    let reply = source.read(&nothing.handle, 0, 1 << 20).await.unwrap();
+    assert!(reply.eof && reply.data.is_empty());
+    let sparse = find(&source, "sparse").await;
+    assert_eq!(sparse.attributes.size, 5 << 30);
+    let hole = source.read(&sparse.handle, 3 << 30, 1 << 20).await.unwrap();
+    assert!(!hole.eof && hole.data.len() == 1 << 20 && hole.data.iter().all(|byte| *byte == 0));
+    let end = source
+        .read(&sparse.handle, (5 << 30) - 10, 1 << 20)
+        .await
+        .unwrap();
+    assert!(end.eof);
+    assert_eq!(end.data, b"\0\0\0\0\0\0\0end".as_slice());
+    let beyond = source.read(&sparse.handle, 6 << 30, 100).await.unwrap();
+    assert!(beyond.eof && beyond.data.is_empty());
+    assert_eq!(
+        list(&source, &find(&source, "empty").await.handle)
+            .await
+            .unwrap()
+            .len(),
+        0
+    );
+    let not_a_link = source.read_link(&nothing.handle).await.unwrap_err();
+    assert_eq!(not_a_link.kind, ErrorKind::Invalid);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs nfs-ganesha: run by tests/run"]
+async fn a_large_file_is_read_right_with_many_calls_in_flight() {
+    let export = Export::tree();
+    let source = export.mount().await;
+    let large = find(&source, "large").await;
+    let expected = Crc64::of(&fs::read(export.local("large")).unwrap());
+    for length in [1 << 20, 100_000, 32 << 10] {
+        let found = checksum(&source, &large.handle, large.attributes.size, length).await;
+        assert_eq!(found, expected, "READs of {length} bytes");
+    }
+}

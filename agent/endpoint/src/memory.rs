@@ -1,1 +1,21 @@
-//! In-memory source and destination for tests.
+//! In-memory source and destination for tests: real behaviour, scripted faults, a log of calls.
+
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "test support: a test that asks for something impossible must fail loudly"
+)]
+
+mod destination;
+mod expected;
+mod objects;
+mod script;
+mod source;
+mod tree;
+
+pub use destination::MemoryDestination;
+pub use expected::{Expected, differences, expected};
+pub use objects::{Stored, Transit};
+pub use script::{Action, Call, Fault, Operation, Script};
+pub use source::MemorySource;
+pub use tree::{Inode, Tree};

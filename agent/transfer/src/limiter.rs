@@ -28,7 +28,7 @@ const REQUESTS_MAX: usize = 256;
 
 /// Gives out bytes of request bodies at a rate that may change at any time.
 #[derive(Debug, Clone)]
-pub struct Limiter(Arc<Shared>);
+pub(crate) struct Limiter(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
@@ -49,7 +49,7 @@ struct Ledger {
 
 impl Limiter {
     /// Starts the dispatcher on `tasks`; it ends when the limiter and its streams are dropped.
-    pub fn start(rate: watch::Receiver<BytesPerSecond>, tasks: &mut JoinSet<()>) -> Self {
+    pub(crate) fn start(rate: watch::Receiver<BytesPerSecond>, tasks: &mut JoinSet<()>) -> Self {
         let (requests, queue) = mpsc::channel(REQUESTS_MAX);
         let ledger = Arc::new(Ledger::default());
         let dispatcher = Dispatcher::new(rate.clone(), queue, Arc::clone(&ledger));
@@ -64,7 +64,7 @@ impl Limiter {
 
     /// A stream that is served as fairly as every other.
     #[must_use]
-    pub fn stream(&self) -> Arc<dyn Pace> {
+    pub(crate) fn stream(&self) -> Arc<dyn Pace> {
         let id = self.0.streams.fetch_add(1, Ordering::Relaxed);
         Arc::new(Stream {
             id,
@@ -74,7 +74,7 @@ impl Limiter {
 
     /// Bytes given out since the start, retries included.
     #[must_use]
-    pub fn granted_bytes(&self) -> u64 {
+    pub(crate) fn granted_bytes(&self) -> u64 {
         self.0.ledger.granted.load(Ordering::Relaxed)
     }
 }

@@ -1,0 +1,295 @@
+//! What the in-memory store holds.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::Operation;
+use super::script::error;
+use crate::{
+    Crc64, EndpointError, ErrorKind, Key, ListedObject, ObjectHeader, ObjectState, OpenUpload,
+    PartReceipt, PosixMetadata, Timestamp, UploadId,
+};
+
+/// Seconds since 1970 at which the store's own clock starts: later than every test runs, so that
+/// uploads count as begun after they were announced.
+const EPOCH: i64 = 4_000_000_000;
+
+/// An object in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// The bytes.
+    pub content: Bytes,
+    /// POSIX metadata.
+    pub metadata: PosixMetadata,
+    /// Changes with every write.
+    pub etag: String,
+    /// What the store computed when the bytes came; `None` for a store that computes none.
+    pub crc64: Option<Crc64>,
+    /// In S3's words.
+    pub storage_class: String,
+    /// By the store's clock.
+    pub last_modified: Timestamp,
+}
+
+/// Body bytes that came in at an instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Transit {
+    /// When.
+    pub at: Instant,
+    /// How many.
+    pub bytes: u64,
+}
+
+/// A multipart upload that is open.
+#[derive(Debug, Clone)]
+pub(super) struct Upload {
+    pub(super) key: Key,
+    header: ObjectHeader,
+    size: u64,
+    initiated: Timestamp,
+    parts: BTreeMap<u32, (PartReceipt, Bytes)>,
+}
+
+/// Objects, uploads and the store's clock.
+#[derive(Debug, Default)]
+pub(super) struct Objects {
+    pub(super) objects: BTreeMap<Key, Stored>,
+    pub(super) uploads: BTreeMap<String, Upload>,
+    pub(super) writes: BTreeMap<Key, u64>,
+    pub(super) transits: Vec<Transit>,
+    pub(super) held: u64,
+    pub(super) held_max: u64,
+    clock: i64,
+}
+
+impl Objects {
+    fn tick(&mut self) -> Timestamp {
+        self.clock += 1;
+        Timestamp {
+            seconds: EPOCH + self.clock,
+            nanoseconds: 0,
+        }
+    }
+
+    /// A new tag, unlike all others.
+    fn tag(&mut self) -> String {
+        format!("\"{:08x}\"", self.tick().seconds)
+    }
+
+    fn refuse_if_present(
+        &self,
+        operation: Operation,
+        key: &Key,
+        header: &ObjectHeader,
+    ) -> Result<(), EndpointError> {
+        if header.only_if_absent && self.objects.contains_key(key) {
+            return Err(error(operation, key.as_str(), ErrorKind::Precondition));
+        }
+        Ok(())
+    }
+
+    /// Stores an object; gives its tag.
+    pub(super) fn store(
+        &mut self,
+        operation: Operation,
+        key: &Key,
+        header: &ObjectHeader,
+        content: Bytes,
+        crc64: Option<Crc64>,
+    ) -> Result<String, EndpointError> {
+        self.refuse_if_present(operation, key, header)?;
+        let etag = self.tag();
+        let stored = Stored {
+            content,
+            metadata: header.metadata,
+            etag: etag.clone(),
+            crc64,
+            storage_class: header
+                .storage_class
+                .clone()
+                .unwrap_or_else(|| "STANDARD".to_owned()),
+            last_modified: self.tick(),
+        };
+        self.objects.insert(key.clone(), stored);
+        *self.writes.entry(key.clone()).or_default() += 1;
+        Ok(etag)
+    }
+
+    pub(super) fn list(&self, after: Option<&Key>, limit: usize) -> Vec<ListedObject> {
+        use std::ops::Bound;
+        let first = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let found = self
+            .objects
+            .range::<Key, _>((first, Bound::Unbounded))
+            .take(limit);
+        found
+            .map(|(key, stored)| ListedObject {
+                key: key.clone(),
+                size: stored.content.len() as u64,
+                etag: stored.etag.clone(),
+                last_modified: stored.last_modified,
+                storage_class: Some(stored.storage_class.clone()),
+            })
+            .collect()
+    }
+
+    pub(super) fn stat(&self, key: &Key) -> Option<ObjectState> {
+        self.objects.get(key).map(|stored| ObjectState {
+            size: stored.content.len() as u64,
+            etag: stored.etag.clone(),
+            metadata: stored.metadata,
+            crc64: stored.crc64,
+            storage_class: Some(stored.storage_class.clone()),
+        })
+    }
+
+    pub(super) fn set_metadata(
+        &mut self,
+        key: &Key,
+        current: &ObjectState,
+        metadata: &PosixMetadata,
+    ) -> Result<String, EndpointError> {
+        let etag = self.tag();
+        let last_modified = self.tick();
+        let fail = |kind| error(Operation::SetMetadata, key.as_str(), kind);
+        let stored = self
+            .objects
+            .get_mut(key)
+            .ok_or_else(|| fail(ErrorKind::NotFound))?;
+        if stored.etag != current.etag {
+            return Err(fail(ErrorKind::Precondition));
+        }
+        stored.metadata = *metadata;
+        stored.etag.clone_from(&etag);
+        stored.last_modified = last_modified;
+        Ok(etag)
+    }
+
+    pub(super) fn delete(&mut self, key: &Key, etag: &str) -> Result<(), EndpointError> {
+        if self
+            .objects
+            .get(key)
+            .is_some_and(|stored| stored.etag != etag)
+        {
+            return Err(error(
+                Operation::Delete,
+                key.as_str(),
+                ErrorKind::Precondition,
+            ));
+        }
+        self.objects.remove(key);
+        Ok(())
+    }
+
+    pub(super) fn create_upload(
+        &mut self,
+        key: &Key,
+        header: &ObjectHeader,
+        size: u64,
+    ) -> UploadId {
+        let initiated = self.tick();
+        let id = format!("upload-{}", self.clock);
+        let upload = Upload {
+            key: key.clone(),
+            header: header.clone(),
+            size,
+            initiated,
+            parts: BTreeMap::new(),
+        };
+        self.uploads.insert(id.clone(), upload);
+        UploadId(id)
+    }
+
+    fn upload(
+        &mut self,
+        operation: Operation,
+        key: &Key,
+        id: &UploadId,
+    ) -> Result<&mut Upload, EndpointError> {
+        let found = self
+            .uploads
+            .get_mut(&id.0)
+            .filter(|upload| upload.key == *key);
+        found.ok_or_else(|| error(operation, key.as_str(), ErrorKind::NotFound))
+    }
+
+    pub(super) fn store_part(
+        &mut self,
+        key: &Key,
+        id: &UploadId,
+        number: u32,
+        content: Bytes,
+        crc64: Crc64,
+    ) -> Result<PartReceipt, EndpointError> {
+        let etag = self.tag();
+        let upload = self.upload(Operation::UploadPart, key, id)?;
+        let receipt = PartReceipt {
+            number,
+            etag,
+            crc64,
+            length: content.len() as u64,
+        };
+        upload.parts.insert(number, (receipt.clone(), content));
+        Ok(receipt)
+    }
+
+    /// Completes an upload: every part must be as it was received, in order.
+    pub(super) fn assemble(
+        &mut self,
+        key: &Key,
+        id: &UploadId,
+        parts: &[PartReceipt],
+        part_min: u64,
+    ) -> Result<(ObjectHeader, Bytes), EndpointError> {
+        let fail = |kind| error(Operation::CompleteUpload, key.as_str(), kind);
+        let upload = self.upload(Operation::CompleteUpload, key, id)?;
+        let ordered = parts.windows(2).all(|pair| pair[0].number < pair[1].number);
+        let large = parts
+            .iter()
+            .rev()
+            .skip(1)
+            .all(|part| part.length >= part_min);
+        if parts.is_empty() || !ordered || !large {
+            return Err(fail(ErrorKind::Invalid));
+        }
+        let mut content = Vec::new();
+        for part in parts {
+            match upload.parts.get(&part.number) {
+                Some((receipt, bytes)) if receipt.etag == part.etag => {
+                    content.extend_from_slice(bytes);
+                }
+                _ => return Err(fail(ErrorKind::Invalid)),
+            }
+        }
+        if content.len() as u64 != upload.size {
+            return Err(fail(ErrorKind::Invalid));
+        }
+        Ok((upload.header.clone(), content.into()))
+    }
+
+    pub(super) fn open_uploads(&self, key: &Key) -> Vec<OpenUpload> {
+        let found = self.uploads.iter().filter(|(_, upload)| upload.key == *key);
+        found
+            .map(|(id, upload)| OpenUpload {
+                id: UploadId(id.clone()),
+                initiated: upload.initiated,
+            })
+            .collect()
+    }
+
+    /// An upload that somebody else began, long ago by the store's clock.
+    pub(super) fn add_foreign_upload(&mut self, key: &Key, initiated: Timestamp) -> UploadId {
+        let header = ObjectHeader {
+            metadata: PosixMetadata::default(),
+            storage_class: None,
+            only_if_absent: false,
+        };
+        let id = self.create_upload(key, &header, 0);
+        if let Some(upload) = self.uploads.get_mut(&id.0) {
+            upload.initiated = initiated;
+        }
+        id
+    }
+}

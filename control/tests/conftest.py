@@ -1,0 +1,125 @@
+import pathlib
+import sys
+
+import botocore.loaders
+import botocore.model
+import botocore.session
+import botocore.validate
+import pytest
+from botocore.exceptions import ClientError
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from control_process import ROLE, Control  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def control(tmp_path_factory):
+    running = Control(tmp_path_factory.mktemp("control"))
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def own_control(tmp_path):
+    running = Control(tmp_path)
+    yield running
+    if running.process.poll() is None:
+        running.kill()
+
+
+@pytest.fixture
+def api(control):
+    return Checked(control.client())
+
+
+class Checked:
+    """A client whose answers must fit botocore's output shapes, member by member."""
+
+    def __init__(self, client):
+        self.client = client
+        self.model = client.meta.service_model
+
+    def __getattr__(self, method):
+        operation = self.client.meta.method_to_api_mapping[method]
+        shape = self.model.operation_model(operation).output_shape
+
+        def call(**members):
+            answer = getattr(self.client, method)(**members)
+            metadata = answer.pop("ResponseMetadata")
+            assert metadata["HTTPStatusCode"] == 200
+            assert metadata["RequestId"]
+            if shape is not None:
+                problems = botocore.validate.ParamValidator().validate(answer, shape)
+                assert not problems.has_errors(), problems.generate_report()
+            return answer
+
+        return call
+
+
+class World:
+    """Makes what a test needs."""
+
+    def __init__(self, control, api):
+        self.control, self.api = control, api
+
+    def agent(self, **members):
+        key = self.control.activation_key()
+        return self.api.create_agent(ActivationKey=key, **members)["AgentArn"]
+
+    def nfs(self, agent=None, **members):
+        members = {"ServerHostname": "nas.example", "Subdirectory": "/export", **members}
+        config = {"AgentArns": [agent or self.agent()]}
+        return self.api.create_location_nfs(OnPremConfig=config, **members)["LocationArn"]
+
+    def s3(self, **members):
+        members = {"S3BucketArn": "arn:aws:s3:::bucket", **members}
+        config = {"BucketAccessRoleArn": ROLE}
+        return self.api.create_location_s3(S3Config=config, **members)["LocationArn"]
+
+    def store(self, **members):
+        members = {"ServerHostname": "s3.example", "BucketName": "bucket", **members}
+        return self.api.create_location_object_storage(**members)["LocationArn"]
+
+    def task(self, **members):
+        members = {
+            "SourceLocationArn": self.nfs(),
+            "DestinationLocationArn": self.s3(),
+            **members,
+        }
+        return self.api.create_task(**members)["TaskArn"]
+
+    def start(self, task, **members):
+        """Starts a task that an agent has found to be usable."""
+
+        def available(record):
+            record["readiness"] = {"status": "AVAILABLE"}
+
+        for attempt in range(10):
+            self.control.edit("task", task, available)
+            try:
+                started = self.api.start_task_execution(TaskArn=task, **members)
+                return started["TaskExecutionArn"]
+            except ClientError as error:
+                # The fleet noticed in between that there is no agent.
+                if "UNAVAILABLE" not in str(error) or attempt == 9:
+                    raise
+
+
+@pytest.fixture
+def world(control, api):
+    return World(control, api)
+
+
+@pytest.fixture
+def refused():
+    def check(method, code, text, **members):
+        with pytest.raises(ClientError) as caught:
+            method(**members)
+        error = caught.value.response
+        assert error["Error"]["Code"] == code, error
+        assert text in error["Error"]["Message"], error
+        if code == "InvalidRequestException":
+            assert error["errorCode"] and error["datasyncErrorCode"]
+        return error
+
+    return check

@@ -1,0 +1,145 @@
+import pytest
+
+from test_locations import EFS, NETWORK
+
+INVALID = "InvalidRequestException"
+CHECKED = "ValidationException"
+DEFAULTS = {
+    "VerifyMode": "POINT_IN_TIME_CONSISTENT", "OverwriteMode": "ALWAYS", "Atime": "BEST_EFFORT",
+    "Mtime": "PRESERVE", "Uid": "INT_VALUE", "Gid": "INT_VALUE",
+    "PreserveDeletedFiles": "PRESERVE", "PreserveDevices": "NONE", "PosixPermissions": "PRESERVE",
+    "BytesPerSecond": -1, "TaskQueueing": "ENABLED", "LogLevel": "OFF", "TransferMode": "CHANGED",
+    "SecurityDescriptorCopyFlags": "NONE", "ObjectTags": "PRESERVE",
+}
+
+
+def rule(value):
+    return [{"FilterType": "SIMPLE_PATTERN", "Value": value}]
+
+
+def test_a_new_task(world, api):
+    task = world.task(Name="n", Excludes=rule("*.tmp"), Options={"LogLevel": "TRANSFER"})
+    shown = api.describe_task(TaskArn=task)
+    assert shown["Status"] == "CREATING" and shown["TaskMode"] == "BASIC"
+    assert shown["Options"] == {**DEFAULTS, "LogLevel": "TRANSFER"}
+    assert (shown["Name"], shown["Excludes"], shown["Includes"]) == ("n", rule("*.tmp"), [])
+    assert "CurrentTaskExecutionArn" not in shown and "Schedule" not in shown
+    listed = {entry["TaskArn"]: entry for entry in api.list_tasks()["Tasks"]}
+    assert listed[task]["Name"] == "n"
+
+
+def test_enhanced_mode_has_its_own_default(world, api):
+    task = world.task(TaskMode="ENHANCED")
+    assert api.describe_task(TaskArn=task)["Options"]["VerifyMode"] == "ONLY_FILES_TRANSFERRED"
+
+
+def test_update_merges_and_clears(world, api, refused):
+    task = world.task(Options={"LogLevel": "BASIC"}, Excludes=rule("/a"))
+    api.update_task(TaskArn=task, Options={"VerifyMode": "NONE"}, Name="new")
+    shown = api.describe_task(TaskArn=task)
+    assert shown["Options"]["LogLevel"] == "BASIC" and shown["Options"]["VerifyMode"] == "NONE"
+    assert shown["Excludes"] == rule("/a") and shown["Name"] == "new"
+    api.update_task(TaskArn=task, Excludes=[], ManifestConfig={}, TaskReportConfig={})
+    assert api.describe_task(TaskArn=task)["Excludes"] == []
+    refused(api.update_task, INVALID, "Atime,Mtime", TaskArn=task, Options={"Mtime": "NONE"})
+    assert api.describe_task(TaskArn=task)["Options"]["Mtime"] == "PRESERVE"
+
+
+@pytest.mark.parametrize("code,text,members", [
+    (INVALID, "Option: TransferMode,PreserveDeletedFiles, Value: ALL,REMOVE.",
+     {"Options": {"TransferMode": "ALL", "PreserveDeletedFiles": "REMOVE"}}),
+    (INVALID, "Option: Atime,Mtime", {"Options": {"Atime": "NONE"}}),
+    (INVALID, "Option: BytesPerSecond, Value: 0", {"Options": {"BytesPerSecond": 0}}),
+    (INVALID, "Option: VerifyMode",
+     {"TaskMode": "ENHANCED", "Options": {"VerifyMode": "POINT_IN_TIME_CONSISTENT"}}),
+    (CHECKED, "options.VerifyMode", {"Options": {"VerifyMode": "FOO"}}),
+    (CHECKED, "[BASIC, ENHANCED]", {"TaskMode": "FAST"}),
+    (CHECKED, "excludes", {"Excludes": rule("/a") + rule("/b")}),
+    (INVALID, "Includes", {"Includes": rule("*.txt")}),
+    (INVALID, "Schedule is not supported yet",
+     {"Schedule": {"ScheduleExpression": "rate(1 hour)"}}),
+    (CHECKED, "cloudWatchLogGroupArn", {"CloudWatchLogGroupArn": "group"}),
+])
+def test_members_are_checked(world, refused, code, text, members):
+    refused(world.task, code, text, **members)
+
+
+def test_an_empty_schedule_is_none(world, api):
+    task = world.task(Schedule={"ScheduleExpression": ""})
+    assert "Schedule" not in api.describe_task(TaskArn=task)
+
+
+def test_pairs(world, api, refused):
+    nfs, bucket = world.nfs(), world.s3()
+    efs = api.create_location_efs(EfsFilesystemArn=EFS, Ec2Config=NETWORK)["LocationArn"]
+    for source, destination, text in [
+        (nfs, nfs, "different locations"),
+        (bucket, nfs, "from NFS to S3"),
+        (bucket, world.s3(), "from NFS to S3"),
+        (efs, bucket, "EFS"),
+        (nfs, efs, "EFS"),
+    ]:
+        refused(
+            api.create_task, INVALID, text,
+            SourceLocationArn=source, DestinationLocationArn=destination,
+        )
+    api.delete_location(LocationArn=bucket)
+    refused(
+        api.create_task, INVALID, f"Location {bucket} is not found.",
+        SourceLocationArn=nfs, DestinationLocationArn=bucket,
+    )
+
+
+def test_agents_must_meet(world, api, refused):
+    one, two = world.agent(), world.agent()
+    source, destination = world.nfs(agent=one), world.store(AgentArns=[two])
+    refused(
+        api.create_task, INVALID, "No agent can run the task",
+        SourceLocationArn=source, DestinationLocationArn=destination,
+    )
+    api.update_location_nfs(LocationArn=source, OnPremConfig={"AgentArns": [one, two]})
+    world.task(SourceLocationArn=source, DestinationLocationArn=destination)
+
+
+def test_the_failure_of_a_probe_is_shown(control, world, api, refused):
+    task = world.task()
+    failure = {"code": "SourceUnreachable", "detail": "nas.example does not answer"}
+    control.edit("task", task, lambda record: record.update(
+        readiness={"status": "UNAVAILABLE", "failure": failure}))
+    shown = api.describe_task(TaskArn=task)
+    assert shown["Status"] == "UNAVAILABLE" and shown["ErrorCode"] and shown["ErrorDetail"]
+    refused(api.start_task_execution, INVALID, "UNAVAILABLE", TaskArn=task)
+
+
+def test_creating_tasks_cannot_be_started(world, api, refused):
+    refused(api.start_task_execution, INVALID, "CREATING", TaskArn=world.task())
+
+
+def test_filters_by_location(world, api):
+    source = world.nfs()
+    task = world.task(SourceLocationArn=source)
+    world.task()
+    filters = [{"Name": "LocationId", "Values": [source], "Operator": "Contains"}]
+    assert [entry["TaskArn"] for entry in api.list_tasks(Filters=filters)["Tasks"]] == [task]
+
+
+def test_deleted_tasks_are_gone(world, api, refused):
+    task = world.task()
+    api.delete_task(TaskArn=task)
+    for method in (api.describe_task, api.update_task, api.delete_task, api.start_task_execution):
+        refused(method, INVALID, f"Sync task {task} is not found.", TaskArn=task)
+
+
+def test_tags(world, api, refused):
+    task = world.task(Tags=[{"Key": "a", "Value": "1"}])
+    api.tag_resource(ResourceArn=task, Tags=[{"Key": "a", "Value": "2"}, {"Key": "b"}])
+    tags = api.list_tags_for_resource(ResourceArn=task)["Tags"]
+    assert tags == [{"Key": "a", "Value": "2"}, {"Key": "b", "Value": ""}]
+    first = api.list_tags_for_resource(ResourceArn=task, MaxResults=1)
+    rest = api.list_tags_for_resource(ResourceArn=task, NextToken=first["NextToken"])
+    assert first["Tags"] + rest["Tags"] == tags and "NextToken" not in rest
+    api.untag_resource(ResourceArn=task, Keys=["a", "absent"])
+    assert [tag["Key"] for tag in api.list_tags_for_resource(ResourceArn=task)["Tags"]] == ["b"]
+    refused(api.tag_resource, INVALID, "aws:", ResourceArn=task, Tags=[{"Key": "aws:x"}])
+    many = [{"Key": str(n)} for n in range(50)]
+    refused(api.tag_resource, INVALID, "at most 50", ResourceArn=task, Tags=many)

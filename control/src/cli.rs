@@ -1,7 +1,7 @@
 //! The command line of `datasync-control`.
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -187,6 +187,7 @@ fn start_log(config: &Config) -> Result<(), CliError> {
         .map_err(|error| CliError::Log(error.to_string()))?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(io::stderr().is_terminal())
         .with_writer(io::stderr);
     match config.log_format {
         LogFormat::Text => log.try_init(),

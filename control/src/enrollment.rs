@@ -23,7 +23,7 @@ use crate::ca::{Authority, CaError, PublicKey};
 use crate::store::Store;
 
 use keys::{Claimant, Waiting};
-pub(crate) use keys::{EnrollmentError, NewKey, issue};
+pub(crate) use keys::{EnrollmentError, NewKey, agent_with_key, issue};
 
 /// The longest that AwaitActivation waits.
 const AWAIT_MAX: Duration = Duration::from_secs(30);

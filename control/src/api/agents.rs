@@ -9,6 +9,7 @@ use super::check::{self, TagInput, required};
 use super::error::ApiError;
 use super::page::PageInput;
 use super::{Settings, arns, locations};
+use crate::enrollment::agent_with_key;
 use crate::records::{ActivationKeyRecord, Agent, AgentPresence, Location, hash_of};
 use crate::store::{StoreError, Transaction, Versioned};
 
@@ -73,6 +74,13 @@ fn consume(tx: &Transaction<'_>, hash: &str, mut agent: Agent) -> Result<Value, 
     }
     key.record.consumed_by = Some(agent.arn.clone());
     if let Some(claim) = &key.record.claim {
+        // A machine may hold several keys, but its key pair is one agent.
+        if let Some(other) = agent_with_key(tx, &claim.public_key_fingerprint)? {
+            return Err(ApiError::invalid(format!(
+                "The machine with this activation key is agent {other} already: delete that agent \
+                 before you activate the machine anew."
+            )));
+        }
         agent.public_key_fingerprint = Some(claim.public_key_fingerprint.clone());
     }
     tx.update(&key)?;

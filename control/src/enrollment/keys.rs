@@ -152,7 +152,8 @@ pub(super) async fn request(
     issue(store, Some(claimant.claim()), None, now).await
 }
 
-fn agent_with_key(
+/// The agent that a key pair belongs to.
+pub(crate) fn agent_with_key(
     rows: &Transaction<'_>,
     fingerprint: &str,
 ) -> Result<Option<AgentArn>, StoreError> {

@@ -24,7 +24,7 @@ pub(super) fn prefix(text: &str) -> Result<String, ApiError> {
     check::subdirectory(text)?;
     let inner = text.strip_prefix('/').unwrap_or(text);
     let inner = inner.strip_suffix('/').unwrap_or(inner);
-    if inner.is_empty() {
+    if inner.is_empty() && text.len() < 2 {
         return Ok(String::new());
     }
     if inner.split('/').any(|part| matches!(part, "" | "." | "..")) {

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+os.environ["NO_COLOR"] = "1"
 
 from world.nfs import Nfs  # noqa: E402
 from world.process import Daemon  # noqa: E402
@@ -14,7 +15,7 @@ from world.secrets import leaks  # noqa: E402
 from world.site import Site  # noqa: E402
 from world.store import Store  # noqa: E402
 
-LOG_LINES_SHOWN = 60
+LOG_LINES_SHOWN = 30
 
 
 def pytest_addoption(parser):
@@ -99,7 +100,10 @@ def pytest_runtest_makereport(item, call):
     outcome = yield
     report = outcome.get_result()
     if report.failed:
+        mine = item.module.__name__
         for server in Daemon.started:
+            if not server.alive() and server.log.parent.name != mine:
+                continue
             lines = server.output().splitlines()[-LOG_LINES_SHOWN:]
             if lines:
                 report.sections.append((f"log of {server.name} ({server.log})", "\n".join(lines)))

@@ -1,7 +1,10 @@
 """Each change at the source is seen by the next run; deletes obey every guard."""
 
 import os
+import re
 import shutil
+import time
+from pathlib import Path
 
 import pytest
 from world import tree
@@ -16,6 +19,7 @@ class Pair:
 
     def __init__(self, site, squashed=False, **options):
         self.site = site
+        self.since_ns = time.time_ns()
         self.s3 = site.store.client
         self.source = site.source("changes", squashed)
         for name in (b"a", b"a-b", b"a.txt", b"z"):
@@ -32,7 +36,7 @@ class Pair:
         return self.source + b"/" + name
 
     def assert_exact(self):
-        Snapshot(self.source).assert_at(self.s3, self.bucket)
+        Snapshot(self.source, since_ns=self.since_ns).assert_at(self.s3, self.bucket)
 
     def changed_by_run(self, **more):
         """Runs, compares, and answers the keys that were written or deleted."""
@@ -49,7 +53,7 @@ def pair(site):
 
 
 def set_mtime(path, mtime_ns):
-    os.utime(path, ns=(mtime_ns, mtime_ns), follow_symlinks=False)
+    os.utime(path, ns=(time.time_ns(), mtime_ns), follow_symlinks=False)
 
 
 def test_a_modified_file(pair):
@@ -159,7 +163,9 @@ def test_an_unreadable_file_is_reported_and_the_rest_arrives(site):
     bucket = site.bucket("unreadable")
     ended = site.run(site.task(source, bucket), status="ERROR")
     detail = ended["Result"]["ErrorDetail"]
-    assert "2" in detail and "secret 1" in detail, detail
+    assert "2 failed" in detail and "first: /secret" in detail, detail
+    listed = Path(re.search(r"on the agent: (\S+jsonl)", detail).group(1)).read_text()
+    assert "/secret 1" in listed and "/secret 2" in listed, listed
     unreadable = [source + b"/secret 1", source + b"/secret 2"]
     Snapshot(source, without=unreadable).assert_at(site.store.client, bucket)
 
@@ -177,7 +183,7 @@ def test_nothing_below_an_unreadable_directory_is_deleted(site):
 
 
 def test_overwrite_never_leaves_what_is_there(site):
-    pair = Pair(site, OverwriteMode="NEVER")
+    pair = Pair(site, OverwriteMode="NEVER", VerifyMode="ONLY_FILES_TRANSFERRED")
     tree.write(pair.path(b"a"), b"a new content")
     tree.write(pair.path(b"new"), b"a new file")
     _, changed = pair.changed_by_run()

@@ -66,7 +66,7 @@ def sink(module_logs):
 
 @pytest.mark.parametrize(
     ("shape", "entries"),
-    [("2000x1000", 2_000_000), ("1x1000000", 1_000_000)],
+    [("2000,1000,0", 2_000_000), ("1,1000000,0", 1_000_000)],
     ids=["two million entries", "one directory of one million"],
 )
 def test_rss_stays_below_256_mib(shape, entries, cgroup, sink, tmp_path, module_logs):

@@ -60,12 +60,13 @@ class Agent:
         self.server.kill()
 
     def get(self, query, timeout=10):
-        """One GET to the activation port: status, headers, body as text."""
+        """One GET to the activation port: status, headers by capitalised name, body as text."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
             connection.request("GET", f"/?{query}")
             answer = connection.getresponse()
-            return answer.status, dict(answer.getheaders()), answer.read().decode()
+            headers = {name.title(): value for name, value in answer.getheaders()}
+            return answer.status, headers, answer.read().decode()
         finally:
             connection.close()
 

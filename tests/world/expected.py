@@ -41,12 +41,13 @@ class Entry:
 class Snapshot:
     """A source tree as it is now, but for the paths of `without` and what is below them."""
 
-    def __init__(self, root, prefix="", without=()):
+    def __init__(self, root, prefix="", without=(), since_ns=None):
         self.prefix = prefix
         self.without = without
         self.entries = {}
         self.special = []
-        self.since_ns = time.time_ns()
+        # Access times from then on may have been copied: by an earlier run, if it is given.
+        self.since_ns = since_ns or time.time_ns()
         if prefix:
             self._add(root, prefix, os.lstat(root))
         self._walk(root, prefix)

@@ -9,9 +9,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
-use http::header::{CONTENT_LENGTH, EXPECT};
+use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderValue};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::unread::expects_continue;
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
@@ -22,9 +24,7 @@ pub(crate) struct Owed(Arc<AtomicBool>);
 impl Owed {
     /// Looks at a request before it is answered.
     pub(crate) fn note(&self, headers: &HeaderMap) {
-        let expects = headers
-            .get(EXPECT)
-            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+        let expects = expects_continue(headers);
         let empty = headers.get(CONTENT_LENGTH) == Some(&HeaderValue::from_static("0"));
         if expects && empty {
             self.0.store(true, Ordering::Release);

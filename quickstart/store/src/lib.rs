@@ -23,6 +23,7 @@ mod index;
 mod object;
 mod ops;
 mod server;
+mod unread;
 mod upload;
 
 pub use config::{StoreConfig, StoreIntegrity};

@@ -24,6 +24,7 @@ use crate::config::StoreConfig;
 use crate::disk::blocking;
 use crate::expect::{Expecting, Owed};
 use crate::ops::Store;
+use crate::unread::{SharedBody, expects_continue, settle};
 
 /// Connections served at once; more wait in the listener's backlog.
 const CONNECTIONS_MAX: usize = 1024;
@@ -157,16 +158,25 @@ impl Server {
     ) -> Result<HttpResponse, Infallible> {
         let control = RequestControl::new(cut);
         request.extensions_mut().insert(control.clone());
-        let answer = self.service.call(request.map(s3s::Body::from)).await;
+        let expects = expects_continue(request.headers());
+        let (head, body) = request.into_parts();
+        let body = SharedBody::new(body);
+        let shared = s3s::Body::http_body_unsync(body.clone());
+        let answer = self
+            .service
+            .call(http::Request::from_parts(head, shared))
+            .await;
         if control.loses_reply() {
             control.connection.cancel();
             std::future::pending::<()>().await;
         }
-        Ok(answer.unwrap_or_else(|error| {
+        let mut answer = answer.unwrap_or_else(|error| {
             tracing::error!(?error, "a reply could not be written");
             let mut reply = HttpResponse::default();
             *reply.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
             reply
-        }))
+        });
+        settle(body, expects, &mut answer).await;
+        Ok(answer)
     }
 }

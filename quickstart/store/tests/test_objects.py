@@ -194,3 +194,13 @@ def test_strangers_are_refused(store, s3):
     with pytest.raises(urllib.error.HTTPError, match="403"):
         urllib.request.urlopen(f"{store.endpoint}/bucket/k")
     assert listing(s3) == []
+
+
+def test_refusals_do_not_confuse_the_connection(s3):
+    s3.put_object(Bucket="bucket", Key="there", Body=b"0")
+    for number in range(100):
+        with refused("PreconditionFailed"):
+            s3.put_object(Bucket="bucket", Key="there", Body=b"x" * (number * 3000), IfNoneMatch="*")
+        body = b"%d" % number
+        s3.put_object(Bucket="bucket", Key=f"k{number}", Body=body, IfNoneMatch="*")
+        assert s3.get_object(Bucket="bucket", Key=f"k{number}")["Body"].read() == body

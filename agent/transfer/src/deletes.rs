@@ -136,7 +136,9 @@ impl<S: Source, D: Destination> Deleter<S, D> {
                     Some(failure) => failed.push((candidate, failure)),
                 }
             }
+            // Not an entry of the source, but an item that had to be handled and was not (I8).
             add.failed = failed.len() as u64;
+            add.discovered = add.failed;
             for (Candidate { key, .. }, failure) in failed {
                 let path = key.path().unwrap_or_default();
                 failures

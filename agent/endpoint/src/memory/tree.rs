@@ -117,7 +117,11 @@ impl Tree {
         let mut at = self.root;
         for name in parents {
             at = match self.child(at, name) {
-                Some(id) => id,
+                Some(id) if self.inodes[&id].attributes.kind == EntryKind::Directory => id,
+                Some(_) => {
+                    self.remove(self.inodes[&at].path.child(name).to_absolute());
+                    self.link_new(at, name, EntryKind::Directory, 0o755, Bytes::new())
+                }
                 None => self.link_new(at, name, EntryKind::Directory, 0o755, Bytes::new()),
             };
         }

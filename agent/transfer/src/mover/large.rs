@@ -10,7 +10,7 @@ use super::{Mover, TryError, destination_error, source_error};
 use crate::plan::{self, PartLayout};
 use crate::progress::InFlight;
 use crate::read::{is_unchanged, read_range};
-use crate::uploads::AbortError;
+use crate::uploads::UploadError;
 use crate::walk::SourceEntry;
 
 /// Parts of one file in flight; memory may allow fewer.
@@ -50,8 +50,8 @@ impl<S: Source, D: Destination> Mover<S, D> {
     async fn abandon_upload(&self, key: &Key) -> Result<(), TryError> {
         match self.uploads.abort(key, &*self.destination, &self.attempts).await {
             Ok(()) => Ok(()),
-            Err(AbortError::Journal(error)) => Err(TryError::Journal(error)),
-            Err(AbortError::Destination(error)) => {
+            Err(UploadError::Journal(error)) => Err(TryError::Journal(error)),
+            Err(UploadError::Destination(error)) => {
                 tracing::warn!(%error, "an upload of ours stays open for now");
                 Ok(())
             }
@@ -64,23 +64,15 @@ impl<S: Source, D: Destination> Mover<S, D> {
         header: &ObjectHeader,
         size: u64,
     ) -> Result<UploadId, TryError> {
-        self.uploads.intend(key, (self.now_seconds)()).await?;
-        let created =
-            self.attempts.run(|| self.destination.create_upload(key, header, size)).await;
-        match created {
-            Ok(upload) => {
-                self.uploads.opened(key, &upload).await?;
-                Ok(upload)
-            }
-            Err(error) => {
-                if error.effect == Effect::Unknown {
-                    self.abandon_upload(key).await?;
-                } else {
-                    self.uploads.closed(key).await?;
-                }
-                Err(destination_error(&error))
-            }
-        }
+        let at_seconds = (self.now_seconds)();
+        let created = self
+            .uploads
+            .create(key, (header, size), at_seconds, &*self.destination, &self.attempts)
+            .await;
+        created.map_err(|error| match error {
+            UploadError::Journal(error) => TryError::Journal(error),
+            UploadError::Destination(error) => destination_error(&error),
+        })
     }
 
     async fn fill_upload(
@@ -132,8 +124,8 @@ impl<S: Source, D: Destination> Mover<S, D> {
         let range = read_range(&*self.source, file, &fingerprint, offset, length, &self.attempts)
             .await
             .map_err(|error| self.read_error(error))?;
-        let payload =
-            Payload { chunks: range.chunks, length, crc64: range.crc64, pace: self.pace() };
+        let crc64 = range.crc64;
+        let payload = Payload { chunks: range.chunks, length, crc64, pace: self.pace() };
         let receipt = self
             .attempts
             .run(|| self.destination.upload_part(&entry.key, upload, number, payload.clone()))
@@ -141,7 +133,8 @@ impl<S: Source, D: Destination> Mover<S, D> {
             .map_err(|error| destination_error(&error))?;
         drop(reservation);
         in_flight.advance(length);
-        Ok(receipt)
+        // What the whole is compared with comes from the bytes that were read, not from the store.
+        Ok(PartReceipt { crc64, length, ..receipt })
     }
 
     /// Completes an upload; where the reply was lost, the store is asked what became of it.
@@ -157,29 +150,31 @@ impl<S: Source, D: Destination> Mover<S, D> {
             .attempts
             .run(|| self.destination.complete_upload(key, upload, header, parts, sent.crc64))
             .await;
-        match completed {
-            Ok(receipt) => Ok(receipt),
-            Err(error) if header.only_if_absent && error.kind == ErrorKind::Precondition => {
-                Err(TryError::Exists)
+        let error = match completed {
+            Ok(receipt) => return Ok(receipt),
+            Err(error) => error,
+        };
+        // What is there may be our own object: an earlier try that was not answered.
+        let refused = header.only_if_absent && error.kind == ErrorKind::Precondition;
+        if !refused && !is_uncertain(&error) {
+            return Err(destination_error(&error));
+        }
+        let found = self
+            .attempts
+            .run(|| self.destination.stat(key))
+            .await
+            .map_err(|error| destination_error(&error))?;
+        match found {
+            Some(found)
+                if found.size == sent.size
+                    && header.metadata.agrees_with(&found.metadata)
+                    && (!refused || found.crc64 == Some(sent.crc64)) =>
+            {
+                let vouched = found.crc64 == Some(sent.crc64);
+                Ok(Receipt { etag: found.etag, version_id: None, vouched })
             }
-            Err(error) if is_uncertain(&error) => {
-                let found = self
-                    .attempts
-                    .run(|| self.destination.stat(key))
-                    .await
-                    .map_err(|error| destination_error(&error))?;
-                match found {
-                    Some(found)
-                        if found.size == sent.size
-                            && header.metadata.agrees_with(&found.metadata) =>
-                    {
-                        let vouched = found.crc64 == Some(sent.crc64);
-                        Ok(Receipt { etag: found.etag, version_id: None, vouched })
-                    }
-                    _ => Err(destination_error(&error)),
-                }
-            }
-            Err(error) => Err(destination_error(&error)),
+            _ if refused => Err(TryError::Exists),
+            _ => Err(destination_error(&error)),
         }
     }
 }

@@ -7,7 +7,7 @@ use futures::{StreamExt, stream};
 use tokio::time::timeout;
 
 use super::{Ended, Engine};
-use crate::uploads::AbortError;
+use crate::uploads::UploadError;
 
 const ABORTS_IN_FLIGHT: usize = 8;
 
@@ -17,8 +17,8 @@ impl<S: Source, D: Destination> Engine<S, D> {
         for (key, _) in self.uploads.list() {
             match self.uploads.abort(&key, &*self.destination, &self.attempts).await {
                 Ok(()) => {}
-                Err(AbortError::Journal(error)) => return Err(error.into()),
-                Err(AbortError::Destination(error)) => {
+                Err(UploadError::Journal(error)) => return Err(error.into()),
+                Err(UploadError::Destination(error)) => {
                     tracing::warn!(%error, "an upload of an earlier run stays open for now");
                 }
             }

@@ -1,1 +1,258 @@
-//! To be written.
+//! `PreserveDeletedFiles=REMOVE` and everything that holds deletes back.
+
+use datasync_endpoint::memory::{Action, Fault, MemoryDestination, MemorySource, Operation, Tree};
+use datasync_endpoint::{EntryKind, ErrorKind, Key};
+use datasync_model::{ErrorCode, Excludes, Includes, PreserveDeletedFiles, VerifyMode};
+
+use crate::world::World;
+
+fn removing(tree: Tree) -> World {
+    let mut world = World::of(MemorySource::new(tree), MemoryDestination::new().with_page(3));
+    world.options().preserve_deleted_files = PreserveDeletedFiles::Remove;
+    world
+}
+
+fn tree() -> Tree {
+    Tree::new().file("a", "1").file("d/b", "2").file("d/e/c", "3").file("gone", "4").file("z", "5")
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_gone_is_deleted_and_only_that() {
+    let world = removing(tree());
+    world.run_well().await;
+    world.source.edit(|tree| {
+        tree.remove("gone");
+        tree.remove("d/e");
+    });
+    let run = world.run_well().await;
+    assert_eq!((run.report.counters.to_delete, run.report.counters.deleted), (3, 3));
+    let keys: Vec<_> = world.destination.snapshot().into_keys().collect();
+    let keys: Vec<_> = keys.iter().map(Key::as_str).collect();
+    assert_eq!(keys, ["", "a", "d/", "d/b", "z"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_remove_nothing_is_deleted() {
+    let mut world = removing(tree());
+    world.run_well().await;
+    world.options().preserve_deleted_files = PreserveDeletedFiles::Preserve;
+    world.source.edit(|tree| tree.remove("gone"));
+    let run = world.run().await;
+    assert_eq!(run.code(), None);
+    assert!(world.object("gone").is_some());
+    assert_eq!(world.destination.script().count(Operation::Delete), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_below_an_unreadable_directory_is_deleted() {
+    for kind in [ErrorKind::PermissionDenied, ErrorKind::ServerFault] {
+        let world = removing(tree());
+        world.run_well().await;
+        world.source.edit(|tree| {
+            tree.remove("gone");
+            tree.remove("d/b");
+        });
+        world.source.script().add(Fault::new(Operation::ReadDir, Action::Fail(kind)).at("/d"));
+        let run = world.run().await;
+        assert_eq!(run.code(), Some(ErrorCode::ItemsFailed));
+        assert!(run.detail().contains("/d ("), "{}", run.detail());
+        assert!(world.object("gone").is_none());
+        for key in ["d/", "d/b", "d/e/", "d/e/c"] {
+            assert!(world.object(key).is_some(), "{key} was deleted");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_directory_that_breaks_off_half_way_loses_nothing() {
+    let mut wide = Tree::new().file("gone", "1");
+    for number in 0..20 {
+        wide.add(format!("d/{number}"), EntryKind::File, "x");
+    }
+    let source = MemorySource::new(wide).with_page(6);
+    let mut world = World::of(source, MemoryDestination::new());
+    world.options().preserve_deleted_files = PreserveDeletedFiles::Remove;
+    world.run_well().await;
+    let before = world.destination.snapshot().len();
+    let fault = Fault::new(Operation::ReadDir, Action::Fail(ErrorKind::PermissionDenied));
+    world.source.script().add(fault.at("/d").after(2));
+    world.source.edit(|tree| tree.remove("gone"));
+    let run = world.run().await;
+    assert_eq!(run.code(), Some(ErrorCode::ItemsFailed));
+    assert_eq!(world.destination.snapshot().len(), before - 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unreadable_root_deletes_nothing() {
+    let world = removing(tree());
+    world.run_well().await;
+    let before = world.destination.snapshot();
+    let fault = Fault::new(Operation::ReadDir, Action::Fail(ErrorKind::PermissionDenied));
+    world.source.script().add(fault.at("/"));
+    let run = world.run().await;
+    assert!(run.code().is_some());
+    assert_eq!(world.destination.snapshot(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_entry_without_attributes_keeps_its_object_and_what_is_below() {
+    let world = removing(tree());
+    world.run_well().await;
+    let fault = Fault::new(Operation::Entry, Action::Fail(ErrorKind::ServerFault));
+    world.source.script().add(fault.when(|path| path == "/d" || path == "/z"));
+    world.source.edit(|tree| tree.remove("gone"));
+    let run = world.run().await;
+    assert_eq!(run.code(), Some(ErrorCode::ItemsFailed));
+    let paths: Vec<_> = run.failures().into_iter().map(|(path, _, _)| path).collect();
+    assert!(paths.contains(&"/d".to_owned()) && paths.contains(&"/z".to_owned()), "{paths:?}");
+    for key in ["d/", "d/b", "d/e/c", "z"] {
+        assert!(world.object(key).is_some(), "{key} was deleted");
+    }
+    assert!(world.object("gone").is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_emptied_source_deletes_nothing() {
+    let world = removing(tree());
+    world.run_well().await;
+    let before: Vec<_> = world.destination.snapshot().into_keys().collect();
+    world.source.edit(Tree::clear);
+    let run = world.run().await;
+    assert_eq!(run.code(), Some(ErrorCode::DeletesWithheld));
+    assert!(run.detail().contains("empty"), "{}", run.detail());
+    assert_eq!(world.destination.snapshot().into_keys().collect::<Vec<_>>(), before);
+    assert_eq!(run.report.counters.deleted, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_root_deletes_nothing() {
+    let world = removing(tree());
+    world.run_well().await;
+    world.source.edit(|tree| {
+        tree.replace_root();
+        tree.remove("gone");
+    });
+    let run = world.run().await;
+    assert_eq!(run.code(), Some(ErrorCode::DeletesWithheld));
+    assert!(run.detail().contains("root"), "{}", run.detail());
+    assert!(world.object("gone").is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn too_large_a_share_is_withheld() {
+    let mut many = Tree::new();
+    for number in 0..2_100 {
+        many.add(format!("f{number:04}"), EntryKind::File, "");
+    }
+    let mut world = World::new(many);
+    world.options().preserve_deleted_files = PreserveDeletedFiles::Remove;
+    world.options().verify_mode = VerifyMode::None;
+    world.run_well().await;
+    let remove = |from: u32, to: u32| {
+        world.source.edit(|tree| {
+            for number in from..to {
+                tree.remove(format!("f{number:04}"));
+            }
+        });
+    };
+    remove(0, 1_000);
+    assert_eq!(world.run_well().await.report.counters.deleted, 1_000);
+    remove(1_000, 1_500);
+    assert_eq!(world.run_well().await.report.counters.deleted, 500);
+    world.source.edit(|tree| {
+        for number in 0..2_000 {
+            tree.add(format!("g{number:04}"), EntryKind::File, "");
+        }
+    });
+    world.run_well().await;
+    world.source.edit(|tree| {
+        for number in 0..1_500 {
+            tree.remove(format!("g{number:04}"));
+        }
+    });
+    let run = world.run().await;
+    assert_eq!(run.code(), Some(ErrorCode::DeletesWithheld));
+    assert!(run.detail().contains("50 %"), "{}", run.detail());
+    assert_eq!(run.report.counters.deleted, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn objects_outside_the_filters_are_never_deleted() {
+    let mut world = removing(tree().file("x/y", "6"));
+    world.run_well().await;
+    let before = world.destination.snapshot();
+    world.source.script().forget_calls();
+    world.spec.excludes = Excludes::parse("/d/e|/gone").unwrap();
+    world.spec.includes = Includes::parse("/a|/d|/gone").unwrap();
+    world.source.edit(|tree| {
+        tree.remove("d");
+        tree.remove("gone");
+        tree.remove("x");
+    });
+    world.run().await;
+    let kept: Vec<_> = world.destination.snapshot().into_keys().collect();
+    let gone: Vec<_> = before.keys().filter(|key| !kept.contains(key)).collect();
+    let gone: Vec<_> = gone.into_iter().map(Key::as_str).collect();
+    assert_eq!(gone, ["d/", "d/b"]);
+    for call in world.source.script().calls() {
+        assert!(!call.target.starts_with("/d/e/"), "{call:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_of_no_path_are_left_alone() {
+    let world = removing(tree());
+    world.run_well().await;
+    let strange = ["d//b", "x/../y", "./a", "/a", "a\u{10f7c3}\u{10f7a9}"];
+    world.destination.edit(|objects| {
+        let copy = objects[&Key::from_listing("a".to_owned())].clone();
+        for key in strange {
+            objects.insert(Key::from_listing(key.to_owned()), copy.clone());
+        }
+    });
+    let run = world.run().await;
+    assert_eq!(run.code(), None, "{}", run.detail());
+    for key in strange {
+        assert!(world.object(key).is_some(), "{key:?} was deleted");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_entry_that_the_listing_skipped_is_looked_up_before_its_object_goes() {
+    let world = removing(tree());
+    world.run_well().await;
+    // Away while the directory is read, back before the deletes.
+    world.source.edit(|tree| tree.remove("gone"));
+    let back = Action::change(|tree| tree.add("gone", EntryKind::File, "back"));
+    world.source.script().add(Fault::new(Operation::ReadDir, back).at("/d/e").times(1));
+    let mut before_verification = world;
+    before_verification.options().verify_mode = VerifyMode::None;
+    let run = before_verification.run().await;
+    assert_eq!(run.code(), None, "{}", run.detail());
+    assert!(before_verification.object("gone").is_some());
+    assert_eq!(run.report.counters.deleted, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_that_was_replaced_meanwhile_is_not_deleted() {
+    let world = removing(tree());
+    world.run_well().await;
+    world.source.edit(|tree| tree.remove("gone"));
+    let fault = Fault::new(Operation::Delete, Action::Fail(ErrorKind::Precondition)).at("gone");
+    world.destination.script().add(fault);
+    let run = world.run().await;
+    assert!(world.object("gone").is_some());
+    assert_eq!(run.code(), Some(ErrorCode::ItemsFailed), "{}", run.detail());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lookup_that_fails_deletes_nothing() {
+    let world = removing(tree());
+    world.run_well().await;
+    world.source.edit(|tree| tree.remove("gone"));
+    let fault = Fault::new(Operation::Lookup, Action::Fail(ErrorKind::PermissionDenied));
+    world.source.script().add(fault.at("/gone"));
+    let run = world.run().await;
+    assert!(world.object("gone").is_some());
+    assert_eq!(run.code(), Some(ErrorCode::ItemsFailed), "{}", run.detail());
+}

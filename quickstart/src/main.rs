@@ -1,0 +1,90 @@
+//! The whole system in one process, for a first look: NFS server, S3 store, control, agent.
+
+mod arguments;
+mod client;
+mod display;
+mod endpoints;
+mod error;
+mod extra;
+mod sample;
+mod summary;
+mod transfer;
+mod world;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use arguments::{Arguments, Command};
+use error::Fault;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let filter = EnvFilter::try_from_env("DATASYNC_LOG").unwrap_or_else(|_| EnvFilter::new("error"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&Fault::new("the async runtime cannot start", error)),
+    };
+    match runtime.block_on(begin(arguments)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => fail(&fault),
+    }
+}
+
+fn fail(fault: &Fault) -> ExitCode {
+    eprintln!("quickstart: {fault}");
+    ExitCode::FAILURE
+}
+
+async fn begin(arguments: Arguments) -> Result<(), Fault> {
+    let shutdown = CancellationToken::new();
+    let work = async {
+        match &arguments.command {
+            Some(Command::Agent { directory }) => extra::run(directory, &shutdown).await,
+            None => tour(&arguments, &shutdown).await,
+        }
+    };
+    tokio::select! {
+        result = work => result,
+        signal = tokio::signal::ctrl_c() => {
+            shutdown.cancel();
+            signal.map_err(|error| Fault::new("Ctrl-C cannot be caught", error))
+        }
+    }
+}
+
+/// Builds the world, moves everything twice, and leaves the world standing.
+async fn tour(arguments: &Arguments, shutdown: &CancellationToken) -> Result<(), Fault> {
+    let mut world = world::World::build(arguments, shutdown).await?;
+    let result = transfers(arguments, &world).await;
+    if result.is_ok() && !arguments.once {
+        println!("\nEverything stays up until Ctrl-C.");
+        tokio::select! {
+            () = world.broken() => return Err(Fault::plain("a part of the system ended unexpectedly")),
+            signal = tokio::signal::ctrl_c() => {
+                signal.map_err(|error| Fault::new("Ctrl-C cannot be caught", error))?;
+            }
+        }
+    }
+    shutdown.cancel();
+    world.ended().await;
+    result
+}
+
+async fn transfers(arguments: &Arguments, world: &world::World) -> Result<(), Fault> {
+    let task = transfer::create(arguments, world).await?;
+    println!("\nFirst run");
+    let first = transfer::execute(world, &task).await?;
+    summary::counts(&first);
+    println!("\nSecond run: nothing has changed");
+    let second = transfer::execute(world, &task).await?;
+    summary::counts(&second);
+    summary::lines_to_paste(world, &task, &second);
+    Ok(())
+}

@@ -1,0 +1,140 @@
+//! Locations, task and executions, through the public API.
+
+use std::time::Duration;
+
+use aws_sdk_datasync::operation::describe_task_execution::DescribeTaskExecutionOutput;
+use aws_sdk_datasync::types::{
+    ObjectStorageServerProtocol, OnPremConfig, Options, TaskExecutionStatus, TaskStatus,
+    VerifyMode,
+};
+use tokio::time::sleep;
+
+use crate::arguments::Arguments;
+use crate::display::Display;
+use crate::error::Fault;
+use crate::world::World;
+
+const POLL_EVERY: Duration = Duration::from_millis(200);
+
+/// The ARNs of what was created.
+#[derive(Debug)]
+pub(crate) struct Task {
+    pub(crate) arn: String,
+    pub(crate) source: String,
+    pub(crate) destination: String,
+}
+
+macro_rules! call {
+    ($name:literal, $request:expr) => {
+        $request.send().await.map_err(|error| Fault::new($name, error.into_service_error()))?
+    };
+}
+
+/// Creates both locations and the task, and waits until the task can run.
+pub(crate) async fn create(_arguments: &Arguments, world: &World) -> Result<Task, Fault> {
+    let source = create_source(world).await?;
+    let destination = create_destination(world).await?;
+    let options = Options::builder().verify_mode(VerifyMode::OnlyFilesTransferred).build();
+    let created = call!(
+        "CreateTask",
+        world
+            .api
+            .create_task()
+            .name("quickstart")
+            .source_location_arn(&source)
+            .destination_location_arn(&destination)
+            .options(options)
+    );
+    let arn = created.task_arn().unwrap_or_default().to_owned();
+    wait_until_available(world, &arn).await?;
+    Ok(Task { arn, source, destination })
+}
+
+async fn create_source(world: &World) -> Result<String, Fault> {
+    let agents = OnPremConfig::builder()
+        .agent_arns(&world.agent_arn)
+        .build()
+        .map_err(|error| Fault::new("CreateLocationNfs", error))?;
+    let created = call!(
+        "CreateLocationNfs",
+        world
+            .api
+            .create_location_nfs()
+            .server_hostname(&world.source.host)
+            .subdirectory(&world.source.path)
+            .on_prem_config(agents)
+    );
+    Ok(created.location_arn().unwrap_or_default().to_owned())
+}
+
+async fn create_destination(world: &World) -> Result<String, Fault> {
+    let protocol = if world.store.secure {
+        ObjectStorageServerProtocol::Https
+    } else {
+        ObjectStorageServerProtocol::Http
+    };
+    let created = call!(
+        "CreateLocationObjectStorage",
+        world
+            .api
+            .create_location_object_storage()
+            .server_hostname(&world.store.host)
+            .server_port(i32::from(world.store.port))
+            .server_protocol(protocol)
+            .bucket_name(&world.destination.bucket)
+            .subdirectory(format!("/{}", world.destination.prefix))
+            .access_key(&world.store_key.id)
+            .secret_key(&world.store_key.secret)
+            .agent_arns(&world.agent_arn)
+    );
+    Ok(created.location_arn().unwrap_or_default().to_owned())
+}
+
+async fn wait_until_available(world: &World, task: &str) -> Result<(), Fault> {
+    loop {
+        let found = call!("DescribeTask", world.api.describe_task().task_arn(task));
+        match found.status() {
+            Some(TaskStatus::Available) => return Ok(()),
+            Some(TaskStatus::Unavailable) => {
+                return Err(Fault::plain(format!(
+                    "the task cannot run: {}: {}",
+                    found.error_code().unwrap_or("?"),
+                    found.error_detail().unwrap_or("?")
+                )));
+            }
+            _ => sleep(POLL_EVERY).await,
+        }
+    }
+}
+
+/// Runs the task once, showing its progress.
+pub(crate) async fn execute(
+    world: &World,
+    task: &Task,
+) -> Result<DescribeTaskExecutionOutput, Fault> {
+    let started =
+        call!("StartTaskExecution", world.api.start_task_execution().task_arn(&task.arn));
+    let arn = started.task_execution_arn().unwrap_or_default();
+    let display = Display::new();
+    let ended = loop {
+        let execution = call!(
+            "DescribeTaskExecution",
+            world.api.describe_task_execution().task_execution_arn(arn)
+        );
+        display.show(&execution);
+        match execution.status() {
+            Some(TaskExecutionStatus::Success | TaskExecutionStatus::Error) => break execution,
+            _ => sleep(POLL_EVERY).await,
+        }
+    };
+    display.end();
+    if ended.status() == Some(&TaskExecutionStatus::Success) {
+        return Ok(ended);
+    }
+    let result = ended.result();
+    Err(Fault::plain(format!(
+        "the execution ended in ERROR: {}: {}",
+        result.and_then(|result| result.error_code()).unwrap_or("?"),
+        result.and_then(|result| result.error_detail()).unwrap_or("?"),
+    )))
+}

@@ -38,12 +38,40 @@ pub(crate) fn datasync(url: &str, region: &str, key: &AccessKey) -> Client {
     Client::from_conf(config)
 }
 
+/// Creates a bucket in the store at `url`.
+pub(crate) async fn create_bucket(
+    url: &str,
+    region: &str,
+    key: &AccessKey,
+    bucket: &str,
+) -> Result<(), Fault> {
+    let credentials = Credentials::new(&key.id, &key.secret, None, None, "quickstart");
+    let config = aws_sdk_s3::Config::builder()
+        .behavior_version(aws_sdk_s3::config::BehaviorVersion::latest())
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .region(aws_sdk_s3::config::Region::new(region.to_owned()))
+        .endpoint_url(url)
+        .force_path_style(true)
+        .credentials_provider(credentials)
+        .build();
+    let created = aws_sdk_s3::Client::from_conf(config)
+        .create_bucket()
+        .bucket(bucket)
+        .send()
+        .await;
+    created
+        .map(drop)
+        .map_err(|error| Fault::new("CreateBucket", error.into_service_error()))
+}
+
 const KEY_BYTES_MAX: usize = 4096;
 
 /// Asks an agent for its activation key.
 pub(crate) async fn activation_key(agent: SocketAddr, region: &str) -> Result<String, Fault> {
     let url = format!("http://{agent}/?gatewayType=SYNC&activationRegion={region}&no_redirect");
-    let uri = url.parse().map_err(|error| Fault::new("the activation URL", error))?;
+    let uri = url
+        .parse()
+        .map_err(|error| Fault::new("the activation URL", error))?;
     let client = legacy::Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
     let reply = client
         .get(uri)
@@ -56,5 +84,9 @@ pub(crate) async fn activation_key(agent: SocketAddr, region: &str) -> Result<St
         .map_err(|error| Fault::new("the agent's activation answer", error))?
         .to_bytes();
     let text = String::from_utf8_lossy(&body).trim().to_owned();
-    if status.is_success() { Ok(text) } else { Err(Fault::plain(format!("the agent gives no key: {text}"))) }
+    if status.is_success() {
+        Ok(text)
+    } else {
+        Err(Fault::plain(format!("the agent gives no key: {text}")))
+    }
 }

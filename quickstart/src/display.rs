@@ -18,7 +18,10 @@ impl Display {
         if let Ok(style) = ProgressStyle::with_template("{bar:30} {percent:>3} %  {msg}") {
             bar.set_style(style);
         }
-        Self { bar, began: Instant::now() }
+        Self {
+            bar,
+            began: Instant::now(),
+        }
     }
 
     pub(crate) fn show(&self, execution: &DescribeTaskExecutionOutput) {
@@ -26,7 +29,8 @@ impl Display {
         let written = positive(execution.bytes_written());
         let elapsed = self.began.elapsed();
         self.bar.set_length(planned.max(1));
-        self.bar.set_position(if planned == 0 { 1 } else { written });
+        self.bar
+            .set_position(if planned == 0 { 1 } else { written });
         let phase = execution.status().map_or("?", |status| status.as_str());
         self.bar.set_message(format!(
             "{phase:<12} {} of {} files, {} of {}, {}/s, {}",
@@ -50,7 +54,9 @@ fn positive(count: i64) -> u64 {
 
 /// Bytes per second.
 fn rate(bytes: u64, elapsed: Duration) -> u64 {
-    let milliseconds = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).max(1);
+    let milliseconds = u64::try_from(elapsed.as_millis())
+        .unwrap_or(u64::MAX)
+        .max(1);
     bytes.saturating_mul(1000) / milliseconds
 }
 
@@ -58,7 +64,10 @@ fn time_left(bytes_left: u64, written: u64, elapsed: Duration) -> String {
     match rate(written, elapsed) {
         _ if bytes_left == 0 => "done".to_owned(),
         0 => "time left unknown".to_owned(),
-        rate => format!("{} left", HumanDuration(Duration::from_secs(bytes_left / rate))),
+        rate => format!(
+            "{} left",
+            HumanDuration(Duration::from_secs(bytes_left / rate))
+        ),
     }
 }
 

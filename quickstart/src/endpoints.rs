@@ -30,7 +30,10 @@ pub(crate) fn nfs(url: &str) -> Result<NfsUrl, Fault> {
         .and_then(|rest| rest.split_once('/'))
         .filter(|(host, _)| !host.is_empty())
         .ok_or_else(|| Fault::plain(format!("{url:?} is not nfs://HOST[:PORT]/EXPORT/PATH")))?;
-    Ok(NfsUrl { host: host.to_owned(), path: format!("/{path}") })
+    Ok(NfsUrl {
+        host: host.to_owned(),
+        path: format!("/{path}"),
+    })
 }
 
 pub(crate) fn s3(url: &str) -> Result<S3Url, Fault> {
@@ -39,7 +42,10 @@ pub(crate) fn s3(url: &str) -> Result<S3Url, Fault> {
         .filter(|rest| !rest.is_empty() && !rest.starts_with('/'))
         .ok_or_else(|| Fault::plain(format!("{url:?} is not s3://BUCKET/PREFIX")))?;
     let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-    Ok(S3Url { bucket: bucket.to_owned(), prefix: prefix.to_owned() })
+    Ok(S3Url {
+        bucket: bucket.to_owned(),
+        prefix: prefix.to_owned(),
+    })
 }
 
 pub(crate) fn store(url: &str) -> Result<StoreUrl, Fault> {
@@ -58,7 +64,11 @@ pub(crate) fn store(url: &str) -> Result<StoreUrl, Fault> {
     if host.is_empty() || host.contains('/') {
         return Err(wrong());
     }
-    Ok(StoreUrl { secure, host: host.to_owned(), port })
+    Ok(StoreUrl {
+        secure,
+        host: host.to_owned(),
+        port,
+    })
 }
 
 #[cfg(test)]
@@ -68,12 +78,21 @@ mod tests {
     #[test]
     fn urls_are_taken_apart() {
         let nas = nfs("nfs://nas:2049/export/home").unwrap();
-        assert_eq!((nas.host.as_str(), nas.path.as_str()), ("nas:2049", "/export/home"));
+        assert_eq!(
+            (nas.host.as_str(), nas.path.as_str()),
+            ("nas:2049", "/export/home")
+        );
         let bucket = s3("s3://b/p/q").unwrap();
-        assert_eq!((bucket.bucket.as_str(), bucket.prefix.as_str()), ("b", "p/q"));
+        assert_eq!(
+            (bucket.bucket.as_str(), bucket.prefix.as_str()),
+            ("b", "p/q")
+        );
         assert_eq!(s3("s3://b").unwrap().prefix, "");
         let minio = store("http://127.0.0.1:9000/").unwrap();
-        assert_eq!((minio.secure, minio.host.as_str(), minio.port), (false, "127.0.0.1", 9000));
+        assert_eq!(
+            (minio.secure, minio.host.as_str(), minio.port),
+            (false, "127.0.0.1", 9000)
+        );
         assert_eq!(store("https://s3.example.com").unwrap().port, 443);
     }
 

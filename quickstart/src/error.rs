@@ -15,11 +15,17 @@ impl Fault {
         what: impl Into<String>,
         cause: impl Into<Box<dyn Error + Send + Sync>>,
     ) -> Self {
-        Self { what: what.into(), cause: Some(cause.into()) }
+        Self {
+            what: what.into(),
+            cause: Some(cause.into()),
+        }
     }
 
     pub(crate) fn plain(what: impl Into<String>) -> Self {
-        Self { what: what.into(), cause: None }
+        Self {
+            what: what.into(),
+            cause: None,
+        }
     }
 }
 

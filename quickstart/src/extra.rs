@@ -29,7 +29,9 @@ pub(crate) async fn run(directory: &Path, shutdown: &CancellationToken) -> Resul
     );
     println!("aws datasync create-agent --activation-key $KEY --agent-name second");
     let told = async {
-        if let Ok(phase) = phases.wait_for(|phase| matches!(phase, Phase::Active { .. })).await
+        if let Ok(phase) = phases
+            .wait_for(|phase| matches!(phase, Phase::Active { .. }))
+            .await
             && let Phase::Active { arn } = &*phase
         {
             println!("\nActivated: {arn}");

@@ -25,8 +25,12 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let filter = EnvFilter::try_from_env("DATASYNC_LOG").unwrap_or_else(|_| EnvFilter::new("error"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let filter =
+        EnvFilter::try_from_env("DATASYNC_LOG").unwrap_or_else(|_| EnvFilter::new("error"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&Fault::new("the async runtime cannot start", error)),
@@ -50,26 +54,32 @@ async fn begin(arguments: Arguments) -> Result<(), Fault> {
             None => tour(&arguments, &shutdown).await,
         }
     };
+    let interrupt = async {
+        let caught = tokio::signal::ctrl_c().await;
+        shutdown.cancel();
+        match caught {
+            Ok(()) => std::future::pending().await,
+            Err(error) => Err(Fault::new("Ctrl-C cannot be caught", error)),
+        }
+    };
     tokio::select! {
         result = work => result,
-        signal = tokio::signal::ctrl_c() => {
-            shutdown.cancel();
-            signal.map_err(|error| Fault::new("Ctrl-C cannot be caught", error))
-        }
+        result = interrupt => result,
     }
 }
 
 /// Builds the world, moves everything twice, and leaves the world standing.
 async fn tour(arguments: &Arguments, shutdown: &CancellationToken) -> Result<(), Fault> {
     let mut world = world::World::build(arguments, shutdown).await?;
-    let result = transfers(arguments, &world).await;
+    let result = tokio::select! {
+        result = transfers(&world) => result,
+        () = shutdown.cancelled() => Err(Fault::plain("interrupted")),
+    };
     if result.is_ok() && !arguments.once {
         println!("\nEverything stays up until Ctrl-C.");
         tokio::select! {
-            () = world.broken() => return Err(Fault::plain("a part of the system ended unexpectedly")),
-            signal = tokio::signal::ctrl_c() => {
-                signal.map_err(|error| Fault::new("Ctrl-C cannot be caught", error))?;
-            }
+            () = shutdown.cancelled() => {}
+            () = world.broken() => eprintln!("quickstart: a part of the system ended by itself"),
         }
     }
     shutdown.cancel();
@@ -77,8 +87,8 @@ async fn tour(arguments: &Arguments, shutdown: &CancellationToken) -> Result<(),
     result
 }
 
-async fn transfers(arguments: &Arguments, world: &world::World) -> Result<(), Fault> {
-    let task = transfer::create(arguments, world).await?;
+async fn transfers(world: &world::World) -> Result<(), Fault> {
+    let task = transfer::create(world).await?;
     println!("\nFirst run");
     let first = transfer::execute(world, &task).await?;
     summary::counts(&first);

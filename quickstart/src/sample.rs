@@ -11,7 +11,9 @@ const LARGE_FILE_BYTES: usize = 96 << 20;
 /// Fills `root`: small files, one large file, an empty file and directory, a link, odd names.
 pub(crate) fn fill(root: &Path) -> io::Result<()> {
     for index in 0..SMALL_FILES {
-        let directory = root.join("projects").join(format!("project-{:02}", index % 20));
+        let directory = root
+            .join("projects")
+            .join(format!("project-{:02}", index % 20));
         fs::create_dir_all(&directory)?;
         let text = format!("file {index} of the sample\n").repeat(1 + index % 300);
         fs::write(directory.join(format!("report-{index:03}.txt")), text)?;

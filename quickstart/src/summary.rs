@@ -16,16 +16,14 @@ pub(crate) fn counts(execution: &DescribeTaskExecutionOutput) {
         HumanBytes(u64::try_from(execution.bytes_written()).unwrap_or(0)),
         execution.files_verified(),
         execution.files_skipped(),
-        result.and_then(|result| result.total_duration()).unwrap_or(0),
+        result
+            .and_then(|result| result.total_duration())
+            .unwrap_or(0),
     );
 }
 
 /// Everything is still there: how to use it.
-pub(crate) fn lines_to_paste(
-    world: &World,
-    task: &Task,
-    execution: &DescribeTaskExecutionOutput,
-) {
+pub(crate) fn lines_to_paste(world: &World, task: &Task, execution: &DescribeTaskExecutionOutput) {
     let execution = execution.task_execution_arn().unwrap_or_default();
     println!("\nPaste into a shell to use the AWS CLI:\n");
     println!("export AWS_ENDPOINT_URL_DATASYNC={}", world.api_url);
@@ -34,12 +32,21 @@ pub(crate) fn lines_to_paste(
     println!("export AWS_SECRET_ACCESS_KEY={}", world.access_key.secret);
     println!();
     println!("aws datasync list-agents");
-    println!("aws datasync describe-location-nfs --location-arn {}", task.source);
-    println!("aws datasync describe-location-object-storage --location-arn {}", task.destination);
+    println!(
+        "aws datasync describe-location-nfs --location-arn {}",
+        task.source
+    );
+    println!(
+        "aws datasync describe-location-object-storage --location-arn {}",
+        task.destination
+    );
     println!("aws datasync describe-task-execution --task-execution-arn {execution}");
     println!("aws datasync start-task-execution --task-arn {}", task.arn);
     println!("\nOne more agent, to activate yourself:\n");
-    println!("cargo run --release -p quickstart -- agent {}", world.directory().display());
+    println!(
+        "cargo run --release -p quickstart -- agent {}",
+        world.directory().display()
+    );
     println!();
     if let Some(exported) = &world.exported {
         println!("source       {}", exported.display());

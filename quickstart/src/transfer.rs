@@ -4,12 +4,10 @@ use std::time::Duration;
 
 use aws_sdk_datasync::operation::describe_task_execution::DescribeTaskExecutionOutput;
 use aws_sdk_datasync::types::{
-    ObjectStorageServerProtocol, OnPremConfig, Options, TaskExecutionStatus, TaskStatus,
-    VerifyMode,
+    ObjectStorageServerProtocol, OnPremConfig, Options, TaskExecutionStatus, TaskStatus, VerifyMode,
 };
 use tokio::time::sleep;
 
-use crate::arguments::Arguments;
 use crate::display::Display;
 use crate::error::Fault;
 use crate::world::World;
@@ -26,15 +24,20 @@ pub(crate) struct Task {
 
 macro_rules! call {
     ($name:literal, $request:expr) => {
-        $request.send().await.map_err(|error| Fault::new($name, error.into_service_error()))?
+        $request
+            .send()
+            .await
+            .map_err(|error| Fault::new($name, error.into_service_error()))?
     };
 }
 
 /// Creates both locations and the task, and waits until the task can run.
-pub(crate) async fn create(_arguments: &Arguments, world: &World) -> Result<Task, Fault> {
+pub(crate) async fn create(world: &World) -> Result<Task, Fault> {
     let source = create_source(world).await?;
     let destination = create_destination(world).await?;
-    let options = Options::builder().verify_mode(VerifyMode::OnlyFilesTransferred).build();
+    let options = Options::builder()
+        .verify_mode(VerifyMode::OnlyFilesTransferred)
+        .build();
     let created = call!(
         "CreateTask",
         world
@@ -47,7 +50,11 @@ pub(crate) async fn create(_arguments: &Arguments, world: &World) -> Result<Task
     );
     let arn = created.task_arn().unwrap_or_default().to_owned();
     wait_until_available(world, &arn).await?;
-    Ok(Task { arn, source, destination })
+    Ok(Task {
+        arn,
+        source,
+        destination,
+    })
 }
 
 async fn create_source(world: &World) -> Result<String, Fault> {
@@ -112,8 +119,10 @@ pub(crate) async fn execute(
     world: &World,
     task: &Task,
 ) -> Result<DescribeTaskExecutionOutput, Fault> {
-    let started =
-        call!("StartTaskExecution", world.api.start_task_execution().task_arn(&task.arn));
+    let started = call!(
+        "StartTaskExecution",
+        world.api.start_task_execution().task_arn(&task.arn)
+    );
     let arn = started.task_execution_arn().unwrap_or_default();
     let display = Display::new();
     let ended = loop {
@@ -135,6 +144,8 @@ pub(crate) async fn execute(
     Err(Fault::plain(format!(
         "the execution ended in ERROR: {}: {}",
         result.and_then(|result| result.error_code()).unwrap_or("?"),
-        result.and_then(|result| result.error_detail()).unwrap_or("?"),
+        result
+            .and_then(|result| result.error_detail())
+            .unwrap_or("?"),
     )))
 }

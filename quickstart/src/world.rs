@@ -67,11 +67,17 @@ impl World {
         let control = start_control(directory.path(), shutdown).await?;
         let api_url = format!("http://{}", control.api_addr);
         let api = client::datasync(&api_url, REGION, &control.access_key);
-        let neighbour =
-            Neighbour { control: control.agent_addr, control_ca: control.ca_pem_path.clone() };
+        let neighbour = Neighbour {
+            control: control.agent_addr,
+            control_ca: control.ca_pem_path.clone(),
+        };
         write_neighbour(directory.path(), &neighbour)?;
         servers.spawn(async move {
-            control.serving.ended().await.map_err(|error| Fault::new("control", error))
+            control
+                .serving
+                .ended()
+                .await
+                .map_err(|error| Fault::new("control", error))
         });
         let state_dir = directory.path().join("agent");
         let mut phases = start_agent(&neighbour, &state_dir, &mut servers, shutdown)?;
@@ -114,7 +120,9 @@ impl World {
 
 async fn listen() -> Result<(TcpListener, SocketAddr), Fault> {
     let fault = |error| Fault::new("a port on 127.0.0.1", error);
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(fault)?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .await
+        .map_err(fault)?;
     let address = listener.local_addr().map_err(fault)?;
     Ok((listener, address))
 }
@@ -148,7 +156,13 @@ async fn open_source(
             .map_err(|error| Fault::new("the NFS server", error))
     });
     println!("NFS server at {address}, exporting {}", exported.display());
-    Ok((NfsUrl { host: address.to_string(), path: "/".to_owned() }, Some(exported)))
+    Ok((
+        NfsUrl {
+            host: address.to_string(),
+            path: "/".to_owned(),
+        },
+        Some(exported),
+    ))
 }
 
 async fn open_destination(
@@ -162,31 +176,45 @@ async fn open_destination(
             .endpoint_url
             .clone()
             .unwrap_or_else(|| format!("https://s3.{}.amazonaws.com", arguments.region));
-        return Ok((endpoints::s3(url)?, endpoints::store(&endpoint)?, key_from_environment()?));
+        return Ok((
+            endpoints::s3(url)?,
+            endpoints::store(&endpoint)?,
+            key_from_environment()?,
+        ));
     }
-    let key = AccessKey { id: "quickstart".to_owned(), secret: random_text()? };
+    let key = AccessKey {
+        id: "quickstart".to_owned(),
+        secret: random_text()?,
+    };
     let (listener, address) = listen().await?;
     let root = directory.join("store");
-    std::fs::create_dir_all(root.join(BUCKET))
-        .map_err(|error| Fault::new("the store's directory", error))?;
-    let config =
-        quickstart_store::StoreConfig::new(&root).with_access_key(&key.id, &key.secret);
+    let config = quickstart_store::StoreConfig::new(&root).with_access_key(&key.id, &key.secret);
     let shutdown = shutdown.clone();
     servers.spawn(async move {
         quickstart_store::serve(listener, config, None, shutdown)
             .await
             .map_err(|error| Fault::new("the S3 store", error))
     });
+    client::create_bucket(&format!("http://{address}"), REGION, &key, BUCKET).await?;
     println!("S3 store at http://{address}, in {}", root.display());
-    let destination = S3Url { bucket: BUCKET.to_owned(), prefix: "copy".to_owned() };
-    let store = StoreUrl { secure: false, host: address.ip().to_string(), port: address.port() };
+    let destination = S3Url {
+        bucket: BUCKET.to_owned(),
+        prefix: "copy".to_owned(),
+    };
+    let store = StoreUrl {
+        secure: false,
+        host: address.ip().to_string(),
+        port: address.port(),
+    };
     Ok((destination, store, key))
 }
 
 fn key_from_environment() -> Result<AccessKey, Fault> {
     let variable = |name: &str| {
         std::env::var(name).map_err(|_| {
-            Fault::plain(format!("--destination needs {name} in the environment: the store's key"))
+            Fault::plain(format!(
+                "--destination needs {name} in the environment: the store's key"
+            ))
         })
     };
     Ok(AccessKey {
@@ -223,7 +251,10 @@ async fn start_control(directory: &Path, shutdown: &CancellationToken) -> Result
     let key = datasync_control::create_access_key(&config.state_dir, Some("quickstart".to_owned()))
         .await
         .map_err(|error| fault(error.into()))?;
-    println!("Control at http://{}, for agents at {}", serving.api_addr, serving.agent_addr);
+    println!(
+        "Control at http://{}, for agents at {}",
+        serving.api_addr, serving.agent_addr
+    );
     Ok(Control {
         access_key: AccessKey {
             id: key.access_key_id.clone(),
@@ -283,7 +314,9 @@ pub(crate) async fn activation_address(
     match timeout(PATIENCE, waiting).await {
         Ok(Ok(phase)) => match &*phase {
             Phase::AwaitingActivation { address } => Ok(*address),
-            _ => Err(Fault::plain("the agent stopped before it could be activated")),
+            _ => Err(Fault::plain(
+                "the agent stopped before it could be activated",
+            )),
         },
         Ok(Err(_)) => Err(Fault::plain("the agent ended before it could be activated")),
         Err(_) => Err(Fault::plain("the agent does not open its activation port")),

@@ -1,5 +1,7 @@
 //! Logs to standard error, as text or as JSON.
 
+use std::io::{self, IsTerminal};
+
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -18,9 +20,10 @@ pub fn init_logging(config: &Config) -> Result<(), LoggingError> {
     let filter = EnvFilter::try_new(&config.log_level).map_err(|e| LoggingError(e.to_string()))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(io::stderr);
     match config.log_format {
-        LogFormat::Text => builder.with_ansi(false).finish().try_init(),
+        LogFormat::Text => builder.finish().try_init(),
         LogFormat::Json => builder.json().flatten_event(true).finish().try_init(),
     }
     .map_err(|e| LoggingError(e.to_string()))

@@ -48,15 +48,15 @@ def test_an_expired_key_is_refused(control, api, refused):
     {"ActivationKey": "aaaaa-AAAAA-AAAAA-AAAAA-AAAAA"},
 ])
 def test_malformed_keys_are_refused_and_not_repeated(api, refused, members):
-    error = refused(api.create_agent, "ValidationException", "activationKey", **members)
+    error = refused(api.create_agent, INVALID, "ActivationKey", **members)
     assert members["ActivationKey"] not in error["Error"]["Message"]
 
 
 def test_names_and_arns_are_checked(api, refused, world):
     arn = world.agent()
-    refused(api.update_agent, "ValidationException", "name", AgentArn=arn, Name="a{b")
-    refused(api.update_agent, "ValidationException", "length", AgentArn=arn, Name="a" * 257)
-    refused(api.describe_agent, "ValidationException", "agentArn", AgentArn="nonsense")
+    refused(api.update_agent, INVALID, "Name", AgentArn=arn, Name="a{b")
+    refused(api.update_agent, INVALID, "at most 256 characters", AgentArn=arn, Name="a" * 257)
+    refused(api.describe_agent, INVALID, "AgentArn", AgentArn="nonsense")
     refused(api.describe_agent, INVALID, "does not exist", AgentArn=ABSENT)
     foreign = ABSENT.replace("123456789012", "999999999999")
     refused(api.describe_agent, INVALID, "ARN account (999999999999) must match", AgentArn=foreign)
@@ -85,6 +85,6 @@ def test_pages(control, world, api, refused):
     pages = control.client().get_paginator("list_agents").paginate(PaginationConfig={"PageSize": 3})
     assert [a["AgentArn"] for page in pages for a in page["Agents"]] == listed
     assert len(api.list_agents(MaxResults=0)["Agents"]) == min(len(listed), 100)
-    refused(api.list_agents, "ValidationException", "maxResults", MaxResults=101)
+    refused(api.list_agents, INVALID, "MaxResults", MaxResults=101)
     for token in ("!", "AA", "____", "A" * 70000):
         refused(api.list_agents, INVALID, "NextToken", NextToken=token)

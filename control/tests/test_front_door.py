@@ -99,8 +99,17 @@ def test_unknown_targets(control, target):
 
 def test_missing_members(control):
     status, answer = send(control, b"{}", target="FmrsService.DescribeTask")
-    assert (status, answer["__type"]) == (400, "ValidationException")
-    assert "taskArn" in answer["message"] and "must not be null" in answer["message"]
+    assert (status, answer["__type"]) == (400, "InvalidRequestException")
+    assert "TaskArn" in answer["message"] and "must not be null" in answer["message"]
+    assert answer["errorCode"] == "InvalidParameter"
+
+
+def test_a_manifest_without_its_source(control):
+    body = b'{"TaskArn": "%s", "ManifestConfig": {"Action": "TRANSFER"}}' % ABSENT.encode()
+    for operation in ("UpdateTask", "StartTaskExecution"):
+        status, answer = send(control, body, target=f"FmrsService.{operation}")
+        assert (status, answer["__type"]) == (400, "ValidationException")
+        assert "IAM role" in answer["message"]
 
 
 def test_other_methods_and_paths(control):

@@ -8,6 +8,8 @@ use super::check::{list_size, required, unlike};
 use super::error::ApiError;
 
 const AGENTS_MAX: usize = 8;
+/// Every ARN pattern of the model has this limit.
+const ARN_LENGTH_MAX: usize = 128;
 
 pub(super) trait HomeOf {
     fn home_of(&self) -> &Home;
@@ -44,9 +46,13 @@ where
     A::Err: std::fmt::Display,
 {
     let text = required(text, member)?;
-    let arn: A = text
-        .parse()
-        .map_err(|error: A::Err| ApiError::validation(member, &text, &error.to_string()))?;
+    if text.len() > ARN_LENGTH_MAX {
+        let constraint = format!("must have at most {ARN_LENGTH_MAX} characters");
+        return Err(ApiError::constraint(member, &text, &constraint));
+    }
+    let arn: A = text.parse().map_err(|error: A::Err| {
+        ApiError::invalid(format!("Invalid parameter: {member}: {error}"))
+    })?;
     let given = arn.home_of();
     if given.account != home.account {
         return Err(ApiError::invalid(format!(

@@ -31,8 +31,8 @@ pub(super) fn text(
     allowed: impl Fn(char) -> bool,
 ) -> Result<(), ApiError> {
     if value.chars().count() > max {
-        let constraint = format!("Member must have length less than or equal to {max}");
-        return Err(ApiError::validation(member, value, &constraint));
+        let constraint = format!("must have at most {max} characters");
+        return Err(ApiError::constraint(member, value, &constraint));
     }
     if !value.chars().all(allowed) {
         return Err(unlike(value, member, pattern));
@@ -41,8 +41,8 @@ pub(super) fn text(
 }
 
 pub(super) fn unlike(value: &str, member: &str, pattern: &str) -> ApiError {
-    let constraint = format!("Member must satisfy regular expression pattern: {pattern}");
-    ApiError::validation(member, value, &constraint)
+    let constraint = format!("must match {pattern}");
+    ApiError::constraint(member, value, &constraint)
 }
 
 /// A word of one of the API's enumerations.
@@ -52,8 +52,8 @@ where
 {
     value.parse().map_err(|_| {
         let words: Vec<String> = all.iter().map(T::to_string).collect();
-        let constraint = format!("Member must satisfy enum value set: [{}]", words.join(", "));
-        ApiError::validation(member, value, &constraint)
+        let constraint = format!("must be one of [{}]", words.join(", "));
+        ApiError::constraint(member, value, &constraint)
     })
 }
 
@@ -81,8 +81,8 @@ fn is_tag_character(c: char) -> bool {
 
 pub(super) fn tag_key(key: &str, member: &str) -> Result<(), ApiError> {
     if key.is_empty() {
-        let constraint = "Member must have length greater than or equal to 1";
-        return Err(ApiError::validation(member, key, constraint));
+        let constraint = "must have at least 1 character";
+        return Err(ApiError::constraint(member, key, constraint));
     }
     text(
         key,
@@ -132,9 +132,9 @@ pub(super) fn list_size<T>(
     if (min..=max).contains(&list.len()) {
         return Ok(());
     }
-    let constraint = format!("Member must have length between {min} and {max}");
+    let constraint = format!("must have from {min} to {max} elements");
     let shown = format!("a list of {}", list.len());
-    Err(ApiError::validation(member, &shown, &constraint))
+    Err(ApiError::constraint(member, &shown, &constraint))
 }
 
 fn is_space_separator(c: char) -> bool {
@@ -158,8 +158,8 @@ pub(super) fn subdirectory(value: &str) -> Result<(), ApiError> {
 
 pub(super) fn bucket_name(value: &str) -> Result<(), ApiError> {
     if value.chars().count() < 3 {
-        let constraint = "Member must have length greater than or equal to 3";
-        return Err(ApiError::validation("BucketName", value, constraint));
+        let constraint = "must have at least 3 characters";
+        return Err(ApiError::constraint("BucketName", value, constraint));
     }
     text(
         value,

@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 use crate::auth::AuthError;
 use crate::store::{SealError, StoreError};
 
+/// How much of a client's value an answer repeats.
+const SHOWN_CHARACTERS_MAX: usize = 200;
+
 /// An error answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ApiError {
@@ -40,30 +43,32 @@ impl ApiError {
         }
     }
 
-    /// A member breaks a constraint of the API's model.
-    pub(crate) fn validation(member: &str, value: &str, constraint: &str) -> Self {
-        let shown: String = value.chars().take(200).collect();
-        Self::new(
-            400,
-            "ValidationException",
-            format!(
-                "1 validation error detected: Value '{shown}' at '{}' failed to satisfy \
-                 constraint: {constraint}",
-                lower_first(member)
-            ),
-        )
+    /// A member breaks a constraint of the API's model; `constraint` begins with "must".
+    ///
+    /// The model declares no error of its own for this: DataSync answers the one that every
+    /// operation declares.
+    pub(crate) fn constraint(member: &str, value: &str, constraint: &str) -> Self {
+        let shown: String = value.chars().take(SHOWN_CHARACTERS_MAX).collect();
+        Self::invalid(format!(
+            "Invalid parameter: {member} {shown:?} {constraint}"
+        ))
     }
 
     /// A required member is absent.
     pub(crate) fn missing(member: &str) -> Self {
+        Self::invalid(format!(
+            "Invalid parameter: {member} is required and must not be null."
+        ))
+    }
+
+    /// A manifest without its `Source`: the one refusal that AWS words as a validation error
+    /// (API reference, `ManifestConfig`).
+    pub(crate) fn manifest_without_source() -> Self {
         Self::new(
             400,
             "ValidationException",
-            format!(
-                "1 validation error detected: Value null at '{}' failed to satisfy constraint: \
-                 Member must not be null",
-                lower_first(member)
-            ),
+            "ManifestConfig.Source is required: it names the manifest's bucket and the IAM role \
+             that may read it. An empty ManifestConfig removes the manifest.",
         )
     }
 
@@ -121,14 +126,6 @@ impl ApiError {
     pub(crate) fn kind(&self) -> &'static str {
         self.kind
     }
-}
-
-fn lower_first(member: &str) -> String {
-    let mut letters = member.chars();
-    letters
-        .next()
-        .map(|first| first.to_lowercase().chain(letters).collect())
-        .unwrap_or_default()
 }
 
 impl From<StoreError> for ApiError {

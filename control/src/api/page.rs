@@ -36,11 +36,7 @@ impl PageInput {
                 .ok()
                 .filter(|size| *size <= PAGE_DEFAULT)
                 .ok_or_else(|| {
-                    ApiError::validation(
-                        "MaxResults",
-                        &size.to_string(),
-                        "Member must have value between 0 and 100",
-                    )
+                    ApiError::constraint("MaxResults", &size.to_string(), "must be from 0 to 100")
                 })?,
         };
         let after = self.next_token.map(|token| decode(&token)).transpose()?;

@@ -34,9 +34,10 @@ pub(crate) async fn test_bucket(location: &S3Location, keys: &Keys, region: &str
         // AWS names the bucket's own region when asked in another one.
         Listed::Elsewhere(home) => match list(location, keys, &home).await {
             Listed::Known(result) => result,
-            Listed::Elsewhere(_) => refused(&format!(
-                "the store redirects from region {region} to {home} and on"
-            )),
+            Listed::Elsewhere(_) => refused(
+                &location.bucket,
+                &format!("the store redirects from region {region} to {home} and on"),
+            ),
         },
         Listed::Known(result) => result,
     }
@@ -47,10 +48,30 @@ enum Listed {
     Elsewhere(String),
 }
 
-fn refused(reason: &str) -> BucketTest {
+fn refused(bucket: &str, reason: &str) -> BucketTest {
     BucketTest::Refused(format!(
         "DataSync location access test failed: could not perform s3:ListObjectsV2 on bucket. \
-         Ensure bucket access role has s3:ListBucket permission. The store's answer: {reason}"
+         Ensure bucket access role has s3:ListBucket permission. The answer for bucket \
+         {bucket:?}: {reason}"
+    ))
+}
+
+/// What a refusal means and what to do, beginning as AWS's text does: clients match on it.
+fn explained(bucket: &str, code: &str, place: &str, reason: &str) -> BucketTest {
+    let cause = match code {
+        "NoSuchBucket" => format!(
+            "bucket {bucket:?} does not exist at {place}. Create it, or name an existing bucket \
+             in S3BucketArn."
+        ),
+        "InvalidAccessKeyId" | "SignatureDoesNotMatch" => format!(
+            "{place} does not accept the role's access key for bucket {bucket:?}. Set it anew \
+             with datasync-control role set-key."
+        ),
+        _ => return refused(bucket, reason),
+    };
+    BucketTest::Refused(format!(
+        "DataSync location access test failed: could not perform s3:ListObjectsV2 on bucket: \
+         {cause} The store's answer: {reason}"
     ))
 }
 
@@ -108,7 +129,7 @@ fn client(location: &S3Location, keys: &Keys, region: &str) -> Result<aws_sdk_s3
 async fn list(location: &S3Location, keys: &Keys, region: &str) -> Listed {
     let client = match client(location, keys, region) {
         Ok(client) => client,
-        Err(reason) => return Listed::Known(refused(&reason)),
+        Err(reason) => return Listed::Known(refused(&location.bucket, &reason)),
     };
     let answer = client
         .list_objects_v2()
@@ -121,18 +142,19 @@ async fn list(location: &S3Location, keys: &Keys, region: &str) -> Listed {
         Ok(_) => Listed::Known(BucketTest::Accessible {
             region: region.to_owned(),
         }),
-        Err(error) => failed(&error, location.endpoint.as_deref(), region),
+        Err(error) => failed(&error, location, region),
     }
 }
 
 fn failed<E>(
     error: &SdkError<E, aws_sdk_s3::config::http::HttpResponse>,
-    endpoint: Option<&str>,
+    location: &S3Location,
     region: &str,
 ) -> Listed
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
+    let endpoint = location.endpoint.as_deref();
     let place = endpoint.unwrap_or("Amazon S3");
     let SdkError::ServiceError(answer) = error else {
         let reason = format!("{place}: {}", aws_sdk_s3::error::DisplayErrorContext(error));
@@ -151,7 +173,7 @@ where
     Listed::Known(if status >= 500 {
         BucketTest::Unreachable(reason)
     } else {
-        refused(&reason)
+        explained(&location.bucket, code, place, &reason)
     })
 }
 

@@ -52,10 +52,10 @@ fn arn_of(
 fn encryption(word: Option<String>) -> Result<Option<String>, ApiError> {
     match word.as_deref() {
         None | Some("NONE" | "TLS1_2") => Ok(word),
-        Some(other) => Err(ApiError::validation(
+        Some(other) => Err(ApiError::constraint(
             "InTransitEncryption",
             other,
-            "Member must satisfy enum value set: [NONE, TLS1_2]",
+            "must be one of [NONE, TLS1_2]",
         )),
     }
 }

@@ -113,8 +113,8 @@ impl FilterInput {
         let values = required(self.values, "Filters.member.Values")?;
         let word = required(self.operator, "Filters.member.Operator")?;
         if !names.contains(&name.as_str()) {
-            let constraint = format!("Member must satisfy enum value set: [{}]", names.join(", "));
-            return Err(ApiError::validation(
+            let constraint = format!("must be one of [{}]", names.join(", "));
+            return Err(ApiError::constraint(
                 "Filters.member.Name",
                 &name,
                 &constraint,
@@ -125,9 +125,8 @@ impl FilterInput {
             .find_map(|(known, operator)| (*known == word).then_some(*operator))
             .ok_or_else(|| {
                 let known: Vec<&str> = WORDS.iter().map(|(known, _)| *known).collect();
-                let constraint =
-                    format!("Member must satisfy enum value set: [{}]", known.join(", "));
-                ApiError::validation("Filters.member.Operator", &word, &constraint)
+                let constraint = format!("must be one of [{}]", known.join(", "));
+                ApiError::constraint("Filters.member.Operator", &word, &constraint)
             })?;
         for value in &values {
             text(

@@ -70,8 +70,8 @@ fn checked(call: &Call<'_>, arn: &LocationArn, input: &mut Input) -> Result<Chec
     }
     let secret = input.secret_key.take().map(Zeroizing::new);
     if secret.as_ref().is_some_and(|s| s.chars().count() > 200) {
-        let constraint = "Member must have length less than or equal to 200";
-        return Err(ApiError::validation("SecretKey", "***", constraint));
+        let constraint = "must have at most 200 characters";
+        return Err(ApiError::constraint("SecretKey", "***", constraint));
     }
     let seal = |secret: Zeroizing<String>| Location::seal_secret(&call.api.sealer, arn, &secret);
     Ok(Checked {
@@ -98,8 +98,8 @@ fn port(port: i64) -> Result<u16, ApiError> {
         .ok()
         .filter(|port| *port > 0)
         .ok_or_else(|| {
-            let constraint = "Member must have value between 1 and 65535";
-            ApiError::validation("ServerPort", &port.to_string(), constraint)
+            let constraint = "must be from 1 to 65535";
+            ApiError::constraint("ServerPort", &port.to_string(), constraint)
         })
 }
 
@@ -107,10 +107,10 @@ fn protocol(word: String) -> Result<Protocol, ApiError> {
     match word.as_str() {
         "HTTPS" => Ok(Protocol::Https),
         "HTTP" => Ok(Protocol::Http),
-        other => Err(ApiError::validation(
+        other => Err(ApiError::constraint(
             "ServerProtocol",
             other,
-            "Member must satisfy enum value set: [HTTPS, HTTP]",
+            "must be one of [HTTPS, HTTP]",
         )),
     }
 }
@@ -121,9 +121,9 @@ fn certificate(blob: String) -> Result<String, ApiError> {
         .decode(&blob)
         .map_err(|_| ApiError::serialization("ServerCertificate is not base64."))?;
     if bytes.len() > CERTIFICATE_BYTES_MAX {
-        let constraint = "Member must have length less than or equal to 32768";
+        let constraint = "must have at most 32768 bytes";
         let shown = format!("{} bytes", bytes.len());
-        return Err(ApiError::validation(
+        return Err(ApiError::constraint(
             "ServerCertificate",
             &shown,
             constraint,

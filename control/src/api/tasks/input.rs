@@ -90,6 +90,12 @@ fn refuse_later_features(input: &Input) -> Result<(), ApiError> {
         )?),
         None => None,
     };
+    if let Some(config) = &input.manifest_config
+        && !config.is_empty()
+        && config.get("Source").is_none_or(Value::is_null)
+    {
+        return Err(ApiError::manifest_without_source());
+    }
     let has_content =
         |config: &Option<Map<String, Value>>| config.as_ref().is_some_and(|c| !c.is_empty());
     let feature = if expression.is_some_and(|expression| !expression.is_empty()) {
@@ -131,10 +137,10 @@ fn pattern(rules: Option<Vec<Rule>>, member: &str) -> Result<Option<String>, Api
         return Ok(Some(String::new()));
     };
     if let Some(word) = rule.filter_type.filter(|word| word != "SIMPLE_PATTERN") {
-        return Err(ApiError::validation(
+        return Err(ApiError::constraint(
             &format!("{member}.member.FilterType"),
             &word,
-            "Member must satisfy enum value set: [SIMPLE_PATTERN]",
+            "must be one of [SIMPLE_PATTERN]",
         ));
     }
     Ok(Some(rule.value.unwrap_or_default()))
@@ -171,10 +177,10 @@ fn bad_option(name: &str, value: &Value) -> ApiError {
             }
         }),
         ("BytesPerSecond", _) => wrong_type(),
-        (_, Value::String(word)) => ApiError::validation(
+        (_, Value::String(word)) => ApiError::constraint(
             &format!("Options.{name}"),
             word,
-            "Member must satisfy enum value set of the option",
+            "must be one of the words of this option",
         ),
         _ => wrong_type(),
     }

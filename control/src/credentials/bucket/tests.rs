@@ -85,6 +85,40 @@ async fn a_refusal_has_awss_text_and_the_stores_reason() {
 }
 
 #[tokio::test]
+async fn a_missing_bucket_is_named_with_what_to_do() {
+    let (_, result) = asked(
+        "HTTP/1.1 404 Not Found\r\ncontent-type: application/xml\r\nconnection: close\r\n\r\n\
+         <Error><Code>NoSuchBucket</Code><Message>no such thing</Message></Error>",
+    )
+    .await;
+    let BucketTest::Refused(text) = result else {
+        panic!("{result:?}");
+    };
+    assert!(
+        text.starts_with("DataSync location access test failed"),
+        "{text}"
+    );
+    assert!(
+        text.contains("bucket \"bucket\" does not exist at http://127.0.0.1"),
+        "{text}"
+    );
+    assert!(text.contains("Create it"), "{text}");
+}
+
+#[tokio::test]
+async fn a_key_that_the_store_does_not_know_names_the_command() {
+    let (_, result) = asked(
+        "HTTP/1.1 403 Forbidden\r\ncontent-type: application/xml\r\nconnection: close\r\n\r\n\
+         <Error><Code>InvalidAccessKeyId</Code><Message>unknown</Message></Error>",
+    )
+    .await;
+    assert!(
+        matches!(&result, BucketTest::Refused(text) if text.contains("role set-key")),
+        "{result:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_broken_store_is_left_to_the_agent() {
     let (_, result) = asked(
         "HTTP/1.1 503 Slow Down\r\ncontent-type: application/xml\r\nconnection: close\r\n\r\n\

@@ -3,6 +3,7 @@
 //! Each execution has a directory of its own with its frozen spec, so that it goes on after a
 //! restart whether control is there or not.
 
+mod failure_list;
 mod folder;
 mod reconcile;
 mod run;
@@ -122,7 +123,7 @@ impl Executions {
                 Ok(read) => {
                     wanted.insert(read.spec.execution.id().to_owned(), read);
                 }
-                Err(refused) => unreadable.extend(self.refuse(refused)),
+                Err(refused) => unreadable.extend(self.refuse(*refused)),
             }
         }
         let here = self.here.iter().map(|(id, execution)| {

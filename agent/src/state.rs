@@ -11,6 +11,8 @@ pub(crate) const IDENTITY: &str = "identity";
 pub(crate) const EXECUTIONS: &str = "executions";
 /// What is remembered from one execution of a pair of locations to the next.
 pub(crate) const HISTORY: &str = "history";
+/// Lists of the items that were not done, one file for each execution; they outlive it.
+pub(crate) const FAILURES: &str = "failures";
 
 /// A failed access to the state directory.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +68,7 @@ impl StateDir {
             .open(&path)
             .map_err(|e| StateError::new("open", &path, e))?;
         take_lock(&lock).map_err(|e| StateError::new("lock", &path, e))?;
-        for name in [IDENTITY, EXECUTIONS, HISTORY] {
+        for name in [IDENTITY, EXECUTIONS, HISTORY, FAILURES] {
             make_private_directory(&root.join(name))?;
         }
         Ok(Self {

@@ -22,7 +22,7 @@ use crate::identity::{Identity, IdentityError};
 use crate::link::Trust;
 use crate::probe::Probes;
 use crate::session::{Desk, End};
-use crate::state::{HISTORY, StateDir, StateError};
+use crate::state::{FAILURES, HISTORY, StateDir, StateError};
 
 /// Together with the farewell to control under 5 s.
 const STOP_DEADLINE: Duration = Duration::from_millis(2500);
@@ -149,7 +149,12 @@ impl Agent {
         let endpoints = Endpoints::new(&config, credentials.clone());
         let slots = u64::try_from(config.executions_max).unwrap_or(1).max(1);
         let memory = config.memory_target_bytes / slots;
-        let runner = Runner::new(endpoints.clone(), memory, state.path(HISTORY));
+        let runner = Runner::new(
+            endpoints.clone(),
+            memory,
+            state.path(HISTORY),
+            state.path(FAILURES),
+        );
         let host = HostWatch::new(name, state.root());
         let work = runner.into_work();
         let executions = Executions::resume(state, work, config.executions_max)?;

@@ -45,14 +45,18 @@ pub(super) struct Unreadable {
 }
 
 /// Reads one desired execution.
-pub(super) fn read(desired: &DesiredExecution) -> Result<Wanted, Unreadable> {
-    let spec = desired.spec().map_err(|error| Unreadable {
-        execution: name_of(&desired.spec_json),
-        reason: error.to_string(),
+pub(super) fn read(desired: &DesiredExecution) -> Result<Wanted, Box<Unreadable>> {
+    let spec = desired.spec().map_err(|error| {
+        Box::new(Unreadable {
+            execution: name_of(&desired.spec_json),
+            reason: error.to_string(),
+        })
     })?;
-    let bytes_per_second = desired.rate().map_err(|error| Unreadable {
-        execution: Some(spec.execution.clone()),
-        reason: error.to_string(),
+    let bytes_per_second = desired.rate().map_err(|error| {
+        Box::new(Unreadable {
+            execution: Some(spec.execution.clone()),
+            reason: error.to_string(),
+        })
     })?;
     Ok(Wanted {
         spec: Arc::new(spec),

@@ -7,17 +7,21 @@ use std::time::{Duration, SystemTime};
 
 use datasync_endpoint::EndpointError;
 use datasync_model::{ErrorCode, ExecutionReport, Failure, Location, LocationArn};
-use datasync_transfer::{Controls, Settings};
+use datasync_transfer::{Controls, Interrupted, Settings};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Assignment, Ended, Work, failed};
+use super::{Assignment, Ended, Work, failed, failure_list};
 use crate::backoff;
 use crate::credentials::{Availability, last_use};
 use crate::endpoints::{self, Endpoints, Side};
 
 /// Attempts to open one side while its error is transient.
 const ATTEMPTS_MAX: u32 = 6;
+/// A full disk is looked at again after this time.
+const LOCAL_STATE_PAUSE: Duration = Duration::from_secs(10);
+/// How long a cancelled execution tries to reach the store to abort uploads of an earlier run.
+const CLEAN_UP_PATIENCE: Duration = Duration::from_secs(5);
 const OPEN_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long control may answer that it has no credentials before that counts: a role may become
 /// usable a moment after it was made.
@@ -31,6 +35,7 @@ pub(crate) struct Runner {
     endpoints: Endpoints,
     memory_target_bytes: u64,
     history: PathBuf,
+    failures: PathBuf,
 }
 
 /// Why an execution does not come to the engine, or comes back from it.
@@ -41,12 +46,19 @@ enum Halt {
 
 impl Runner {
     /// `memory_target_bytes` is for one execution; `history` is the directory of what is
-    /// remembered from one execution of a pair of locations to the next.
-    pub(crate) fn new(endpoints: Endpoints, memory_target_bytes: u64, history: PathBuf) -> Self {
+    /// remembered from one execution of a pair of locations to the next, `failures` that of the
+    /// lists of items that were not done.
+    pub(crate) fn new(
+        endpoints: Endpoints,
+        memory_target_bytes: u64,
+        history: PathBuf,
+        failures: PathBuf,
+    ) -> Self {
         Self {
             endpoints,
             memory_target_bytes,
             history,
+            failures,
         }
     }
 
@@ -59,10 +71,11 @@ impl Runner {
     }
 
     async fn run(&self, assignment: &Assignment) -> Ended {
+        failure_list::prune(&self.failures);
         loop {
             match self.run_once(assignment).await {
                 Ok(Some(report)) => return Some(report),
-                // Paused for want of credentials: wait for them and go on from the journal.
+                // Paused: go on from the journal when there is what it waits for.
                 Ok(None) => {}
                 Err(Halt::Stopped) => return None,
                 Err(Halt::Failed(failure)) => {
@@ -102,6 +115,7 @@ impl Runner {
         let settings = Settings {
             memory_target_bytes: self.memory_target_bytes,
             history_file: Some(self.history.join(pair)),
+            failures_file: Some(failure_list::path(&self.failures, spec.execution.id())),
             seed: getrandom::u64().unwrap_or_default(),
             ..Settings::default()
         };
@@ -121,8 +135,25 @@ impl Runner {
         match result {
             Ok(report) => Ok(Some(report)),
             Err(_) if assignment.stop.is_cancelled() => Err(Halt::Stopped),
-            Err(_) => Ok(None),
+            Err(Interrupted::Stopped) => Ok(None),
+            Err(Interrupted::LocalState(failure)) => self
+                .pause_for_room(assignment, failure)
+                .await
+                .map(|()| None),
         }
+    }
+
+    /// Shows why nothing goes on, and waits a while.
+    async fn pause_for_room(&self, assignment: &Assignment, failure: Failure) -> Result<(), Halt> {
+        tracing::error!(%failure, "the execution is paused");
+        assignment
+            .reports
+            .send_modify(|report| report.result.failure = Some(failure));
+        self.interruptible(assignment, async {
+            tokio::time::sleep(LOCAL_STATE_PAUSE).await;
+            Ok(())
+        })
+        .await
     }
 
     /// Waits for credentials, for ever while control is silent.
@@ -212,26 +243,37 @@ impl Runner {
         .await
     }
 
-    /// Lets a cancel or a stop cut the preparations, which leave nothing behind.
+    /// Lets a cancel or a stop cut the preparations. An earlier run of the process may have left
+    /// uploads open, which only the engine aborts: then a cancel gives the preparations a moment.
     async fn interruptible<T>(
         &self,
         assignment: &Assignment,
         preparation: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Halt> {
+        let begun = assignment.directory.join("journal").exists();
+        let cut = async {
+            assignment.cancel.cancelled().await;
+            if begun {
+                tokio::time::sleep(CLEAN_UP_PATIENCE).await;
+            }
+        };
         tokio::select! {
             biased;
             () = assignment.stop.cancelled() => Err(Halt::Stopped),
-            () = assignment.cancel.cancelled() => Err(Halt::Failed(cancelled())),
             result = preparation => result.map_err(Halt::Failed),
+            () = cut => Err(Halt::Failed(cancelled(begun))),
         }
     }
 }
 
-fn cancelled() -> Failure {
-    Failure::new(
-        ErrorCode::Cancelled,
-        "the execution was cancelled before the transfer began",
-    )
+fn cancelled(begun: bool) -> Failure {
+    let detail = if begun {
+        "the execution was cancelled while its locations could not be opened; multipart uploads \
+         that it began may still be open at the store"
+    } else {
+        "the execution was cancelled before the transfer began"
+    };
+    Failure::new(ErrorCode::Cancelled, detail)
 }
 
 fn no_credentials(location: &LocationArn, reason: &str) -> Failure {

@@ -17,7 +17,10 @@ pub(crate) struct Attempts {
 
 impl Attempts {
     pub(crate) fn new(limits: RetryLimits, seed: u64) -> Self {
-        Self { limits, random: AtomicU64::new(seed) }
+        Self {
+            limits,
+            random: AtomicU64::new(seed),
+        }
     }
 
     /// Calls until the answer is final: success, an error that no retry cures, or the limits.
@@ -57,7 +60,10 @@ impl Attempts {
     /// The next number in `0.0..1.0` (SplitMix64).
     fn random_unit(&self) -> f64 {
         const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
-        let mut z = self.random.fetch_add(GOLDEN, Ordering::Relaxed).wrapping_add(GOLDEN);
+        let mut z = self
+            .random
+            .fetch_add(GOLDEN, Ordering::Relaxed)
+            .wrapping_add(GOLDEN);
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^= z >> 31;

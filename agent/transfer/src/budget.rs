@@ -58,7 +58,11 @@ impl Budget {
         let count = u32::try_from(bytes).map_err(|_| error)?;
         let permits = self.0.free.acquire_many(count).await.map_err(|_| error)?;
         SemaphorePermit::forget(permits);
-        self.0.reserved.fetch_add(bytes, Ordering::AcqRel);
+        let before = self.0.reserved.fetch_add(bytes, Ordering::AcqRel);
+        debug_assert!(
+            before + bytes <= self.0.total,
+            "I3: more is reserved than there is"
+        );
         Ok(Reservation {
             pool: Arc::clone(&self.0),
             bytes,
@@ -66,7 +70,8 @@ impl Budget {
     }
 
     /// Bytes that are reserved now.
-    pub(crate) fn reserved(&self) -> u64 {
+    #[cfg(test)]
+    fn reserved(&self) -> u64 {
         self.0.reserved.load(Ordering::Acquire)
     }
 }
@@ -76,28 +81,6 @@ impl Budget {
 pub(crate) struct Reservation {
     pool: Arc<Pool>,
     bytes: u64,
-}
-
-impl Reservation {
-    /// The size in bytes.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
-    /// Moves up to `bytes` into a reservation of their own.
-    pub(crate) fn split(&mut self, bytes: u64) -> Self {
-        let bytes = bytes.min(self.bytes);
-        self.bytes -= bytes;
-        Self {
-            pool: Arc::clone(&self.pool),
-            bytes,
-        }
-    }
-
-    /// Gives back all but `bytes`.
-    pub(crate) fn shrink(&mut self, bytes: u64) {
-        drop(self.split(self.bytes.saturating_sub(bytes)));
-    }
 }
 
 impl Drop for Reservation {
@@ -124,7 +107,7 @@ mod tests {
         let budget = Budget::new(10);
         let error = budget.reserve(11).await.unwrap_err();
         assert!(error.to_string().contains("11 bytes"), "{error}");
-        assert_eq!(budget.reserve(10).await.unwrap().bytes(), 10);
+        assert_eq!(budget.reserve(10).await.unwrap().bytes, 10);
         assert_eq!(budget.reserved(), 0);
     }
 
@@ -138,7 +121,7 @@ mod tests {
         assert!(futures::poll!(&mut small).is_pending());
         drop(first);
         let large = large.await.unwrap();
-        assert_eq!(small.await.unwrap().bytes() + large.bytes(), 10);
+        assert_eq!(small.await.unwrap().bytes + large.bytes, 10);
     }
 
     #[tokio::test]
@@ -149,20 +132,7 @@ mod tests {
         assert!(futures::poll!(&mut waiting).is_pending());
         drop(waiting);
         drop(held);
-        assert_eq!(budget.reserve(10).await.unwrap().bytes(), 10);
-    }
-
-    #[tokio::test]
-    async fn parts_are_given_back_alone() {
-        let budget = Budget::new(10);
-        let mut whole = budget.reserve(10).await.unwrap();
-        let part = whole.split(4);
-        assert_eq!((whole.bytes(), part.bytes(), budget.reserved()), (6, 4, 10));
-        drop(part);
-        whole.shrink(1);
-        assert_eq!((whole.bytes(), budget.reserved()), (1, 1));
-        drop(whole);
-        assert_eq!(budget.reserved(), 0);
+        assert_eq!(budget.reserve(10).await.unwrap().bytes, 10);
     }
 
     proptest! {
@@ -170,25 +140,22 @@ mod tests {
         #[test]
         fn reserved_bytes_stay_in_the_budget_and_are_zero_at_rest(
             total in 1u64..1000,
-            requests in proptest::collection::vec((0u64..1000, 0u64..20, 0u64..1000), 1..40),
+            requests in proptest::collection::vec((0u64..1000, 0u64..20), 1..40),
         ) {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_time().start_paused(true).build().unwrap();
             runtime.block_on(async {
                 let budget = Budget::new(total);
                 let mut tasks = JoinSet::new();
-                for (bytes, wait, keep) in requests {
+                for (bytes, wait) in requests {
                     let budget = budget.clone();
                     tasks.spawn(async move {
                         let reserved = budget.reserve(bytes).await;
                         assert_eq!(reserved.is_ok(), bytes <= total);
                         assert!(budget.reserved() <= total);
                         sleep(Duration::from_millis(wait)).await;
-                        if let Ok(mut reserved) = reserved {
-                            reserved.shrink(keep);
-                            sleep(Duration::from_millis(wait)).await;
-                            assert!(budget.reserved() <= total);
-                        }
+                        drop(reserved);
+                        assert!(budget.reserved() <= total);
                     });
                 }
                 while let Some(ended) = tasks.join_next().await {

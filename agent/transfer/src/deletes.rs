@@ -107,7 +107,10 @@ impl<S: Source, D: Destination> Deleter<S, D> {
     ) -> Result<(), DeleteError> {
         let mut presence = Presence::new(&*self.source, &self.attempts);
         loop {
-            let chunk = candidates.next_chunk(CHUNK).await.map_err(DeleteError::Candidates)?;
+            let chunk = candidates
+                .next_chunk(CHUNK)
+                .await
+                .map_err(DeleteError::Candidates)?;
             let Some(last) = chunk.last().map(|candidate| candidate.key.clone()) else {
                 return Ok(());
             };
@@ -148,7 +151,10 @@ impl<S: Source, D: Destination> Deleter<S, D> {
             }
             self.progress.finish(&add);
             let record = Record::Deleted { key: last, add };
-            self.journal.append(record).await.map_err(DeleteError::Journal)?;
+            self.journal
+                .append(record)
+                .await
+                .map_err(DeleteError::Journal)?;
         }
     }
 
@@ -163,8 +169,10 @@ impl<S: Source, D: Destination> Deleter<S, D> {
                 .await;
             (candidate, result)
         });
-        let results: Vec<_> =
-            stream::iter(deletes).buffer_unordered(DELETES_IN_FLIGHT).collect().await;
+        let results: Vec<_> = stream::iter(deletes)
+            .buffer_unordered(DELETES_IN_FLIGHT)
+            .collect()
+            .await;
         results
             .into_iter()
             .map(|(candidate, result)| match result {
@@ -198,9 +206,27 @@ mod tests {
     fn each_guard_holds_deletes_back_and_says_why() {
         assert_eq!(guard(FACTS), Ok(()));
         for (facts, word) in [
-            (Facts { source_has_entries: false, ..FACTS }, "empty"),
-            (Facts { same_root: Some(false), ..FACTS }, "root"),
-            (Facts { matched: 1_000, ..FACTS }, "50 %"),
+            (
+                Facts {
+                    source_has_entries: false,
+                    ..FACTS
+                },
+                "empty",
+            ),
+            (
+                Facts {
+                    same_root: Some(false),
+                    ..FACTS
+                },
+                "root",
+            ),
+            (
+                Facts {
+                    matched: 1_000,
+                    ..FACTS
+                },
+                "50 %",
+            ),
         ] {
             let failure = guard(facts).unwrap_err();
             assert_eq!(failure.code, ErrorCode::DeletesWithheld);
@@ -210,10 +236,27 @@ mod tests {
 
     #[test]
     fn few_deletes_need_no_share() {
-        assert_eq!(guard(Facts { candidates: 1_000, matched: 0, ..FACTS }), Ok(()));
-        assert_eq!(guard(Facts { same_root: None, ..FACTS }), Ok(()));
         assert_eq!(
-            guard(Facts { candidates: 0, source_has_entries: false, ..FACTS }),
+            guard(Facts {
+                candidates: 1_000,
+                matched: 0,
+                ..FACTS
+            }),
+            Ok(())
+        );
+        assert_eq!(
+            guard(Facts {
+                same_root: None,
+                ..FACTS
+            }),
+            Ok(())
+        );
+        assert_eq!(
+            guard(Facts {
+                candidates: 0,
+                source_has_entries: false,
+                ..FACTS
+            }),
             Ok(())
         );
     }

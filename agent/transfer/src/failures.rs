@@ -1,16 +1,20 @@
 //! The list of items that were not done, as JSON lines next to the journal.
 
+use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use datasync_endpoint::{EntryPath, Key};
+use datasync_endpoint::{Crc64, EntryPath, Key};
 use datasync_model::Failure;
 use serde::{Deserialize, Serialize};
 use tokio::fs::{self, File, OpenOptions};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, BufWriter};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
-/// The file's name in the execution's directory.
+/// The file's name in the execution's directory, unless [`crate::Settings`] say otherwise.
 pub const FAILURES_FILE: &str = "failures.jsonl";
+
+/// This many items on the list are remembered, as hashes of their keys (16 bytes each).
+const REMEMBERED_MAX: usize = 500_000;
 
 /// No more lines than this are kept; the counters go on.
 const LINES_MAX: u64 = 1_000_000;
@@ -37,21 +41,76 @@ struct Line {
 #[derive(Debug)]
 pub(crate) struct FailureList {
     path: PathBuf,
-    file: BufWriter<File>,
+    file: File,
     lines: u64,
     first: Option<String>,
+    /// Hashes of the keys of the first [`REMEMBERED_MAX`] items.
+    known: HashMap<u64, Verdict>,
+}
+
+fn hash(key: &str) -> u64 {
+    Crc64::of(key.as_bytes()).0
 }
 
 impl FailureList {
     /// Opens the list of an execution, with what an earlier run wrote.
-    pub(crate) async fn open(directory: &Path) -> io::Result<Self> {
-        let path = directory.join(FAILURES_FILE);
-        let (lines, first) = read_back(&path).await?;
-        let file = OpenOptions::new().create(true).append(true).open(&path).await?;
-        Ok(Self { path, file: BufWriter::new(file), lines, first })
+    pub(crate) async fn open(path: PathBuf) -> io::Result<Self> {
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).await?;
+        }
+        let file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .await?;
+        let mut list = Self {
+            path,
+            file,
+            lines: 0,
+            first: None,
+            known: HashMap::new(),
+        };
+        list.read_back().await?;
+        Ok(list)
     }
 
-    /// Adds an item.
+    async fn read_back(&mut self) -> io::Result<()> {
+        let mut lines = BufReader::new(File::open(&self.path).await?).lines();
+        let mut whole_bytes = 0;
+        while let Some(text) = lines.next_line().await? {
+            let Ok(line) = serde_json::from_str::<Line>(&text) else {
+                break;
+            };
+            whole_bytes += text.len() as u64 + 1;
+            self.note(&line);
+        }
+        // A line that a crash cut short goes.
+        if fs::metadata(&self.path).await?.len() > whole_bytes {
+            let file = OpenOptions::new().write(true).open(&self.path).await?;
+            file.set_len(whole_bytes).await?;
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, line: &Line) {
+        self.lines += 1;
+        if self.known.len() < REMEMBERED_MAX {
+            self.known.insert(hash(&line.key), line.outcome);
+        }
+        if line.outcome != Verdict::Skipped && self.first.is_none() {
+            let Line { path, failure, .. } = line;
+            self.first = Some(format!("{path} ({}: {})", failure.code, failure.detail));
+        }
+    }
+
+    /// Whether an item failed or was skipped. Beyond 500,000 items on the list it may be so all
+    /// the same.
+    pub(crate) fn is_settled(&self, key: &Key) -> bool {
+        let verdict = self.known.get(&hash(key.as_str()));
+        matches!(verdict, Some(Verdict::Failed | Verdict::Skipped))
+    }
+
+    /// Adds an item, unless an earlier run of the process did; it is with the kernel on return.
     pub(crate) async fn add(
         &mut self,
         path: &EntryPath,
@@ -59,11 +118,7 @@ impl FailureList {
         outcome: Verdict,
         failure: &Failure,
     ) -> io::Result<()> {
-        self.lines += 1;
-        if outcome != Verdict::Skipped && self.first.is_none() {
-            self.first = Some(describe(&path.to_string(), failure));
-        }
-        if self.lines > LINES_MAX {
+        if self.known.contains_key(&hash(key.as_str())) {
             return Ok(());
         }
         let line = Line {
@@ -72,13 +127,13 @@ impl FailureList {
             outcome,
             failure: failure.clone(),
         };
+        self.note(&line);
+        if self.lines > LINES_MAX {
+            return Ok(());
+        }
         let mut text = serde_json::to_vec(&line)?;
         text.push(b'\n');
-        self.file.write_all(&text).await
-    }
-
-    /// Hands everything to the kernel.
-    pub(crate) async fn flush(&mut self) -> io::Result<()> {
+        self.file.write_all(&text).await?;
         self.file.flush().await
     }
 
@@ -91,34 +146,4 @@ impl FailureList {
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
-}
-
-fn describe(path: &str, failure: &Failure) -> String {
-    format!("{path} ({}: {})", failure.code, failure.detail)
-}
-
-async fn read_back(path: &Path) -> io::Result<(u64, Option<String>)> {
-    let file = match File::open(path).await {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((0, None)),
-        Err(error) => return Err(error),
-    };
-    let mut lines = BufReader::new(file).lines();
-    let mut count = 0;
-    let mut first = None;
-    let mut whole_bytes = 0;
-    while let Some(text) = lines.next_line().await? {
-        let Ok(line) = serde_json::from_str::<Line>(&text) else { break };
-        whole_bytes += text.len() as u64 + 1;
-        count += 1;
-        if line.outcome != Verdict::Skipped && first.is_none() {
-            first = Some(describe(&line.path, &line.failure));
-        }
-    }
-    // A line that a crash cut short goes.
-    let file = OpenOptions::new().write(true).open(path).await?;
-    if fs::metadata(path).await?.len() > whole_bytes {
-        file.set_len(whole_bytes).await?;
-    }
-    Ok((count, first))
 }

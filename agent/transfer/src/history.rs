@@ -16,7 +16,10 @@ pub(crate) struct Root {
 
 impl Root {
     pub(crate) fn of(attributes: &Attributes) -> Self {
-        Self { fsid: attributes.fsid, file_id: attributes.file_id }
+        Self {
+            fsid: attributes.fsid,
+            file_id: attributes.file_id,
+        }
     }
 
     /// The root that was remembered in `file`; `None` if there is none or it is damaged.

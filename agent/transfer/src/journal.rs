@@ -128,7 +128,13 @@ impl Journal {
         let writer = writer::Writer::start(directory, state.clone()).await?;
         let (sender, receiver) = mpsc::channel(QUEUE);
         tasks.spawn(writer.run(receiver));
-        Ok((Self { sender, directory: directory.to_owned() }, state))
+        Ok((
+            Self {
+                sender,
+                directory: directory.to_owned(),
+            },
+            state,
+        ))
     }
 
     /// Adds a record; it is durable soon.
@@ -136,7 +142,10 @@ impl Journal {
     /// # Errors
     /// If the journal has failed before: no further work may be begun.
     pub(crate) async fn append(&self, record: Record) -> Result<(), JournalError> {
-        self.sender.send(Message::Append(record)).await.map_err(|_| self.failed())
+        self.sender
+            .send(Message::Append(record))
+            .await
+            .map_err(|_| self.failed())
     }
 
     /// Adds a delete candidate to its file.
@@ -144,7 +153,10 @@ impl Journal {
     /// # Errors
     /// As [`Journal::append`].
     pub(crate) async fn candidate(&self, frame: Vec<u8>) -> Result<(), JournalError> {
-        self.sender.send(Message::Candidate(frame)).await.map_err(|_| self.failed())
+        self.sender
+            .send(Message::Candidate(frame))
+            .await
+            .map_err(|_| self.failed())
     }
 
     /// Adds a record and waits until it is on disk, with everything before it.
@@ -153,7 +165,10 @@ impl Journal {
     /// If it could not be written: what it announces must not be done.
     pub(crate) async fn commit(&self, record: Record) -> Result<(), JournalError> {
         let (reply, done) = oneshot::channel();
-        self.sender.send(Message::Commit(record, reply)).await.map_err(|_| self.failed())?;
+        self.sender
+            .send(Message::Commit(record, reply))
+            .await
+            .map_err(|_| self.failed())?;
         done.await.map_err(|_| self.failed())?
     }
 

@@ -78,12 +78,19 @@ impl<W, T: Send + 'static> Lanes<W, T> {
         F: Future<Output = T> + Send + 'static,
     {
         while self.large < LARGE_MAX {
-            let Some((ticket, work)) = self.waiting.pop_front() else { return };
+            let Some((ticket, work)) = self.waiting.pop_front() else {
+                return;
+            };
             self.spawn(Lane::Large, ticket, start(work));
         }
     }
 
-    fn spawn(&mut self, lane: Lane, ticket: Ticket, work: impl Future<Output = T> + Send + 'static) {
+    fn spawn(
+        &mut self,
+        lane: Lane,
+        ticket: Ticket,
+        work: impl Future<Output = T> + Send + 'static,
+    ) {
         *self.count(lane) += 1;
         let id = self.set.spawn(work).id();
         self.running.insert(id, (ticket, lane));

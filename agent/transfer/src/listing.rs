@@ -32,7 +32,11 @@ pub(crate) async fn list<D: Destination>(
                 return;
             }
         };
-        after = page.objects.last().map(|object| object.key.clone()).or(after);
+        after = page
+            .objects
+            .last()
+            .map(|object| object.key.clone())
+            .or(after);
         for object in page.objects {
             if out.send(Listed::Object(object)).await.is_err() {
                 return;

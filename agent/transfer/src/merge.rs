@@ -16,9 +16,17 @@ pub(crate) enum Step {
     /// An object that no entry has the key of.
     Extra(ListedObject),
     /// A directory that could not be read to its end.
-    Unread { directory: SourceEntry, error: Arc<EndpointError>, reported: bool },
+    Unread {
+        directory: SourceEntry,
+        error: Arc<EndpointError>,
+        reported: bool,
+    },
     /// An entry that cannot be handled, by its name alone, with the object of its key.
-    Unknown { path: EntryPath, key: Key, error: Arc<EndpointError> },
+    Unknown {
+        path: EntryPath,
+        key: Key,
+        error: Arc<EndpointError>,
+    },
     /// Both sides are at their ends.
     End,
 }
@@ -47,7 +55,12 @@ impl Merge {
         walked: mpsc::Receiver<Walked>,
         listed: Option<mpsc::Receiver<Listed>>,
     ) -> Self {
-        Self { walked, listed, next_walked: None, next_listed: None }
+        Self {
+            walked,
+            listed,
+            next_walked: None,
+            next_listed: None,
+        }
     }
 
     /// The next step. Cancel-safe.
@@ -77,9 +90,10 @@ impl Merge {
         let order = match (&walked, &object) {
             (Walked::Broken(_) | Walked::Unread { .. }, _) | (_, None) => Ordering::Less,
             (Walked::End, Some(_)) => Ordering::Greater,
-            (Walked::Entry(SourceEntry { key, .. }) | Walked::Unknown { key, .. }, Some(object)) => {
-                key.cmp(&object.key)
-            }
+            (
+                Walked::Entry(SourceEntry { key, .. }) | Walked::Unknown { key, .. },
+                Some(object),
+            ) => key.cmp(&object.key),
         };
         let (walked, object) = match order {
             Ordering::Less => {
@@ -94,9 +108,18 @@ impl Merge {
         };
         match (walked, object) {
             (Some(Walked::Entry(entry)), object) => Ok(Step::Entry(entry, object)),
-            (Some(Walked::Unread { directory, error, reported }), _) => {
-                Ok(Step::Unread { directory, error, reported })
-            }
+            (
+                Some(Walked::Unread {
+                    directory,
+                    error,
+                    reported,
+                }),
+                _,
+            ) => Ok(Step::Unread {
+                directory,
+                error,
+                reported,
+            }),
             (Some(Walked::Unknown { path, key, error }), _) => {
                 Ok(Step::Unknown { path, key, error })
             }
@@ -129,7 +152,9 @@ impl Shadow {
     pub(crate) fn covers(&mut self, key: &Key) -> bool {
         self.prefixes
             .retain(|prefix| prefix > key || key.as_str().starts_with(prefix.as_str()));
-        self.prefixes.iter().any(|prefix| key.as_str().starts_with(prefix.as_str()))
+        self.prefixes
+            .iter()
+            .any(|prefix| key.as_str().starts_with(prefix.as_str()))
     }
 }
 

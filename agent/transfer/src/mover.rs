@@ -99,7 +99,11 @@ impl<S: Source, D: Destination> Mover<S, D> {
         entry: &SourceEntry,
         listed: Option<&ListedObject>,
     ) -> Result<(Outcome, Option<u64>), JournalError> {
-        let found = match self.attempts.run(|| self.destination.stat(&entry.key)).await {
+        let found = match self
+            .attempts
+            .run(|| self.destination.stat(&entry.key))
+            .await
+        {
             Ok(Some(found)) => found,
             Ok(None) => return self.copy(entry, plan::Copy::default()).await,
             Err(error) => {
@@ -108,9 +112,13 @@ impl<S: Source, D: Destination> Mover<S, D> {
         };
         let attributes = &entry.node.attributes;
         let wanted = PosixMetadata::kept(attributes, &self.options);
-        let last_modified = listed.map(|object| object.last_modified).unwrap_or_default();
-        let copy =
-            plan::Copy { only_if_absent: false, storage_class: found.storage_class.clone() };
+        let last_modified = listed
+            .map(|object| object.last_modified)
+            .unwrap_or_default();
+        let copy = plan::Copy {
+            only_if_absent: false,
+            storage_class: found.storage_class.clone(),
+        };
         match plan::compare(attributes, &wanted, &found, last_modified, &self.options) {
             Difference::None => Ok((Outcome::Unchanged, None)),
             Difference::Content => self.copy(entry, copy).await,
@@ -242,7 +250,10 @@ impl<S: Source, D: Destination> Mover<S, D> {
         match error {
             ReadError::Changed => TryError::Changed,
             ReadError::Source(error) => source_error(&error),
-            ReadError::Short { announced, delivered } => TryError::Failed(ItemFailure::new(
+            ReadError::Short {
+                announced,
+                delivered,
+            } => TryError::Failed(ItemFailure::new(
                 ErrorCode::SourceSizeMismatch,
                 format!("the server announces {announced} bytes but delivers {delivered}"),
             )),
@@ -251,14 +262,18 @@ impl<S: Source, D: Destination> Mover<S, D> {
 }
 
 fn vanished() -> ItemFailure {
-    ItemFailure::new(ErrorCode::SourceVanished, "the item is gone from the source, or was replaced")
+    ItemFailure::new(
+        ErrorCode::SourceVanished,
+        "the item is gone from the source, or was replaced",
+    )
 }
 
 fn skip_failure(reason: SkipReason) -> Failure {
     match reason {
-        SkipReason::UnsupportedKind(kind) => {
-            Failure::new(ErrorCode::NotSupported, format!("items of type {kind:?} are not copied"))
-        }
+        SkipReason::UnsupportedKind(kind) => Failure::new(
+            ErrorCode::NotSupported,
+            format!("items of type {kind:?} are not copied"),
+        ),
         SkipReason::OverwriteProtected => Failure::new(
             ErrorCode::NotSupported,
             "the destination has an object of this key and OverwriteMode is NEVER",

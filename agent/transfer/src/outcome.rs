@@ -30,7 +30,10 @@ pub(crate) struct ItemFailure {
 
 impl ItemFailure {
     pub(crate) fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
-        Self { failure: Failure::new(code, detail), endpoint_wide: false }
+        Self {
+            failure: Failure::new(code, detail),
+            endpoint_wide: false,
+        }
     }
 
     pub(crate) fn of_source(error: &EndpointError) -> Self {
@@ -65,7 +68,10 @@ impl ItemFailure {
 
     fn of(code: ErrorCode, error: &EndpointError) -> Self {
         let endpoint_wide = is_endpoint_wide(error.kind);
-        Self { failure: Failure::new(code, chain(error)), endpoint_wide }
+        Self {
+            failure: Failure::new(code, chain(error)),
+            endpoint_wide,
+        }
     }
 }
 
@@ -84,7 +90,10 @@ fn chain(error: &EndpointError) -> String {
 impl Outcome {
     /// What the end of an item of `planned` bytes adds to the counters.
     pub(crate) fn counters(&self, planned: Option<u64>) -> Counters {
-        let mut add = Counters { discovered: 1, ..Counters::default() };
+        let mut add = Counters {
+            discovered: 1,
+            ..Counters::default()
+        };
         if let Some(bytes) = planned {
             add.to_transfer = 1;
             add.bytes_to_transfer = bytes;

@@ -81,12 +81,20 @@ pub(crate) fn decide(
     };
     let never = options.overwrite_mode == OverwriteMode::Never;
     let Some(listed) = listed else {
-        return Decision::Copy(Copy { only_if_absent: never, storage_class: None });
+        return Decision::Copy(Copy {
+            only_if_absent: never,
+            storage_class: None,
+        });
     };
     if never {
         return Decision::Skip(SkipReason::OverwriteProtected);
     }
-    let replace = |storage_class| Decision::Copy(Copy { only_if_absent: false, storage_class });
+    let replace = |storage_class| {
+        Decision::Copy(Copy {
+            only_if_absent: false,
+            storage_class,
+        })
+    };
     if options.transfer_mode == TransferMode::All {
         return replace(None);
     }
@@ -95,7 +103,11 @@ pub(crate) fn decide(
         Content::Empty => listed.size != 0,
         Content::LinkTarget => false,
     };
-    if size_known_to_differ { replace(listed.storage_class.clone()) } else { Decision::Stat }
+    if size_known_to_differ {
+        replace(listed.storage_class.clone())
+    } else {
+        Decision::Stat
+    }
 }
 
 /// Compares an entry with the object of the same key.
@@ -156,7 +168,10 @@ impl PartLayout {
     /// The layout of a file: parts of 8 MiB, or of as many whole MiB as `parts_max` parts need.
     pub(crate) fn of(size: u64, parts_max: u32) -> Self {
         let needed = size.div_ceil(u64::from(parts_max.max(1)));
-        let part = needed.div_ceil(MEBIBYTE).saturating_mul(MEBIBYTE).max(SINGLE_PUT_MAX);
+        let part = needed
+            .div_ceil(MEBIBYTE)
+            .saturating_mul(MEBIBYTE)
+            .max(SINGLE_PUT_MAX);
         Self { size, part }
     }
 

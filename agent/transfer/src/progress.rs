@@ -58,7 +58,11 @@ impl Progress {
             inner.in_flight.to_transfer += 1;
             inner.in_flight.bytes_to_transfer += bytes;
         });
-        InFlight { progress: self.clone(), bytes, written: Mutex::new(0) }
+        InFlight {
+            progress: self.clone(),
+            bytes,
+            written: Mutex::new(0),
+        }
     }
 
     /// Something is finished for good.
@@ -98,7 +102,13 @@ impl Progress {
                 Stage::Scan | Stage::Delete => ExecutionStatus::Transferring,
                 Stage::Verify => ExecutionStatus::Verifying,
             };
-            let done = |is_done| if is_done { PhaseStatus::Success } else { PhaseStatus::Pending };
+            let done = |is_done| {
+                if is_done {
+                    PhaseStatus::Success
+                } else {
+                    PhaseStatus::Pending
+                }
+            };
             let result = ExecutionResult {
                 prepare_status: done(inner.scan_ended),
                 prepare_duration_ms: inner.elapsed.prepare_ms,
@@ -109,7 +119,12 @@ impl Progress {
                 total_duration_ms: inner.elapsed.total_ms,
                 failure: None,
             };
-            ExecutionReport { execution: execution.clone(), status, counters, result }
+            ExecutionReport {
+                execution: execution.clone(),
+                status,
+                counters,
+                result,
+            }
         })
     }
 
@@ -137,10 +152,16 @@ impl Progress {
         result.transfer_status = ended(scan_ended, transferred);
         let reached_verify = verified && stage == Stage::Verify;
         result.verify_status = ended(reached_verify, counters.mismatched == 0 && !broke_off);
-        report.status =
-            if failure.is_some() { ExecutionStatus::Error } else { ExecutionStatus::Success };
+        report.status = if failure.is_some() {
+            ExecutionStatus::Error
+        } else {
+            ExecutionStatus::Success
+        };
         result.failure = failure;
-        report.counters = Counters { bytes_transferred: report.counters.bytes_transferred, ..counters };
+        report.counters = Counters {
+            bytes_transferred: report.counters.bytes_transferred,
+            ..counters
+        };
         report
     }
 }
@@ -175,14 +196,16 @@ impl InFlight {
     /// `bytes` more are with the store.
     pub(crate) fn advance(&self, bytes: u64) {
         *self.written.lock().unwrap_or_else(PoisonError::into_inner) += bytes;
-        self.progress.edit(|inner| inner.in_flight.bytes_written += bytes);
+        self.progress
+            .edit(|inner| inner.in_flight.bytes_written += bytes);
     }
 
     /// The item begins anew.
     pub(crate) fn restart(&self) {
         let written =
             std::mem::take(&mut *self.written.lock().unwrap_or_else(PoisonError::into_inner));
-        self.progress.edit(|inner| inner.in_flight.bytes_written -= written);
+        self.progress
+            .edit(|inner| inner.in_flight.bytes_written -= written);
     }
 }
 

@@ -47,7 +47,11 @@ pub(crate) async fn read_range<S: Source>(
         read_exactly(source, file, fingerprint, at, wanted, attempts)
     });
     let mut replies = stream::iter(reads).buffered(READS_IN_FLIGHT);
-    let mut range = Range { chunks: Vec::new(), crc64: Crc64::EMPTY, attributes: None };
+    let mut range = Range {
+        chunks: Vec::new(),
+        crc64: Crc64::EMPTY,
+        attributes: None,
+    };
     let mut hasher = Crc64Hasher::default();
     let mut reads_done = 0;
     while let Some((chunks, attributes)) = replies.try_next().await? {
@@ -80,13 +84,22 @@ async fn read_exactly<S: Source>(
             .run(|| source.read(file, at, missing))
             .await
             .map_err(ReadError::Source)?;
-        if reply.attributes.is_some_and(|now| now.fingerprint() != *fingerprint) {
+        if reply
+            .attributes
+            .is_some_and(|now| now.fingerprint() != *fingerprint)
+        {
             return Err(ReadError::Changed);
         }
-        let got = u32::try_from(reply.data.len()).unwrap_or(u32::MAX).min(missing);
+        let got = u32::try_from(reply.data.len())
+            .unwrap_or(u32::MAX)
+            .min(missing);
         if wanted == 0 {
             let grown = got > 0;
-            return if grown { Err(ReadError::Changed) } else { Ok((chunks, reply.attributes)) };
+            return if grown {
+                Err(ReadError::Changed)
+            } else {
+                Ok((chunks, reply.attributes))
+            };
         }
         if got > 0 {
             chunks.push(reply.data.slice(..got as usize));
@@ -98,7 +111,10 @@ async fn read_exactly<S: Source>(
             return Ok((chunks, reply.attributes.filter(|_| only)));
         }
         if reply.eof || got == 0 {
-            return Err(ReadError::Short { announced: fingerprint.size, delivered: at });
+            return Err(ReadError::Short {
+                announced: fingerprint.size,
+                delivered: at,
+            });
         }
     }
 }

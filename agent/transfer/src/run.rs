@@ -2,6 +2,7 @@
 
 mod cleanup;
 mod deleting;
+mod ended;
 mod scanning;
 mod verifying;
 
@@ -11,8 +12,7 @@ use std::time::Duration;
 
 use datasync_endpoint::{Destination, Source};
 use datasync_model::{
-    BytesPerSecond, Counters, ErrorCode, ExecutionReport, ExecutionSpec, Failure, Scope,
-    VerifyMode,
+    BytesPerSecond, Counters, ErrorCode, ExecutionReport, ExecutionSpec, Failure, Scope, VerifyMode,
 };
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -21,16 +21,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::attempts::Attempts;
 use crate::budget::Budget;
-use crate::deletes::CandidatesError;
-use crate::failures::FailureList;
-use crate::journal::{Journal, JournalError, Record, Stage, State};
+use crate::failures::{FAILURES_FILE, FailureList};
+use crate::journal::{Journal, Record, Stage, State};
 use crate::limiter::Limiter;
 use crate::mover::Mover;
-use crate::outcome::ItemFailure;
 use crate::progress::Progress;
 use crate::retry::RetryLimits;
-use crate::sorter::SortError;
 use crate::uploads::Uploads;
+pub(crate) use ended::Ended;
+use ended::local;
 
 /// How an execution is run; the same for all executions of an agent.
 #[derive(Debug, Clone)]
@@ -40,6 +39,9 @@ pub struct Settings {
     /// Where the identity of the source's root is kept from one execution of the same pair of
     /// locations to the next; `None`: not at all.
     pub history_file: Option<PathBuf>,
+    /// Where the list of items that were not done is kept, one JSON object a line; `None`: in the
+    /// execution's directory.
+    pub failures_file: Option<PathBuf>,
     /// The largest share of the destination's objects that `PreserveDeletedFiles=REMOVE` may
     /// delete once there are more than 1,000 candidates, in percent.
     pub delete_share_max_percent: u64,
@@ -54,6 +56,7 @@ impl Default for Settings {
         Self {
             memory_target_bytes: 256 << 20,
             history_file: None,
+            failures_file: None,
             delete_share_max_percent: 50,
             retries: RetryLimits::default(),
             seed: 0,
@@ -87,52 +90,6 @@ pub enum Interrupted {
 
 /// How often reports are made.
 const REPORT_EVERY: Duration = Duration::from_millis(250);
-
-/// Why the stages of an execution ended early.
-#[derive(Debug)]
-pub(crate) enum Ended {
-    /// An endpoint is gone: nothing more can be done.
-    Failed(Failure),
-    /// The agent's own disk.
-    Local(Failure),
-}
-
-impl From<JournalError> for Ended {
-    fn from(error: JournalError) -> Self {
-        local(&error)
-    }
-}
-
-impl From<CandidatesError> for Ended {
-    fn from(error: CandidatesError) -> Self {
-        local(&error)
-    }
-}
-
-impl From<SortError> for Ended {
-    fn from(error: SortError) -> Self {
-        local(&error)
-    }
-}
-
-impl From<std::io::Error> for Ended {
-    fn from(error: std::io::Error) -> Self {
-        local(&error)
-    }
-}
-
-impl From<ItemFailure> for Ended {
-    fn from(failure: ItemFailure) -> Self {
-        Self::Failed(failure.failure)
-    }
-}
-
-fn local(error: &dyn std::error::Error) -> Ended {
-    Ended::Local(Failure::new(
-        ErrorCode::LocalStateFault,
-        format!("{error}; make room in the agent's state directory: the execution then goes on"),
-    ))
-}
 
 /// Runs an execution, or resumes it from `directory` (which must exist and belong to it alone).
 ///
@@ -176,7 +133,11 @@ pub async fn run<S: Source, D: Destination>(
     let journal = engine.journal.clone();
     let result = engine.conclude(ended).await;
     // What was appended must reach the disk before the writer is let go.
-    let flushed = journal.commit(Record::Counted { add: Counters::default() }).await;
+    let flushed = journal
+        .commit(Record::Counted {
+            add: Counters::default(),
+        })
+        .await;
     drop((journal, observer));
     background.shutdown().await;
     if let Ok(report) = &result {
@@ -184,9 +145,7 @@ pub async fn run<S: Source, D: Destination>(
     }
     match flushed {
         Err(error) if result.is_ok() => match local(&error) {
-            Ended::Local(failure) | Ended::Failed(failure) => {
-                Err(Interrupted::LocalState(failure))
-            }
+            Ended::Local(failure) | Ended::Failed(failure) => Err(Interrupted::LocalState(failure)),
         },
         _ => result,
     }
@@ -215,7 +174,9 @@ struct Engine<S, D> {
 fn now_seconds() -> i64 {
     std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+        .map_or(0, |since| {
+            i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+        })
 }
 
 impl<S: Source, D: Destination> Engine<S, D> {
@@ -229,7 +190,9 @@ impl<S: Source, D: Destination> Engine<S, D> {
         background: &mut JoinSet<()>,
     ) -> Result<(Self, State), Ended> {
         let (journal, state) = Journal::open(directory, background).await?;
-        let failures = FailureList::open(directory).await?;
+        let list = settings.failures_file.clone();
+        let list = list.unwrap_or_else(|| directory.join(FAILURES_FILE));
+        let failures = FailureList::open(list).await?;
         let limiter = Limiter::start(rate, background);
         let attempts = Arc::new(Attempts::new(settings.retries, settings.seed));
         let budget = Budget::new(settings.memory_target_bytes / 2);
@@ -278,7 +241,11 @@ impl<S: Source, D: Destination> Engine<S, D> {
     /// Runs the stages that are left.
     async fn stages(&mut self, state: State) -> Result<(), Ended> {
         self.abort_leftovers().await?;
-        let facts = if state.stage == Stage::Scan { Some(self.scan(&state).await?) } else { None };
+        let facts = if state.stage == Stage::Scan {
+            Some(self.scan(&state).await?)
+        } else {
+            None
+        };
         if state.stage <= Stage::Delete {
             self.enter(Stage::Delete).await?;
             self.delete(&state, facts).await?;
@@ -299,7 +266,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
 
     /// Makes the terminal report; `None` means stopped.
     async fn conclude(
-        mut self,
+        self,
         ended: Option<Result<(), Ended>>,
     ) -> Result<ExecutionReport, Interrupted> {
         let failure = match ended {
@@ -310,9 +277,6 @@ impl<S: Source, D: Destination> Engine<S, D> {
         };
         let owed = self.abort_within(ABORT_TIME).await;
         let failure = name_owed(failure, &owed);
-        self.failures.flush().await.map_err(|error| match local(&error) {
-            Ended::Local(failure) | Ended::Failed(failure) => Interrupted::LocalState(failure),
-        })?;
         let verified = self.spec.options.verify_mode != VerifyMode::None;
         Ok(self.progress.terminal(
             &self.spec.execution,
@@ -333,8 +297,11 @@ impl<S: Source, D: Destination> Engine<S, D> {
             } else {
                 ErrorCode::ChecksumMismatch
             };
-            let withheld =
-                self.withheld.as_ref().map(|w| format!(" {}", w.detail)).unwrap_or_default();
+            let withheld = self
+                .withheld
+                .as_ref()
+                .map(|w| format!(" {}", w.detail))
+                .unwrap_or_default();
             return Some(Failure::new(
                 code,
                 format!(
@@ -386,7 +353,12 @@ impl Observer {
             let sent = self.limiter.granted_bytes();
             reports.send_replace(self.progress.report(&self.spec.execution, sent));
             let elapsed = self.progress.elapsed();
-            if self.journal.append(Record::Elapsed { elapsed }).await.is_err() {
+            if self
+                .journal
+                .append(Record::Elapsed { elapsed })
+                .await
+                .is_err()
+            {
                 // The stages meet the same error and end the run.
                 std::future::pending::<()>().await;
             }

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use datasync_endpoint::{
-    Destination, Effect, EndpointError, Key, ObjectHeader, UploadId,
-};
+use datasync_endpoint::{Destination, Effect, EndpointError, Key, ObjectHeader, UploadId};
 
 use crate::attempts::Attempts;
 use crate::journal::{Journal, JournalError, Record, Upload};
@@ -20,7 +18,10 @@ pub(crate) struct Uploads {
 
 impl Uploads {
     pub(crate) fn new(journal: Journal, open: BTreeMap<Key, Upload>) -> Self {
-        Self { journal, open: Mutex::new(open) }
+        Self {
+            journal,
+            open: Mutex::new(open),
+        }
     }
 
     fn edit<T>(&self, edit: impl FnOnce(&mut BTreeMap<Key, Upload>) -> T) -> T {
@@ -48,7 +49,10 @@ impl Uploads {
                 unanswered.store(false, Ordering::Relaxed);
             }
             let created = destination.create_upload(key, header, size).await;
-            if created.as_ref().is_err_and(|error| error.effect == Effect::Unknown) {
+            if created
+                .as_ref()
+                .is_err_and(|error| error.effect == Effect::Unknown)
+            {
                 unanswered.store(true, Ordering::Relaxed);
             }
             created
@@ -72,25 +76,39 @@ impl Uploads {
     /// Announces an upload; durable when it returns.
     async fn intend(&self, key: &Key, at_seconds: i64) -> Result<(), JournalError> {
         self.edit(|open| open.insert(key.clone(), Upload::Intended { at_seconds }));
-        self.journal.commit(Record::UploadIntent { key: key.clone(), at_seconds }).await
+        self.journal
+            .commit(Record::UploadIntent {
+                key: key.clone(),
+                at_seconds,
+            })
+            .await
     }
 
     /// Remembers the id of an announced upload; durable when it returns.
     async fn opened(&self, key: &Key, upload: &UploadId) -> Result<(), JournalError> {
         self.edit(|open| open.insert(key.clone(), Upload::Open(upload.clone())));
-        let record = Record::UploadOpen { key: key.clone(), upload: upload.clone() };
+        let record = Record::UploadOpen {
+            key: key.clone(),
+            upload: upload.clone(),
+        };
         self.journal.commit(record).await
     }
 
     /// Forgets an upload that is completed or aborted.
     pub(crate) async fn closed(&self, key: &Key) -> Result<(), JournalError> {
         self.edit(|open| open.remove(key));
-        self.journal.append(Record::UploadClosed { key: key.clone() }).await
+        self.journal
+            .append(Record::UploadClosed { key: key.clone() })
+            .await
     }
 
     /// The uploads that may be open.
     pub(crate) fn list(&self) -> Vec<(Key, Upload)> {
-        self.edit(|open| open.iter().map(|(key, upload)| (key.clone(), upload.clone())).collect())
+        self.edit(|open| {
+            open.iter()
+                .map(|(key, upload)| (key.clone(), upload.clone()))
+                .collect()
+        })
     }
 
     /// Aborts the upload of `key`, if one may be open. Of uploads whose id is not known, those of

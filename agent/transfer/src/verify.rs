@@ -90,8 +90,15 @@ impl<S: Source, D: Destination> Verifier<S, D> {
         found: &ObjectState,
     ) -> Result<ReadBack, EndpointError> {
         match found.crc64 {
-            Some(crc64) => Ok(ReadBack { size: found.size, crc64 }),
-            None => self.attempts.run(|| self.destination.read_back(&entry.key)).await,
+            Some(crc64) => Ok(ReadBack {
+                size: found.size,
+                crc64,
+            }),
+            None => {
+                self.attempts
+                    .run(|| self.destination.read_back(&entry.key))
+                    .await
+            }
         }
     }
 
@@ -101,14 +108,20 @@ impl<S: Source, D: Destination> Verifier<S, D> {
         content: Content,
     ) -> Result<ReadBack, ItemFailure> {
         match content {
-            Content::Empty => Ok(ReadBack { size: 0, crc64: Crc64::EMPTY }),
+            Content::Empty => Ok(ReadBack {
+                size: 0,
+                crc64: Crc64::EMPTY,
+            }),
             Content::LinkTarget => {
                 let target = self
                     .attempts
                     .run(|| self.source.read_link(&entry.node.handle))
                     .await
                     .map_err(|error| ItemFailure::of_source(&error))?;
-                Ok(ReadBack { size: target.len() as u64, crc64: Crc64::of(&target) })
+                Ok(ReadBack {
+                    size: target.len() as u64,
+                    crc64: Crc64::of(&target),
+                })
             }
             Content::File => self.file_content(entry).await,
         }
@@ -122,13 +135,20 @@ impl<S: Source, D: Destination> Verifier<S, D> {
         let mut offset = 0;
         while offset < size {
             let length = STEP.min(size - offset);
-            let reservation = self.budget.reserve(length).await.map_err(|error| {
-                ItemFailure::new(ErrorCode::NotSupported, error.to_string())
-            })?;
-            let range =
-                read_range(&*self.source, file, &fingerprint, offset, length, &self.attempts)
-                    .await
-                    .map_err(changed_or_fault)?;
+            let reservation =
+                self.budget.reserve(length).await.map_err(|error| {
+                    ItemFailure::new(ErrorCode::NotSupported, error.to_string())
+                })?;
+            let range = read_range(
+                &*self.source,
+                file,
+                &fingerprint,
+                offset,
+                length,
+                &self.attempts,
+            )
+            .await
+            .map_err(changed_or_fault)?;
             crc64 = crc64.followed_by(range.crc64, length);
             offset += length;
             drop(reservation);
@@ -149,7 +169,10 @@ fn changed_or_fault(error: ReadError) -> ItemFailure {
             ErrorCode::SourceChanged,
             "the file changed while it was verified: run the task again",
         ),
-        ReadError::Short { announced, delivered } => ItemFailure::new(
+        ReadError::Short {
+            announced,
+            delivered,
+        } => ItemFailure::new(
             ErrorCode::SourceSizeMismatch,
             format!("the server announces {announced} bytes but delivers {delivered}"),
         ),

@@ -20,9 +20,17 @@ pub(crate) enum Walked {
     Entry(SourceEntry),
     /// The directory before could not be read to its end: nothing below it may be deleted. The
     /// entries that were read follow.
-    Unread { directory: SourceEntry, error: Arc<EndpointError>, reported: bool },
+    Unread {
+        directory: SourceEntry,
+        error: Arc<EndpointError>,
+        reported: bool,
+    },
     /// An entry of which nothing but the name is known, or that cannot have a key.
-    Unknown { path: EntryPath, key: Key, error: Arc<EndpointError> },
+    Unknown {
+        path: EntryPath,
+        key: Key,
+        error: Arc<EndpointError>,
+    },
     /// The walk itself cannot go on.
     Broken(WalkError),
     /// Every directory in the scope was met.
@@ -85,8 +93,16 @@ impl<S: Source> Walk<S> {
     }
 
     async fn walk(&self, out: &mpsc::Sender<Walked>) -> Result<(), WalkError> {
-        let node = self.attempts.run(|| self.source.root()).await.map_err(WalkError::Root)?;
-        let root = SourceEntry { key: Key::default(), path: EntryPath::ROOT, node };
+        let node = self
+            .attempts
+            .run(|| self.source.root())
+            .await
+            .map_err(WalkError::Root)?;
+        let root = SourceEntry {
+            key: Key::default(),
+            path: EntryPath::ROOT,
+            node,
+        };
         if self.has_root && self.scope.contains(b"/") && self.is_new(&root.key) {
             send(out, Walked::Entry(root.clone())).await;
         }
@@ -94,6 +110,11 @@ impl<S: Source> Walk<S> {
         self.enter(root, &mut stack, out).await?;
         while let Some(level) = stack.last_mut() {
             let Some(item) = level.entries.next().await? else {
+                let duplicates = level.entries.duplicates();
+                if duplicates > 0 {
+                    let directory = &level.directory.path;
+                    tracing::warn!(%directory, duplicates, "the server listed names twice");
+                }
                 stack.pop();
                 continue;
             };
@@ -156,7 +177,12 @@ impl<S: Source> Walk<S> {
             key.as_str().len(),
             self.key_max
         );
-        Arc::new(EndpointError::new(ErrorKind::InvalidName, "walk", path.to_string(), detail))
+        Arc::new(EndpointError::new(
+            ErrorKind::InvalidName,
+            "walk",
+            path.to_string(),
+            detail,
+        ))
     }
 
     fn is_new(&self, key: &Key) -> bool {
@@ -180,7 +206,15 @@ impl<S: Source> Walk<S> {
             "the server says that this directory is one of those that contain it",
         ));
         let reported = !self.is_new(&directory.key);
-        send(out, Walked::Unread { directory, error, reported }).await;
+        send(
+            out,
+            Walked::Unread {
+                directory,
+                error,
+                reported,
+            },
+        )
+        .await;
     }
 
     async fn enter(
@@ -189,7 +223,9 @@ impl<S: Source> Walk<S> {
         stack: &mut Vec<Level>,
         out: &mpsc::Sender<Walked>,
     ) -> Result<(), WalkError> {
-        let above = stack.last().map_or(self.memory_bytes, |level| level.memory_bytes);
+        let above = stack
+            .last()
+            .map_or(self.memory_bytes, |level| level.memory_bytes);
         let memory_bytes = (above / 2).max(SORT_MEMORY_MIN);
         let mut handle = directory.node.handle.clone();
         let mut starts = 0;
@@ -218,14 +254,29 @@ impl<S: Source> Walk<S> {
         if let Some(error) = error {
             let reported = !self.is_new(&directory.key) && directory.path != EntryPath::ROOT;
             let directory = directory.clone();
-            send(out, Walked::Unread { directory, error: Arc::new(error), reported }).await;
+            send(
+                out,
+                Walked::Unread {
+                    directory,
+                    error: Arc::new(error),
+                    reported,
+                },
+            )
+            .await;
         }
-        stack.push(Level { directory, entries, memory_bytes });
+        stack.push(Level {
+            directory,
+            entries,
+            memory_bytes,
+        });
         Ok(())
     }
 
     async fn relocate(&self, path: &EntryPath) -> Option<Handle> {
-        let node = locate(&*self.source, path, &self.attempts).await.ok().flatten()?;
+        let node = locate(&*self.source, path, &self.attempts)
+            .await
+            .ok()
+            .flatten()?;
         Some(node.handle)
     }
 
@@ -237,7 +288,11 @@ impl<S: Source> Walk<S> {
     ) -> Result<Result<(), EndpointError>, SortError> {
         let mut cursor: Option<DirCursor> = None;
         loop {
-            let page = match self.attempts.run(|| self.source.read_dir(handle, cursor)).await {
+            let page = match self
+                .attempts
+                .run(|| self.source.read_dir(handle, cursor))
+                .await
+            {
                 Ok(page) => page,
                 Err(error) => return Ok(Err(error)),
             };
@@ -247,7 +302,13 @@ impl<S: Source> Walk<S> {
                     .as_ref()
                     .is_ok_and(|node| node.attributes.kind == EntryKind::Directory);
                 let segment = Key::sort_segment(&entry.name, is_directory);
-                sorter.push(Item { segment, name: entry.name, node: entry.node }).await?;
+                sorter
+                    .push(Item {
+                        segment,
+                        name: entry.name,
+                        node: entry.node,
+                    })
+                    .await?;
             }
             cursor = page.next;
             if cursor.is_none() {
@@ -260,7 +321,9 @@ impl<S: Source> Walk<S> {
 /// Whether a directory is one of those that lead to it.
 fn closes_cycle(entry: &SourceEntry, stack: &[Level]) -> bool {
     let identity = |e: &SourceEntry| (e.node.attributes.fsid, e.node.attributes.file_id);
-    stack.iter().any(|level| identity(&level.directory) == identity(entry))
+    stack
+        .iter()
+        .any(|level| identity(&level.directory) == identity(entry))
 }
 
 async fn send(out: &mpsc::Sender<Walked>, walked: Walked) {

@@ -59,7 +59,11 @@ impl Candidates {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(source) => return Err(CandidatesError { path, source }),
         };
-        Ok(Self { path, reader, whole_bytes: 0 })
+        Ok(Self {
+            path,
+            reader,
+            whole_bytes: 0,
+        })
     }
 
     /// At most `limit` more; none at the end. A damaged frame ends the file.
@@ -72,14 +76,21 @@ impl Candidates {
             match self.next().await {
                 Ok(Some(candidate)) => chunk.push(candidate),
                 Ok(None) => break,
-                Err(source) => return Err(CandidatesError { path: self.path.clone(), source }),
+                Err(source) => {
+                    return Err(CandidatesError {
+                        path: self.path.clone(),
+                        source,
+                    });
+                }
             }
         }
         Ok(chunk)
     }
 
     async fn next(&mut self) -> io::Result<Option<Candidate>> {
-        let Some(reader) = &mut self.reader else { return Ok(None) };
+        let Some(reader) = &mut self.reader else {
+            return Ok(None);
+        };
         let mut frame = vec![0; HEADER];
         if !filled(reader, &mut frame).await? {
             return Ok(None);
@@ -121,7 +132,10 @@ pub(crate) async fn trim(
     if candidates.reader.is_none() {
         return Ok(0);
     }
-    let fault = |source| CandidatesError { path: path.clone(), source };
+    let fault = |source| CandidatesError {
+        path: path.clone(),
+        source,
+    };
     let mut kept = 0;
     let mut kept_bytes = 0;
     while let Some(candidate) = candidates.next().await.map_err(fault)? {
@@ -131,7 +145,11 @@ pub(crate) async fn trim(
         kept += 1;
         kept_bytes = candidates.whole_bytes;
     }
-    let file = OpenOptions::new().write(true).open(&path).await.map_err(fault)?;
+    let file = OpenOptions::new()
+        .write(true)
+        .open(&path)
+        .await
+        .map_err(fault)?;
     file.set_len(kept_bytes).await.map_err(fault)?;
     Ok(kept)
 }

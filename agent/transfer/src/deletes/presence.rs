@@ -1,8 +1,6 @@
 //! Whether something is at the source, one LOOKUP per component that changed since the last key.
 
-use datasync_endpoint::{
-    EndpointError, EntryKind, EntryPath, ErrorKind, Key, Node, Source,
-};
+use datasync_endpoint::{EndpointError, EntryKind, EntryPath, ErrorKind, Key, Node, Source};
 
 use crate::attempts::Attempts;
 
@@ -17,13 +15,23 @@ pub(super) struct Presence<'a, S> {
 
 impl<'a, S: Source> Presence<'a, S> {
     pub(super) fn new(source: &'a S, attempts: &'a Attempts) -> Self {
-        Self { source, attempts, root: None, way: Vec::new() }
+        Self {
+            source,
+            attempts,
+            root: None,
+            way: Vec::new(),
+        }
     }
 
     /// Whether the server says that nothing of this key's path and kind exists.
     pub(super) async fn is_gone(&mut self, key: &Key) -> Result<bool, EndpointError> {
         let path = key.path().map_err(|error| {
-            EndpointError::new(ErrorKind::InvalidName, "LOOKUP", key.to_string(), error.to_string())
+            EndpointError::new(
+                ErrorKind::InvalidName,
+                "LOOKUP",
+                key.to_string(),
+                error.to_string(),
+            )
         })?;
         match self.look_up(&path, key.is_directory()).await {
             Err(error) if error.kind == ErrorKind::Stale => {
@@ -37,7 +45,9 @@ impl<'a, S: Source> Presence<'a, S> {
 
     async fn look_up(&mut self, path: &EntryPath, directory: bool) -> Result<bool, EndpointError> {
         let names: Vec<&[u8]> = path.names().collect();
-        let Some((last, parents)) = names.split_last() else { return Ok(false) };
+        let Some((last, parents)) = names.split_last() else {
+            return Ok(false);
+        };
         let known = self
             .way
             .iter()
@@ -68,6 +78,8 @@ impl<'a, S: Source> Presence<'a, S> {
                 handle
             }
         };
-        self.attempts.run(|| self.source.lookup(&parent, name)).await
+        self.attempts
+            .run(|| self.source.lookup(&parent, name))
+            .await
     }
 }

@@ -25,7 +25,9 @@ pub(crate) fn read_frames(bytes: &[u8]) -> impl Iterator<Item = (&[u8], usize)> 
     std::iter::from_fn(move || {
         let header = bytes.get(at..at + HEADER)?;
         let length = u32::from_le_bytes(header[..4].try_into().ok()?);
-        let length = usize::try_from(length).ok().filter(|length| *length <= PAYLOAD_MAX)?;
+        let length = usize::try_from(length)
+            .ok()
+            .filter(|length| *length <= PAYLOAD_MAX)?;
         let expected = u32::from_le_bytes(header[4..].try_into().ok()?);
         let payload = bytes.get(at + HEADER..at + HEADER + length)?;
         if crc(payload) != expected {

@@ -8,7 +8,10 @@ fn key(text: &str) -> Key {
 }
 
 fn count(transferred: u64) -> Counters {
-    Counters { transferred, ..Counters::default() }
+    Counters {
+        transferred,
+        ..Counters::default()
+    }
 }
 
 async fn reopened(directory: &Path) -> State {
@@ -35,18 +38,40 @@ async fn written(directory: &Path, records: &[Record]) -> State {
 async fn what_was_written_is_read_again() {
     let directory = TempDir::new().unwrap();
     let records = [
-        Record::Handed { n: 0, key: key("a"), exists: true },
-        Record::Handed { n: 1, key: key("b"), exists: false },
-        Record::Final { n: 0, add: count(1) },
-        Record::UploadIntent { key: key("b"), at_seconds: 7 },
-        Record::UploadOpen { key: key("b"), upload: UploadId("u".to_owned()) },
-        Record::Stage { stage: Stage::Delete },
+        Record::Handed {
+            n: 0,
+            key: key("a"),
+            exists: true,
+        },
+        Record::Handed {
+            n: 1,
+            key: key("b"),
+            exists: false,
+        },
+        Record::Final {
+            n: 0,
+            add: count(1),
+        },
+        Record::UploadIntent {
+            key: key("b"),
+            at_seconds: 7,
+        },
+        Record::UploadOpen {
+            key: key("b"),
+            upload: UploadId("u".to_owned()),
+        },
+        Record::Stage {
+            stage: Stage::Delete,
+        },
     ];
     let state = written(directory.path(), &records).await;
     assert_eq!(state.last_handed, Some(key("b")));
     assert_eq!(state.pending.values().collect::<Vec<_>>(), [&key("b")]);
     assert_eq!((state.matched, state.counters), (1, count(1)));
-    assert_eq!(state.uploads[&key("b")], Upload::Open(UploadId("u".to_owned())));
+    assert_eq!(
+        state.uploads[&key("b")],
+        Upload::Open(UploadId("u".to_owned()))
+    );
     assert_eq!(reopened(directory.path()).await, state);
 }
 
@@ -55,7 +80,12 @@ async fn a_committed_record_is_in_the_file_at_once() {
     let directory = TempDir::new().unwrap();
     let mut tasks = JoinSet::new();
     let (journal, _) = Journal::open(directory.path(), &mut tasks).await.unwrap();
-    journal.commit(Record::Stage { stage: Stage::Verify }).await.unwrap();
+    journal
+        .commit(Record::Stage {
+            stage: Stage::Verify,
+        })
+        .await
+        .unwrap();
     let state = writer::replay(directory.path()).await.unwrap();
     assert_eq!(state.stage, Stage::Verify);
 }
@@ -72,22 +102,36 @@ async fn a_journal_that_cannot_be_written_refuses_work() {
 #[tokio::test]
 async fn an_item_counts_once_however_often_it_is_finished() {
     let mut state = State::default();
-    state.apply(Record::Handed { n: 3, key: key("a"), exists: false });
+    state.apply(Record::Handed {
+        n: 3,
+        key: key("a"),
+        exists: false,
+    });
     for _ in 0..2 {
-        state.apply(Record::Final { n: 3, add: count(1) });
+        state.apply(Record::Final {
+            n: 3,
+            add: count(1),
+        });
     }
     assert_eq!((state.counters, state.next_number), (count(1), 4));
 }
 
 fn record() -> impl Strategy<Value = Record> {
     prop_oneof![
-        (0u64..6, "[a-c]{1,3}", any::<bool>())
-            .prop_map(|(n, k, exists)| Record::Handed { n, key: key(&k), exists }),
+        (0u64..6, "[a-c]{1,3}", any::<bool>()).prop_map(|(n, k, exists)| Record::Handed {
+            n,
+            key: key(&k),
+            exists
+        }),
         (0u64..6, 0u64..3).prop_map(|(n, c)| Record::Final { n, add: count(c) }),
         "[a-c]{1,3}".prop_map(|k| Record::UploadClosed { key: key(&k) }),
-        ("[a-c]{1,3}", any::<i64>())
-            .prop_map(|(k, at_seconds)| Record::UploadIntent { key: key(&k), at_seconds }),
-        Just(Record::Stage { stage: Stage::Delete }),
+        ("[a-c]{1,3}", any::<i64>()).prop_map(|(k, at_seconds)| Record::UploadIntent {
+            key: key(&k),
+            at_seconds
+        }),
+        Just(Record::Stage {
+            stage: Stage::Delete
+        }),
     ]
 }
 

@@ -23,7 +23,11 @@ const JOURNAL_FILE: &str = "journal";
 const NEXT_FILE: &str = "journal.next";
 
 fn fault(directory: &Path, verb: &'static str, error: &io::Error) -> JournalError {
-    JournalError { directory: directory.to_owned(), verb, reason: error.to_string() }
+    JournalError {
+        directory: directory.to_owned(),
+        verb,
+        reason: error.to_string(),
+    }
 }
 
 /// The state that the journal in `directory` leads to.
@@ -74,8 +78,9 @@ impl Writer {
                 .await?;
             Ok((journal, candidates))
         };
-        let ((journal, journal_length), candidates) =
-            open.await.map_err(|error| fault(directory, "written", &error))?;
+        let ((journal, journal_length), candidates) = open
+            .await
+            .map_err(|error| fault(directory, "written", &error))?;
         Ok(Self {
             directory: directory.to_owned(),
             journal,
@@ -105,7 +110,10 @@ impl Writer {
                 self.take(message, &mut waiting);
             }
             let sync = closed || !waiting.is_empty();
-            let result = self.write(sync).await.map_err(|e| fault(&self.directory, "written", &e));
+            let result = self
+                .write(sync)
+                .await
+                .map_err(|e| fault(&self.directory, "written", &e));
             let failed = result.is_err();
             for reply in waiting {
                 // The one who waited may be gone; then nobody acts on the answer.

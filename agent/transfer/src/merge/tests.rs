@@ -22,8 +22,15 @@ fn entry(text: &str) -> Walked {
         ctime: time,
         atime: time,
     };
-    let node = Node { handle: Handle(bytes::Bytes::new()), attributes };
-    Walked::Entry(SourceEntry { key: key(text), path: EntryPath::ROOT, node })
+    let node = Node {
+        handle: Handle(bytes::Bytes::new()),
+        attributes,
+    };
+    Walked::Entry(SourceEntry {
+        key: key(text),
+        path: EntryPath::ROOT,
+        node,
+    })
 }
 
 fn object(text: &str) -> Listed {

@@ -34,7 +34,10 @@ impl<S: Source, D: Destination> Mover<S, D> {
         let key = &entry.key;
         let header = self.header(&attributes, copy);
         let upload = self.create_upload(key, &header, attributes.size).await?;
-        match self.fill_upload(entry, &attributes, &header, &upload, in_flight).await {
+        match self
+            .fill_upload(entry, &attributes, &header, &upload, in_flight)
+            .await
+        {
             Ok(()) => {
                 self.uploads.closed(key).await?;
                 Ok(attributes.size)
@@ -48,7 +51,11 @@ impl<S: Source, D: Destination> Mover<S, D> {
 
     /// Aborts an upload; one that cannot be aborted now stays on the list of those that are owed.
     async fn abandon_upload(&self, key: &Key) -> Result<(), TryError> {
-        match self.uploads.abort(key, &*self.destination, &self.attempts).await {
+        match self
+            .uploads
+            .abort(key, &*self.destination, &self.attempts)
+            .await
+        {
             Ok(()) => Ok(()),
             Err(UploadError::Journal(error)) => Err(TryError::Journal(error)),
             Err(UploadError::Destination(error)) => {
@@ -67,7 +74,13 @@ impl<S: Source, D: Destination> Mover<S, D> {
         let at_seconds = (self.now_seconds)();
         let created = self
             .uploads
-            .create(key, (header, size), at_seconds, &*self.destination, &self.attempts)
+            .create(
+                key,
+                (header, size),
+                at_seconds,
+                &*self.destination,
+                &self.attempts,
+            )
             .await;
         created.map_err(|error| match error {
             UploadError::Journal(error) => TryError::Journal(error),
@@ -88,8 +101,10 @@ impl<S: Source, D: Destination> Mover<S, D> {
         let uploads = layout.parts().map(|(number, offset, length)| {
             self.move_part(entry, attributes, upload, number, offset, length, in_flight)
         });
-        let mut parts: Vec<PartReceipt> =
-            stream::iter(uploads).buffer_unordered(PARTS_IN_FLIGHT).try_collect().await?;
+        let mut parts: Vec<PartReceipt> = stream::iter(uploads)
+            .buffer_unordered(PARTS_IN_FLIGHT)
+            .try_collect()
+            .await?;
         parts.sort_by_key(|part| part.number);
         let fingerprint = attributes.fingerprint();
         let file = &entry.node.handle;
@@ -99,15 +114,23 @@ impl<S: Source, D: Destination> Mover<S, D> {
         {
             return Err(TryError::Changed);
         }
-        let whole = parts
-            .iter()
-            .fold(Crc64::EMPTY, |whole, part| whole.followed_by(part.crc64, part.length));
-        let sent = ReadBack { size: attributes.size, crc64: whole };
-        let receipt = self.complete(&entry.key, upload, header, &parts, sent).await?;
+        let whole = parts.iter().fold(Crc64::EMPTY, |whole, part| {
+            whole.followed_by(part.crc64, part.length)
+        });
+        let sent = ReadBack {
+            size: attributes.size,
+            crc64: whole,
+        };
+        let receipt = self
+            .complete(&entry.key, upload, header, &parts, sent)
+            .await?;
         self.confirm(&entry.key, &receipt, sent).await
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one part is described by all of these")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one part is described by all of these"
+    )]
     async fn move_part(
         &self,
         entry: &SourceEntry,
@@ -121,20 +144,39 @@ impl<S: Source, D: Destination> Mover<S, D> {
         let reservation = self.reserve(length).await?;
         let fingerprint = attributes.fingerprint();
         let file = &entry.node.handle;
-        let range = read_range(&*self.source, file, &fingerprint, offset, length, &self.attempts)
-            .await
-            .map_err(|error| self.read_error(error))?;
+        let range = read_range(
+            &*self.source,
+            file,
+            &fingerprint,
+            offset,
+            length,
+            &self.attempts,
+        )
+        .await
+        .map_err(|error| self.read_error(error))?;
         let crc64 = range.crc64;
-        let payload = Payload { chunks: range.chunks, length, crc64, pace: self.pace() };
+        let payload = Payload {
+            chunks: range.chunks,
+            length,
+            crc64,
+            pace: self.pace(),
+        };
         let receipt = self
             .attempts
-            .run(|| self.destination.upload_part(&entry.key, upload, number, payload.clone()))
+            .run(|| {
+                self.destination
+                    .upload_part(&entry.key, upload, number, payload.clone())
+            })
             .await
             .map_err(|error| destination_error(&error))?;
         drop(reservation);
         in_flight.advance(length);
         // What the whole is compared with comes from the bytes that were read, not from the store.
-        Ok(PartReceipt { crc64, length, ..receipt })
+        Ok(PartReceipt {
+            crc64,
+            length,
+            ..receipt
+        })
     }
 
     /// Completes an upload; where the reply was lost, the store is asked what became of it.
@@ -148,7 +190,10 @@ impl<S: Source, D: Destination> Mover<S, D> {
     ) -> Result<Receipt, TryError> {
         let completed = self
             .attempts
-            .run(|| self.destination.complete_upload(key, upload, header, parts, sent.crc64))
+            .run(|| {
+                self.destination
+                    .complete_upload(key, upload, header, parts, sent.crc64)
+            })
             .await;
         let error = match completed {
             Ok(receipt) => return Ok(receipt),
@@ -171,7 +216,11 @@ impl<S: Source, D: Destination> Mover<S, D> {
                     && (!refused || found.crc64 == Some(sent.crc64)) =>
             {
                 let vouched = found.crc64 == Some(sent.crc64);
-                Ok(Receipt { etag: found.etag, version_id: None, vouched })
+                Ok(Receipt {
+                    etag: found.etag,
+                    version_id: None,
+                    vouched,
+                })
             }
             _ if refused => Err(TryError::Exists),
             _ => Err(destination_error(&error)),

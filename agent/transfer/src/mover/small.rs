@@ -28,14 +28,20 @@ impl<S: Source, D: Destination> Mover<S, D> {
         let range = read_range(&*self.source, file, &fingerprint, 0, size, &self.attempts)
             .await
             .map_err(|error| self.read_error(error))?;
-        let stable =
-            is_unchanged(&*self.source, file, &fingerprint, range.attributes, &self.attempts)
-                .await
-                .map_err(|error| source_error(&error))?;
+        let stable = is_unchanged(
+            &*self.source,
+            file,
+            &fingerprint,
+            range.attributes,
+            &self.attempts,
+        )
+        .await
+        .map_err(|error| source_error(&error))?;
         if !stable {
             return Err(TryError::Changed);
         }
-        self.put(entry, &attributes, copy, range.chunks, range.crc64).await?;
+        self.put(entry, &attributes, copy, range.chunks, range.crc64)
+            .await?;
         drop(reservation);
         Ok(size)
     }
@@ -52,8 +58,13 @@ impl<S: Source, D: Destination> Mover<S, D> {
             .map_err(|error| source_error(&error))?;
         let length = target.len() as u64;
         let crc64 = Crc64::of(&target);
-        let chunks = if target.is_empty() { Vec::new() } else { vec![target] };
-        self.put(entry, &entry.node.attributes, copy, chunks, crc64).await?;
+        let chunks = if target.is_empty() {
+            Vec::new()
+        } else {
+            vec![target]
+        };
+        self.put(entry, &entry.node.attributes, copy, chunks, crc64)
+            .await?;
         Ok(length)
     }
 
@@ -62,7 +73,14 @@ impl<S: Source, D: Destination> Mover<S, D> {
         entry: &SourceEntry,
         copy: &plan::Copy,
     ) -> Result<u64, TryError> {
-        self.put(entry, &entry.node.attributes, copy, Vec::new(), Crc64::EMPTY).await?;
+        self.put(
+            entry,
+            &entry.node.attributes,
+            copy,
+            Vec::new(),
+            Crc64::EMPTY,
+        )
+        .await?;
         Ok(0)
     }
 
@@ -76,14 +94,29 @@ impl<S: Source, D: Destination> Mover<S, D> {
     ) -> Result<(), TryError> {
         let header = self.header(attributes, copy);
         let length = chunks.iter().map(|chunk| chunk.len() as u64).sum();
-        let payload = Payload { chunks, length, crc64, pace: self.pace() };
+        let payload = Payload {
+            chunks,
+            length,
+            crc64,
+            pace: self.pace(),
+        };
         let key = &entry.key;
         let put = self
             .attempts
             .run(|| self.destination.put(key, &header, payload.clone()))
             .await;
         match put {
-            Ok(receipt) => self.confirm(key, &receipt, ReadBack { size: length, crc64 }).await,
+            Ok(receipt) => {
+                self.confirm(
+                    key,
+                    &receipt,
+                    ReadBack {
+                        size: length,
+                        crc64,
+                    },
+                )
+                .await
+            }
             Err(error) if header.only_if_absent && error.kind == ErrorKind::Precondition => {
                 // It may be our own object: a lost reply of an earlier try.
                 let found = self
@@ -96,7 +129,11 @@ impl<S: Source, D: Destination> Mover<S, D> {
                         && found.crc64 == Some(crc64)
                         && header.metadata.agrees_with(&found.metadata)
                 });
-                if is_ours { Ok(()) } else { Err(TryError::Exists) }
+                if is_ours {
+                    Ok(())
+                } else {
+                    Err(TryError::Exists)
+                }
             }
             Err(error) => Err(destination_error(&error)),
         }

@@ -5,11 +5,20 @@ use proptest::prelude::*;
 use super::*;
 
 fn options() -> Options {
-    Options::defaults(TaskMode::Basic, Pair { object_to_object: false, storage_class: None })
+    Options::defaults(
+        TaskMode::Basic,
+        Pair {
+            object_to_object: false,
+            storage_class: None,
+        },
+    )
 }
 
 fn at(seconds: i64) -> Timestamp {
-    Timestamp { seconds, nanoseconds: 5 }
+    Timestamp {
+        seconds,
+        nanoseconds: 5,
+    }
 }
 
 fn attributes(kind: EntryKind) -> Attributes {
@@ -40,7 +49,11 @@ fn listed(size: u64) -> ListedObject {
 
 fn state(source: &Attributes) -> ObjectState {
     ObjectState {
-        size: if source.kind == EntryKind::Directory { 0 } else { source.size },
+        size: if source.kind == EntryKind::Directory {
+            0
+        } else {
+            source.size
+        },
         etag: String::new(),
         metadata: PosixMetadata::kept(source, &options()),
         crc64: None,
@@ -49,7 +62,13 @@ fn state(source: &Attributes) -> ObjectState {
 }
 
 fn difference(source: &Attributes, found: &ObjectState, options: &Options) -> Difference {
-    compare(source, &PosixMetadata::kept(source, options), found, at(200), options)
+    compare(
+        source,
+        &PosixMetadata::kept(source, options),
+        found,
+        at(200),
+        options,
+    )
 }
 
 #[test]
@@ -58,7 +77,10 @@ fn what_cannot_be_an_object_is_skipped_with_its_kind() {
         let decision = decide(&attributes(kind), None, &options());
         assert_eq!(decision, Decision::Skip(SkipReason::UnsupportedKind(kind)));
     }
-    let keep = Options { preserve_devices: PreserveDevices::Preserve, ..options() };
+    let keep = Options {
+        preserve_devices: PreserveDevices::Preserve,
+        ..options()
+    };
     let decision = decide(&attributes(EntryKind::BlockDevice), None, &keep);
     assert_eq!(decision, Decision::Copy(Copy::default()));
 }
@@ -66,19 +88,40 @@ fn what_cannot_be_an_object_is_skipped_with_its_kind() {
 #[test]
 fn the_listing_decides_where_it_can() {
     let file = attributes(EntryKind::File);
-    let never = Options { overwrite_mode: OverwriteMode::Never, ..options() };
-    let all = Options { transfer_mode: TransferMode::All, ..options() };
-    let kept = Copy { only_if_absent: false, storage_class: Some("GLACIER".to_owned()) };
-    let absent = Copy { only_if_absent: true, storage_class: None };
-    assert_eq!(decide(&file, None, &options()), Decision::Copy(Copy::default()));
+    let never = Options {
+        overwrite_mode: OverwriteMode::Never,
+        ..options()
+    };
+    let all = Options {
+        transfer_mode: TransferMode::All,
+        ..options()
+    };
+    let kept = Copy {
+        only_if_absent: false,
+        storage_class: Some("GLACIER".to_owned()),
+    };
+    let absent = Copy {
+        only_if_absent: true,
+        storage_class: None,
+    };
+    assert_eq!(
+        decide(&file, None, &options()),
+        Decision::Copy(Copy::default())
+    );
     assert_eq!(decide(&file, None, &never), Decision::Copy(absent));
     assert_eq!(
         decide(&file, Some(&listed(11)), &never),
         Decision::Skip(SkipReason::OverwriteProtected)
     );
-    assert_eq!(decide(&file, Some(&listed(11)), &options()), Decision::Copy(kept));
+    assert_eq!(
+        decide(&file, Some(&listed(11)), &options()),
+        Decision::Copy(kept)
+    );
     assert_eq!(decide(&file, Some(&listed(10)), &options()), Decision::Stat);
-    assert_eq!(decide(&file, Some(&listed(10)), &all), Decision::Copy(Copy::default()));
+    assert_eq!(
+        decide(&file, Some(&listed(10)), &all),
+        Decision::Copy(Copy::default())
+    );
 }
 
 #[test]
@@ -93,7 +136,10 @@ fn every_kept_attribute_is_compared() {
     ] {
         let mut found = same.clone();
         change(&mut found.metadata);
-        assert_eq!(difference(&source, &found, &options()), Difference::Metadata);
+        assert_eq!(
+            difference(&source, &found, &options()),
+            Difference::Metadata
+        );
     }
     let mut found = same.clone();
     found.metadata.atime = None;
@@ -117,17 +163,27 @@ fn a_touched_directory_needs_only_metadata() {
     let source = attributes(EntryKind::Directory);
     let mut found = state(&source);
     found.metadata.mtime = Some(at(1));
-    assert_eq!(difference(&source, &found, &options()), Difference::Metadata);
+    assert_eq!(
+        difference(&source, &found, &options()),
+        Difference::Metadata
+    );
 }
 
 #[test]
 fn without_mtime_the_stores_own_date_decides() {
-    let options = Options { mtime: Mtime::None, atime: Atime::None, ..options() };
+    let options = Options {
+        mtime: Mtime::None,
+        atime: Atime::None,
+        ..options()
+    };
     let source = attributes(EntryKind::File);
     let mut found = state(&source);
     found.metadata.mtime = None;
     assert_eq!(difference(&source, &found, &options), Difference::None);
-    let edited = Attributes { mtime: at(300), ..source };
+    let edited = Attributes {
+        mtime: at(300),
+        ..source
+    };
     assert_eq!(difference(&edited, &found, &options), Difference::Content);
 }
 

@@ -15,7 +15,11 @@ impl<S: Source, D: Destination> Engine<S, D> {
     /// Aborts what an earlier run of the process left open.
     pub(super) async fn abort_leftovers(&self) -> Result<(), Ended> {
         for (key, _) in self.uploads.list() {
-            match self.uploads.abort(&key, &*self.destination, &self.attempts).await {
+            match self
+                .uploads
+                .abort(&key, &*self.destination, &self.attempts)
+                .await
+            {
                 Ok(()) => {}
                 Err(UploadError::Journal(error)) => return Err(error.into()),
                 Err(UploadError::Destination(error)) => {
@@ -29,15 +33,28 @@ impl<S: Source, D: Destination> Engine<S, D> {
     /// Aborts every upload that may be open, for at most `time`; gives the keys of those that
     /// could not be aborted.
     pub(super) async fn abort_within(&self, time: Duration) -> Vec<String> {
-        let keys: Vec<_> = self.uploads.list().into_iter().map(|(key, _)| key).collect();
+        let keys: Vec<_> = self
+            .uploads
+            .list()
+            .into_iter()
+            .map(|(key, _)| key)
+            .collect();
         let aborts = stream::iter(keys).for_each_concurrent(ABORTS_IN_FLIGHT, |key| async move {
-            if let Err(error) = self.uploads.abort(&key, &*self.destination, &self.attempts).await {
+            if let Err(error) = self
+                .uploads
+                .abort(&key, &*self.destination, &self.attempts)
+                .await
+            {
                 tracing::warn!(%error, %key, "an upload cannot be aborted");
             }
         });
         if timeout(time, aborts).await.is_err() {
             tracing::warn!("aborting uploads took too long");
         }
-        self.uploads.list().into_iter().map(|(key, _)| key.to_string()).collect()
+        self.uploads
+            .list()
+            .into_iter()
+            .map(|(key, _)| key.to_string())
+            .collect()
     }
 }

@@ -62,7 +62,10 @@ impl<S: Source, D: Destination> Engine<S, D> {
             }
             count += chunk.len() as u64;
         }
-        self.progress.finish(&Counters { to_delete: count, ..Counters::default() });
+        self.progress.finish(&Counters {
+            to_delete: count,
+            ..Counters::default()
+        });
         Ok(ScanFacts {
             candidates: count,
             matched: state.matched,
@@ -83,11 +86,14 @@ impl<S: Source, D: Destination> Engine<S, D> {
         };
         let candidates = Candidates::open(&self.directory).await?;
         let last = state.last_deleted.as_ref();
-        deleter.run(last, candidates, &mut self.failures).await.map_err(|error| match error {
-            DeleteError::Journal(error) => error.into(),
-            DeleteError::Candidates(error) => error.into(),
-            DeleteError::List(error) => error.into(),
-            DeleteError::Failed(failure) => failure.into(),
-        })
+        deleter
+            .run(last, candidates, &mut self.failures)
+            .await
+            .map_err(|error| match error {
+                DeleteError::Journal(error) => error.into(),
+                DeleteError::Candidates(error) => error.into(),
+                DeleteError::List(error) => error.into(),
+                DeleteError::Failed(failure) => failure.into(),
+            })
     }
 }

@@ -55,14 +55,20 @@ impl<S: Source, D: Destination> Engine<S, D> {
     pub(super) async fn scan(&mut self, state: &State) -> Result<ScanFacts, Ended> {
         let after = state.last_handed.clone();
         let kept = trim(&self.directory, after.as_ref()).await?;
-        self.progress.finish(&Counters { to_delete: kept, ..Counters::default() });
+        self.progress.finish(&Counters {
+            to_delete: kept,
+            ..Counters::default()
+        });
         let mut scan = Scan {
             lanes: Lanes::new(),
             shadow: Shadow::default(),
             facts: ScanFacts {
                 candidates: kept,
                 matched: state.matched,
-                source_has_entries: state.last_handed.as_ref().is_some_and(|k| !k.as_str().is_empty()),
+                source_has_entries: state
+                    .last_handed
+                    .as_ref()
+                    .is_some_and(|k| !k.as_str().is_empty()),
             },
             next_number: state.next_number,
             merge_ended: false,
@@ -113,7 +119,12 @@ impl<S: Source, D: Destination> Engine<S, D> {
             && options.verify_mode != VerifyMode::PointInTimeConsistent;
         let listed = (!blind).then(|| {
             let (list_out, listed) = mpsc::channel(STREAM_BUFFER);
-            streams.spawn(list(self.destination.clone(), self.attempts.clone(), after, list_out));
+            streams.spawn(list(
+                self.destination.clone(),
+                self.attempts.clone(),
+                after,
+                list_out,
+            ));
             listed
         });
         Merge::new(walked, listed)
@@ -121,10 +132,18 @@ impl<S: Source, D: Destination> Engine<S, D> {
 
     async fn resume_item(&mut self, number: u64, key: &Key, scan: &mut Scan) -> Result<(), Ended> {
         let path = key.path().unwrap_or_default();
-        let ticket = Ticket { number, key: key.clone(), path: path.clone() };
+        let ticket = Ticket {
+            number,
+            key: key.clone(),
+            path: path.clone(),
+        };
         let outcome = match locate(&*self.source, &path, &self.attempts).await {
             Ok(Some(node)) => {
-                let entry = SourceEntry { key: key.clone(), path, node };
+                let entry = SourceEntry {
+                    key: key.clone(),
+                    path,
+                    node,
+                };
                 let listed = match self.attempts.run(|| self.destination.stat(key)).await {
                     Ok(found) => found.map(|found| ListedObject {
                         key: key.clone(),
@@ -161,7 +180,9 @@ impl<S: Source, D: Destination> Engine<S, D> {
             && entry.node.attributes.size > SINGLE_PUT_MAX;
         let lane = if is_large { Lane::Large } else { Lane::Small };
         let mover = self.mover.clone();
-        scan.lanes.add(lane, ticket, (entry, listed), |work| handle(mover.clone(), work));
+        scan.lanes.add(lane, ticket, (entry, listed), |work| {
+            handle(mover.clone(), work)
+        });
     }
 
     async fn take(&mut self, step: Step, scan: &mut Scan) -> Result<(), Ended> {
@@ -170,10 +191,16 @@ impl<S: Source, D: Destination> Engine<S, D> {
             Step::Entry(entry, listed) => {
                 scan.facts.matched += u64::from(listed.is_some());
                 scan.facts.source_has_entries |= !entry.key.as_str().is_empty();
-                let ticket = self.hand(&entry.key, &entry.path, listed.is_some(), scan).await?;
+                let ticket = self
+                    .hand(&entry.key, &entry.path, listed.is_some(), scan)
+                    .await?;
                 self.start_item(ticket, entry, listed, scan);
             }
-            Step::Unread { directory, error, reported } => {
+            Step::Unread {
+                directory,
+                error,
+                reported,
+            } => {
                 scan.shadow.cast(directory.key.clone());
                 if !reported {
                     self.report_unread(&directory, &error).await?;
@@ -200,8 +227,18 @@ impl<S: Source, D: Destination> Engine<S, D> {
     ) -> Result<Ticket, Ended> {
         let number = scan.next_number;
         scan.next_number += 1;
-        self.journal.append(Record::Handed { n: number, key: key.clone(), exists }).await?;
-        Ok(Ticket { number, key: key.clone(), path: path.clone() })
+        self.journal
+            .append(Record::Handed {
+                n: number,
+                key: key.clone(),
+                exists,
+            })
+            .await?;
+        Ok(Ticket {
+            number,
+            key: key.clone(),
+            path: path.clone(),
+        })
     }
 
     async fn report_unread(
@@ -209,16 +246,28 @@ impl<S: Source, D: Destination> Engine<S, D> {
         directory: &SourceEntry,
         error: &Arc<EndpointError>,
     ) -> Result<(), Ended> {
-        let ItemFailure { failure, endpoint_wide } = ItemFailure::of_source(error);
+        let ItemFailure {
+            failure,
+            endpoint_wide,
+        } = ItemFailure::of_source(error);
         if endpoint_wide {
             return Err(Ended::Failed(failure));
         }
         let failure = Failure::new(
             failure.code,
-            format!("the directory cannot be read to its end, nothing below it is deleted: {}", failure.detail),
+            format!(
+                "the directory cannot be read to its end, nothing below it is deleted: {}",
+                failure.detail
+            ),
         );
-        self.failures.add(&directory.path, &directory.key, Verdict::Failed, &failure).await?;
-        let add = Counters { discovered: 1, failed: 1, ..Counters::default() };
+        self.failures
+            .add(&directory.path, &directory.key, Verdict::Failed, &failure)
+            .await?;
+        let add = Counters {
+            discovered: 1,
+            failed: 1,
+            ..Counters::default()
+        };
         self.progress.finish(&add);
         Ok(self.journal.append(Record::Counted { add }).await?)
     }
@@ -241,8 +290,14 @@ impl<S: Source, D: Destination> Engine<S, D> {
             return Ok(());
         }
         scan.facts.candidates += 1;
-        self.progress.finish(&Counters { to_delete: 1, ..Counters::default() });
-        let candidate = Candidate { key: object.key, etag: object.etag };
+        self.progress.finish(&Counters {
+            to_delete: 1,
+            ..Counters::default()
+        });
+        let candidate = Candidate {
+            key: object.key,
+            etag: object.etag,
+        };
         let frame = candidate.to_frame().map_err(std::io::Error::from)?;
         Ok(self.journal.candidate(frame).await?)
     }
@@ -279,10 +334,17 @@ impl<S: Source, D: Destination> Engine<S, D> {
             Outcome::Unchanged | Outcome::Transferred { .. } => None,
         };
         if let Some((verdict, failure)) = listed {
-            self.failures.add(&ticket.path, &ticket.key, verdict, failure).await?;
+            self.failures
+                .add(&ticket.path, &ticket.key, verdict, failure)
+                .await?;
         }
         self.progress.finish(&add);
-        self.journal.append(Record::Final { n: ticket.number, add }).await?;
+        self.journal
+            .append(Record::Final {
+                n: ticket.number,
+                add,
+            })
+            .await?;
         match outcome {
             Outcome::Failed(failed) if failed.endpoint_wide => Err(Ended::Failed(failed.failure)),
             _ => Ok(()),
@@ -290,10 +352,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
     }
 }
 
-async fn handle<S: Source, D: Destination>(
-    mover: Arc<Mover<S, D>>,
-    (entry, listed): Work,
-) -> Done {
+async fn handle<S: Source, D: Destination>(mover: Arc<Mover<S, D>>, (entry, listed): Work) -> Done {
     mover.handle(&entry, listed.as_ref()).await
 }
 

@@ -40,6 +40,8 @@ impl<S: Source, D: Destination> Engine<S, D> {
                 step = merge.next(), if lanes.has_room() && !merge_ended => {
                     match step.map_err(merge_error)? {
                         Step::End => merge_ended = true,
+                        // What failed is reported already; what was skipped is as it should be.
+                        Step::Entry(entry, _) if self.failures.is_settled(&entry.key) => {}
                         Step::Entry(entry, listed) => {
                             let ticket = Ticket {
                                 number: 0,
@@ -87,7 +89,10 @@ impl<S: Source, D: Destination> Engine<S, D> {
     }
 
     async fn mismatch(&mut self, ticket: &Ticket, failure: &Failure) -> Result<(), Ended> {
-        Ok(self.failures.add(&ticket.path, &ticket.key, Verdict::Mismatched, failure).await?)
+        Ok(self
+            .failures
+            .add(&ticket.path, &ticket.key, Verdict::Mismatched, failure)
+            .await?)
     }
 
     /// Objects without a source are a difference only where the task removes them.
@@ -96,7 +101,9 @@ impl<S: Source, D: Destination> Engine<S, D> {
         object: &ListedObject,
         shadow: &mut Shadow,
     ) -> Result<(), Ended> {
-        let Ok(path) = object.key.path() else { return Ok(()) };
+        let Ok(path) = object.key.path() else {
+            return Ok(());
+        };
         let expected = self.spec.options.preserve_deleted_files != PreserveDeletedFiles::Remove
             || self.withheld.is_some()
             || path == EntryPath::ROOT
@@ -109,10 +116,20 @@ impl<S: Source, D: Destination> Engine<S, D> {
             ErrorCode::FileNotAtSource,
             "the destination has the object, the source has no such item",
         );
-        self.failures.add(&path, &object.key, Verdict::Mismatched, &failure).await?;
-        let add = Counters { mismatched: 1, ..Counters::default() };
+        self.failures
+            .add(&path, &object.key, Verdict::Mismatched, &failure)
+            .await?;
+        let add = Counters {
+            mismatched: 1,
+            ..Counters::default()
+        };
         self.progress.finish(&add);
-        Ok(self.journal.append(Record::Counted { add: Counters::default() }).await?)
+        Ok(self
+            .journal
+            .append(Record::Counted {
+                add: Counters::default(),
+            })
+            .await?)
     }
 }
 

@@ -1,4 +1,5 @@
-//! Sorted runs on disk: blocks of entries, each with its length and checksum.
+//! Sorted runs on disk: blocks of entries, each with its length and checksum, and an end marker
+//! with the number of entries, so that a run that lost whole blocks is told from a short one.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
@@ -21,6 +22,7 @@ pub(super) struct RunWriter {
     path: PathBuf,
     block: Vec<u8>,
     block_bytes: usize,
+    entries: u64,
 }
 
 impl RunWriter {
@@ -45,6 +47,7 @@ impl RunWriter {
                         path,
                         block: Vec::new(),
                         block_bytes,
+                        entries: 0,
                     });
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -55,6 +58,7 @@ impl RunWriter {
 
     pub(super) fn write(&mut self, item: &Item) -> Result<(), SortError> {
         codec::encode(item, &mut self.block);
+        self.entries += 1;
         if self.block.len() >= self.block_bytes {
             self.flush()
         } else {
@@ -78,6 +82,10 @@ impl RunWriter {
         if !self.block.is_empty() {
             self.flush()?;
         }
+        let end = u128::from(self.entries) << 64;
+        self.file
+            .write_all(&end.to_le_bytes())
+            .map_err(|error| SortError::io(&self.path, error))?;
         self.file
             .rewind()
             .map_err(|error| SortError::io(&self.path, error))?;
@@ -86,6 +94,8 @@ impl RunWriter {
             path: self.path,
             block: Vec::new(),
             at: 0,
+            entries: 0,
+            is_ended: false,
         })
     }
 }
@@ -96,36 +106,35 @@ pub(super) struct RunReader {
     path: PathBuf,
     block: Vec<u8>,
     at: usize,
+    /// Given out so far.
+    entries: u64,
+    is_ended: bool,
 }
 
 impl RunReader {
     pub(super) fn next(&mut self) -> Result<Option<Item>, SortError> {
-        if self.at == self.block.len() && !self.next_block()? {
+        if self.is_ended || (self.at == self.block.len() && !self.next_block()?) {
             return Ok(None);
         }
         let mut rest = self.block.get(self.at..).unwrap_or_default();
         let item = codec::decode(&mut rest).ok_or_else(|| self.damaged())?;
         self.at = self.block.len() - rest.len();
+        self.entries += 1;
         Ok(Some(item))
     }
 
     fn next_block(&mut self) -> Result<bool, SortError> {
         let mut head = [0; 16];
-        match self
-            .file
-            .read(&mut head[..1])
-            .map_err(|error| SortError::io(&self.path, error))?
-        {
-            0 => {
-                self.block = Vec::new();
-                self.at = 0;
-                return Ok(false);
-            }
-            _ => self.read_exact(&mut head[1..])?,
-        }
+        self.read_exact(&mut head)?;
         let number = u128::from_le_bytes(head);
         let length = u64::try_from(number & u128::from(u64::MAX)).unwrap_or(u64::MAX);
         let checksum = u64::try_from(number >> 64).unwrap_or(0);
+        if length == 0 && checksum == self.entries {
+            self.block = Vec::new();
+            self.at = 0;
+            self.is_ended = true;
+            return Ok(false);
+        }
         if length == 0 || length > BLOCK_MAX {
             return Err(self.damaged());
         }

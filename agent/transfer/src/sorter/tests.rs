@@ -81,27 +81,35 @@ fn a_run_that_was_damaged_or_cut_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let written = || {
         let mut writer = RunWriter::create(directory.path(), 512).unwrap();
-        writer.write(&item(b"a", 1)).unwrap();
+        for number in 0..9 {
+            writer
+                .write(&item(format!("entry {number}").as_bytes(), number))
+                .unwrap();
+        }
         writer.finish().unwrap()
     };
+    let drain = |mut run: RunReader| {
+        while run.next()?.is_some() {}
+        run.next().map(|after| assert!(after.is_none()))
+    };
+    drain(written()).unwrap();
     let length = written().file.metadata().unwrap().len();
+    assert!(length > 2 * 512, "several blocks");
     for at in 0..length {
-        let mut run = written();
+        let run = written();
         let mut byte = [0];
         run.file.read_exact_at(&mut byte, at).unwrap();
         run.file.write_all_at(&[!byte[0]], at).unwrap();
         assert!(
-            matches!(run.next(), Err(SortError::Damaged { .. })),
+            matches!(drain(run), Err(SortError::Damaged { .. })),
             "byte {at}"
         );
-        if at > 0 {
-            let mut run = written();
-            run.file.set_len(at).unwrap();
-            assert!(
-                matches!(run.next(), Err(SortError::Damaged { .. })),
-                "cut at {at}"
-            );
-        }
+        let run = written();
+        run.file.set_len(at).unwrap();
+        assert!(
+            matches!(drain(run), Err(SortError::Damaged { .. })),
+            "cut at {at}"
+        );
     }
 }
 

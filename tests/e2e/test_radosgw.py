@@ -1,0 +1,78 @@
+"""The road to Ceph's radosgw, an older store: it computes no checksums, ignores conditions and
+refuses trailers. tests/world/radosgw.sh starts it."""
+
+import os
+
+import pytest
+from test_tree import copy_twice
+from world import tree
+from world.expected import Snapshot, keys
+from world.site import Site, shown
+from world.store import client
+
+pytestmark = pytest.mark.radosgw
+MIB = 1024 * 1024
+
+
+class Radosgw:
+    """Stands where our own store stands."""
+
+    def __init__(self):
+        self.endpoint = os.environ["DATASYNC_TEST_S3_ENDPOINT"]
+        self.host, port = self.endpoint.removeprefix("http://").split(":")
+        self.port = int(port)
+        self.access_key = os.environ["DATASYNC_TEST_S3_ACCESS_KEY"]
+        self.secret_key = os.environ["DATASYNC_TEST_S3_SECRET_KEY"]
+        self.client = client(self.endpoint, self.access_key, self.secret_key)
+
+    def bucket(self, name):
+        self.client.create_bucket(Bucket=name)
+        return name
+
+
+@pytest.fixture(scope="module")
+def site(directory, module_logs, nfs):
+    made = Site(directory, module_logs, nfs, Radosgw())
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
+
+
+def test_odd_names_and_kinds(site):
+    source = site.source("radosgw-odd")
+    tree.odd_names(source)
+    tree.neighbours(source)
+    special = tree.kinds(source + b"/kinds")
+    copy_twice(site, source, special=special)
+
+
+def test_sizes_around_parts_and_a_multipart_object(site):
+    source = site.source("radosgw-sizes")
+    tree.sizes(source)
+    tree.big(source + b"/big", 70 * MIB + 1)
+    copy_twice(site, source)
+
+
+def test_changes_and_deletes(site):
+    source = site.source("radosgw-changes")
+    for name in (b"a", b"a-b", b"z"):
+        tree.write(source + b"/" + name, b"content of " + name)
+    bucket = site.bucket("radosgw-changes")
+    task = site.task(source, bucket, "p/", {"PreserveDeletedFiles": "REMOVE"})
+    site.run(task)
+    tree.write(source + b"/a", b"another content")
+    os.chmod(source + b"/a-b", 0o600)
+    os.remove(source + b"/z")
+    ended = site.run(task)
+    assert ended["FilesDeleted"] == 1, shown(ended)
+    Snapshot(source, "p/", since_ns=0).assert_at(site.store.client, bucket)
+    assert "p/z" not in keys(site.store.client, bucket)
+
+
+def test_a_wrong_key_is_named(site):
+    location = site.store_location(site.bucket("radosgw-denied"), SecretKey="wrong")
+    task = site.create_task(site.nfs_location(site.source("radosgw-denied")), location)
+    described = site.wait_task(task, "UNAVAILABLE")
+    assert described["ErrorCode"] == "DestinationPermissionDenied", shown(described)

@@ -31,9 +31,28 @@ fn pattern(seed: u64, length: usize) -> Vec<u8> {
 /// Names that a file system allows and that are easily damaged on the way.
 fn odd_names() -> Vec<Vec<u8>> {
     let mut names: Vec<Vec<u8>> = [
-        "a", "a-b", "a.txt", "sp ace", " ", "né", "ne\u{301}", "new\nline", "\r", "\u{1}",
-        "\u{fffe}", "100%", "a+b", "a#b", "a&b", "back\\slash", "\u{10f7ff}", "...", "~", "<>\"'",
-        "%2F", "?x=1",
+        "a",
+        "a-b",
+        "a.txt",
+        "sp ace",
+        " ",
+        "né",
+        "ne\u{301}",
+        "new\nline",
+        "\r",
+        "\u{1}",
+        "\u{fffe}",
+        "100%",
+        "a+b",
+        "a#b",
+        "a&b",
+        "back\\slash",
+        "\u{10f7ff}",
+        "...",
+        "~",
+        "<>\"'",
+        "%2F",
+        "?x=1",
     ]
     .iter()
     .map(|name| name.as_bytes().to_vec())

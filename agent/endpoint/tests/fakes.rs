@@ -26,7 +26,8 @@ impl SourceWorld for World {
     }
 
     fn make_link(&self, path: &[u8], target: &[u8]) {
-        self.0.edit(|tree| tree.add(path, EntryKind::Symlink, target.to_vec()));
+        self.0
+            .edit(|tree| tree.add(path, EntryKind::Symlink, target.to_vec()));
     }
 
     fn remove(&self, path: &[u8]) {
@@ -40,7 +41,9 @@ async fn the_memory_source_keeps_the_contract() {
     for source in [
         source(),
         source().with_page(1).with_read_max(1 << 20),
-        source().with_short_reads(999).without_attributes_after_read(),
+        source()
+            .with_short_reads(999)
+            .without_attributes_after_read(),
     ] {
         source_contract(&World(source)).await;
     }

@@ -1,13 +1,17 @@
 //! What every destination promises.
 
+mod uploads;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::{odd_names, pattern};
+use uploads::{uploads_are_found_and_aborted, uploads_become_objects};
+
 use crate::{
     Crc64, Destination, EntryPath, ErrorKind, Integrity, Key, ListedObject, ObjectHeader,
-    ObjectState, Payload, PosixMetadata, ReadBack, Timestamp, Unpaced, UploadId,
+    ObjectState, Payload, PosixMetadata, ReadBack, Timestamp, Unpaced,
 };
 
 /// Runs the whole suite on a location that has no objects and no uploads.
@@ -31,7 +35,12 @@ fn key(text: &str) -> Key {
 }
 
 fn metadata(seed: u32) -> PosixMetadata {
-    let time = |nanoseconds| Some(Timestamp { seconds: i64::from(seed) - 3, nanoseconds });
+    let time = |nanoseconds| {
+        Some(Timestamp {
+            seconds: i64::from(seed) - 3,
+            nanoseconds,
+        })
+    };
     PosixMetadata {
         owner: Some(seed),
         group: Some(u32::MAX - seed),
@@ -42,11 +51,18 @@ fn metadata(seed: u32) -> PosixMetadata {
 }
 
 fn header(seed: u32) -> ObjectHeader {
-    ObjectHeader { metadata: metadata(seed), storage_class: None, only_if_absent: false }
+    ObjectHeader {
+        metadata: metadata(seed),
+        storage_class: None,
+        only_if_absent: false,
+    }
 }
 
 fn payload(content: &[u8]) -> Payload {
-    let chunks = content.chunks(100_000).map(Bytes::copy_from_slice).collect();
+    let chunks = content
+        .chunks(100_000)
+        .map(Bytes::copy_from_slice)
+        .collect();
     Payload {
         chunks,
         length: content.len() as u64,
@@ -56,14 +72,27 @@ fn payload(content: &[u8]) -> Payload {
 }
 
 fn whole(content: &[u8]) -> ReadBack {
-    ReadBack { size: content.len() as u64, crc64: Crc64::of(content) }
+    ReadBack {
+        size: content.len() as u64,
+        crc64: Crc64::of(content),
+    }
 }
 
 async fn put(destination: &impl Destination, key: &Key, content: &[u8]) -> ObjectState {
-    let receipt = destination.put(key, &header(7), payload(content)).await.expect("put");
+    let receipt = destination
+        .put(key, &header(7), payload(content))
+        .await
+        .expect("put");
     let proves = destination.abilities().integrity != Integrity::ReadBack;
-    assert_eq!(receipt.vouched, proves, "{:?}", destination.abilities().integrity);
-    let found = stat(destination, key).await.expect("the object was just put");
+    assert_eq!(
+        receipt.vouched,
+        proves,
+        "{:?}",
+        destination.abilities().integrity
+    );
+    let found = stat(destination, key)
+        .await
+        .expect("the object was just put");
     assert_eq!(found.etag, receipt.etag);
     found
 }
@@ -78,9 +107,17 @@ async fn list(destination: &impl Destination, after: Option<Key>) -> Vec<ListedO
     let mut last = after;
     loop {
         let page = destination.list(last.as_ref()).await.expect("list");
-        assert!(page.objects.len() <= 1000, "{} objects in a page", page.objects.len());
+        assert!(
+            page.objects.len() <= 1000,
+            "{} objects in a page",
+            page.objects.len()
+        );
         for object in page.objects {
-            assert!(last.as_ref().is_none_or(|last| *last < object.key), "{:?}", object.key);
+            assert!(
+                last.as_ref().is_none_or(|last| *last < object.key),
+                "{:?}",
+                object.key
+            );
             last = Some(object.key.clone());
             found.push(object);
         }
@@ -93,9 +130,18 @@ async fn list(destination: &impl Destination, after: Option<Key>) -> Vec<ListedO
 async fn nothing_is_there(destination: &impl Destination) {
     assert_eq!(list(destination, None).await, []);
     assert_eq!(stat(destination, &key("absent")).await, None);
-    let error = destination.read_back(&key("absent")).await.expect_err("no such object");
+    let error = destination
+        .read_back(&key("absent"))
+        .await
+        .expect_err("no such object");
     assert_eq!(error.kind, ErrorKind::NotFound, "{error}");
-    assert_eq!(destination.open_uploads(&key("absent")).await.expect("open_uploads"), []);
+    assert_eq!(
+        destination
+            .open_uploads(&key("absent"))
+            .await
+            .expect("open_uploads"),
+        []
+    );
 }
 
 async fn objects_are_kept_and_listed_in_order(destination: &impl Destination) {
@@ -110,7 +156,11 @@ async fn objects_are_kept_and_listed_in_order(destination: &impl Destination) {
     }
     keys.sort();
     for (number, key) in keys.iter().enumerate() {
-        let content = if key.is_directory() { Vec::new() } else { pattern(9, number) };
+        let content = if key.is_directory() {
+            Vec::new()
+        } else {
+            pattern(9, number)
+        };
         let found = put(destination, key, &content).await;
         assert_eq!(found.size, content.len() as u64, "{key:?}");
         assert_eq!(found.metadata, metadata(7), "{key:?}");
@@ -121,10 +171,21 @@ async fn objects_are_kept_and_listed_in_order(destination: &impl Destination) {
         assert_eq!(read, whole(&content), "{key:?}");
     }
     let listed = list(destination, None).await;
-    assert_eq!(listed.iter().map(|object| object.key.clone()).collect::<Vec<_>>(), keys);
+    assert_eq!(
+        listed
+            .iter()
+            .map(|object| object.key.clone())
+            .collect::<Vec<_>>(),
+        keys
+    );
     for object in &listed {
         let found = stat(destination, &object.key).await.expect("it is listed");
-        assert_eq!((found.size, &found.etag), (object.size, &object.etag), "{:?}", object.key);
+        assert_eq!(
+            (found.size, &found.etag),
+            (object.size, &object.etag),
+            "{:?}",
+            object.key
+        );
     }
     for at in [0, keys.len() / 2, keys.len() - 1] {
         let rest = list(destination, Some(keys[at].clone())).await;
@@ -137,7 +198,10 @@ async fn long_listings_come_in_pages(destination: &impl Destination) {
     let before = list(destination, Some(key("page/"))).await.len();
     for number in 0..1_005 {
         let key = key(&format!("page/{number:04}"));
-        destination.put(&key, &header(1), payload(b"")).await.expect("put");
+        destination
+            .put(&key, &header(1), payload(b""))
+            .await
+            .expect("put");
     }
     let found = list(destination, Some(key("page/"))).await;
     assert_eq!(found.len(), before + 1_005);
@@ -148,13 +212,28 @@ async fn long_listings_come_in_pages(destination: &impl Destination) {
 
 async fn an_existing_object_can_be_protected(destination: &impl Destination) {
     let key = key("protected");
-    let careful = ObjectHeader { only_if_absent: true, ..header(2) };
-    destination.put(&key, &careful, payload(b"first")).await.expect("nothing is there yet");
-    let error = destination.put(&key, &careful, payload(b"second")).await.expect_err("protected");
+    let careful = ObjectHeader {
+        only_if_absent: true,
+        ..header(2)
+    };
+    destination
+        .put(&key, &careful, payload(b"first"))
+        .await
+        .expect("nothing is there yet");
+    let error = destination
+        .put(&key, &careful, payload(b"second"))
+        .await
+        .expect_err("protected");
     assert_eq!(error.kind, ErrorKind::Precondition, "{error}");
-    assert_eq!(destination.read_back(&key).await.expect("read_back"), whole(b"first"));
+    assert_eq!(
+        destination.read_back(&key).await.expect("read_back"),
+        whole(b"first")
+    );
     put(destination, &key, b"third").await;
-    assert_eq!(destination.read_back(&key).await.expect("read_back"), whole(b"third"));
+    assert_eq!(
+        destination.read_back(&key).await.expect("read_back"),
+        whole(b"third")
+    );
 }
 
 async fn wrong_checksums_are_refused(destination: &impl Destination) {
@@ -162,21 +241,37 @@ async fn wrong_checksums_are_refused(destination: &impl Destination) {
         return;
     }
     let key = key("wrong");
-    let wrong = || Payload { crc64: Crc64(1), ..payload(b"content") };
-    let error = destination.put(&key, &header(1), wrong()).await.expect_err("a wrong checksum");
+    let wrong = || Payload {
+        crc64: Crc64(1),
+        ..payload(b"content")
+    };
+    let error = destination
+        .put(&key, &header(1), wrong())
+        .await
+        .expect_err("a wrong checksum");
     assert_eq!(error.kind, ErrorKind::ChecksumRefused, "{error}");
     assert_eq!(stat(destination, &key).await, None);
-    let upload = destination.create_upload(&key, &header(1), 7).await.expect("create_upload");
+    let upload = destination
+        .create_upload(&key, &header(1), 7)
+        .await
+        .expect("create_upload");
     let part = destination.upload_part(&key, &upload, 1, wrong()).await;
     let error = part.expect_err("a wrong checksum");
     assert_eq!(error.kind, ErrorKind::ChecksumRefused, "{error}");
-    let part = destination.upload_part(&key, &upload, 1, payload(b"content")).await.expect("part");
-    let completed =
-        destination.complete_upload(&key, &upload, &header(1), &[part], Crc64(1)).await;
+    let part = destination
+        .upload_part(&key, &upload, 1, payload(b"content"))
+        .await
+        .expect("part");
+    let completed = destination
+        .complete_upload(&key, &upload, &header(1), &[part], Crc64(1))
+        .await;
     let error = completed.expect_err("a wrong checksum of the whole");
     assert_eq!(error.kind, ErrorKind::ChecksumRefused, "{error}");
     assert_eq!(stat(destination, &key).await, None);
-    destination.abort_upload(&key, &upload).await.expect("abort_upload");
+    destination
+        .abort_upload(&key, &upload)
+        .await
+        .expect("abort_upload");
 }
 
 async fn metadata_is_replaced_alone(destination: &impl Destination) {
@@ -184,73 +279,28 @@ async fn metadata_is_replaced_alone(destination: &impl Destination) {
     let content = pattern(4, 10_000);
     let before = put(destination, &key, &content).await;
     let changed = metadata(99);
-    let receipt = destination.set_metadata(&key, &before, &changed).await.expect("set_metadata");
+    let receipt = destination
+        .set_metadata(&key, &before, &changed)
+        .await
+        .expect("set_metadata");
     let after = stat(destination, &key).await.expect("it is there");
     assert_eq!((after.metadata, &after.etag), (changed, &receipt.etag));
-    assert_eq!((after.size, &after.storage_class), (before.size, &before.storage_class));
-    assert_eq!(destination.read_back(&key).await.expect("read_back"), whole(&content));
+    assert_eq!(
+        (after.size, &after.storage_class),
+        (before.size, &before.storage_class)
+    );
+    assert_eq!(
+        destination.read_back(&key).await.expect("read_back"),
+        whole(&content)
+    );
     put(destination, &key, b"replaced by somebody else").await;
     let stale = destination.set_metadata(&key, &after, &metadata(5)).await;
     let error = stale.expect_err("the object is another one now");
     assert_eq!(error.kind, ErrorKind::Precondition, "{error}");
-    assert_eq!(stat(destination, &key).await.expect("it is there").metadata, metadata(7));
-}
-
-async fn uploads_become_objects(destination: &impl Destination) {
-    let key = key("up/load");
-    let part = usize::try_from(destination.abilities().part_min).expect("a part fits memory");
-    let content = pattern(5, part + 12_345);
-    let size = content.len() as u64;
-    let upload = destination.create_upload(&key, &header(3), size).await.expect("create_upload");
-    let mut parts = Vec::new();
-    // Out of order, and one of them twice: the later one counts.
-    for (number, bytes) in [(2, &content[part..]), (1, &content[1..=part]), (1, &content[..part])] {
-        let sent = destination.upload_part(&key, &upload, number, payload(bytes)).await;
-        let receipt = sent.expect("upload_part");
-        assert_eq!((receipt.number, receipt.length), (number, bytes.len() as u64));
-        assert_eq!(receipt.crc64, Crc64::of(bytes));
-        parts.retain(|known: &crate::PartReceipt| known.number != number);
-        parts.push(receipt);
-    }
-    parts.sort_by_key(|part| part.number);
-    assert_eq!(stat(destination, &key).await, None, "an open upload is visible");
-    let all = Crc64::of(&content);
-    let completed = destination.complete_upload(&key, &upload, &header(3), &parts, all).await;
-    let receipt = completed.expect("complete_upload");
-    let found = stat(destination, &key).await.expect("it was completed");
-    assert_eq!((found.size, found.metadata, &found.etag), (size, metadata(3), &receipt.etag));
-    assert!(found.crc64.is_none_or(|crc64| crc64 == all));
-    assert_eq!(destination.read_back(&key).await.expect("read_back"), whole(&content));
-    assert_eq!(destination.open_uploads(&key).await.expect("open_uploads"), []);
-    let gone = destination.upload_part(&key, &upload, 1, payload(b"late")).await;
-    let error = gone.expect_err("the upload is gone");
-    assert_eq!(error.kind, ErrorKind::NotFound, "{error}");
-}
-
-async fn uploads_are_found_and_aborted(destination: &impl Destination) {
-    let keys = ["open/a", "open/a-b", "open/a/b", "open/"].map(key);
-    let mut uploads: Vec<(Key, UploadId)> = Vec::new();
-    for key in keys.iter().chain(&keys[..1]) {
-        let upload = destination.create_upload(key, &header(1), 1).await.expect("create_upload");
-        uploads.push((key.clone(), upload));
-    }
-    for key in &keys {
-        let found = destination.open_uploads(key).await.expect("open_uploads");
-        let mut found: Vec<_> = found.into_iter().map(|open| open.id.0).collect();
-        let ours = uploads.iter().filter(|(known, _)| known == key);
-        let mut wanted: Vec<_> = ours.map(|(_, upload)| upload.0.clone()).collect();
-        found.sort();
-        wanted.sort();
-        assert_eq!(found, wanted, "{key:?}");
-    }
-    for (key, upload) in &uploads {
-        destination.abort_upload(key, upload).await.expect("abort_upload");
-        destination.abort_upload(key, upload).await.expect("a second abort_upload");
-    }
-    for key in &keys {
-        assert_eq!(destination.open_uploads(key).await.expect("open_uploads"), []);
-        assert_eq!(stat(destination, key).await, None);
-    }
+    assert_eq!(
+        stat(destination, &key).await.expect("it is there").metadata,
+        metadata(7)
+    );
 }
 
 async fn objects_are_deleted(destination: &impl Destination) {
@@ -258,9 +308,15 @@ async fn objects_are_deleted(destination: &impl Destination) {
     let found = put(destination, &key, b"1").await;
     destination.delete(&key, &found.etag).await.expect("delete");
     assert_eq!(stat(destination, &key).await, None);
-    destination.delete(&key, &found.etag).await.expect("a second delete");
+    destination
+        .delete(&key, &found.etag)
+        .await
+        .expect("a second delete");
     for object in list(destination, None).await {
-        destination.delete(&object.key, &object.etag).await.expect("delete");
+        destination
+            .delete(&object.key, &object.etag)
+            .await
+            .expect("delete");
     }
     assert_eq!(list(destination, None).await, []);
 }

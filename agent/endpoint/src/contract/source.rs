@@ -48,7 +48,10 @@ async fn list(source: &impl Source, directory: &Handle) -> BTreeMap<Vec<u8>, Nod
             let name = entry.name.to_vec();
             assert!(name != b"." && name != b"..", "{name:?} was listed");
             let node = entry.node.expect("attributes of an entry");
-            assert!(found.insert(name, node).is_none(), "an entry was listed twice");
+            assert!(
+                found.insert(name, node).is_none(),
+                "an entry was listed twice"
+            );
         }
         cursor = page.next;
         if cursor.is_none() {
@@ -69,7 +72,10 @@ async fn find(source: &impl Source, path: &[u8]) -> Option<Node> {
 async fn an_empty_root_is_listed<W: SourceWorld>(world: &W) {
     let root = world.source().root().await.expect("root");
     assert_eq!(root.attributes.kind, EntryKind::Directory);
-    assert!(list(world.source(), &root.handle).await.is_empty(), "the root is not empty");
+    assert!(
+        list(world.source(), &root.handle).await.is_empty(),
+        "the root is not empty"
+    );
 }
 
 async fn directories_are_listed_completely<W: SourceWorld>(world: &W) {
@@ -87,12 +93,20 @@ async fn directories_are_listed_completely<W: SourceWorld>(world: &W) {
     assert_eq!(found.keys().cloned().collect::<Vec<_>>(), wanted);
     for (name, node) in &found {
         let is_directory = name == b"directory";
-        let kind = if is_directory { EntryKind::Directory } else { EntryKind::File };
+        let kind = if is_directory {
+            EntryKind::Directory
+        } else {
+            EntryKind::File
+        };
         assert_eq!(node.attributes.kind, kind);
         assert!(is_directory || node.attributes.size == name.len() as u64);
     }
     for name in odd_names() {
-        let node = world.source().lookup(&directory.handle, &name).await.expect("lookup");
+        let node = world
+            .source()
+            .lookup(&directory.handle, &name)
+            .await
+            .expect("lookup");
         let node = node.unwrap_or_else(|| panic!("{name:?} is listed but cannot be looked up"));
         let listed = &found[&name];
         assert_eq!(same(&node.attributes), same(&listed.attributes), "{name:?}");
@@ -103,14 +117,25 @@ async fn directories_are_listed_completely<W: SourceWorld>(world: &W) {
 
 /// Attributes but the time of the last access.
 fn same(attributes: &Attributes) -> Attributes {
-    Attributes { atime: Default::default(), ..*attributes }
+    Attributes {
+        atime: Default::default(),
+        ..*attributes
+    }
 }
 
 async fn names_are_looked_up<W: SourceWorld>(world: &W) {
     let root = world.source().root().await.expect("root");
     world.write(b"present", b"1");
-    for (name, present) in [(&b"present"[..], true), (b"absent", false), (b"abs\xffent", false)] {
-        let found = world.source().lookup(&root.handle, name).await.expect("lookup");
+    for (name, present) in [
+        (&b"present"[..], true),
+        (b"absent", false),
+        (b"abs\xffent", false),
+    ] {
+        let found = world
+            .source()
+            .lookup(&root.handle, name)
+            .await
+            .expect("lookup");
         assert_eq!(found.is_some(), present, "{name:?}");
     }
 }
@@ -119,9 +144,15 @@ async fn read_all(source: &impl Source, file: &Handle) -> Vec<u8> {
     let mut content = Vec::new();
     loop {
         let at = content.len() as u64;
-        let reply = source.read(file, at, source.read_max()).await.expect("read");
+        let reply = source
+            .read(file, at, source.read_max())
+            .await
+            .expect("read");
         assert!(reply.data.len() as u64 <= u64::from(source.read_max()));
-        assert!(reply.eof || !reply.data.is_empty(), "nothing came before the end");
+        assert!(
+            reply.eof || !reply.data.is_empty(),
+            "nothing came before the end"
+        );
         content.extend_from_slice(&reply.data);
         if reply.eof {
             return content;
@@ -138,13 +169,33 @@ async fn files_are_read_in_ranges<W: SourceWorld>(world: &W) {
     let file = find(source, b"file").await.expect("a file");
     assert_eq!(file.attributes.size, size);
     assert_eq!(read_all(source, &file.handle).await, content);
-    for (offset, length) in [(0, 1), (1, 4096), (size - 10, 10), (size - 10, 4096), (65_535, 2)] {
-        let reply = source.read(&file.handle, offset, length).await.expect("read");
+    for (offset, length) in [
+        (0, 1),
+        (1, 4096),
+        (size - 10, 10),
+        (size - 10, 4096),
+        (65_535, 2),
+    ] {
+        let reply = source
+            .read(&file.handle, offset, length)
+            .await
+            .expect("read");
         let from = usize::try_from(offset).unwrap();
         let there = usize::try_from(u64::from(length).min(size - offset)).unwrap();
-        assert!(!reply.data.is_empty() && reply.data.len() <= there, "at {offset}");
-        assert_eq!(reply.data, content[from..from + reply.data.len()], "at {offset}");
-        assert_eq!(reply.eof, offset + reply.data.len() as u64 == size, "eof at {offset}");
+        assert!(
+            !reply.data.is_empty() && reply.data.len() <= there,
+            "at {offset}"
+        );
+        assert_eq!(
+            reply.data,
+            content[from..from + reply.data.len()],
+            "at {offset}"
+        );
+        assert_eq!(
+            reply.eof,
+            offset + reply.data.len() as u64 == size,
+            "eof at {offset}"
+        );
         if let Some(attributes) = reply.attributes {
             assert_eq!(attributes.fingerprint(), file.attributes.fingerprint());
         }
@@ -155,7 +206,10 @@ async fn files_are_read_in_ranges<W: SourceWorld>(world: &W) {
     }
     let empty = find(source, b"empty").await.expect("a file");
     let reply = source.read(&empty.handle, 0, 1).await.expect("read");
-    assert!(reply.data.is_empty() && reply.eof, "an empty file has no bytes");
+    assert!(
+        reply.data.is_empty() && reply.eof,
+        "an empty file has no bytes"
+    );
 }
 
 async fn links_are_read<W: SourceWorld>(world: &W) {
@@ -166,7 +220,11 @@ async fn links_are_read<W: SourceWorld>(world: &W) {
         let link = find(world.source(), b"link").await.expect("a link");
         assert_eq!(link.attributes.kind, EntryKind::Symlink);
         assert_eq!(link.attributes.size, target.len() as u64);
-        let found = world.source().read_link(&link.handle).await.expect("read_link");
+        let found = world
+            .source()
+            .read_link(&link.handle)
+            .await
+            .expect("read_link");
         assert_eq!(&found[..], target);
     }
 }
@@ -192,9 +250,17 @@ async fn handles_of_removed_files_are_stale<W: SourceWorld>(world: &W) {
     world.write(b"doomed", b"1");
     let file = find(world.source(), b"doomed").await.expect("a file");
     world.remove(b"doomed");
-    let error = world.source().attributes(&file.handle).await.expect_err("a removed file");
+    let error = world
+        .source()
+        .attributes(&file.handle)
+        .await
+        .expect_err("a removed file");
     assert_eq!(error.kind, ErrorKind::Stale, "{error}");
-    let error = world.source().read(&file.handle, 0, 1).await.expect_err("a removed file");
+    let error = world
+        .source()
+        .read(&file.handle, 0, 1)
+        .await
+        .expect_err("a removed file");
     assert_eq!(error.kind, ErrorKind::Stale, "{error}");
     assert!(find(world.source(), b"doomed").await.is_none());
 }

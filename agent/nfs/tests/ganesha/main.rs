@@ -7,6 +7,7 @@
     reason = "clippy knows only functions marked as tests"
 )]
 
+mod contract;
 mod export;
 mod faults;
 mod mounts;

@@ -9,7 +9,6 @@ use tokio::task::{JoinError, JoinSet};
 use super::scanning::merge_error;
 use super::{Ended, Engine};
 use crate::failures::Verdict;
-use crate::journal::Record;
 use crate::lanes::{Lane, Lanes, Ticket};
 use crate::merge::{Shadow, Step};
 use crate::outcome::ItemFailure;

@@ -12,7 +12,11 @@ use crate::world::{MIB, World, bytes, rate};
 fn tree() -> Tree {
     let mut tree = Tree::new().file("large", bytes(1, 40 * MIB));
     for number in 0..300 {
-        tree.add(format!("small/{number}"), EntryKind::File, bytes(number, 1000));
+        tree.add(
+            format!("small/{number}"),
+            EntryKind::File,
+            bytes(number, 1000),
+        );
     }
     tree
 }
@@ -36,7 +40,10 @@ fn assert_quiet(world: &World, cancelled: Instant) {
     for call in source.into_iter().chain(destination) {
         let aborts = [Operation::AbortUpload, Operation::OpenUploads].contains(&call.operation);
         let late = call.at.saturating_duration_since(cancelled);
-        assert!(aborts || late < Duration::from_secs(1), "{call:?} came {late:?} after the cancel");
+        assert!(
+            aborts || late < Duration::from_secs(1),
+            "{call:?} came {late:?} after the cancel"
+        );
     }
 }
 
@@ -44,15 +51,27 @@ fn assert_quiet(world: &World, cancelled: Instant) {
 async fn a_cancelled_run_ends_at_once_and_aborts_its_uploads() {
     for wait in [0, 5, 50, 200, 1_000, 2_500] {
         let world = World::new(tree());
-        for operation in [Operation::Put, Operation::UploadPart, Operation::CreateUpload] {
+        for operation in [
+            Operation::Put,
+            Operation::UploadPart,
+            Operation::CreateUpload,
+        ] {
             let slow = Action::Delay(Duration::from_millis(700));
             world.destination.script().add(Fault::new(operation, slow));
         }
         let (report, cancelled, took) = cancel_after(&world, Duration::from_millis(wait)).await;
         assert_eq!(report.status, ExecutionStatus::Error);
-        assert_eq!(report.result.failure.unwrap().code, ErrorCode::Cancelled, "after {wait} ms");
+        assert_eq!(
+            report.result.failure.unwrap().code,
+            ErrorCode::Cancelled,
+            "after {wait} ms"
+        );
         assert!(took < Duration::from_secs(1), "{took:?}");
-        assert_eq!(world.destination.open_upload_keys(), Vec::new(), "after {wait} ms");
+        assert_eq!(
+            world.destination.open_upload_keys(),
+            Vec::new(),
+            "after {wait} ms"
+        );
         assert_quiet(&world, cancelled);
     }
 }
@@ -60,14 +79,24 @@ async fn a_cancelled_run_ends_at_once_and_aborts_its_uploads() {
 #[tokio::test(start_paused = true)]
 async fn a_store_that_hangs_does_not_hold_up_the_end_and_what_is_owed_is_named() {
     let world = World::new(tree());
-    for operation in [Operation::Put, Operation::UploadPart, Operation::AbortUpload] {
-        world.destination.script().add(Fault::new(operation, Action::Hang));
+    for operation in [
+        Operation::Put,
+        Operation::UploadPart,
+        Operation::AbortUpload,
+    ] {
+        world
+            .destination
+            .script()
+            .add(Fault::new(operation, Action::Hang));
     }
     let (report, cancelled, took) = cancel_after(&world, Duration::from_secs(5)).await;
     assert!(took <= Duration::from_secs(10), "{took:?}");
     let failure = report.result.failure.unwrap();
     assert_eq!(failure.code, ErrorCode::Cancelled);
-    assert!(failure.detail.contains("still open at the store: large"), "{failure}");
+    assert!(
+        failure.detail.contains("still open at the store: large"),
+        "{failure}"
+    );
     assert_quiet(&world, cancelled);
     // Nothing goes on in the background either.
     sleep(Duration::from_secs(60)).await;
@@ -78,7 +107,10 @@ async fn a_store_that_hangs_does_not_hold_up_the_end_and_what_is_owed_is_named()
 async fn a_source_that_hangs_does_not_hold_up_the_end() {
     for operation in [Operation::Root, Operation::ReadDir, Operation::Read] {
         let world = World::new(tree());
-        world.source.script().add(Fault::new(operation, Action::Hang));
+        world
+            .source
+            .script()
+            .add(Fault::new(operation, Action::Hang));
         let (report, cancelled, took) = cancel_after(&world, Duration::from_secs(3)).await;
         assert_eq!(report.result.failure.unwrap().code, ErrorCode::Cancelled);
         assert!(took < Duration::from_secs(1), "{took:?}");
@@ -91,7 +123,10 @@ async fn an_upload_whose_creation_was_not_answered_is_found_and_aborted() {
     let world = World::new(tree());
     // Created at the store, and the answer takes too long.
     let lose = Action::LoseReply(datasync_endpoint::ErrorKind::Timeout);
-    world.destination.script().add(Fault::new(Operation::CreateUpload, lose));
+    world
+        .destination
+        .script()
+        .add(Fault::new(Operation::CreateUpload, lose));
     let (report, _, _) = cancel_after(&world, Duration::from_millis(300)).await;
     assert_eq!(report.result.failure.unwrap().code, ErrorCode::Cancelled);
     assert_eq!(world.destination.open_upload_keys(), Vec::new());

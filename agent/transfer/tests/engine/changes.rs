@@ -1,9 +1,7 @@
 //! Changes between runs, and files that change while they are read.
 
 use datasync_endpoint::EntryKind;
-use datasync_endpoint::memory::{
-    Action, Fault, MemoryDestination, MemorySource, Operation, Tree,
-};
+use datasync_endpoint::memory::{Action, Fault, MemoryDestination, MemorySource, Operation, Tree};
 use datasync_model::{ErrorCode, PreserveDeletedFiles, VerifyMode};
 
 use crate::world::{KIB, MIB, World, bytes};
@@ -22,7 +20,9 @@ async fn is_seen(change: impl FnOnce(&mut Tree), written: &[&str]) {
     world.source.edit(change);
     world.run_well().await;
     let after = world.destination.snapshot();
-    let changed = after.iter().filter(|(key, stored)| before.get(key) != Some(stored));
+    let changed = after
+        .iter()
+        .filter(|(key, stored)| before.get(key) != Some(stored));
     let changed: Vec<_> = changed.map(|(key, _)| key.as_str().to_owned()).collect();
     assert_eq!(changed, written);
     let third = world.run_well().await;
@@ -41,16 +41,36 @@ async fn an_edit_of_the_same_size_is_seen() {
 
 #[tokio::test(start_paused = true)]
 async fn a_change_of_mode_or_owner_is_seen() {
-    is_seen(|tree| tree.set("file", |attributes| attributes.mode = 0o4700), &["file"]).await;
-    is_seen(|tree| tree.set("dir", |attributes| attributes.mode = 0o700), &["dir/"]).await;
-    is_seen(|tree| tree.set("file", |attributes| attributes.uid = 0), &["file"]).await;
-    is_seen(|tree| tree.set("link", |attributes| attributes.gid = 5), &["link"]).await;
+    is_seen(
+        |tree| tree.set("file", |attributes| attributes.mode = 0o4700),
+        &["file"],
+    )
+    .await;
+    is_seen(
+        |tree| tree.set("dir", |attributes| attributes.mode = 0o700),
+        &["dir/"],
+    )
+    .await;
+    is_seen(
+        |tree| tree.set("file", |attributes| attributes.uid = 0),
+        &["file"],
+    )
+    .await;
+    is_seen(
+        |tree| tree.set("link", |attributes| attributes.gid = 5),
+        &["link"],
+    )
+    .await;
     is_seen(|tree| tree.set("", |attributes| attributes.gid = 5), &[""]).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_touched_file_is_seen() {
-    is_seen(|tree| tree.set("file", |attributes| attributes.mtime.seconds -= 5), &["file"]).await;
+    is_seen(
+        |tree| tree.set("file", |attributes| attributes.mtime.seconds -= 5),
+        &["file"],
+    )
+    .await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -61,7 +81,11 @@ async fn a_deleted_file_is_seen() {
 
 #[tokio::test(start_paused = true)]
 async fn a_file_that_becomes_a_directory_is_seen() {
-    is_seen(|tree| tree.add("file/below", EntryKind::File, "x"), &["", "file/", "file/below"]).await;
+    is_seen(
+        |tree| tree.add("file/below", EntryKind::File, "x"),
+        &["", "file/", "file/below"],
+    )
+    .await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -71,19 +95,32 @@ async fn a_directory_that_becomes_a_file_is_seen() {
 
 #[tokio::test(start_paused = true)]
 async fn a_file_that_becomes_a_link_of_the_same_length_is_seen() {
-    is_seen(|tree| tree.add("file", EntryKind::Symlink, "coNtent"), &["", "file"]).await;
-    is_seen(|tree| tree.add("link", EntryKind::Symlink, "elif"), &["", "link"]).await;
+    is_seen(
+        |tree| tree.add("file", EntryKind::Symlink, "coNtent"),
+        &["", "file"],
+    )
+    .await;
+    is_seen(
+        |tree| tree.add("link", EntryKind::Symlink, "elif"),
+        &["", "link"],
+    )
+    .await;
 }
 
 fn while_read(size: u64, call: u64, times: u64) -> World {
-    let tree = Tree::new().file("file", bytes(1, size)).file("other", "stays");
+    let tree = Tree::new()
+        .file("file", bytes(1, size))
+        .file("other", "stays");
     let source = MemorySource::new(tree).with_read_max(64 << 10);
     let seed = std::sync::atomic::AtomicU64::new(2);
     let change = Action::change(move |tree| {
         let seed = seed.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         tree.write_and_put_mtime_back("file", bytes(seed, size));
     });
-    let fault = Fault::new(Operation::Read, change).at("/file").after(call).times(times);
+    let fault = Fault::new(Operation::Read, change)
+        .at("/file")
+        .after(call)
+        .times(times);
     source.script().add(fault);
     World::of(source, MemoryDestination::new())
 }
@@ -111,7 +148,9 @@ async fn a_change_after_the_last_read_is_seen_before_the_file_is_stored() {
         });
         // The large file is asked for its attributes once more before its first READ.
         let before = u64::from(size > 8 * MIB);
-        let fault = Fault::new(Operation::Attributes, change).after(before).times(1);
+        let fault = Fault::new(Operation::Attributes, change)
+            .after(before)
+            .times(1);
         world.source.script().add(fault);
         world.run_well().await;
         assert_eq!(world.writes()["file"], 1);
@@ -125,7 +164,11 @@ async fn a_file_that_keeps_changing_is_reported_and_never_stored() {
         world.options().verify_mode = VerifyMode::OnlyFilesTransferred;
         let run = world.run().await;
         assert_eq!(run.code(), Some(ErrorCode::ItemsFailed), "{size}");
-        assert!(run.detail().contains("/file (SourceChanged"), "{}", run.detail());
+        assert!(
+            run.detail().contains("/file (SourceChanged"),
+            "{}",
+            run.detail()
+        );
         assert_eq!(world.object("file"), None);
         assert!(world.object("other").is_some());
         assert_eq!(world.destination.open_upload_keys(), Vec::new());
@@ -140,7 +183,10 @@ async fn a_file_that_keeps_changing_keeps_the_object_of_the_run_before() {
     world.run_well().await;
     world.source.edit(|tree| tree.write("file", "new"));
     let change = Action::change(|tree| tree.write_and_put_mtime_back("file", "now"));
-    world.source.script().add(Fault::new(Operation::Read, change).at("/file"));
+    world
+        .source
+        .script()
+        .add(Fault::new(Operation::Read, change).at("/file"));
     let run = world.run().await;
     assert_eq!(run.code(), Some(ErrorCode::ItemsFailed));
     assert_eq!(&world.object("file").unwrap().content[..], b"old");
@@ -153,12 +199,17 @@ async fn a_file_that_vanishes_or_turns_into_a_directory_while_it_is_read_fails_a
     for change in [vanish, replace] {
         let mut world = World::new(Tree::new().file("file", "1").file("other", "2"));
         world.options().verify_mode = VerifyMode::OnlyFilesTransferred;
-        let fault = Fault::new(Operation::Read, Action::change(change)).at("/file").times(1);
+        let fault = Fault::new(Operation::Read, Action::change(change))
+            .at("/file")
+            .times(1);
         world.source.script().add(fault);
         let run = world.run().await;
         assert_eq!(run.code(), Some(ErrorCode::ItemsFailed));
         let first = run.failures().swap_remove(0);
-        assert_eq!((first.0.as_str(), first.2.as_str()), ("/file", "SourceVanished"));
+        assert_eq!(
+            (first.0.as_str(), first.2.as_str()),
+            ("/file", "SourceVanished")
+        );
         assert!(world.object("other").is_some());
     }
 }
@@ -168,7 +219,10 @@ async fn a_file_that_is_replaced_under_its_name_is_looked_up_again() {
     let mut world = World::new(Tree::new().file("file", "1"));
     world.options().verify_mode = VerifyMode::OnlyFilesTransferred;
     let change = Action::change(|tree| tree.add("file", EntryKind::File, "replaced"));
-    world.source.script().add(Fault::new(Operation::Read, change).at("/file").times(1));
+    world
+        .source
+        .script()
+        .add(Fault::new(Operation::Read, change).at("/file").times(1));
     let run = world.run().await;
     assert_eq!(run.code(), None, "{}", run.detail());
     assert_eq!(&world.object("file").unwrap().content[..], b"replaced");
@@ -178,9 +232,15 @@ async fn a_file_that_is_replaced_under_its_name_is_looked_up_again() {
 async fn a_size_that_is_a_lie_is_named() {
     let mut world = World::new(Tree::new().file("file", "1234").file("other", "2"));
     world.options().verify_mode = VerifyMode::None;
-    world.source.edit(|tree| tree.set("file", |attributes| attributes.size = 5));
+    world
+        .source
+        .edit(|tree| tree.set("file", |attributes| attributes.size = 5));
     let run = world.run().await;
-    let failed = ("/file".to_owned(), "failed".to_owned(), "SourceSizeMismatch".to_owned());
+    let failed = (
+        "/file".to_owned(),
+        "failed".to_owned(),
+        "SourceSizeMismatch".to_owned(),
+    );
     assert_eq!(run.failures(), [failed]);
     assert_eq!(world.object("file"), None);
 }

@@ -13,9 +13,28 @@ use crate::world::{KIB, MIB, World, bytes};
 pub(crate) fn odd_tree() -> Tree {
     let long = [b'n'; 255];
     let names: [&[u8]; 22] = [
-        b"a", b"a-b", b"a.txt", b"sp ace", b" ", "né".as_bytes(), "ne\u{301}".as_bytes(),
-        b"new\nline", b"\r", b"\x01", "\u{fffe}".as_bytes(), b"100%", b"a+b", b"a#b", b"a&b",
-        b"back\\slash", b"\xff", b"a\x80b", "\u{10f7ff}".as_bytes(), b"...", &long, b"~",
+        b"a",
+        b"a-b",
+        b"a.txt",
+        b"sp ace",
+        b" ",
+        "né".as_bytes(),
+        "ne\u{301}".as_bytes(),
+        b"new\nline",
+        b"\r",
+        b"\x01",
+        "\u{fffe}".as_bytes(),
+        b"100%",
+        b"a+b",
+        b"a#b",
+        b"a&b",
+        b"back\\slash",
+        b"\xff",
+        b"a\x80b",
+        "\u{10f7ff}".as_bytes(),
+        b"...",
+        &long,
+        b"~",
     ];
     let mut tree = Tree::new();
     for (number, name) in (1..).zip(names) {
@@ -42,37 +61,63 @@ pub(crate) fn odd_tree() -> Tree {
 
 #[tokio::test(start_paused = true)]
 async fn a_tree_of_odd_names_is_copied_exactly_and_only_once() {
-    let source = MemorySource::new(odd_tree()).with_page(3).with_read_max(100);
+    let source = MemorySource::new(odd_tree())
+        .with_page(3)
+        .with_read_max(100);
     let world = World::of(source, MemoryDestination::new().with_page(4));
     let first = world.run_well().await;
     assert_eq!(first.report.counters.skipped, 3);
-    let skipped: Vec<_> = first.failures().into_iter().map(|(path, _, _)| path).collect();
+    let skipped: Vec<_> = first
+        .failures()
+        .into_iter()
+        .map(|(path, _, _)| path)
+        .collect();
     assert_eq!(skipped, ["/device", "/fifo", "/socket"]);
     let objects = world.destination.snapshot();
     let second = world.run_well().await;
     assert_eq!(world.destination.snapshot(), objects);
     let counters = second.report.counters;
-    assert_eq!((counters.transferred, counters.to_transfer, counters.bytes_transferred), (0, 0, 0));
+    assert_eq!(
+        (
+            counters.transferred,
+            counters.to_transfer,
+            counters.bytes_transferred
+        ),
+        (0, 0, 0)
+    );
     assert_eq!(counters.unchanged, objects.len() as u64);
 }
 
 #[tokio::test(start_paused = true)]
 async fn every_size_around_a_part_is_copied() {
     let mut tree = Tree::new();
-    for size in [0, 1, 8 * MIB - 1, 8 * MIB, 8 * MIB + 1, 16 * MIB, 20 * MIB + 7] {
+    for size in [
+        0,
+        1,
+        8 * MIB - 1,
+        8 * MIB,
+        8 * MIB + 1,
+        16 * MIB,
+        20 * MIB + 7,
+    ] {
         tree.add(format!("file-{size}"), EntryKind::File, bytes(size, size));
     }
     let source = MemorySource::new(tree).with_read_max(1 << 20);
     let world = World::of(source, MemoryDestination::new());
     let run = world.run_well().await;
     assert_eq!(run.report.counters.transferred, 8);
-    assert_eq!(world.destination.script().count(Operation::CompleteUpload), 3);
+    assert_eq!(
+        world.destination.script().count(Operation::CompleteUpload),
+        3
+    );
     assert_eq!(world.run_well().await.report.counters.transferred, 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn short_reads_and_replies_without_attributes_make_no_difference() {
-    let tree = Tree::new().file("big", bytes(1, 9 * MIB)).file("small", bytes(2, 300 * KIB));
+    let tree = Tree::new()
+        .file("big", bytes(1, 9 * MIB))
+        .file("small", bytes(2, 300 * KIB));
     let source = MemorySource::new(tree)
         .with_read_max(64 << 10)
         .with_short_reads(10_000)
@@ -84,7 +129,11 @@ async fn short_reads_and_replies_without_attributes_make_no_difference() {
 async fn thousands_of_files_are_copied_and_then_listed_without_a_transfer() {
     let mut tree = Tree::new();
     for number in 0..3_000u64 {
-        tree.add(format!("d{}/f{number}", number % 7), EntryKind::File, bytes(number, 20));
+        tree.add(
+            format!("d{}/f{number}", number % 7),
+            EntryKind::File,
+            bytes(number, 20),
+        );
     }
     let world = World::new(tree);
     world.run_well().await;
@@ -94,7 +143,8 @@ async fn thousands_of_files_are_copied_and_then_listed_without_a_transfer() {
 
 #[tokio::test(start_paused = true)]
 async fn a_location_without_a_root_object_gets_none() {
-    let destination = MemoryDestination::new().with_abilities(|abilities| abilities.has_root = false);
+    let destination =
+        MemoryDestination::new().with_abilities(|abilities| abilities.has_root = false);
     let world = World::of(MemorySource::new(odd_tree()), destination);
     world.run_well().await;
     assert!(world.object("").is_none());
@@ -112,7 +162,11 @@ async fn every_verify_mode_counts_what_it_verified() {
         let first = world.run_well().await;
         assert_eq!(first.report.counters.verified, verified, "{mode}");
         let second = world.run_well().await.report.counters;
-        let again = if mode == VerifyMode::PointInTimeConsistent { 4 } else { 0 };
+        let again = if mode == VerifyMode::PointInTimeConsistent {
+            4
+        } else {
+            0
+        };
         assert_eq!((second.verified, second.transferred), (again, 0), "{mode}");
     }
 }
@@ -153,7 +207,10 @@ async fn overwrite_mode_never_leaves_what_is_there() {
     let before = world.destination.snapshot();
     let run = world.run().await;
     assert_eq!(run.code(), None);
-    assert_eq!((run.report.counters.transferred, run.report.counters.skipped), (1, 3));
+    assert_eq!(
+        (run.report.counters.transferred, run.report.counters.skipped),
+        (1, 3)
+    );
     let after = world.destination.snapshot();
     assert!(before.iter().all(|(key, stored)| after[key] == *stored));
     assert_eq!(&world.object("c").unwrap().content[..], b"more");
@@ -175,19 +232,27 @@ async fn excluded_paths_are_never_opened_and_included_ones_are_all() {
     assert_eq!(keys, ["keep/", "keep/a"]);
     let forbidden = ["/keep/secret", "/other", "/.snapshot", "/keep/d.tmp"];
     for call in world.source.script().calls() {
-        assert!(!forbidden.iter().any(|path| call.target.starts_with(path)), "{call:?}");
+        assert!(
+            !forbidden.iter().any(|path| call.target.starts_with(path)),
+            "{call:?}"
+        );
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_file_above_the_stores_limit_fails_by_name_and_the_rest_is_copied() {
-    let destination = MemoryDestination::new().with_abilities(|abilities| abilities.object_max = 10);
+    let destination =
+        MemoryDestination::new().with_abilities(|abilities| abilities.object_max = 10);
     let tree = Tree::new().file("small", "1").file("large", bytes(1, 11));
     let mut world = World::of(MemorySource::new(tree), destination);
     world.options().verify_mode = VerifyMode::None;
     let run = world.run().await;
     assert_eq!(run.code(), Some(ErrorCode::ItemsFailed));
-    let failed = ("/large".to_owned(), "failed".to_owned(), "ObjectTooLarge".to_owned());
+    let failed = (
+        "/large".to_owned(),
+        "failed".to_owned(),
+        "ObjectTooLarge".to_owned(),
+    );
     assert_eq!(run.failures(), [failed]);
     assert!(world.object("small").is_some());
 }
@@ -198,7 +263,12 @@ async fn keys_that_are_too_long_fail_by_name() {
     let world = World::new(Tree::new().file(format!("{deep}/f"), "1").file("ok", "2"));
     let run = world.run().await;
     assert_eq!(run.code(), Some(ErrorCode::ItemsFailed));
-    assert!(run.failures().iter().all(|(_, _, code)| code == "KeyNotAllowed"), "{run:?}");
+    assert!(
+        run.failures()
+            .iter()
+            .all(|(_, _, code)| code == "KeyNotAllowed"),
+        "{run:?}"
+    );
     assert!(world.object("ok").is_some());
 }
 
@@ -209,6 +279,18 @@ async fn a_store_that_proves_nothing_is_read_back() {
     let tree = Tree::new().file("a", "1").file("b", bytes(1, 9 * MIB));
     let world = World::of(MemorySource::new(tree), destination);
     world.run_well().await;
-    assert!(world.destination.script().count_at(Operation::ReadBack, "a") >= 1);
-    assert!(world.destination.script().count_at(Operation::ReadBack, "b") >= 1);
+    assert!(
+        world
+            .destination
+            .script()
+            .count_at(Operation::ReadBack, "a")
+            >= 1
+    );
+    assert!(
+        world
+            .destination
+            .script()
+            .count_at(Operation::ReadBack, "b")
+            >= 1
+    );
 }

@@ -7,13 +7,21 @@ use datasync_model::{ErrorCode, Excludes, Includes, PreserveDeletedFiles, Verify
 use crate::world::World;
 
 fn removing(tree: Tree) -> World {
-    let mut world = World::of(MemorySource::new(tree), MemoryDestination::new().with_page(3));
+    let mut world = World::of(
+        MemorySource::new(tree),
+        MemoryDestination::new().with_page(3),
+    );
     world.options().preserve_deleted_files = PreserveDeletedFiles::Remove;
     world
 }
 
 fn tree() -> Tree {
-    Tree::new().file("a", "1").file("d/b", "2").file("d/e/c", "3").file("gone", "4").file("z", "5")
+    Tree::new()
+        .file("a", "1")
+        .file("d/b", "2")
+        .file("d/e/c", "3")
+        .file("gone", "4")
+        .file("z", "5")
 }
 
 #[tokio::test(start_paused = true)]
@@ -25,7 +33,10 @@ async fn what_is_gone_is_deleted_and_only_that() {
         tree.remove("d/e");
     });
     let run = world.run_well().await;
-    assert_eq!((run.report.counters.to_delete, run.report.counters.deleted), (3, 3));
+    assert_eq!(
+        (run.report.counters.to_delete, run.report.counters.deleted),
+        (3, 3)
+    );
     let keys: Vec<_> = world.destination.snapshot().into_keys().collect();
     let keys: Vec<_> = keys.iter().map(Key::as_str).collect();
     assert_eq!(keys, ["", "a", "d/", "d/b", "z"]);
@@ -52,7 +63,10 @@ async fn nothing_below_an_unreadable_directory_is_deleted() {
             tree.remove("gone");
             tree.remove("d/b");
         });
-        world.source.script().add(Fault::new(Operation::ReadDir, Action::Fail(kind)).at("/d"));
+        world
+            .source
+            .script()
+            .add(Fault::new(Operation::ReadDir, Action::Fail(kind)).at("/d"));
         let run = world.run().await;
         assert_eq!(run.code(), Some(ErrorCode::ItemsFailed));
         assert!(run.detail().contains("/d ("), "{}", run.detail());
@@ -74,7 +88,10 @@ async fn a_directory_that_breaks_off_half_way_loses_nothing() {
     world.options().preserve_deleted_files = PreserveDeletedFiles::Remove;
     world.run_well().await;
     let before = world.destination.snapshot().len();
-    let fault = Fault::new(Operation::ReadDir, Action::Fail(ErrorKind::PermissionDenied));
+    let fault = Fault::new(
+        Operation::ReadDir,
+        Action::Fail(ErrorKind::PermissionDenied),
+    );
     world.source.script().add(fault.at("/d").after(2));
     world.source.edit(|tree| tree.remove("gone"));
     let run = world.run().await;
@@ -87,7 +104,10 @@ async fn an_unreadable_root_deletes_nothing() {
     let world = removing(tree());
     world.run_well().await;
     let before = world.destination.snapshot();
-    let fault = Fault::new(Operation::ReadDir, Action::Fail(ErrorKind::PermissionDenied));
+    let fault = Fault::new(
+        Operation::ReadDir,
+        Action::Fail(ErrorKind::PermissionDenied),
+    );
     world.source.script().add(fault.at("/"));
     let run = world.run().await;
     assert!(run.code().is_some());
@@ -99,12 +119,22 @@ async fn an_entry_without_attributes_keeps_its_object_and_what_is_below() {
     let world = removing(tree());
     world.run_well().await;
     let fault = Fault::new(Operation::Entry, Action::Fail(ErrorKind::ServerFault));
-    world.source.script().add(fault.when(|path| path == "/d" || path == "/z"));
+    world
+        .source
+        .script()
+        .add(fault.when(|path| path == "/d" || path == "/z"));
     world.source.edit(|tree| tree.remove("gone"));
     let run = world.run().await;
     assert_eq!(run.code(), Some(ErrorCode::ItemsFailed));
-    let paths: Vec<_> = run.failures().into_iter().map(|(path, _, _)| path).collect();
-    assert!(paths.contains(&"/d".to_owned()) && paths.contains(&"/z".to_owned()), "{paths:?}");
+    let paths: Vec<_> = run
+        .failures()
+        .into_iter()
+        .map(|(path, _, _)| path)
+        .collect();
+    assert!(
+        paths.contains(&"/d".to_owned()) && paths.contains(&"/z".to_owned()),
+        "{paths:?}"
+    );
     for key in ["d/", "d/b", "d/e/c", "z"] {
         assert!(world.object(key).is_some(), "{key} was deleted");
     }
@@ -120,7 +150,10 @@ async fn an_emptied_source_deletes_nothing() {
     let run = world.run().await;
     assert_eq!(run.code(), Some(ErrorCode::DeletesWithheld));
     assert!(run.detail().contains("empty"), "{}", run.detail());
-    assert_eq!(world.destination.snapshot().into_keys().collect::<Vec<_>>(), before);
+    assert_eq!(
+        world.destination.snapshot().into_keys().collect::<Vec<_>>(),
+        before
+    );
     assert_eq!(run.report.counters.deleted, 0);
 }
 
@@ -224,7 +257,10 @@ async fn an_entry_that_the_listing_skipped_is_looked_up_before_its_object_goes()
     // Away while the directory is read, back before the deletes.
     world.source.edit(|tree| tree.remove("gone"));
     let back = Action::change(|tree| tree.add("gone", EntryKind::File, "back"));
-    world.source.script().add(Fault::new(Operation::ReadDir, back).at("/d/e").times(1));
+    world
+        .source
+        .script()
+        .add(Fault::new(Operation::ReadDir, back).at("/d/e").times(1));
     let mut before_verification = world;
     before_verification.options().verify_mode = VerifyMode::None;
     let run = before_verification.run().await;

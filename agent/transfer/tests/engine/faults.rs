@@ -37,18 +37,28 @@ const DESTINATION_CALLS: [Operation; 11] = [
     Operation::ReadBack,
     Operation::Delete,
 ];
-const TRANSIENT: [ErrorKind; 4] =
-    [ErrorKind::Busy, ErrorKind::Timeout, ErrorKind::Unreachable, ErrorKind::ServerFault];
+const TRANSIENT: [ErrorKind; 4] = [
+    ErrorKind::Busy,
+    ErrorKind::Timeout,
+    ErrorKind::Unreachable,
+    ErrorKind::ServerFault,
+];
 
 #[tokio::test(start_paused = true)]
 async fn transient_errors_of_every_call_are_retried() {
     for kind in TRANSIENT {
         let world = World::new(tree());
         for operation in SOURCE_CALLS {
-            world.source.script().add(Fault::new(operation, Action::Fail(kind)).times(3));
+            world
+                .source
+                .script()
+                .add(Fault::new(operation, Action::Fail(kind)).times(3));
         }
         for operation in DESTINATION_CALLS {
-            world.destination.script().add(Fault::new(operation, Action::Fail(kind)).times(3));
+            world
+                .destination
+                .script()
+                .add(Fault::new(operation, Action::Fail(kind)).times(3));
         }
         world.run_well().await;
     }
@@ -75,7 +85,11 @@ async fn an_object_of_ours_that_the_store_refuses_to_replace_counts_as_written()
     world.options().overwrite_mode = OverwriteMode::Never;
     let complete = |action| Fault::new(Operation::CompleteUpload, action);
     let script = world.destination.script();
-    script.add(complete(Action::Fail(ErrorKind::Precondition)).after(1).times(1));
+    script.add(
+        complete(Action::Fail(ErrorKind::Precondition))
+            .after(1)
+            .times(1),
+    );
     script.add(complete(Action::LoseReply(ErrorKind::Timeout)).times(1));
     let run = world.run_well().await;
     assert_eq!(run.report.counters.skipped, 0, "{:?}", run.failures());
@@ -85,10 +99,21 @@ async fn an_object_of_ours_that_the_store_refuses_to_replace_counts_as_written()
 async fn uploads_of_others_are_never_aborted() {
     let world = World::new(tree());
     let key = |text: &str| Key::from_listing(text.to_owned());
-    let long_ago = Timestamp { seconds: 1_600_000_000, nanoseconds: 0 };
-    world.destination.add_foreign_upload(&key("d/large"), long_ago);
-    world.destination.add_foreign_upload(&key("d/large.txt"), long_ago);
-    let lost = Fault::new(Operation::CreateUpload, Action::LoseReply(ErrorKind::Timeout)).times(1);
+    let long_ago = Timestamp {
+        seconds: 1_600_000_000,
+        nanoseconds: 0,
+    };
+    world
+        .destination
+        .add_foreign_upload(&key("d/large"), long_ago);
+    world
+        .destination
+        .add_foreign_upload(&key("d/large.txt"), long_ago);
+    let lost = Fault::new(
+        Operation::CreateUpload,
+        Action::LoseReply(ErrorKind::Timeout),
+    )
+    .times(1);
     world.destination.script().add(lost);
     let run = world.run().await;
     assert_eq!(run.code(), None);
@@ -101,9 +126,17 @@ async fn uploads_of_others_are_never_aborted() {
 async fn an_upload_whose_abort_failed_is_aborted_before_the_next_try() {
     let source = MemorySource::new(tree()).with_read_max(1 << 20);
     let change = Action::change(|tree| tree.write("d/large", bytes(5, 9 * MIB)));
-    source.script().add(Fault::new(Operation::Read, change).at("/d/large").after(4).times(1));
+    source.script().add(
+        Fault::new(Operation::Read, change)
+            .at("/d/large")
+            .after(4)
+            .times(1),
+    );
     let world = World::of(source, MemoryDestination::new());
-    let refuse = Fault::new(Operation::AbortUpload, Action::Fail(ErrorKind::PermissionDenied));
+    let refuse = Fault::new(
+        Operation::AbortUpload,
+        Action::Fail(ErrorKind::PermissionDenied),
+    );
     world.destination.script().add(refuse.times(1));
     world.run_well().await;
 }
@@ -124,12 +157,24 @@ async fn an_unreadable_file_is_reported_and_the_rest_is_copied() {
         assert_eq!(run.code(), Some(ErrorCode::ItemsFailed));
         assert_eq!(run.report.counters.failed, 1);
         let list = run.directory.join("failures.jsonl").display().to_string();
-        for part in ["except for 1 of 6 items", path, "SourcePermissionDenied", &list] {
+        for part in [
+            "except for 1 of 6 items",
+            path,
+            "SourcePermissionDenied",
+            &list,
+        ] {
             assert!(run.detail().contains(part), "{part}: {}", run.detail());
         }
-        let named = (path.to_owned(), "failed".to_owned(), "SourcePermissionDenied".to_owned());
+        let named = (
+            path.to_owned(),
+            "failed".to_owned(),
+            "SourcePermissionDenied".to_owned(),
+        );
         assert_eq!(run.failures(), [named]);
-        assert_eq!(world.differences(), [format!("Key({:?}) is missing", &path[1..])]);
+        assert_eq!(
+            world.differences(),
+            [format!("Key({:?}) is missing", &path[1..])]
+        );
         assert_eq!(world.destination.open_upload_keys(), Vec::new());
         world.source.script().clear();
         world.run_well().await;
@@ -143,7 +188,10 @@ async fn stale_handles_are_looked_up_again() {
         let stale = Fault::new(operation, Action::Fail(ErrorKind::Stale)).times(1);
         world.source.script().add(stale);
         world.run_well().await;
-        assert!(world.source.script().count(Operation::Lookup) > 0, "{operation:?}");
+        assert!(
+            world.source.script().count(Operation::Lookup) > 0,
+            "{operation:?}"
+        );
     }
 }
 
@@ -155,36 +203,93 @@ async fn a_directory_that_changes_under_the_cursor_is_read_again() {
             wide.add(format!("d/{number}"), EntryKind::File, "x");
         }
         let source = MemorySource::new(wide).with_page(6);
-        source.script().add(Fault::new(Operation::ReadDir, Action::Fail(kind)).at("/d").after(2).times(1));
+        source.script().add(
+            Fault::new(Operation::ReadDir, Action::Fail(kind))
+                .at("/d")
+                .after(2)
+                .times(1),
+        );
         World::of(source, MemoryDestination::new()).run_well().await;
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_endpoint_that_is_gone_ends_the_run_with_its_code() {
+async fn a_source_that_is_gone_ends_the_run_with_its_code() {
     let source = [
-        (Operation::Root, ErrorKind::Unreachable, ErrorCode::SourceUnreachable),
-        (Operation::Root, ErrorKind::ContainerNotFound, ErrorCode::SourcePathNotFound),
-        (Operation::ReadDir, ErrorKind::Unreachable, ErrorCode::SourceUnreachable),
-        (Operation::Read, ErrorKind::Unreachable, ErrorCode::SourceUnreachable),
+        (
+            Operation::Root,
+            ErrorKind::Unreachable,
+            ErrorCode::SourceUnreachable,
+        ),
+        (
+            Operation::Root,
+            ErrorKind::ContainerNotFound,
+            ErrorCode::SourcePathNotFound,
+        ),
+        (
+            Operation::ReadDir,
+            ErrorKind::Unreachable,
+            ErrorCode::SourceUnreachable,
+        ),
+        (
+            Operation::Read,
+            ErrorKind::Unreachable,
+            ErrorCode::SourceUnreachable,
+        ),
     ];
     for (operation, kind, code) in source {
         let world = World::new(tree());
-        world.source.script().add(Fault::new(operation, Action::Fail(kind)));
+        world
+            .source
+            .script()
+            .add(Fault::new(operation, Action::Fail(kind)));
         let run = world.run().await;
-        assert_eq!(run.code(), Some(code), "{operation:?} {kind:?}: {}", run.detail());
+        assert_eq!(
+            run.code(),
+            Some(code),
+            "{operation:?} {kind:?}: {}",
+            run.detail()
+        );
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destination_that_is_gone_ends_the_run_with_its_code() {
     let destination = [
-        (Operation::List, ErrorKind::ContainerNotFound, ErrorCode::BucketNotFound),
-        (Operation::Put, ErrorKind::Unreachable, ErrorCode::DestinationUnreachable),
-        (Operation::Put, ErrorKind::Credentials, ErrorCode::CredentialsUnavailable),
-        (Operation::UploadPart, ErrorKind::NoSpace, ErrorCode::DestinationFault),
+        (
+            Operation::List,
+            ErrorKind::ContainerNotFound,
+            ErrorCode::BucketNotFound,
+        ),
+        (
+            Operation::Put,
+            ErrorKind::Unreachable,
+            ErrorCode::DestinationUnreachable,
+        ),
+        (
+            Operation::Put,
+            ErrorKind::Credentials,
+            ErrorCode::CredentialsUnavailable,
+        ),
+        (
+            Operation::UploadPart,
+            ErrorKind::NoSpace,
+            ErrorCode::DestinationFault,
+        ),
     ];
     for (operation, kind, code) in destination {
         let world = World::new(tree());
-        world.destination.script().add(Fault::new(operation, Action::Fail(kind)));
+        world
+            .destination
+            .script()
+            .add(Fault::new(operation, Action::Fail(kind)));
         let run = world.run().await;
-        assert_eq!(run.code(), Some(code), "{operation:?} {kind:?}: {}", run.detail());
+        assert_eq!(
+            run.code(),
+            Some(code),
+            "{operation:?} {kind:?}: {}",
+            run.detail()
+        );
         assert_eq!(world.destination.open_upload_keys(), Vec::new());
         assert_ne!(run.report.result.transfer_status, PhaseStatus::Success);
     }
@@ -208,12 +313,18 @@ async fn a_panic_ends_its_item_and_nothing_else() {
         (Operation::ReadLink, "/link"),
     ] {
         let world = World::new(tree());
-        world.source.script().add(Fault::new(operation, Action::Panic).at(path));
+        world
+            .source
+            .script()
+            .add(Fault::new(operation, Action::Panic).at(path));
         let run = world.run().await;
         assert_eq!(run.code(), Some(ErrorCode::ItemsFailed));
         let failed = (path.to_owned(), "failed".to_owned(), "Internal".to_owned());
         assert!(run.failures().contains(&failed), "{:?}", run.failures());
-        assert_eq!(world.differences(), [format!("Key({:?}) is missing", &path[1..])]);
+        assert_eq!(
+            world.differences(),
+            [format!("Key({:?}) is missing", &path[1..])]
+        );
         assert_eq!(world.destination.open_upload_keys(), Vec::new());
     }
 }
@@ -221,10 +332,16 @@ async fn a_panic_ends_its_item_and_nothing_else() {
 #[tokio::test(start_paused = true)]
 async fn a_panic_of_the_walk_or_the_listing_ends_the_run() {
     let world = World::new(tree());
-    world.source.script().add(Fault::new(Operation::ReadDir, Action::Panic).at("/d"));
+    world
+        .source
+        .script()
+        .add(Fault::new(Operation::ReadDir, Action::Panic).at("/d"));
     assert_eq!(world.run().await.code(), Some(ErrorCode::Internal));
     let world = World::new(tree());
-    world.destination.script().add(Fault::new(Operation::List, Action::Panic));
+    world
+        .destination
+        .script()
+        .add(Fault::new(Operation::List, Action::Panic));
     assert_eq!(world.run().await.code(), Some(ErrorCode::Internal));
 }
 
@@ -236,7 +353,10 @@ async fn slow_servers_only_take_longer() {
         world.source.script().add(Fault::new(operation, slow()));
     }
     for operation in DESTINATION_CALLS {
-        world.destination.script().add(Fault::new(operation, slow()));
+        world
+            .destination
+            .script()
+            .add(Fault::new(operation, slow()));
     }
     let run = world.run_well().await;
     assert!(run.report.result.total_duration_ms > 1_000);

@@ -7,7 +7,10 @@ use datasync_model::{ErrorCode, VerifyMode};
 use crate::world::{MIB, World, bytes};
 
 fn tree() -> Tree {
-    Tree::new().file("file", bytes(1, 1000)).file("large", bytes(2, 9 * MIB)).file("other", "fine")
+    Tree::new()
+        .file("file", bytes(1, 1000))
+        .file("large", bytes(2, 9 * MIB))
+        .file("other", "fine")
 }
 
 fn key(text: &str) -> Key {
@@ -23,7 +26,10 @@ async fn a_body_that_was_damaged_on_its_way_is_sent_again() {
         script.add(Fault::new(Operation::UploadPart, Action::Flip).times(1));
         let world = World::of(MemorySource::new(tree()), destination);
         world.run_well().await;
-        assert_eq!(world.destination.script().count_at(Operation::Put, "file"), 3);
+        assert_eq!(
+            world.destination.script().count_at(Operation::Put, "file"),
+            3
+        );
     }
 }
 
@@ -34,7 +40,11 @@ async fn a_body_that_is_always_damaged_fails_as_such() {
     world.destination.script().add(fault);
     let run = world.run().await;
     assert_eq!(run.code(), Some(ErrorCode::ItemsFailed));
-    assert!(run.detail().contains("/file (ChecksumMismatch"), "{}", run.detail());
+    assert!(
+        run.detail().contains("/file (ChecksumMismatch"),
+        "{}",
+        run.detail()
+    );
     assert_eq!(world.object("file"), None);
 }
 
@@ -47,12 +57,22 @@ async fn reading_back_finds_what_the_store_did_not() {
             let mut world = World::of(MemorySource::new(tree()), destination);
             world.options().verify_mode = *mode;
             let at = &path[1..];
-            world.destination.script().add(Fault::new(operation, Action::Flip).at(at));
+            world
+                .destination
+                .script()
+                .add(Fault::new(operation, Action::Flip).at(at));
             let run = world.run().await;
             assert_eq!(run.code(), Some(ErrorCode::ItemsFailed), "{mode}");
-            let failed =
-                (path.to_owned(), "failed".to_owned(), "ChecksumMismatch".to_owned());
-            assert!(run.failures().contains(&failed), "{mode} {:?}", run.failures());
+            let failed = (
+                path.to_owned(),
+                "failed".to_owned(),
+                "ChecksumMismatch".to_owned(),
+            );
+            assert!(
+                run.failures().contains(&failed),
+                "{mode} {:?}",
+                run.failures()
+            );
         }
     }
 }
@@ -88,7 +108,11 @@ async fn the_end_check_reads_back_where_the_store_has_no_checksum() {
         });
         let run = world.run().await;
         assert_eq!(run.code(), Some(ErrorCode::ChecksumMismatch));
-        let found = ("/file".to_owned(), "mismatched".to_owned(), "ChecksumMismatch".to_owned());
+        let found = (
+            "/file".to_owned(),
+            "mismatched".to_owned(),
+            "ChecksumMismatch".to_owned(),
+        );
         assert_eq!(run.failures(), [found]);
     }
 }
@@ -116,7 +140,10 @@ async fn metadata_that_was_changed_at_the_destination_is_put_right() {
     let run = world.run_well().await;
     assert_eq!(run.report.counters.transferred, 1);
     assert_eq!(world.destination.script().count(Operation::SetMetadata), 1);
-    assert_eq!(world.destination.script().count_at(Operation::Put, "file"), 1);
+    assert_eq!(
+        world.destination.script().count_at(Operation::Put, "file"),
+        1
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -124,7 +151,9 @@ async fn the_end_check_finds_metadata_that_changes_while_the_run_goes_on() {
     let world = World::new(tree());
     world.run_well().await;
     // The metadata is set, and the store forgets it at once.
-    world.source.edit(|tree| tree.set("file", |attributes| attributes.uid = 7));
+    world
+        .source
+        .edit(|tree| tree.set("file", |attributes| attributes.uid = 7));
     let destination = world.destination.clone();
     let forget = Action::change(move |_| {
         destination.edit(|objects| {
@@ -132,9 +161,16 @@ async fn the_end_check_finds_metadata_that_changes_while_the_run_goes_on() {
         });
     });
     // The root of the source is asked for before the scan, before the deletes, before the check.
-    world.source.script().add(Fault::new(Operation::Root, forget).after(2).times(1));
+    world
+        .source
+        .script()
+        .add(Fault::new(Operation::Root, forget).after(2).times(1));
     let run = world.run().await;
-    let found = ("/file".to_owned(), "mismatched".to_owned(), "MetadataDiffers".to_owned());
+    let found = (
+        "/file".to_owned(),
+        "mismatched".to_owned(),
+        "MetadataDiffers".to_owned(),
+    );
     assert_eq!(run.failures(), [found]);
 }
 
@@ -145,19 +181,34 @@ async fn an_object_that_vanishes_before_the_end_check_is_missed() {
     let steal = Action::change(move |_| {
         destination.edit(|objects| objects.remove(&key("other")));
     });
-    world.source.script().add(Fault::new(Operation::Root, steal).after(2).times(1));
+    world
+        .source
+        .script()
+        .add(Fault::new(Operation::Root, steal).after(2).times(1));
     let run = world.run().await;
-    let missed = ("/other".to_owned(), "mismatched".to_owned(), "FileNotAtDestination".to_owned());
+    let missed = (
+        "/other".to_owned(),
+        "mismatched".to_owned(),
+        "FileNotAtDestination".to_owned(),
+    );
     assert_eq!(run.failures(), [missed]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_end_check_finds_what_the_source_delivered_wrong() {
     let mut world = World::new(tree());
-    world.source.script().add(Fault::new(Operation::Read, Action::Flip).at("/file").times(1));
+    world.source.script().add(
+        Fault::new(Operation::Read, Action::Flip)
+            .at("/file")
+            .times(1),
+    );
     world.options().verify_mode = VerifyMode::PointInTimeConsistent;
     let run = world.run().await;
     assert_eq!(run.code(), Some(ErrorCode::ChecksumMismatch));
-    let found = ("/file".to_owned(), "mismatched".to_owned(), "ChecksumMismatch".to_owned());
+    let found = (
+        "/file".to_owned(),
+        "mismatched".to_owned(),
+        "ChecksumMismatch".to_owned(),
+    );
     assert_eq!(run.failures(), [found]);
 }

@@ -1,5 +1,12 @@
 //! The engine against the in-memory source and destination, in virtual time.
 
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "clippy knows only functions marked as tests"
+)]
+
 mod cancelling;
 mod changes;
 mod copying;

@@ -26,8 +26,18 @@ enum Change {
 }
 
 fn name() -> impl Strategy<Value = Vec<u8>> {
-    let names: [&[u8]; 10] =
-        [b"a", b"a-b", b"a.c", b"b", b"\xff", "\u{10f7ff}".as_bytes(), b"n\n", b"0", b"~", b"aa"];
+    let names: [&[u8]; 10] = [
+        b"a",
+        b"a-b",
+        b"a.c",
+        b"b",
+        b"\xff",
+        "\u{10f7ff}".as_bytes(),
+        b"n\n",
+        b"0",
+        b"~",
+        b"aa",
+    ];
     proptest::sample::select(names.map(<[u8]>::to_vec).to_vec())
 }
 
@@ -79,7 +89,11 @@ fn apply(tree: &mut Tree, change: &Change) {
             }
         }
         Change::Add(path, length) => {
-            tree.add(path, EntryKind::File, bytes(u64::from(*length), u64::from(*length)));
+            tree.add(
+                path,
+                EntryKind::File,
+                bytes(u64::from(*length), u64::from(*length)),
+            );
         }
         Change::AddDirectory(path) => tree.add_dir(path),
         Change::Link(path, length) => {
@@ -122,16 +136,44 @@ fn case() -> impl Strategy<Value = Case> {
     let changes = || proptest::collection::vec(change(), 0..14);
     let fault = (0usize..FAULTY.len(), 0u64..6, any::<bool>());
     (
-        (changes(), changes(), 1usize..5, any::<bool>(), any::<bool>(), any::<bool>()),
+        (
+            changes(),
+            changes(),
+            1usize..5,
+            any::<bool>(),
+            any::<bool>(),
+            any::<bool>(),
+        ),
         proptest::sample::select(VerifyMode::ALL.to_vec()),
         proptest::sample::select(vec![Integrity::Crc64, Integrity::Md5, Integrity::ReadBack]),
         any::<bool>(),
         proptest::collection::vec(fault, 0..4),
         proptest::option::of(0u64..60),
     )
-        .prop_map(|((first, second, page, metadata, mtime, all), verify, integrity, excludes, faults, stop_ms)| {
-            Case { first, second, page, metadata, mtime, all, verify, integrity, excludes, faults, stop_ms }
-        })
+        .prop_map(
+            |(
+                (first, second, page, metadata, mtime, all),
+                verify,
+                integrity,
+                excludes,
+                faults,
+                stop_ms,
+            )| {
+                Case {
+                    first,
+                    second,
+                    page,
+                    metadata,
+                    mtime,
+                    all,
+                    verify,
+                    integrity,
+                    excludes,
+                    faults,
+                    stop_ms,
+                }
+            },
+        )
 }
 
 const FAULTY: [Operation; 9] = [
@@ -148,10 +190,15 @@ const FAULTY: [Operation; 9] = [
 
 fn world_of(case: &Case) -> World {
     let mut tree = Tree::new().file("keep", "x");
-    case.first.iter().for_each(|change| apply(&mut tree, change));
-    let destination =
-        MemoryDestination::new().with_page(case.page + 1).with_abilities(|a| a.integrity = case.integrity);
-    let source = MemorySource::new(tree).with_page(case.page).with_read_max(100);
+    case.first
+        .iter()
+        .for_each(|change| apply(&mut tree, change));
+    let destination = MemoryDestination::new()
+        .with_page(case.page + 1)
+        .with_abilities(|a| a.integrity = case.integrity);
+    let source = MemorySource::new(tree)
+        .with_page(case.page)
+        .with_read_max(100);
     let mut world = World::of(source, destination);
     let options = world.options();
     if !case.metadata {
@@ -162,7 +209,11 @@ fn world_of(case: &Case) -> World {
         (options.atime, options.mtime) = (Atime::None, Mtime::None);
     }
     options.verify_mode = case.verify;
-    options.transfer_mode = if case.all { TransferMode::All } else { TransferMode::Changed };
+    options.transfer_mode = if case.all {
+        TransferMode::All
+    } else {
+        TransferMode::Changed
+    };
     // The API refuses ALL together with REMOVE.
     if !case.all {
         options.preserve_deleted_files = PreserveDeletedFiles::Remove;
@@ -199,14 +250,27 @@ async fn check(case: Case) -> Result<(), TestCaseError> {
     let world = world_of(&case);
     add_faults(&world, &case);
     let first = world.run().await;
-    prop_assert_eq!(&first.report.result.failure, &None, "{:?}", first.failures());
+    prop_assert_eq!(
+        &first.report.result.failure,
+        &None,
+        "{:?}",
+        first.failures()
+    );
     prop_assert_eq!(differences(&world, &case), Vec::<String>::new());
-    world.source.edit(|tree| case.second.iter().for_each(|change| apply(tree, change)));
+    world
+        .source
+        .edit(|tree| case.second.iter().for_each(|change| apply(tree, change)));
     add_faults(&world, &case);
     if let Some(stop_ms) = case.stop_ms {
         let slow = || Action::Delay(Duration::from_millis(3));
-        world.destination.script().add(Fault::new(Operation::Put, slow()));
-        world.source.script().add(Fault::new(Operation::ReadDir, slow()));
+        world
+            .destination
+            .script()
+            .add(Fault::new(Operation::Put, slow()));
+        world
+            .source
+            .script()
+            .add(Fault::new(Operation::ReadDir, slow()));
         let directory = world.directory();
         let (controls, handles) = world.controls();
         let stopping = async {
@@ -222,7 +286,12 @@ async fn check(case: Case) -> Result<(), TestCaseError> {
         }
     } else {
         let second = world.run().await;
-        prop_assert_eq!(&second.report.result.failure, &None, "{:?}", second.failures());
+        prop_assert_eq!(
+            &second.report.result.failure,
+            &None,
+            "{:?}",
+            second.failures()
+        );
     }
     prop_assert_eq!(differences(&world, &case), Vec::<String>::new());
     Ok(())

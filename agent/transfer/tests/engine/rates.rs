@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use datasync_endpoint::EntryKind;
-use datasync_endpoint::memory::{Action, Fault, MemoryDestination, MemorySource, Operation, Transit, Tree};
-use datasync_model::VerifyMode;
+use datasync_endpoint::memory::{
+    Action, Fault, MemoryDestination, MemorySource, Operation, Transit, Tree,
+};
+use datasync_model::{ExecutionStatus, VerifyMode};
 use tokio::time::{Instant, sleep};
 
 use crate::world::{KIB, MIB, World, bytes, rate};
@@ -36,14 +38,22 @@ async fn the_rate_is_kept_and_used() {
     for (per_second, total) in [(64 * KIB, 20 * 64 * KIB), (10 * MIB, 60 * MIB)] {
         let mut tree = Tree::new();
         for number in 0..20u64 {
-            tree.add(format!("f{number}"), EntryKind::File, bytes(number, total / 20));
+            tree.add(
+                format!("f{number}"),
+                EntryKind::File,
+                bytes(number, total / 20),
+            );
         }
         let world = limited(tree, per_second);
         let started = Instant::now();
         let run = world.run_well().await;
         let wanted = Duration::from_secs(total / per_second);
         let took = started.elapsed();
-        assert!(took >= wanted.mul_f64(0.98) && took <= wanted.mul_f64(1.05) + Duration::from_millis(500), "{took:?} for {wanted:?}");
+        assert!(
+            took >= wanted.mul_f64(0.98)
+                && took <= wanted.mul_f64(1.05) + Duration::from_millis(500),
+            "{took:?} for {wanted:?}"
+        );
         assert_never_above(&world.destination.transits(), per_second);
         assert_eq!(run.report.counters.bytes_transferred, total);
     }
@@ -53,10 +63,17 @@ async fn the_rate_is_kept_and_used() {
 async fn retries_count_against_the_rate() {
     let per_second = 256 * KIB;
     let world = limited(Tree::new().file("f", bytes(1, MIB)), per_second);
-    world.destination.script().add(Fault::new(Operation::Put, Action::Flip).at("f").times(2));
+    world
+        .destination
+        .script()
+        .add(Fault::new(Operation::Put, Action::Flip).at("f").times(2));
     let started = Instant::now();
     let run = world.run_well().await;
-    assert!(started.elapsed() >= Duration::from_millis(11_700), "{:?}", started.elapsed());
+    assert!(
+        started.elapsed() >= Duration::from_millis(11_700),
+        "{:?}",
+        started.elapsed()
+    );
     assert_never_above(&world.destination.transits(), per_second);
     assert_eq!(run.report.counters.bytes_transferred, 3 * MIB);
     assert_eq!(run.report.counters.bytes_written, MIB);
@@ -70,37 +87,65 @@ async fn a_rate_that_is_changed_takes_effect_in_the_middle_of_a_file() {
     let started = Instant::now();
     let changing = async {
         sleep(Duration::from_secs(10)).await;
+        let seen = handles.reports.borrow().clone();
+        assert_eq!(seen.status, ExecutionStatus::Transferring);
+        let sent = seen.counters.bytes_transferred;
+        assert!(sent.abs_diff(640 * KIB) < 32 * KIB, "{sent} were reported");
         handles.rate.send(rate(MIB)).unwrap();
         sleep(Duration::from_secs(3)).await;
         handles.rate.send(rate(128 * KIB)).unwrap();
         sleep(Duration::from_secs(8)).await;
-        handles.rate.send(datasync_model::BytesPerSecond::UNLIMITED).unwrap();
+        handles
+            .rate
+            .send(datasync_model::BytesPerSecond::UNLIMITED)
+            .unwrap();
     };
     let (report, ()) = tokio::join!(world.run_in(&directory, controls), changing);
     assert!(report.unwrap().result.failure.is_none());
     let passed = |from: f64, to: f64| -> u64 {
         let window = started + Duration::from_secs_f64(from)..started + Duration::from_secs_f64(to);
         let transits = world.destination.transits();
-        transits.iter().filter(|t| window.contains(&t.at)).map(|t| t.bytes).sum()
+        transits
+            .iter()
+            .filter(|t| window.contains(&t.at))
+            .map(|t| t.bytes)
+            .sum()
     };
-    for (from, to, per_second) in
-        [(1.0, 10.0, 64 * KIB), (10.1, 13.0, MIB), (13.1, 21.0, 128 * KIB)]
-    {
+    for (from, to, per_second) in [
+        (1.0, 10.0, 64 * KIB),
+        (10.1, 13.0, MIB),
+        (13.1, 21.0, 128 * KIB),
+    ] {
         let wanted = (to - from) * per_second as f64;
         let found = passed(from, to) as f64;
-        assert!((found / wanted - 1.0).abs() < 0.06, "{found} for {wanted} from {from} s");
+        assert!(
+            (found / wanted - 1.0).abs() < 0.06,
+            "{found} for {wanted} from {from} s"
+        );
     }
-    assert!(started.elapsed() < Duration::from_millis(21_500), "{:?}", started.elapsed());
+    assert!(
+        started.elapsed() < Duration::from_millis(21_500),
+        "{:?}",
+        started.elapsed()
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn bytes_on_their_way_never_exceed_the_budget() {
     let mut tree = Tree::new();
     for number in 0..6u64 {
-        tree.add(format!("large{number}"), EntryKind::File, bytes(number, 20 * MIB));
+        tree.add(
+            format!("large{number}"),
+            EntryKind::File,
+            bytes(number, 20 * MIB),
+        );
     }
     for number in 0..200u64 {
-        tree.add(format!("small{number}"), EntryKind::File, bytes(number, 700 * KIB));
+        tree.add(
+            format!("small{number}"),
+            EntryKind::File,
+            bytes(number, 700 * KIB),
+        );
     }
     let source = MemorySource::new(tree).with_read_max(1 << 20);
     let mut world = World::of(source, MemoryDestination::new());

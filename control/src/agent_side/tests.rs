@@ -1,5 +1,6 @@
 //! An agent in a few lines against the real port: TLS, gRPC, SQLite.
 
 mod enrolling;
+mod work;
 mod working;
 mod world;

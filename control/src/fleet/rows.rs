@@ -1,25 +1,22 @@
 //! Where fleet and scheduler meet control's rows.
 
+mod writes;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use datasync_model::{
-    self as model, AgentArn, AgentStatus, ErrorCode, ExecutionEvent, ExecutionReport,
-    ExecutionResult, ExecutionStatus, Failure, LocationArn,
-};
+use datasync_model::{self as model, AgentArn, AgentStatus, ErrorCode, Failure, LocationArn};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::inbox::Reported;
 use super::lease::Facts;
-use super::observed::{ended_without_agent, result_after, status_after};
 use super::probes::Verdict;
 use super::views::{AgentKey, AgentView, LiveExecution, Snapshot, TaskView};
 use crate::config::Role;
 use crate::credentials::{CredentialService, CredentialsError, Keys, address};
 use crate::records::{
-    Agent, AgentPresence, Eligible, Execution, Location, LocationDetails, Readiness, StoreAddress,
-    Task,
+    Agent, AgentPresence, Eligible, Execution, Location, LocationDetails, StoreAddress, Task,
 };
 use crate::scheduler::Launch;
 use crate::store::{Store, StoreError, Transaction};
@@ -112,19 +109,19 @@ impl Rows {
         self.store
             .commit(move |rows| {
                 for change in &changes.presence {
-                    write_presence(rows, change)?;
+                    writes::write_presence(rows, change)?;
                 }
                 for verdict in changes.verdicts {
-                    write_verdict(rows, verdict)?;
+                    writes::write_verdict(rows, verdict)?;
                 }
                 for reported in changes.reports {
-                    write_report(rows, &reported, now)?;
+                    writes::write_report(rows, &reported, now)?;
                 }
                 for orphan in &changes.orphans {
-                    end_orphan(rows, orphan, now)?;
+                    writes::end_orphan(rows, orphan, now)?;
                 }
                 for launch in &changes.launches {
-                    write_launch(rows, launch, now)?;
+                    writes::write_launch(rows, launch, now)?;
                 }
                 Ok(())
             })
@@ -287,128 +284,4 @@ fn live_execution(execution: Execution, agents: &BTreeMap<AgentKey, AgentView>) 
         spec: execution.spec,
         bytes_per_second: execution.bytes_per_second,
     }
-}
-
-fn write_presence(rows: &Transaction<'_>, change: &PresenceChange) -> Result<(), StoreError> {
-    let id = change.agent.id();
-    if rows.get::<Agent>(id)?.is_none() {
-        return Ok(());
-    }
-    let row = rows.get::<AgentPresence>(id)?;
-    match (row, &change.heard) {
-        (Some(mut row), heard) => {
-            row.record.reported = change.status;
-            if let Some((at, facts)) = heard {
-                row.record.last_contact_ms = at.as_millisecond();
-                row.record.version.clone_from(&facts.version);
-                row.record.boot_nonce.clone_from(&facts.boot_nonce);
-                row.record.host.clone_from(&facts.host);
-            }
-            rows.update(&row)
-        }
-        (None, Some((at, facts))) => rows.insert(&AgentPresence {
-            arn: change.agent.clone(),
-            reported: change.status,
-            last_contact_ms: at.as_millisecond(),
-            version: facts.version.clone(),
-            boot_nonce: facts.boot_nonce.clone(),
-            host: facts.host.clone(),
-        }),
-        (None, None) => Ok(()),
-    }
-}
-
-fn write_verdict(rows: &Transaction<'_>, verdict: Verdict) -> Result<(), StoreError> {
-    let Some(mut row) = rows.get::<Task>(verdict.task.id())? else {
-        return Ok(());
-    };
-    tracing::info!(task = %verdict.task, result = ?verdict.result, "task was tried");
-    row.record.readiness = Readiness::of(verdict.result);
-    rows.update(&row)
-}
-
-fn write_report(
-    rows: &Transaction<'_>,
-    reported: &Reported,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let report = &reported.report;
-    let Some(mut row) = rows.get::<Execution>(report.execution.id())? else {
-        return Ok(());
-    };
-    let execution = &mut row.record;
-    if execution.agent.as_ref() != Some(&reported.agent) || *execution.arn() != report.execution {
-        return Ok(());
-    }
-    let Some(status) = status_after(execution.status, report.status) else {
-        return Ok(());
-    };
-    if status != execution.status {
-        tracing::info!(execution = %report.execution, from = %execution.status, to = %status,
-            "execution moved");
-    }
-    execution.status = status;
-    execution.report = Some(ExecutionReport {
-        execution: report.execution.clone(),
-        status,
-        counters: report.counters,
-        result: result_after(status, report),
-    });
-    if status.is_terminal() {
-        execution.ended_at_ms = Some(now.as_millisecond());
-    }
-    rows.update(&row)
-}
-
-fn end_orphan(
-    rows: &Transaction<'_>,
-    arn: &model::TaskExecutionArn,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let Some(mut row) = rows.get::<Execution>(arn.id())? else {
-        return Ok(());
-    };
-    let execution = &mut row.record;
-    let Ok(status) = execution.status.apply(ExecutionEvent::Fail) else {
-        return Ok(());
-    };
-    let agent = match &execution.agent {
-        Some(agent) if rows.get::<Agent>(agent.id())?.is_none() => agent.clone(),
-        _ => return Ok(()),
-    };
-    let failure = Failure::new(
-        ErrorCode::AgentUnavailable,
-        format!("agent {agent}, which ran this execution, was deleted: start the task again"),
-    );
-    tracing::warn!(execution = %arn, %agent, "execution ends: its agent was deleted");
-    let before = execution.report.take();
-    execution.status = status;
-    execution.ended_at_ms = Some(now.as_millisecond());
-    execution.report = Some(ExecutionReport {
-        execution: arn.clone(),
-        status,
-        counters: before.as_ref().map(|r| r.counters).unwrap_or_default(),
-        result: ended_without_agent(
-            before.map_or_else(ExecutionResult::default, |r| r.result),
-            failure,
-        ),
-    });
-    rows.update(&row)
-}
-
-fn write_launch(rows: &Transaction<'_>, launch: &Launch, now: Timestamp) -> Result<(), StoreError> {
-    let Some(mut row) = rows.get::<Execution>(launch.execution.id())? else {
-        return Ok(());
-    };
-    if row.record.status != ExecutionStatus::Queued {
-        return Ok(());
-    }
-    let Ok(status) = row.record.status.apply(ExecutionEvent::Launch) else {
-        return Ok(());
-    };
-    tracing::info!(execution = %launch.execution, agent = %launch.agent, "execution is launched");
-    row.record.status = status;
-    row.record.agent = Some(launch.agent.clone());
-    row.record.launched_at_ms = Some(now.as_millisecond());
-    rows.update(&row)
 }

@@ -26,6 +26,9 @@ macro_rules! counters {
 counters! {
 /// Counters of one execution, cumulative over restarts. Items are files, directories, symlinks.
 ///
+/// Counts of directories are parts of the counts above them (DescribeTaskExecution separates
+/// them in ENHANCED mode, and only there).
+///
 /// Invariant I8: `discovered = unchanged + transferred + skipped + failed + in flight`.
 Counters {
     /// Items seen at the source, inside the filters.
@@ -54,5 +57,49 @@ Counters {
     to_delete,
     /// Objects deleted.
     deleted,
+    /// Of `failed`: objects that could not be deleted.
+    delete_failed,
+    /// Of `discovered`: directories.
+    directories_discovered,
+    /// Of `to_transfer`: directories.
+    directories_to_transfer,
+    /// Of `transferred`: directories.
+    directories_transferred,
+    /// Of `skipped`: directories.
+    directories_skipped,
+    /// Of `failed`: directories, those that could not be listed and deletes included.
+    directories_failed,
+    /// Of `directories_failed`: directories that could not be listed to their end.
+    directories_unlisted,
+    /// Of `verified`: directories.
+    directories_verified,
+    /// Of `mismatched`: directories.
+    directories_mismatched,
+    /// Of `to_delete`: directories' objects.
+    directories_to_delete,
+    /// Of `deleted`: directories' objects.
+    directories_deleted,
+    /// Of `delete_failed`: directories' objects.
+    directories_delete_failed,
 }
+}
+
+impl Counters {
+    /// The same counts, of directories only.
+    #[must_use]
+    pub fn of_directories(self) -> Self {
+        Self {
+            directories_discovered: self.discovered,
+            directories_to_transfer: self.to_transfer,
+            directories_transferred: self.transferred,
+            directories_skipped: self.skipped,
+            directories_failed: self.failed,
+            directories_verified: self.verified,
+            directories_mismatched: self.mismatched,
+            directories_to_delete: self.to_delete,
+            directories_deleted: self.deleted,
+            directories_delete_failed: self.delete_failed,
+            ..self
+        }
+    }
 }

@@ -1,7 +1,9 @@
-//! DescribeTaskExecution: what the agent last reported, in the API's counters.
+//! DescribeTaskExecution: what the agent last reported.
 
-use datasync_model::{ExecutionResult, PreserveDeletedFiles, TaskMode};
-use serde_json::{Map, Value, json};
+mod counters;
+
+use datasync_model::{ExecutionResult, TaskMode};
+use serde_json::{Value, json};
 
 use super::super::agents::seconds;
 use super::super::call::Call;
@@ -36,55 +38,12 @@ fn shown(execution: &Execution) -> Value {
         if let Some(ended) = execution.ended_at_ms {
             members.insert("EndTime".to_owned(), seconds(ended));
         }
-        members.append(&mut counters(execution));
+        members.append(&mut counters::shown(execution));
         let result = execution.report.as_ref().map(|report| &report.result);
         let shown = result_of(result.cloned().unwrap_or_default(), spec.task_mode);
         members.insert("Result".to_owned(), shown);
     }
     answer
-}
-
-/// Items of BASIC mode are files and directories, and its estimate holds deletes as well.
-fn counters(execution: &Execution) -> Map<String, Value> {
-    let count = execution
-        .report
-        .as_ref()
-        .map(|report| report.counters)
-        .unwrap_or_default();
-    let removes = execution.spec.options.preserve_deleted_files == PreserveDeletedFiles::Remove;
-    let basic = execution.spec.task_mode == TaskMode::Basic;
-    let deletes = if basic && removes { count.to_delete } else { 0 };
-    let mut shown = Map::from_iter(
-        [
-            (
-                "EstimatedFilesToTransfer",
-                count.to_transfer.saturating_add(deletes),
-            ),
-            ("EstimatedBytesToTransfer", count.bytes_to_transfer),
-            ("FilesTransferred", count.transferred),
-            ("BytesWritten", count.bytes_written),
-            ("BytesTransferred", count.bytes_transferred),
-            ("BytesCompressed", count.bytes_transferred),
-            ("EstimatedFilesToDelete", count.to_delete),
-            ("FilesDeleted", count.deleted),
-            ("FilesSkipped", count.skipped.saturating_add(count.failed)),
-            ("FilesVerified", count.verified),
-        ]
-        .map(|(name, value)| (name.to_owned(), Value::from(value))),
-    );
-    if !basic {
-        shown.insert("FilesPrepared".to_owned(), count.to_transfer.into());
-        shown.insert("FilesSkipped".to_owned(), count.skipped.into());
-        shown.insert(
-            "FilesListed".to_owned(),
-            json!({"AtSource": count.discovered, "AtDestinationForDelete": count.to_delete}),
-        );
-        shown.insert(
-            "FilesFailed".to_owned(),
-            json!({"Prepare": 0, "Transfer": count.failed, "Verify": count.mismatched, "Delete": 0}),
-        );
-    }
-    shown
 }
 
 /// ENHANCED mode has no phases one after the other, so their durations are zero.

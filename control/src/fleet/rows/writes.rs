@@ -1,0 +1,146 @@
+//! What one round of the driver writes, row by row, each after a look at the row as it is now.
+
+use datasync_model::{
+    self as model, ErrorCode, ExecutionEvent, ExecutionReport, ExecutionResult, ExecutionStatus,
+    Failure,
+};
+use jiff::Timestamp;
+
+use super::PresenceChange;
+use crate::fleet::inbox::Reported;
+use crate::fleet::observed::{ended_without_agent, result_after, status_after};
+use crate::fleet::probes::Verdict;
+use crate::records::{Agent, AgentPresence, Execution, Readiness, Task};
+use crate::scheduler::Launch;
+use crate::store::{StoreError, Transaction};
+
+pub(super) fn write_presence(
+    rows: &Transaction<'_>,
+    change: &PresenceChange,
+) -> Result<(), StoreError> {
+    let id = change.agent.id();
+    if rows.get::<Agent>(id)?.is_none() {
+        return Ok(());
+    }
+    let row = rows.get::<AgentPresence>(id)?;
+    match (row, &change.heard) {
+        (Some(mut row), heard) => {
+            row.record.reported = change.status;
+            if let Some((at, facts)) = heard {
+                row.record.last_contact_ms = at.as_millisecond();
+                row.record.version.clone_from(&facts.version);
+                row.record.boot_nonce.clone_from(&facts.boot_nonce);
+                row.record.host.clone_from(&facts.host);
+            }
+            rows.update(&row)
+        }
+        (None, Some((at, facts))) => rows.insert(&AgentPresence {
+            arn: change.agent.clone(),
+            reported: change.status,
+            last_contact_ms: at.as_millisecond(),
+            version: facts.version.clone(),
+            boot_nonce: facts.boot_nonce.clone(),
+            host: facts.host.clone(),
+        }),
+        (None, None) => Ok(()),
+    }
+}
+
+pub(super) fn write_verdict(rows: &Transaction<'_>, verdict: Verdict) -> Result<(), StoreError> {
+    let Some(mut row) = rows.get::<Task>(verdict.task.id())? else {
+        return Ok(());
+    };
+    tracing::info!(task = %verdict.task, result = ?verdict.result, "task was tried");
+    row.record.readiness = Readiness::of(verdict.result);
+    rows.update(&row)
+}
+
+pub(super) fn write_report(
+    rows: &Transaction<'_>,
+    reported: &Reported,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let report = &reported.report;
+    let Some(mut row) = rows.get::<Execution>(report.execution.id())? else {
+        return Ok(());
+    };
+    let execution = &mut row.record;
+    if execution.agent.as_ref() != Some(&reported.agent) || *execution.arn() != report.execution {
+        return Ok(());
+    }
+    let Some(status) = status_after(execution.status, report.status) else {
+        return Ok(());
+    };
+    if status != execution.status {
+        tracing::info!(execution = %report.execution, from = %execution.status, to = %status,
+            "execution moved");
+    }
+    execution.status = status;
+    execution.report = Some(ExecutionReport {
+        execution: report.execution.clone(),
+        status,
+        counters: report.counters,
+        result: result_after(status, report),
+    });
+    if status.is_terminal() {
+        execution.ended_at_ms = Some(now.as_millisecond());
+    }
+    rows.update(&row)
+}
+
+pub(super) fn end_orphan(
+    rows: &Transaction<'_>,
+    arn: &model::TaskExecutionArn,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let Some(mut row) = rows.get::<Execution>(arn.id())? else {
+        return Ok(());
+    };
+    let execution = &mut row.record;
+    let Ok(status) = execution.status.apply(ExecutionEvent::Fail) else {
+        return Ok(());
+    };
+    let agent = match &execution.agent {
+        Some(agent) if rows.get::<Agent>(agent.id())?.is_none() => agent.clone(),
+        _ => return Ok(()),
+    };
+    let failure = Failure::new(
+        ErrorCode::AgentUnavailable,
+        format!("agent {agent}, which ran this execution, was deleted: start the task again"),
+    );
+    tracing::warn!(execution = %arn, %agent, "execution ends: its agent was deleted");
+    let before = execution.report.take();
+    execution.status = status;
+    execution.ended_at_ms = Some(now.as_millisecond());
+    execution.report = Some(ExecutionReport {
+        execution: arn.clone(),
+        status,
+        counters: before.as_ref().map(|r| r.counters).unwrap_or_default(),
+        result: ended_without_agent(
+            before.map_or_else(ExecutionResult::default, |r| r.result),
+            failure,
+        ),
+    });
+    rows.update(&row)
+}
+
+pub(super) fn write_launch(
+    rows: &Transaction<'_>,
+    launch: &Launch,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let Some(mut row) = rows.get::<Execution>(launch.execution.id())? else {
+        return Ok(());
+    };
+    if row.record.status != ExecutionStatus::Queued {
+        return Ok(());
+    }
+    let Ok(status) = row.record.status.apply(ExecutionEvent::Launch) else {
+        return Ok(());
+    };
+    tracing::info!(execution = %launch.execution, agent = %launch.agent, "execution is launched");
+    row.record.status = status;
+    row.record.agent = Some(launch.agent.clone());
+    row.record.launched_at_ms = Some(now.as_millisecond());
+    rows.update(&row)
+}

@@ -27,7 +27,7 @@ pub(crate) fn lines_to_paste(world: &World, task: &Task, execution: &DescribeTas
     let execution = execution.task_execution_arn().unwrap_or_default();
     println!("\nPaste into a shell to use the AWS CLI:\n");
     println!("export AWS_ENDPOINT_URL_DATASYNC={}", world.api_url);
-    println!("export AWS_REGION={REGION}");
+    println!("export AWS_DEFAULT_REGION={REGION}");
     println!("export AWS_ACCESS_KEY_ID={}", world.access_key.id);
     println!("export AWS_SECRET_ACCESS_KEY={}", world.access_key.secret);
     println!();

@@ -35,8 +35,9 @@ def bucket(site):
     return site.bucket("bad-input")
 
 
-def test_nfs_port_that_nothing_listens_on(site, bucket):
-    location = site.nfs_location(b"/export", host="127.0.0.1:2")
+def test_nfs_port_that_nothing_listens_on(site, bucket, source):
+    # The portmapper still knows MOUNT, which gives a handle of this export.
+    location = site.nfs_location(source, host="127.0.0.1:2")
     task = site.create_task(location, site.store_location(bucket))
     described = site.wait_task(task, "UNAVAILABLE")
     assert described["ErrorCode"] == "SourceUnreachable", shown(described)

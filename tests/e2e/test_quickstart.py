@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 import signal
+import time
 
 import pytest
 from world import tree
@@ -52,7 +53,8 @@ class Quickstart:
 
 @pytest.fixture
 def quickstart(request, tmp_path, module_logs):
-    return Quickstart(request.node.name, tmp_path, module_logs)
+    name = re.sub(r"\W+", "-", request.node.name)
+    return Quickstart(name, tmp_path, module_logs)
 
 
 def interrupted(server):
@@ -72,6 +74,7 @@ def test_it_copies_its_sample_tree_and_then_nothing(quickstart):
 
 
 def test_it_moves_real_data_between_real_servers(quickstart, nfs, store):
+    since_ns = time.time_ns()
     source = os.fsencode(nfs.open / quickstart.name)
     tree.odd_names(tree.directory(source))
     tree.kinds(source + b"/kinds")
@@ -82,7 +85,7 @@ def test_it_moves_real_data_between_real_servers(quickstart, nfs, store):
         AWS_ACCESS_KEY_ID=store.access_key,
         AWS_SECRET_ACCESS_KEY=store.secret_key,
     )
-    snapshot = Snapshot(source, "into/")
+    snapshot = Snapshot(source, "into/", since_ns=since_ns)
     assert counts == [("SUCCESS", len(snapshot.entries)), ("SUCCESS", 0)]
     snapshot.assert_at(store.client, "quickstart-real")
     assert store.secret_key not in answer.stdout + answer.stderr

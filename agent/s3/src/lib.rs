@@ -13,6 +13,7 @@ mod copy;
 mod destination;
 mod error;
 mod lean;
+mod leftovers;
 mod listing;
 mod multipart;
 mod object;

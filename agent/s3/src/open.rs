@@ -28,6 +28,8 @@ const ATTEMPTS: usize = 3;
 impl S3Destination {
     /// Finds the bucket's region, tests the access by a listing, and probes with a small object
     /// below `.aws-datasync/` what the store's answers are worth; that object is deleted again.
+    /// If this future is dropped in the middle it may stay; an open that is ten minutes later or
+    /// more deletes it.
     ///
     /// # Errors
     /// Whatever keeps the location from being used, in words: no such bucket, access denied to the

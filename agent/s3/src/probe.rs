@@ -1,24 +1,29 @@
 //! What the store's answers are worth: an echo is no proof, so wrong checksums must be refused.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType};
 use bytes::Bytes;
 use datasync_endpoint::{
-    Crc64, Effect, EndpointError, ErrorKind, Integrity, Payload, PosixMetadata, Timestamp, Unpaced,
-    UploadId,
+    Crc64, Effect, EndpointError, ErrorKind, Integrity, Key, Payload, PosixMetadata, Timestamp,
+    Unpaced, UploadId,
 };
 use md5::{Digest as _, Md5};
+use tokio::time::timeout;
 
 use crate::calls::Operation;
 use crate::destination::{Store, Traits};
+use crate::leftovers::{NAME, STALE_SECONDS};
 use crate::object::{head_crc64, head_metadata};
 use crate::put::{Check, Write};
 use crate::requests::Wait;
 
 const CONTENT: &[u8] = b"Written and deleted by DataSync to learn what this store verifies.\n";
 /// Below the location; the engine leaves everything there alone.
-const DIRECTORY: &str = ".aws-datasync/";
+pub(crate) const DIRECTORY: &str = ".aws-datasync/";
+/// Half of the age from which a probe's object counts as left behind.
+const PROBE_MAX: Duration = Duration::from_secs(STALE_SECONDS.unsigned_abs() / 2);
 
 /// How a request that ought to be refused ended.
 enum Outcome {
@@ -40,10 +45,10 @@ impl Store {
             let detail = format!("no random numbers: {error}");
             EndpointError::new(ErrorKind::Invalid, "open", self.place.target(""), detail)
         })?;
-        let prefix = &self.place.prefix;
+        let key = Key::from_listing(format!("{DIRECTORY}{NAME}{}", hex::encode(random)));
         let probe = Probe {
             store: self,
-            object_key: format!("{prefix}{DIRECTORY}probe-{}", hex::encode(random)),
+            object_key: self.place.object_key(&key),
             payload: Payload {
                 chunks: vec![Bytes::from_static(CONTENT)],
                 length: CONTENT.len() as u64,
@@ -57,9 +62,21 @@ impl Store {
                 ..PosixMetadata::default()
             },
         };
-        let traits = probe.run().await;
-        if let Err(error) = self.remove(&probe.object_key, None).await {
-            tracing::warn!(%error, "the probe's object could not be deleted");
+        let (traits, cleaned) = match timeout(PROBE_MAX, probe.run()).await {
+            Ok(Ok(traits)) => {
+                if let Err(error) = self.remove_leftovers(&key).await {
+                    tracing::warn!(%error, "what earlier probes left stays for now");
+                }
+                (Ok(traits), self.remove(&probe.object_key, None).await)
+            }
+            Ok(Err(error)) => (Err(error), self.clear(&probe.object_key).await),
+            Err(_) => (
+                Err(probe.too_slow()),
+                self.clear(&probe.object_key).await,
+            ),
+        };
+        if let Err(error) = cleaned {
+            tracing::warn!(%error, "the probe's object stays until the location is opened later");
         }
         traits
     }
@@ -196,6 +213,12 @@ impl Probe<'_> {
             }
             part => Ok(matches!(refused(part.map(|_| ()))?, Outcome::Refused)),
         }
+    }
+
+    fn too_slow(&self) -> EndpointError {
+        let target = self.store.place.target(&self.object_key);
+        let detail = format!("the probe was not done within {} s", PROBE_MAX.as_secs());
+        EndpointError::new(ErrorKind::Timeout, "open", target, detail).with_unknown_effect()
     }
 
     fn not_supported(&self, detail: &str) -> EndpointError {

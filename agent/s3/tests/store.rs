@@ -20,38 +20,57 @@ use tokio_util::sync::CancellationToken;
 
 struct World {
     endpoint: String,
-    _root: tempfile::TempDir,
+    root: tempfile::TempDir,
+    integrity: StoreIntegrity,
     _server: JoinSet<std::io::Result<()>>,
 }
 
 impl World {
     async fn start(integrity: StoreIntegrity) -> Self {
-        let root = tempfile::tempdir().unwrap();
+        let world = Self::serve(tempfile::tempdir().unwrap(), integrity).await;
+        let sdk = world.sdk();
+        sdk.create_bucket().bucket("bucket").send().await.unwrap();
+        world
+    }
+
+    async fn serve(root: tempfile::TempDir, integrity: StoreIntegrity) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let mut config = StoreConfig::new(root.path()).with_access_key("AKID", "SECRET");
         config.integrity = integrity;
         config.region = "eu-west-7".to_owned();
         let mut server = JoinSet::new();
-        server.spawn(quickstart_store::serve(
-            listener,
-            config,
-            None,
-            CancellationToken::new(),
-        ));
-        let world = Self {
+        let shutdown = CancellationToken::new();
+        server.spawn(quickstart_store::serve(listener, config, None, shutdown));
+        Self {
             endpoint,
-            _root: root,
+            root,
+            integrity,
             _server: server,
-        };
-        world
-            .sdk()
-            .create_bucket()
-            .bucket("bucket")
-            .send()
-            .await
-            .unwrap();
-        world
+        }
+    }
+
+    /// The same objects, as if all had been written `earlier`.
+    async fn aged(self, earlier: Duration) -> Self {
+        let seconds = i64::try_from(earlier.as_secs()).unwrap();
+        let records = self.root.path().join("bucket/records");
+        for shard in std::fs::read_dir(records).unwrap() {
+            for file in std::fs::read_dir(shard.unwrap().path()).unwrap() {
+                let path = file.unwrap().path();
+                let text = std::fs::read_to_string(&path).unwrap();
+                let (before, rest) = text.split_once("\"modified\":").unwrap();
+                let (modified, after) = rest.split_once(',').unwrap();
+                let modified = modified.parse::<i64>().unwrap() - seconds;
+                let text = format!("{before}\"modified\":{modified},{after}");
+                std::fs::write(&path, text).unwrap();
+            }
+        }
+        Self::serve(self.root, self.integrity).await
+    }
+
+    async fn put_plainly(&self, key: &str) {
+        let put = self.sdk().put_object().bucket("bucket").key(key);
+        put.send().await.unwrap();
     }
 
     fn sdk(&self) -> aws_sdk_s3::Client {
@@ -435,4 +454,45 @@ async fn what_keeps_a_location_from_opening_is_told() {
             !format!("{error:?}").contains("SECRET") && !format!("{error:?}").contains("WRONG")
         );
     }
+}
+
+#[tokio::test]
+async fn what_a_cancelled_open_left_is_removed_once_it_is_old() {
+    let world = World::start(StoreIntegrity::Full).await;
+    let mut after = Duration::from_millis(1);
+    // Cut off at later and later moments, until one leaves something.
+    while world.keys().await.is_empty() {
+        let opening = S3Destination::open(world.config("p/"));
+        let cut_off = tokio::time::timeout(after, opening).await.is_err();
+        assert!(cut_off, "no moment left anything; waited {after:?} last");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        after += Duration::from_millis(1);
+    }
+    let left = world.keys().await;
+    assert!(left[0].starts_with("p/.aws-datasync/probe-"), "{left:?}");
+    let user_s = "p/.aws-datasync/probe-of-mine";
+    world.put_plainly(user_s).await;
+    let upload = world
+        .sdk()
+        .create_multipart_upload()
+        .bucket("bucket")
+        .key(&left[0])
+        .send()
+        .await
+        .unwrap();
+    world.open("p/").await;
+    assert!(world.keys().await.contains(&left[0]), "it may still run");
+
+    let world = world.aged(Duration::from_secs(601)).await;
+    let destination = world.open("p/").await;
+    assert_eq!(world.keys().await, [user_s]);
+    assert_eq!(destination.calls().of("DeleteObject"), 3);
+    let parts = world
+        .sdk()
+        .list_parts()
+        .bucket("bucket")
+        .key(&left[0])
+        .upload_id(upload.upload_id().unwrap())
+        .send();
+    assert!(parts.await.is_err(), "the upload is aborted too");
 }

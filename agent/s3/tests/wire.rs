@@ -54,6 +54,8 @@ struct Script {
 const OK_PUT: &str = "etag: \"e\"\r\n";
 const LIST: &str = "<ListBucketResult><EncodingType>url</EncodingType><IsTruncated>false</IsTruncated></ListBucketResult>";
 
+const UPLOADS: &str = "<ListMultipartUploadsResult><IsTruncated>false</IsTruncated></ListMultipartUploadsResult>";
+
 fn error_body(code: &str) -> String {
     format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>so it is</Message></Error>")
 }
@@ -67,6 +69,9 @@ fn probe_answer(request: &Request) -> Option<Answer> {
     }
     if !target.contains(".aws-datasync") {
         return None;
+    }
+    if method == "GET" && target.contains("uploads") {
+        return reply(200, "", UPLOADS);
     }
     let right = "UqajRbcG8sk=";
     let crc = request.header("x-amz-checksum-crc64nvme");

@@ -52,9 +52,9 @@ def test_every_kind_of_entry_and_a_fifo_that_is_reported(site):
     special = tree.kinds(source + b"/kinds")
     first, _ = copy_twice(site, source, special=special)
     assert first["FilesSkipped"] == len(special), shown(first)
-    lists = (site.agent.state / "executions").glob("*/failures.jsonl")
-    lines = [line for path in lists for line in path.read_text().splitlines()]
-    assert any("/kinds/fifo" in line for line in lines), lines
+    execution = first["TaskExecutionArn"].rpartition("/")[2]
+    listed = (site.agent.state / "failures" / f"{execution}.jsonl").read_text()
+    assert "/kinds/fifo" in listed, listed
 
 
 def test_sizes_around_parts(site):

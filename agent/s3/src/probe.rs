@@ -70,10 +70,7 @@ impl Store {
                 (Ok(traits), self.remove(&probe.object_key, None).await)
             }
             Ok(Err(error)) => (Err(error), self.clear(&probe.object_key).await),
-            Err(_) => (
-                Err(probe.too_slow()),
-                self.clear(&probe.object_key).await,
-            ),
+            Err(_) => (Err(probe.too_slow()), self.clear(&probe.object_key).await),
         };
         if let Err(error) = cleaned {
             tracing::warn!(%error, "the probe's object stays until the location is opened later");

@@ -14,7 +14,7 @@ pub(crate) use candidates::{CANDIDATES_FILE, Candidate, Candidates, CandidatesEr
 use crate::attempts::Attempts;
 use crate::failures::{FailureList, Verdict};
 use crate::journal::{Journal, JournalError, Record};
-use crate::outcome::ItemFailure;
+use crate::outcome::{ItemFailure, counted};
 use crate::progress::Progress;
 use presence::Presence;
 
@@ -135,14 +135,25 @@ impl<S: Source, D: Destination> Deleter<S, D> {
             let mut add = Counters::default();
             for (candidate, failure) in self.delete(gone).await? {
                 match failure {
-                    None => add.deleted += 1,
+                    None => {
+                        let one = Counters {
+                            deleted: 1,
+                            ..Counters::default()
+                        };
+                        add.add(&counted(&candidate.key, one));
+                    }
                     Some(failure) => failed.push((candidate, failure)),
                 }
             }
             // Not an entry of the source, but an item that had to be handled and was not (I8).
-            add.failed = failed.len() as u64;
-            add.discovered = add.failed;
+            let one = Counters {
+                discovered: 1,
+                failed: 1,
+                delete_failed: 1,
+                ..Counters::default()
+            };
             for (Candidate { key, .. }, failure) in failed {
+                add.add(&counted(&key, one));
                 let path = key.path().unwrap_or_default();
                 failures
                     .add(&path, &key, Verdict::Failed, &failure)

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use datasync_endpoint::{EndpointError, ErrorKind};
+use datasync_endpoint::{EndpointError, ErrorKind, Key};
 use datasync_model::{Counters, ErrorCode, Failure};
 
 use crate::attempts::is_endpoint_wide;
@@ -18,6 +18,15 @@ pub(crate) enum Outcome {
     Skipped(Failure),
     /// Not done.
     Failed(ItemFailure),
+}
+
+/// Counts of the item or object with this key: those of directories are counted apart, too.
+pub(crate) fn counted(key: &Key, counts: Counters) -> Counters {
+    if key.is_directory() {
+        counts.of_directories()
+    } else {
+        counts
+    }
 }
 
 /// Why an item was not done.

@@ -4,11 +4,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use datasync_endpoint::Key;
+use datasync_model::Counters;
 use serde::{Deserialize, Serialize};
 use tokio::fs::{File, OpenOptions};
 use tokio::io::{AsyncReadExt, BufReader};
 
 use crate::journal::{read_frames, write_frame};
+use crate::outcome::counted;
 
 /// The file's name in the execution's directory.
 pub(crate) const CANDIDATES_FILE: &str = "delete-candidates";
@@ -27,6 +29,15 @@ pub(crate) struct Candidate {
 }
 
 impl Candidate {
+    /// What the candidate adds to the counters.
+    pub(crate) fn counted(&self) -> Counters {
+        let add = Counters {
+            to_delete: 1,
+            ..Counters::default()
+        };
+        counted(&self.key, add)
+    }
+
     /// The frame of this candidate.
     pub(crate) fn to_frame(&self) -> serde_json::Result<Vec<u8>> {
         let mut frame = Vec::new();
@@ -122,27 +133,28 @@ async fn filled(reader: &mut BufReader<File>, buffer: &mut [u8]) -> io::Result<b
     }
 }
 
-/// Cuts off candidates beyond `last_handed`: the merge will meet them again. Gives how many stay.
+/// Cuts off candidates beyond `last_handed`: the merge will meet them again. Gives the counts
+/// of those that stay.
 pub(crate) async fn trim(
     directory: &Path,
     last_handed: Option<&Key>,
-) -> Result<u64, CandidatesError> {
+) -> Result<Counters, CandidatesError> {
     let mut candidates = Candidates::open(directory).await?;
     let path = candidates.path.clone();
     if candidates.reader.is_none() {
-        return Ok(0);
+        return Ok(Counters::default());
     }
     let fault = |source| CandidatesError {
         path: path.clone(),
         source,
     };
-    let mut kept = 0;
+    let mut kept = Counters::default();
     let mut kept_bytes = 0;
     while let Some(candidate) = candidates.next().await.map_err(fault)? {
         if last_handed.is_none_or(|last| candidate.key > *last) {
             break;
         }
-        kept += 1;
+        kept.add(&candidate.counted());
         kept_bytes = candidates.whole_bytes;
     }
     let file = OpenOptions::new()

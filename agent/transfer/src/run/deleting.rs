@@ -54,20 +54,19 @@ impl<S: Source, D: Destination> Engine<S, D> {
 
     async fn recall_facts(&self, state: &State) -> Result<ScanFacts, Ended> {
         let mut candidates = Candidates::open(&self.directory).await?;
-        let mut count = 0;
+        let mut count = Counters::default();
         loop {
             let chunk = candidates.next_chunk(1024).await?;
             if chunk.is_empty() {
                 break;
             }
-            count += chunk.len() as u64;
+            for candidate in &chunk {
+                count.add(&candidate.counted());
+            }
         }
-        self.progress.finish(&Counters {
-            to_delete: count,
-            ..Counters::default()
-        });
+        self.progress.finish(&count);
         Ok(ScanFacts {
-            candidates: count,
+            candidates: count.to_delete,
             matched: state.matched,
             source_has_entries: state
                 .last_handed

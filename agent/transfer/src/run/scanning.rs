@@ -20,7 +20,7 @@ use crate::listing::list;
 use crate::locate::locate;
 use crate::merge::{Merge, MergeError, Shadow, Step};
 use crate::mover::Mover;
-use crate::outcome::{ItemFailure, Outcome};
+use crate::outcome::{ItemFailure, Outcome, counted};
 use crate::plan::SINGLE_PUT_MAX;
 use crate::walk::{SourceEntry, Walk};
 
@@ -55,15 +55,12 @@ impl<S: Source, D: Destination> Engine<S, D> {
     pub(super) async fn scan(&mut self, state: &State) -> Result<ScanFacts, Ended> {
         let after = state.last_handed.clone();
         let kept = trim(&self.directory, after.as_ref()).await?;
-        self.progress.finish(&Counters {
-            to_delete: kept,
-            ..Counters::default()
-        });
+        self.progress.finish(&kept);
         let mut scan = Scan {
             lanes: Lanes::new(),
             shadow: Shadow::default(),
             facts: ScanFacts {
-                candidates: kept,
+                candidates: kept.to_delete,
                 matched: state.matched,
                 source_has_entries: state
                     .last_handed
@@ -266,8 +263,10 @@ impl<S: Source, D: Destination> Engine<S, D> {
         let add = Counters {
             discovered: 1,
             failed: 1,
+            directories_unlisted: 1,
             ..Counters::default()
-        };
+        }
+        .of_directories();
         self.progress.finish(&add);
         Ok(self.journal.append(Record::Counted { add }).await?)
     }
@@ -290,10 +289,11 @@ impl<S: Source, D: Destination> Engine<S, D> {
             return Ok(());
         }
         scan.facts.candidates += 1;
-        self.progress.finish(&Counters {
+        let add = Counters {
             to_delete: 1,
             ..Counters::default()
-        });
+        };
+        self.progress.finish(&counted(&object.key, add));
         let candidate = Candidate {
             key: object.key,
             etag: object.etag,
@@ -328,6 +328,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
         if self.spec.options.verify_mode == VerifyMode::OnlyFilesTransferred {
             add.verified = add.transferred;
         }
+        let add = counted(&ticket.key, add);
         let listed = match &outcome {
             Outcome::Failed(failed) => Some((Verdict::Failed, &failed.failure)),
             Outcome::Skipped(failure) => Some((Verdict::Skipped, failure)),

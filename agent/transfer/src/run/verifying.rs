@@ -11,7 +11,7 @@ use super::{Ended, Engine};
 use crate::failures::Verdict;
 use crate::lanes::{Lane, Lanes, Ticket};
 use crate::merge::{Shadow, Step};
-use crate::outcome::ItemFailure;
+use crate::outcome::{ItemFailure, counted};
 use crate::verify::Verifier;
 use crate::walk::SourceEntry;
 
@@ -83,7 +83,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
                 self.mismatch(&ticket, &failure).await?;
             }
         }
-        self.progress.finish(&add);
+        self.progress.finish(&counted(&ticket.key, add));
         Ok(())
     }
 
@@ -122,7 +122,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
             mismatched: 1,
             ..Counters::default()
         };
-        self.progress.finish(&add);
+        self.progress.finish(&counted(&object.key, add));
         Ok(())
     }
 }

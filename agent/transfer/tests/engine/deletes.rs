@@ -42,6 +42,35 @@ async fn what_is_gone_is_deleted_and_only_that() {
     assert_eq!(keys, ["", "a", "d/", "d/b", "z"]);
 }
 
+/// The parts that ENHANCED mode shows as folders.
+#[tokio::test(start_paused = true)]
+async fn directories_are_counted_apart_too() {
+    let world = removing(tree());
+    let first = world.run_well().await.report.counters;
+    assert_eq!((first.transferred, first.directories_transferred), (8, 3));
+    assert_eq!(first.directories_discovered, 3);
+    assert_eq!((first.verified, first.directories_verified), (8, 3));
+    world.source.edit(|tree| {
+        tree.remove("gone");
+        tree.remove("d/e");
+    });
+    let second = world.run_well().await.report.counters;
+    assert_eq!((second.directories_to_delete, second.to_delete), (1, 3));
+    assert_eq!((second.directories_deleted, second.deleted), (1, 3));
+    let fault = Fault::new(
+        Operation::ReadDir,
+        Action::Fail(ErrorKind::PermissionDenied),
+    );
+    world.source.script().add(fault.at("/d"));
+    world.source.edit(|tree| tree.remove("z"));
+    let fault = Fault::new(Operation::Delete, Action::Fail(ErrorKind::PermissionDenied));
+    world.destination.script().add(fault.at("z"));
+    let third = world.run().await.report.counters;
+    assert_eq!((third.failed, third.directories_failed), (2, 1));
+    assert_eq!((third.directories_unlisted, third.delete_failed), (1, 1));
+    assert_eq!(third.directories_delete_failed, 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn without_remove_nothing_is_deleted() {
     let mut world = removing(tree());

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use zeroize::Zeroizing;
 
 use crate::config::is_role_arn;
-use crate::enrollment::{EnrollmentError, issue};
+use crate::enrollment::{EnrollmentError, Origin, issue};
 use crate::records::{AccessKey, RoleKey};
 use crate::state::{State, StateError};
 use crate::store::{SealError, StoreError};
@@ -195,7 +195,12 @@ pub async fn create_activation_key(
         ));
     }
     let state = open(state_dir)?;
-    let new = issue(&state.store, None, agent_name, Timestamp::now()).await?;
+    let new = issue(
+        &state.store,
+        Origin::Operator { agent_name },
+        Timestamp::now(),
+    )
+    .await?;
     Ok(NewActivationKey {
         key: new.key,
         expires_at_seconds: new.expires.as_second(),

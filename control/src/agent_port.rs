@@ -15,10 +15,11 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
-use admission::{Admission, Limits};
-pub(crate) use admission::{Bucket, Rates};
+use admission::Admission;
+pub(crate) use admission::{Bucket, Rates, source};
 pub(crate) use connection::{AgentConnection, Peer};
 
 use crate::ca::{Authority, CaError, ServerIdentity};
@@ -69,7 +70,7 @@ pub(crate) async fn accept(
     shutdown: CancellationToken,
 ) {
     let acceptor = TlsAcceptor::from(tls);
-    let admission = Arc::new(Mutex::new(Admission::new(Limits::default())));
+    let doors = Doors::default();
     let mut handshakes = JoinSet::new();
     loop {
         tokio::select! {
@@ -77,12 +78,16 @@ pub(crate) async fn accept(
             Some(_) = handshakes.join_next() => {}
             result = listener.accept() => match result {
                 Ok((stream, address)) => {
-                    let Some(place) = Place::take(&admission, address.ip()) else {
+                    let Some(place) = Place::take(&doors.handshakes, address.ip()) else {
                         continue;
                     };
                     let (acceptor, accepted) = (acceptor.clone(), accepted.clone());
+                    let doors = doors.clone();
                     handshakes.spawn(async move {
-                        handshake(stream, address, acceptor, place, accepted).await;
+                        if let Some(tls) = handshake(stream, address, acceptor).await {
+                            admit(tls, address, &doors, accepted).await;
+                        }
+                        drop(place);
                     });
                 }
                 Err(error) => {
@@ -107,35 +112,43 @@ async fn handshake(
     stream: TcpStream,
     address: SocketAddr,
     acceptor: TlsAcceptor,
-    mut place: Place,
-    accepted: mpsc::Sender<AgentConnection>,
-) {
+) -> Option<TlsStream<TcpStream>> {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%address, %error, "cannot disable Nagle's algorithm");
     }
-    let tls = match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
-        Ok(Ok(tls)) => tls,
+    match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
+        Ok(Ok(tls)) => Some(tls),
         Ok(Err(error)) => {
             tracing::info!(%address, %error, "TLS handshake with an agent failed");
-            return;
+            None
         }
         Err(_) => {
             tracing::info!(%address, "TLS handshake with an agent took too long");
-            return;
+            None
         }
-    };
+    }
+}
+
+/// Hands the connection on: an agent with a certificate at once, a stranger if there is a place.
+async fn admit(
+    tls: TlsStream<TcpStream>,
+    address: SocketAddr,
+    doors: &Doors,
+    accepted: mpsc::Sender<AgentConnection>,
+) {
     let certificate = tls
         .get_ref()
         .1
         .peer_certificates()
         .and_then(|chain| chain.first())
         .map(|certificate| certificate.clone().into_owned());
-    // An agent with a certificate no longer counts against the places of strangers.
     let place = if certificate.is_some() {
-        place.release();
         None
     } else {
-        Some(place)
+        match Place::take(&doors.strangers, address.ip()) {
+            Some(place) => Some(place),
+            None => return,
+        }
     };
     let peer = Peer {
         address,
@@ -150,10 +163,18 @@ async fn handshake(
     }
 }
 
-/// A place among the connections that have not shown a certificate; given back on drop.
+/// Who stands at the port. Handshakes, which end within seconds, have places of their own:
+/// strangers that stay cannot keep agents with a certificate out.
+#[derive(Debug, Clone, Default)]
+struct Doors {
+    handshakes: Arc<Mutex<Admission>>,
+    strangers: Arc<Mutex<Admission>>,
+}
+
+/// A place among connections of a kind; given back on drop.
 #[derive(Debug)]
 pub(crate) struct Place {
-    admission: Option<Arc<Mutex<Admission>>>,
+    admission: Arc<Mutex<Admission>>,
     address: IpAddr,
 }
 
@@ -165,7 +186,7 @@ impl Place {
             .enter(address, Instant::now().into_std());
         match result {
             Ok(()) => Some(Self {
-                admission: Some(admission.clone()),
+                admission: admission.clone(),
                 address,
             }),
             Err(refusal) => {
@@ -174,19 +195,13 @@ impl Place {
             }
         }
     }
-
-    fn release(&mut self) {
-        if let Some(admission) = self.admission.take() {
-            admission
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .leave(self.address);
-        }
-    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.release();
+        self.admission
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .leave(self.address);
     }
 }

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use datasync_model::{AgentArn, Home};
 
-pub(crate) use http::serve;
+pub(crate) use http::{Limits, serve};
 
 use crate::config::Role;
 use crate::credentials::CredentialService;

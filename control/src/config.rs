@@ -90,6 +90,8 @@ pub struct Config {
     pub executions_per_agent: NonZeroU32,
     /// Lifetime of agents' certificates.
     pub agent_certificate_lifetime: Duration,
+    /// How long ended executions are kept.
+    pub execution_history: Duration,
     /// How credentials for role ARNs are got.
     pub roles: Vec<Role>,
     /// Form of the log.
@@ -171,6 +173,9 @@ fn validate(mut layers: Layers) -> Result<Config, ConfigError> {
     let days = layers.parsed("agent_certificate_days", "30", |text| {
         in_range(text, 1, 3650, "days")
     });
+    let history_days = layers.parsed("execution_history_days", "90", |text| {
+        in_range(text, 1, 36_500, "days")
+    });
     let log_format = layers.parsed("log_format", "text", |text| match text {
         "text" => Ok(LogFormat::Text),
         "json" => Ok(LogFormat::Json),
@@ -202,6 +207,7 @@ fn validate(mut layers: Layers) -> Result<Config, ConfigError> {
             offline_after: offline_after?,
             executions_per_agent: executions_per_agent?,
             agent_certificate_lifetime: DAY * u32::try_from(days?).ok()?,
+            execution_history: DAY * u32::try_from(history_days?).ok()?,
             roles,
             log_format: log_format?,
             log_filter: log_filter?,

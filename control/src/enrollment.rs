@@ -3,6 +3,7 @@
 
 mod keys;
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,12 +19,12 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use crate::agent_port::{Bucket, Peer, Rates};
+use crate::agent_port::{Bucket, Peer, Rates, source};
 use crate::ca::{Authority, CaError, PublicKey};
 use crate::store::Store;
 
 use keys::{Claimant, Waiting};
-pub(crate) use keys::{EnrollmentError, NewKey, agent_with_key, issue};
+pub(crate) use keys::{EnrollmentError, NewKey, Origin, agent_with_key, issue};
 
 /// The longest that AwaitActivation waits.
 const AWAIT_MAX: Duration = Duration::from_secs(30);
@@ -67,7 +68,8 @@ impl EnrollmentService {
         }
     }
 
-    fn pace<T>(&self, request: &Request<T>) -> Result<(), Status> {
+    /// Where the call comes from, if it may go on.
+    fn pace<T>(&self, request: &Request<T>) -> Result<SocketAddr, Status> {
         let peer = request
             .extensions()
             .get::<Peer>()
@@ -78,7 +80,7 @@ impl EnrollmentService {
             .unwrap_or_else(PoisonError::into_inner)
             .take(peer.address.ip(), tokio::time::Instant::now().into_std());
         if allowed {
-            Ok(())
+            Ok(peer.address)
         } else {
             Err(Status::resource_exhausted(
                 "too many calls from this address: wait a few seconds",
@@ -132,7 +134,9 @@ impl From<EnrollmentError> for Status {
             EnrollmentError::NoSuchKey | EnrollmentError::NoSuchTicket => Self::not_found(text),
             EnrollmentError::Taken | EnrollmentError::AlreadyAgent(_) => Self::already_exists(text),
             EnrollmentError::NoSuchAgent => Self::permission_denied(text),
-            EnrollmentError::TooMany => Self::resource_exhausted(text),
+            EnrollmentError::TooMany | EnrollmentError::TooManyFromSource => {
+                Self::resource_exhausted(text)
+            }
             EnrollmentError::Request(_) => Self::invalid_argument(text),
             EnrollmentError::Random => Self::internal(text),
             EnrollmentError::Store(source) => {
@@ -160,7 +164,7 @@ impl Enrollment for EnrollmentService {
         &self,
         request: Request<RequestActivationKeyRequest>,
     ) -> Result<Response<RequestActivationKeyResponse>, Status> {
-        self.pace(&request)?;
+        let from = source(self.pace(&request)?.ip());
         let request = request.into_inner();
         let region = self.home.region.as_str();
         if !request.activation_region.is_empty() && request.activation_region != region {
@@ -176,7 +180,7 @@ impl Enrollment for EnrollmentService {
         )?;
         let ticket = claimant.ticket();
         let NewKey { key, expires } =
-            keys::request(&self.store, claimant, Timestamp::now()).await?;
+            keys::request(&self.store, claimant, from, Timestamp::now()).await?;
         Ok(Response::new(RequestActivationKeyResponse {
             activation_key: key.reveal().to_owned(),
             expires_at_seconds: expires.as_second(),

@@ -11,6 +11,7 @@ mod config;
 mod credentials;
 mod enrollment;
 mod fleet;
+mod history;
 mod records;
 mod scheduler;
 mod serve;

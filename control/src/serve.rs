@@ -15,6 +15,7 @@ use crate::api;
 use crate::ca::{Authority, CaError, read_identity};
 use crate::config::{ApiSecurity, Config};
 use crate::credentials::CredentialService;
+use crate::history;
 use crate::state::{ServeLock, State, StateError};
 
 /// After the shutdown, how long connections may take to end.
@@ -153,10 +154,26 @@ pub async fn serve(config: Config, shutdown: CancellationToken) -> Result<Servin
     };
     let api_shutdown = shutdown.clone();
     tasks.spawn(async move {
-        api::serve(api, api_listener, api_tls, api_shutdown).await;
+        api::serve(
+            api,
+            api_listener,
+            api_tls,
+            api::Limits::default(),
+            api_shutdown,
+        )
+        .await;
         Ok(())
     });
     tasks.spawn(async move { Ok(agents.run(agent_listener).await?) });
+    let pruned = history::keep_pruned(
+        state.store.clone(),
+        config.execution_history,
+        shutdown.clone(),
+    );
+    tasks.spawn(async move {
+        pruned.await;
+        Ok(())
+    });
     tracing::info!(%api_addr, %agent_addr, "control serves");
     Ok(Serving {
         api_addr,

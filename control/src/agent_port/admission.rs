@@ -63,7 +63,7 @@ impl Rates {
 }
 
 /// One host: an IPv4 address, or the /64 network that one host controls in IPv6.
-fn source(address: IpAddr) -> IpAddr {
+pub(crate) fn source(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => {
             let [a, b, c, d, ..] = v6.segments();
@@ -113,6 +113,12 @@ pub(crate) struct Admission {
     rates: Rates,
     present: HashMap<IpAddr, usize>,
     total: usize,
+}
+
+impl Default for Admission {
+    fn default() -> Self {
+        Self::new(Limits::default())
+    }
 }
 
 impl Admission {

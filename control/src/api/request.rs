@@ -16,11 +16,15 @@ use crate::auth::{self, AuthError, Authorization, SignedRequest};
 use crate::records::AccessKey;
 
 const BODY_BYTES_MAX: usize = 1024 * 1024;
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
 const TARGET_PREFIX: &str = "FmrsService.";
 
-pub(super) async fn answer(api: &Api, request: Request<Incoming>) -> Response<Full<Bytes>> {
+/// Answers one request whose body arrives within `body_timeout`.
+pub(super) async fn answer(
+    api: &Api,
+    request: Request<Incoming>,
+    body_timeout: Duration,
+) -> Response<Full<Bytes>> {
     let id = request_id();
     let target = request
         .headers()
@@ -28,7 +32,7 @@ pub(super) async fn answer(api: &Api, request: Request<Incoming>) -> Response<Fu
         .and_then(|value| value.to_str().ok())
         .unwrap_or("none")
         .to_owned();
-    let result = Box::pin(handle(api, request)).await;
+    let result = Box::pin(handle(api, request, body_timeout)).await;
     let (status, body) = match result {
         Ok(body) => {
             tracing::debug!(request_id = %id, %target, "answered");
@@ -72,7 +76,11 @@ fn respond(status: u16, id: &str, body: &Value) -> Response<Full<Bytes>> {
     })
 }
 
-async fn handle(api: &Api, request: Request<Incoming>) -> Result<Value, ApiError> {
+async fn handle(
+    api: &Api,
+    request: Request<Incoming>,
+    body_timeout: Duration,
+) -> Result<Value, ApiError> {
     let (head, body) = request.into_parts();
     if head.method != Method::POST || head.uri.path() != "/" || head.uri.query().is_some() {
         return Err(ApiError::not_routed(format!(
@@ -82,7 +90,7 @@ async fn handle(api: &Api, request: Request<Incoming>) -> Result<Value, ApiError
         )));
     }
     let authorization = Authorization::of(&head.headers)?;
-    let body = read(body).await?;
+    let body = read(body, body_timeout).await?;
     let now = Timestamp::now();
     authenticate(api, &authorization, &head.headers, &body, now).await?;
     let target = head
@@ -108,9 +116,9 @@ async fn handle(api: &Api, request: Request<Incoming>) -> Result<Value, ApiError
     operations::dispatch(target, &call).await
 }
 
-async fn read(body: Incoming) -> Result<Bytes, ApiError> {
+async fn read(body: Incoming, body_timeout: Duration) -> Result<Bytes, ApiError> {
     let collected = Limited::new(body, BODY_BYTES_MAX).collect();
-    match tokio::time::timeout(BODY_TIMEOUT, collected).await {
+    match tokio::time::timeout(body_timeout, collected).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
             Err(ApiError::too_large(BODY_BYTES_MAX))

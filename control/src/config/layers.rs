@@ -79,6 +79,8 @@ settings! {
     executions_per_agent,
     /// Lifetime of agents' certificates [default: 30]
     agent_certificate_days,
+    /// Days for which ended executions are kept; AWS keeps 30 [default: 90]
+    execution_history_days,
     /// text or json [default: text]
     log_format,
     /// What is logged, as in info or datasync_control=debug [default: info]

@@ -1,5 +1,7 @@
 //! Activation keys in the store: issued, claimed, waited for. CreateAgent consumes them.
 
+use std::net::IpAddr;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use datasync_model::{ActivationKey, AgentArn, Home, KEY_LIFETIME_SECONDS, UniqueId};
@@ -10,8 +12,11 @@ use crate::ca::PublicKey;
 use crate::records::{ActivationKeyRecord, Agent, Claim, Tags, hash_of};
 use crate::store::{Store, StoreError, Transaction};
 
-/// Keys that may be live at a time.
+/// Keys that machines asked for and that may be live at a time. An operator's keys have as many
+/// places of their own.
 const KEYS_MAX: usize = 1000;
+/// Of these, keys that one host or network asked for: a stranger cannot take every place.
+const KEYS_PER_SOURCE_MAX: usize = 100;
 /// How long a used or dead key's row is kept, for machines that ask for their certificate again.
 const KEPT: SignedDuration = SignedDuration::from_hours(24);
 const TICKET_BYTES: usize = 32;
@@ -31,6 +36,8 @@ pub(crate) enum EnrollmentError {
     NoSuchAgent,
     #[error("too many activation keys are waiting to be used: try again later")]
     TooMany,
+    #[error("too many activation keys from this address are waiting to be used: try again later")]
+    TooManyFromSource,
     #[error("{0}")]
     Request(String),
     #[error("the system's random source failed")]
@@ -93,17 +100,29 @@ fn ticket_hash(ticket: &[u8]) -> String {
     hex::encode(Sha256::digest(ticket))
 }
 
-/// Issues a key: to a machine, or beforehand for one that will claim it. With `agent_name`, the
-/// claim itself makes the agent.
+/// Whom a key is issued to.
+#[derive(Debug, Clone)]
+pub(crate) enum Origin {
+    /// An operator, beforehand, for a machine that will claim it. With a name, the claim itself
+    /// makes the agent.
+    Operator { agent_name: Option<String> },
+    /// A machine that waits for it, at this host or network.
+    Machine { claim: Claim, from: IpAddr },
+}
+
+/// Issues a key.
 ///
 /// # Errors
-/// [`EnrollmentError::TooMany`], or the store's.
+/// [`EnrollmentError::TooMany`] and [`EnrollmentError::TooManyFromSource`], or the store's.
 pub(crate) async fn issue(
     store: &Store,
-    claim: Option<Claim>,
-    agent_name: Option<String>,
+    origin: Origin,
     now: Timestamp,
 ) -> Result<NewKey, EnrollmentError> {
+    let (agent_name, claim, requested_from) = match origin {
+        Origin::Operator { agent_name } => (agent_name, None, None),
+        Origin::Machine { claim, from } => (None, Some(claim), Some(from)),
+    };
     let key = ActivationKey::from_random(random()?);
     let lifetime = i64::try_from(KEY_LIFETIME_SECONDS).unwrap_or(i64::MAX);
     let expires = now + SignedDuration::from_secs(lifetime);
@@ -111,14 +130,22 @@ pub(crate) async fn issue(
         key_sha256: hash_of(&key),
         expires_at_ms: expires.as_millisecond(),
         agent_name,
+        requested_from,
         claim,
         consumed_by: None,
     };
     store
         .commit(move |rows| {
             let live = sweep(rows, now)?;
-            if live >= KEYS_MAX {
+            let from = record.requested_from;
+            let count = |fits: &dyn Fn(&Option<IpAddr>) -> bool| {
+                live.iter().filter(|source| fits(source)).count()
+            };
+            if count(&|source| source.is_some() == from.is_some()) >= KEYS_MAX {
                 return Err(EnrollmentError::TooMany);
+            }
+            if from.is_some() && count(&|source| *source == from) >= KEYS_PER_SOURCE_MAX {
+                return Err(EnrollmentError::TooManyFromSource);
             }
             if let Some(claim) = &record.claim {
                 refuse_agents_key(rows, &claim.public_key_fingerprint)?;
@@ -129,14 +156,14 @@ pub(crate) async fn issue(
     Ok(NewKey { key, expires })
 }
 
-/// Deletes rows of keys that are long dead; says how many keys are live.
-fn sweep(rows: &Transaction<'_>, now: Timestamp) -> Result<usize, StoreError> {
+/// Deletes rows of keys that are long dead; says who asked for those that are live.
+fn sweep(rows: &Transaction<'_>, now: Timestamp) -> Result<Vec<Option<IpAddr>>, StoreError> {
     let now_ms = now.as_millisecond();
     let oldest_ms = (now - KEPT).as_millisecond();
-    let mut live = 0;
+    let mut live = Vec::new();
     for row in rows.list::<ActivationKeyRecord>(None, usize::MAX)? {
         if row.record.is_live(now_ms) {
-            live += 1;
+            live.push(row.record.requested_from);
         } else if row.record.expires_at_ms < oldest_ms {
             rows.delete::<ActivationKeyRecord>(&row.record.key_sha256, row.version)?;
         }
@@ -147,9 +174,14 @@ fn sweep(rows: &Transaction<'_>, now: Timestamp) -> Result<usize, StoreError> {
 pub(super) async fn request(
     store: &Store,
     claimant: Claimant,
+    from: IpAddr,
     now: Timestamp,
 ) -> Result<NewKey, EnrollmentError> {
-    issue(store, Some(claimant.claim()), None, now).await
+    let origin = Origin::Machine {
+        claim: claimant.claim(),
+        from,
+    };
+    issue(store, origin, now).await
 }
 
 /// The agent that a key pair belongs to.
@@ -290,4 +322,78 @@ pub(super) async fn agent_of(store: &Store, key: &PublicKey) -> Result<AgentArn,
     store
         .read(move |rows| agent_with_key(rows, &fingerprint)?.ok_or(EnrollmentError::NoSuchAgent))
         .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claim(number: usize) -> Claim {
+        Claim {
+            certificate_request: String::new(),
+            public_key_fingerprint: format!("key-{number}"),
+            ticket_sha256: format!("ticket-{number}"),
+            agent_version: String::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn one_address_cannot_take_every_place() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path(), "test").unwrap();
+        let now = Timestamp::now();
+        let ask = async |number: usize, last: u8| {
+            let origin = Origin::Machine {
+                claim: claim(number),
+                from: IpAddr::from([192, 0, 2, last]),
+            };
+            issue(&store, origin, now).await
+        };
+        for number in 0..KEYS_PER_SOURCE_MAX {
+            ask(number, 1).await.unwrap();
+        }
+        let refused = ask(KEYS_PER_SOURCE_MAX, 1).await;
+        assert!(matches!(refused, Err(EnrollmentError::TooManyFromSource)));
+        ask(KEYS_PER_SOURCE_MAX + 1, 2).await.unwrap();
+        // Once they are dead, the address may ask again.
+        let later = now + SignedDuration::from_hours(1);
+        let origin = Origin::Machine {
+            claim: claim(0),
+            from: IpAddr::from([192, 0, 2, 1]),
+        };
+        issue(&store, origin, later).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn strangers_leave_the_operators_places_free() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path(), "test").unwrap();
+        let now = Timestamp::now();
+        store
+            .commit(move |rows| {
+                for number in 0..KEYS_MAX {
+                    let high = u8::try_from(number / KEYS_PER_SOURCE_MAX).unwrap();
+                    rows.insert(&ActivationKeyRecord {
+                        key_sha256: format!("key-{number}"),
+                        expires_at_ms: now.as_millisecond() + 1000,
+                        agent_name: None,
+                        requested_from: Some(IpAddr::from([10, 0, 0, high])),
+                        claim: Some(claim(number)),
+                        consumed_by: None,
+                    })?;
+                }
+                Ok::<_, StoreError>(())
+            })
+            .await
+            .unwrap();
+        let origin = Origin::Machine {
+            claim: claim(KEYS_MAX),
+            from: IpAddr::from([192, 0, 2, 1]),
+        };
+        let refused = issue(&store, origin, now).await;
+        assert!(matches!(refused, Err(EnrollmentError::TooMany)));
+        issue(&store, Origin::Operator { agent_name: None }, now)
+            .await
+            .unwrap();
+    }
 }

@@ -8,6 +8,7 @@ use datasync_model::{
 use jiff::Timestamp;
 
 use super::views::{AgentView, LiveExecution, Snapshot, TaskView};
+use crate::records::{Eligible, Execution, Readiness, Tags, Task};
 
 pub(crate) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()
@@ -111,5 +112,41 @@ pub(crate) fn execution(task: u64, number: u64) -> LiveExecution {
             includes: Includes::default(),
             excludes: Excludes::default(),
         },
+    }
+}
+
+/// An execution as a row, not launched yet.
+pub(crate) fn execution_row(task: u64, number: u64) -> Execution {
+    let spec = execution(task, number).spec;
+    Execution {
+        bytes_per_second: spec.options.bytes_per_second,
+        spec,
+        status: ExecutionStatus::Queued,
+        agent: None,
+        eligible: Eligible::Any,
+        requested_at_ms: 0,
+        launched_at_ms: None,
+        ended_at_ms: None,
+        report: None,
+        tags: Tags::new(),
+    }
+}
+
+pub(crate) fn task_row(number: u64, last_execution: Option<TaskExecutionArn>) -> Task {
+    let spec = execution(number, 0).spec;
+    Task {
+        arn: task_arn(number),
+        name: None,
+        created_at_ms: 0,
+        source: location_arn(1),
+        destination: location_arn(2),
+        mode: spec.task_mode,
+        options: spec.options,
+        includes: spec.includes,
+        excludes: spec.excludes,
+        log_group_arn: None,
+        readiness: Readiness::Creating,
+        last_execution,
+        tags: Tags::new(),
     }
 }

@@ -17,6 +17,9 @@ pub(crate) struct ActivationKeyRecord {
     /// of this name.
     #[serde(default)]
     pub(crate) agent_name: Option<String>,
+    /// The host or network that asked for the key; absent on keys that an operator issued.
+    #[serde(default)]
+    pub(crate) requested_from: Option<std::net::IpAddr>,
     /// The machine that holds the key; absent on a key issued beforehand and not yet claimed.
     pub(crate) claim: Option<Claim>,
     /// The agent that CreateAgent made of it. A key is consumed once.

@@ -1,3 +1,5 @@
+mod crash;
+
 use super::*;
 use crate::records::AccessKey;
 

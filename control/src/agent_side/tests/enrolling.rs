@@ -6,7 +6,7 @@ use tonic::Code;
 
 use super::world::{Attached, Control, Machine};
 use crate::ca::Authority;
-use crate::enrollment::issue;
+use crate::enrollment::{Origin, issue};
 use crate::records::{ActivationKeyRecord, Agent, hash_of};
 
 async fn claim(machine: &Machine, key: &str) -> Result<Vec<u8>, tonic::Status> {
@@ -89,10 +89,14 @@ async fn a_key_issued_beforehand_serves_one_machine_before_or_after_create_agent
     let directory = tempfile::tempdir().unwrap();
     let control = Control::start(directory.path()).await;
     for create_first in [true, false] {
-        let key = issue(&control.store, None, None, Timestamp::now())
-            .await
-            .unwrap()
-            .key;
+        let key = issue(
+            &control.store,
+            Origin::Operator { agent_name: None },
+            Timestamp::now(),
+        )
+        .await
+        .unwrap()
+        .key;
         let mut agent = None;
         if create_first {
             agent = control.create_agent(key.reveal()).await;
@@ -115,10 +119,16 @@ async fn a_named_key_makes_its_agent_by_itself() {
     let directory = tempfile::tempdir().unwrap();
     let control = Control::start(directory.path()).await;
     let name = Some("rack 7".to_owned());
-    let key = issue(&control.store, None, name.clone(), Timestamp::now())
-        .await
-        .unwrap()
-        .key;
+    let key = issue(
+        &control.store,
+        Origin::Operator {
+            agent_name: name.clone(),
+        },
+        Timestamp::now(),
+    )
+    .await
+    .unwrap()
+    .key;
     let mut machine = Machine::new(&control);
     let ticket = claim(&machine, key.reveal()).await.unwrap();
     let activated = machine.await_activation(&ticket).await.unwrap().unwrap();

@@ -1,0 +1,275 @@
+//! The front door over TLS: strangers, slow and loud clients, and the way out.
+
+use std::net::SocketAddr;
+
+use datasync_model::Home;
+use jiff::Timestamp;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::ServerName;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::*;
+use crate::ca::Authority;
+use crate::credentials::CredentialService;
+use crate::state::State;
+
+/// Bound on every wait of these tests: reached only when something is broken.
+const PATIENCE: Duration = Duration::from_secs(30);
+const SHORT: Duration = Duration::from_millis(300);
+const PATIENT: Limits = Limits {
+    connections_max: 64,
+    handshake: PATIENCE,
+    header: PATIENCE,
+    body: PATIENCE,
+    drain: PATIENCE,
+};
+const UNSIGNED: &[u8] = b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n\r\n{}";
+
+struct Door {
+    address: SocketAddr,
+    connector: TlsConnector,
+    shutdown: CancellationToken,
+    serving: JoinSet<()>,
+    _directory: tempfile::TempDir,
+}
+
+fn tls(authority: &Authority) -> (Arc<rustls::ServerConfig>, TlsConnector) {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let identity = authority.server_identity(&[], Timestamp::now()).unwrap();
+    let server = rustls::ServerConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(identity.chain, identity.key)
+        .unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(authority.certificate().clone()).unwrap();
+    let client = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    (Arc::new(server), TlsConnector::from(Arc::new(client)))
+}
+
+impl Door {
+    async fn open(limits: Limits) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let state = State::open(directory.path(), Timestamp::now()).unwrap();
+        let config = crate::config::Config::new(directory.path()).unwrap();
+        let home: Home = config.home;
+        let credentials = CredentialService::new(
+            state.store.clone(),
+            state.sealer.clone(),
+            Vec::new(),
+            home.clone(),
+        );
+        let api = Api {
+            store: state.store.clone(),
+            sealer: state.sealer.clone(),
+            credentials: Arc::new(credentials),
+            settings: Arc::new(crate::api::Settings {
+                home,
+                default_agents: Vec::new(),
+                offline_after: config.offline_after,
+                executions_per_agent: config.executions_per_agent,
+                roles: Vec::new(),
+            }),
+        };
+        let (server, connector) = tls(&state.authority);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shutdown = CancellationToken::new();
+        let mut serving = JoinSet::new();
+        serving.spawn(serve(api, listener, Some(server), limits, shutdown.clone()));
+        Self {
+            address,
+            connector,
+            shutdown,
+            serving,
+            _directory: directory,
+        }
+    }
+
+    async fn connect(&self) -> TlsStream<TcpStream> {
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        let name = ServerName::try_from("localhost").unwrap();
+        let connecting = self.connector.connect(name, stream);
+        tokio::time::timeout(PATIENCE, connecting)
+            .await
+            .expect("a place becomes free")
+            .unwrap()
+    }
+
+    /// A stranger's request, answered as such: the door works.
+    async fn works(&self) {
+        let mut stream = self.connect().await;
+        stream.write_all(UNSIGNED).await.unwrap();
+        let answer = answer(&mut stream).await;
+        assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+        assert!(answer.contains("MissingAuthenticationToken"), "{answer}");
+    }
+
+    async fn close(mut self) {
+        self.shutdown.cancel();
+        let ended = tokio::time::timeout(PATIENCE, self.serving.join_next()).await;
+        ended.expect("the server ends").unwrap().unwrap();
+    }
+}
+
+/// Head and body of the next answer, or what came before the end.
+async fn answer(stream: &mut TlsStream<TcpStream>) -> String {
+    let mut bytes = Vec::new();
+    let mut buffer = [0; 4096];
+    let reading = async {
+        loop {
+            let text = String::from_utf8_lossy(&bytes);
+            let length = text.split_once("\r\n\r\n").and_then(|(head, body)| {
+                let length = head
+                    .lines()
+                    .find_map(|line| line.strip_prefix("content-length: "))?;
+                Some((length.parse::<usize>().ok()?, body.len()))
+            });
+            if length.is_some_and(|(announced, there)| there >= announced) {
+                break;
+            }
+            match stream.read(&mut buffer).await {
+                Ok(0) | Err(_) => break,
+                Ok(read) => bytes.extend_from_slice(&buffer[..read]),
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, reading)
+        .await
+        .expect("an answer or the end");
+    String::from_utf8(bytes).unwrap()
+}
+
+#[tokio::test]
+async fn who_speaks_no_tls_is_sent_away_and_others_are_served() {
+    let door = Door::open(PATIENT).await;
+    let mut plain = TcpStream::connect(door.address).await.unwrap();
+    plain.write_all(UNSIGNED).await.unwrap();
+    let mut got = Vec::new();
+    let ended = tokio::time::timeout(PATIENCE, plain.read_to_end(&mut got)).await;
+    ended.expect("the connection is closed").ok();
+    assert!(!got.starts_with(b"HTTP"), "{got:?}");
+    door.works().await;
+    door.close().await;
+}
+
+#[tokio::test]
+async fn slow_heads_give_their_places_back() {
+    let limits = Limits {
+        connections_max: 4,
+        header: SHORT,
+        ..PATIENT
+    };
+    let door = Door::open(limits).await;
+    let mut slow = Vec::new();
+    for _ in 0..limits.connections_max {
+        let mut stream = door.connect().await;
+        stream
+            .write_all(b"POST / HTTP/1.1\r\nhost: local")
+            .await
+            .unwrap();
+        slow.push(stream);
+    }
+    // Every place is taken: this one is served once the slow ones are cut off.
+    door.works().await;
+    for mut stream in slow {
+        let answer = answer(&mut stream).await;
+        assert!(!answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+    door.close().await;
+}
+
+#[tokio::test]
+async fn handshakes_that_never_end_give_their_places_back() {
+    let limits = Limits {
+        connections_max: 4,
+        handshake: SHORT,
+        ..PATIENT
+    };
+    let door = Door::open(limits).await;
+    let mut silent = Vec::new();
+    for _ in 0..limits.connections_max {
+        silent.push(TcpStream::connect(door.address).await.unwrap());
+    }
+    door.works().await;
+    door.close().await;
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_answered_as_such() {
+    let door = Door::open(Limits {
+        body: SHORT,
+        ..PATIENT
+    })
+    .await;
+    let mut stream = door.connect().await;
+    let head = b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\
+        x-amz-date: 20260101T000000Z\r\nauthorization: AWS4-HMAC-SHA256 \
+        Credential=a/20260101/us-east-1/datasync/aws4_request,SignedHeaders=host;x-amz-date,\
+        Signature=0000000000000000000000000000000000000000000000000000000000000000\r\n\r\n{";
+    stream.write_all(head).await.unwrap();
+    let answer = answer(&mut stream).await;
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    door.works().await;
+    door.close().await;
+}
+
+#[tokio::test]
+async fn heads_that_are_too_large_are_refused() {
+    let door = Door::open(PATIENT).await;
+    let long = "x".repeat(BUFFER_BYTES_MAX * 2);
+    let many: String = (0..200).map(|n| format!("x-{n}: y\r\n")).collect();
+    for head in [format!("x-long: {long}\r\n"), many] {
+        let mut stream = door.connect().await;
+        let request = format!("POST / HTTP/1.1\r\nhost: localhost\r\n{head}\r\n");
+        // The server may close before everything is written.
+        stream.write_all(request.as_bytes()).await.ok();
+        let answer = answer(&mut stream).await;
+        assert!(
+            answer.is_empty() || answer.starts_with("HTTP/1.1 431"),
+            "{answer}"
+        );
+    }
+    door.works().await;
+    door.close().await;
+}
+
+#[tokio::test]
+async fn requests_in_progress_end_and_no_new_ones_come() {
+    let door = Door::open(PATIENT).await;
+    let mut stream = door.connect().await;
+    let idle = door.connect().await;
+    let (head, rest) = UNSIGNED.split_at(30);
+    stream.write_all(head).await.unwrap();
+    stream.flush().await.unwrap();
+    // The server has the beginning once it answered another request on its own connection.
+    door.works().await;
+    door.shutdown.cancel();
+    stream.write_all(rest).await.unwrap();
+    let answer = answer(&mut stream).await;
+    assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+    let address = door.address;
+    drop(idle);
+    door.close().await;
+    assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn a_request_that_never_ends_does_not_hold_up_the_shutdown() {
+    let door = Door::open(Limits {
+        drain: SHORT,
+        ..PATIENT
+    })
+    .await;
+    let mut stream = door.connect().await;
+    stream.write_all(&UNSIGNED[..30]).await.unwrap();
+    door.works().await;
+    door.close().await;
+}

@@ -72,16 +72,20 @@ async fn begin(arguments: Arguments) -> Result<(), Fault> {
 
 /// Builds the world, moves everything twice, and leaves the world standing.
 async fn tour(arguments: &Arguments, shutdown: &CancellationToken) -> Result<(), Fault> {
-    let mut world = world::World::build(arguments, shutdown).await?;
+    let mut world = tokio::select! {
+        world = world::World::build(arguments, shutdown) => world?,
+        () = shutdown.cancelled() => return Err(Fault::plain("interrupted")),
+    };
     let result = tokio::select! {
         result = transfers(&world) => result,
+        fault = world.broken() => Err(fault),
         () = shutdown.cancelled() => Err(Fault::plain("interrupted")),
     };
     if result.is_ok() && !arguments.once {
         println!("\nEverything stays up until Ctrl-C.");
         tokio::select! {
             () = shutdown.cancelled() => {}
-            () = world.broken() => eprintln!("quickstart: a part of the system ended by itself"),
+            fault = world.broken() => return Err(fault),
         }
     }
     shutdown.cancel();

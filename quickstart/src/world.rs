@@ -102,9 +102,13 @@ impl World {
         self.directory.path()
     }
 
-    /// Resolves when a part of the system has ended though nobody asked for it.
-    pub(crate) async fn broken(&self) {
-        self.servers.lock().await.join_next().await;
+    /// Resolves when a part of the system has ended though nobody asked for it; says why.
+    pub(crate) async fn broken(&self) -> Fault {
+        match self.servers.lock().await.join_next().await {
+            Some(Ok(Err(fault))) => fault,
+            Some(Err(error)) => Fault::new("a part of the system broke off", error),
+            Some(Ok(Ok(()))) | None => Fault::plain("a part of the system ended by itself"),
+        }
     }
 
     /// Waits for the end of every part.

@@ -1,6 +1,6 @@
 //! Control's agent side on an ephemeral port, and a machine that talks to it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -173,6 +173,8 @@ pub(super) struct Machine {
     pub(super) key: KeyPair,
     pub(super) trust: String,
     pub(super) certificate: Option<String>,
+    /// The address that the machine connects from, if not the system's choice.
+    pub(super) local: Option<IpAddr>,
 }
 
 impl Machine {
@@ -182,6 +184,7 @@ impl Machine {
             key: KeyPair::generate().unwrap(),
             trust: control.trust(),
             certificate: None,
+            local: None,
         }
     }
 
@@ -205,6 +208,7 @@ impl Machine {
             .unwrap()
             .connect_timeout(PATIENCE)
             .timeout(PATIENCE * 2)
+            .local_address(self.local)
             .tls_config(tls)
             .unwrap()
             .connect()

@@ -129,16 +129,11 @@ async fn a_log_that_ends_anywhere_is_a_prefix_of_the_commits() {
             .open(wal(left.path()))
             .unwrap();
         file.set_len(at as u64).unwrap();
-        let commits = recovered(left.path()).await;
+        let commits = found(left.path()).await;
         assert!(commits >= before, "cut at {at}: {commits} after {before}");
         before = commits;
     }
     assert_eq!(found(cut(directory.path()).path()).await, COMMITS);
-}
-
-/// Like [`found`], where the cut may come before the schema.
-async fn recovered(directory: &Path) -> usize {
-    found(directory).await
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 """Wrong input of every kind: a message that says what, where and what to do; nothing half-made."""
 
 import os
+import time
 
 import pytest
 from botocore.exceptions import ClientError
@@ -71,6 +72,7 @@ def test_export_that_does_not_exist(site, bucket):
 
 
 def test_a_task_becomes_available_once_the_cause_is_gone(site, bucket):
+    since_ns = time.time_ns()
     path = site.source("late")
     os.rmdir(path)
     task = site.create_task(site.nfs_location(path), site.store_location(bucket, "late/"))
@@ -82,7 +84,7 @@ def test_a_task_becomes_available_once_the_cause_is_gone(site, bucket):
 
     wait_until("the task is probed again", available, 120, 0.5)
     site.run(task)
-    Snapshot(path, "late/").assert_at(site.store.client, bucket)
+    Snapshot(path, "late/", since_ns=since_ns).assert_at(site.store.client, bucket)
 
 
 def test_nfs_version_that_is_not_spoken(site, bucket, source):
@@ -271,6 +273,7 @@ def test_an_agent_whose_disk_fills_up_during_an_execution(site, bucket):
     agent.start()
     try:
         arn = agent.activate(site.datasync)
+        since_ns = time.time_ns()
         source = site.source("filling")
         tree.many(source, 200)
         location = site.nfs_location(source, agents=[arn])
@@ -285,7 +288,7 @@ def test_an_agent_whose_disk_fills_up_during_an_execution(site, bucket):
         assert agent.server.alive()
         (path / "ballast").unlink()
         ended = site.wait_execution(execution, timeout=90)
-        snapshot = Snapshot(source, "filling/")
+        snapshot = Snapshot(source, "filling/", since_ns=since_ns)
         if ended["Status"] == "SUCCESS":
             snapshot.assert_at(site.store.client, bucket)
         else:

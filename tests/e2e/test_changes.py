@@ -157,6 +157,7 @@ def test_an_emptied_source_deletes_nothing(pair):
 
 
 def test_an_unreadable_file_is_reported_and_the_rest_arrives(site):
+    since_ns = time.time_ns()
     source = site.source("unreadable", squashed=True)
     for name in (b"before", b"secret 1", b"secret 2", b"zz after"):
         tree.write(source + b"/" + name, b"content", 0o600 if b"secret" in name else 0o644)
@@ -167,7 +168,7 @@ def test_an_unreadable_file_is_reported_and_the_rest_arrives(site):
     listed = Path(re.search(r"on the agent: (\S+jsonl)", detail).group(1)).read_text()
     assert "/secret 1" in listed and "/secret 2" in listed, listed
     unreadable = [source + b"/secret 1", source + b"/secret 2"]
-    Snapshot(source, without=unreadable).assert_at(site.store.client, bucket)
+    Snapshot(source, without=unreadable, since_ns=since_ns).assert_at(site.store.client, bucket)
 
 
 def test_nothing_below_an_unreadable_directory_is_deleted(site):

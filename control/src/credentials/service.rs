@@ -42,6 +42,13 @@ impl CredentialService {
         }
     }
 
+    /// Assumes roles with a key of its own in place of the default chain's.
+    #[cfg(test)]
+    pub(crate) async fn with_key(mut self, key: aws_credential_types::Credentials) -> Self {
+        self.sts = Sts::with_key(self.home.region.to_string(), key).await;
+        self
+    }
+
     /// Tries the bucket of a location that is about to be made, with its role's credentials.
     ///
     /// # Errors

@@ -56,24 +56,18 @@ impl Sts {
 
     async fn base(&self) -> &SdkConfig {
         self.base
-            .get_or_init(|| async {
-                let http = aws_smithy_http_client::Builder::new()
-                    .tls_provider(tls::Provider::Rustls(
-                        tls::rustls_provider::CryptoMode::AwsLc,
-                    ))
-                    .build_https();
-                aws_config::defaults(BehaviorVersion::latest())
-                    .region(Region::new(self.region.clone()))
-                    .http_client(http)
-                    .timeout_config(
-                        TimeoutConfig::builder()
-                            .operation_timeout(CALL_TIMEOUT)
-                            .build(),
-                    )
-                    .load()
-                    .await
-            })
+            .get_or_init(|| async { loader(&self.region).load().await })
             .await
+    }
+
+    /// With a key of its own in place of the default chain's.
+    #[cfg(test)]
+    pub(super) async fn with_key(region: String, key: aws_credential_types::Credentials) -> Self {
+        let base = loader(&region).credentials_provider(key).load().await;
+        Self {
+            region,
+            base: OnceCell::new_with(Some(base)),
+        }
     }
 
     /// # Errors
@@ -116,6 +110,19 @@ impl Sts {
             },
         })
     }
+}
+
+fn loader(region: &str) -> aws_config::ConfigLoader {
+    let http = aws_smithy_http_client::Builder::new()
+        .tls_provider(tls::Provider::Rustls(
+            tls::rustls_provider::CryptoMode::AwsLc,
+        ))
+        .build_https();
+    let timeouts = TimeoutConfig::builder().operation_timeout(CALL_TIMEOUT);
+    aws_config::defaults(BehaviorVersion::latest())
+        .region(Region::new(region.to_owned()))
+        .http_client(http)
+        .timeout_config(timeouts.build())
 }
 
 fn reason<E>(error: &SdkError<E>) -> String

@@ -34,6 +34,24 @@ fn control_home(_: &Control) -> datasync_model::Home {
 
 /// An NFS source, an object storage destination, and a task between them.
 pub(super) async fn add_task(control: &Control) -> Task {
+    let secret =
+        Location::seal_secret(&control.state.sealer, &location_arn(control, 2), SECRET).unwrap();
+    let store = LocationDetails::ObjectStorage(ObjectStorageDetails {
+        server_hostname: "store.example".to_owned(),
+        server_port: 443,
+        protocol: Protocol::Https,
+        bucket: "bucket".to_owned(),
+        prefix: String::new(),
+        access_key: Some("AKID".to_owned()),
+        secret_key: Some(secret),
+        agents: Vec::new(),
+        server_certificate: None,
+    });
+    add_task_to(control, store).await
+}
+
+/// An NFS source, a destination, and a task between them.
+pub(super) async fn add_task_to(control: &Control, destination: LocationDetails) -> Task {
     let source = location(
         control,
         1,
@@ -44,23 +62,7 @@ pub(super) async fn add_task(control: &Control) -> Task {
             agents: Vec::new(),
         }),
     );
-    let arn = location_arn(control, 2);
-    let secret = Location::seal_secret(&control.state.sealer, &arn, SECRET).unwrap();
-    let destination = location(
-        control,
-        2,
-        LocationDetails::ObjectStorage(ObjectStorageDetails {
-            server_hostname: "store.example".to_owned(),
-            server_port: 443,
-            protocol: Protocol::Https,
-            bucket: "bucket".to_owned(),
-            prefix: String::new(),
-            access_key: Some("AKID".to_owned()),
-            secret_key: Some(secret),
-            agents: Vec::new(),
-            server_certificate: None,
-        }),
-    );
+    let destination = location(control, 2, destination);
     let spec = fixture::execution(1, 1).spec;
     let task = Task {
         arn: spec.execution.task().clone(),

@@ -52,12 +52,14 @@ impl Control {
         config.heartbeat_interval = Duration::from_secs(1);
         change(&mut config);
         let state = State::open(directory, Timestamp::now()).unwrap();
-        let credentials = Arc::new(CredentialService::new(
+        let credentials = CredentialService::new(
             state.store.clone(),
             state.sealer.clone(),
             config.roles.clone(),
             config.home.clone(),
-        ));
+        );
+        let key = aws_credential_types::Credentials::new("base", "base", None, None, "test");
+        let credentials = Arc::new(credentials.with_key(key).await);
         let shutdown = CancellationToken::new();
         let side = AgentSide::new(&config, &state, credentials, shutdown.clone())
             .await

@@ -25,6 +25,8 @@ use crate::fleet::{Fleet, Published, lock, wall};
 /// Keys that do not expire are looked up again after this time, and failed look-ups tried again.
 const KEYS_RECHECK: Duration = Duration::from_secs(300);
 const KEYS_RETRY: Duration = Duration::from_secs(30);
+/// Keys that expire are not replaced more often than this, however short their life.
+const KEYS_REFRESH_MIN: Duration = Duration::from_secs(2);
 
 /// Credentials that were looked up, and the desired state that waits for them, if any.
 struct Prepared {
@@ -292,7 +294,7 @@ impl Running {
                 Ok(keys) => keys.life.refresh_at().map_or(KEYS_RECHECK, |at| {
                     Duration::try_from(at.duration_since(wall()))
                         .unwrap_or_default()
-                        .max(KEYS_RETRY)
+                        .max(KEYS_REFRESH_MIN)
                 }),
                 Err(_) => KEYS_RETRY,
             };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{Crc64, EndpointError, Key, Pace, PosixMetadata, Timestamp};
+use crate::{Crc64, EndpointError, Key, Pace, PartStream, PosixMetadata, Timestamp};
 
 /// What a successful write proves, as the probe of the store showed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -203,6 +203,16 @@ pub trait Destination: Send + Sync + 'static {
         upload: &UploadId,
         number: u32,
         payload: Payload,
+    ) -> impl Future<Output = Result<PartReceipt, EndpointError>> + Send;
+
+    /// Uploads one part that is read while it is sent. The receipt's checksum is that of the bytes
+    /// which were taken from the stream; where the store tells one of its own, they are equal.
+    fn stream_part(
+        &self,
+        key: &Key,
+        upload: &UploadId,
+        number: u32,
+        part: PartStream,
     ) -> impl Future<Output = Result<PartReceipt, EndpointError>> + Send;
 
     /// Completes an upload from its parts in order; `crc64` is of the whole object.

@@ -10,6 +10,7 @@ mod error;
 mod key;
 mod metadata;
 mod pace;
+mod part_stream;
 mod source;
 
 #[cfg(feature = "testing")]
@@ -27,4 +28,5 @@ pub use error::{Effect, EndpointError, ErrorKind};
 pub use key::{EntryPath, Key, KeyError, decode_name, encode_name};
 pub use metadata::PosixMetadata;
 pub use pace::{Pace, Unpaced};
+pub use part_stream::{BrokenOff, Chunks, PartStream};
 pub use source::{DirCursor, DirEntry, DirPage, Handle, Node, ReadReply, Source};

@@ -1,16 +1,16 @@
-//! A request body over buffers in memory that asks for a grant before each slice.
+//! A request body, over buffers in memory or read as it goes, that asks for a grant before each slice.
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use datasync_endpoint::{Pace, Payload};
+use datasync_endpoint::{BrokenOff, Chunks, Crc64Hasher, Pace, PartStream, Payload};
 use http_body::{Body, Frame, SizeHint};
+use md5::{Digest as _, Md5};
 use tokio::time::Instant;
 
 /// No slice is larger, so that progress shows on slow links, in bytes.
@@ -65,9 +65,40 @@ impl Progress {
 
 type Grant = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Yields the payload's own buffers, sliced.
+/// Digests of the bytes that were taken from a stream.
+#[derive(Debug, Default)]
+pub(crate) struct Digests {
+    pub(crate) crc64: Crc64Hasher,
+    /// Only for stores that prove nothing else: MD5 is slow.
+    pub(crate) md5: Option<Md5>,
+}
+
+/// Chunks that are still to come. The mutex is never waited for: it makes them `Sync`.
+struct Coming {
+    chunks: Mutex<Chunks>,
+    digests: Arc<Mutex<Digests>>,
+}
+
+impl Coming {
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokenOff>>> {
+        let chunks = self.chunks.get_mut();
+        let chunks = chunks.unwrap_or_else(PoisonError::into_inner);
+        let next = ready!(chunks.as_mut().poll_next(context));
+        if let Some(Ok(chunk)) = &next {
+            let mut digests = self.digests.lock().unwrap_or_else(PoisonError::into_inner);
+            digests.crc64.update(chunk);
+            if let Some(md5) = &mut digests.md5 {
+                md5.update(chunk);
+            }
+        }
+        Poll::Ready(next)
+    }
+}
+
+/// Yields the source's own buffers, sliced.
 pub(crate) struct PacedBody {
     chunks: VecDeque<Bytes>,
+    coming: Option<Coming>,
     remaining: u64,
     pace: Arc<dyn Pace>,
     progress: Arc<Progress>,
@@ -79,6 +110,7 @@ impl PacedBody {
     pub(crate) fn new(payload: &Payload, progress: Arc<Progress>) -> Self {
         Self {
             chunks: payload.chunks.iter().cloned().collect(),
+            coming: None,
             remaining: payload.length,
             pace: Arc::clone(&payload.pace),
             progress,
@@ -86,19 +118,49 @@ impl PacedBody {
         }
     }
 
-    fn next_slice(&mut self) -> Option<Bytes> {
-        loop {
-            let front = self.chunks.front_mut()?;
-            if front.is_empty() {
-                self.chunks.pop_front();
-                continue;
-            }
-            let length = front.len().min(self.pace.slice_max().clamp(1, SLICE_MAX));
-            return Some(front.split_to(length));
+    pub(crate) fn streamed(
+        part: PartStream,
+        digests: Arc<Mutex<Digests>>,
+        progress: Arc<Progress>,
+    ) -> Self {
+        let coming = Coming {
+            chunks: Mutex::new(part.chunks),
+            digests,
+        };
+        Self {
+            chunks: VecDeque::new(),
+            coming: Some(coming),
+            remaining: part.length,
+            pace: part.pace,
+            progress,
+            waiting: None,
         }
     }
 
-    fn emit(&mut self, slice: Bytes) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_slice(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokenOff>>> {
+        loop {
+            if let Some(front) = self.chunks.front_mut() {
+                if front.is_empty() {
+                    self.chunks.pop_front();
+                    continue;
+                }
+                let length = front.len().min(self.pace.slice_max().clamp(1, SLICE_MAX));
+                return Poll::Ready(Some(Ok(front.split_to(length))));
+            }
+            let Some(coming) = &mut self.coming else {
+                return Poll::Ready(None);
+            };
+            // Waiting for the source is no stall of the store; READs have their own limits.
+            self.progress.waits();
+            match ready!(coming.poll_next(context)) {
+                Some(Ok(chunk)) => self.chunks.push_back(chunk),
+                Some(Err(broken)) => return Poll::Ready(Some(Err(broken))),
+                None => self.coming = None,
+            }
+        }
+    }
+
+    fn emit(&mut self, slice: Bytes) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         self.remaining = self.remaining.saturating_sub(slice.len() as u64);
         self.progress.moved();
         Poll::Ready(Some(Ok(Frame::data(slice))))
@@ -107,16 +169,18 @@ impl PacedBody {
 
 impl Body for PacedBody {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = BrokenOff;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         let this = self.get_mut();
         if this.waiting.is_none() {
-            let Some(slice) = this.next_slice() else {
-                return Poll::Ready(None);
+            let slice = match ready!(this.poll_slice(context)) {
+                Some(Ok(slice)) => slice,
+                Some(Err(broken)) => return Poll::Ready(Some(Err(broken))),
+                None => return Poll::Ready(None),
             };
             match Arc::clone(&this.pace).grant(slice.len()) {
                 None => return this.emit(slice),
@@ -127,9 +191,7 @@ impl Body for PacedBody {
             }
         }
         if let Some((grant, _)) = &mut this.waiting {
-            let grant = grant
-                .get_mut()
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            let grant = grant.get_mut().unwrap_or_else(PoisonError::into_inner);
             ready!(grant.as_mut().poll(context));
         }
         match this.waiting.take() {

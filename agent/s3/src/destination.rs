@@ -4,8 +4,8 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use datasync_endpoint::{
     Abilities, Crc64, Crc64Hasher, Destination, EndpointError, ErrorKind, Integrity, Key, ListPage,
-    ObjectHeader, ObjectState, OpenUpload, PartReceipt, Payload, PosixMetadata, ReadBack, Receipt,
-    UploadId,
+    ObjectHeader, ObjectState, OpenUpload, PartReceipt, PartStream, Payload, PosixMetadata,
+    ReadBack, Receipt, UploadId,
 };
 
 use crate::calls::{CallCounts, Operation};
@@ -226,6 +226,16 @@ impl Destination for S3Destination {
         payload: Payload,
     ) -> Result<PartReceipt, EndpointError> {
         self.store.part(key, upload, number, &payload).await
+    }
+
+    async fn stream_part(
+        &self,
+        key: &Key,
+        upload: &UploadId,
+        number: u32,
+        part: PartStream,
+    ) -> Result<PartReceipt, EndpointError> {
+        self.store.streamed_part(key, upload, number, part).await
     }
 
     async fn complete_upload(

@@ -1,19 +1,23 @@
 //! Objects in parts.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use aws_sdk_s3::types::{
     ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart, StorageClass,
 };
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::byte_stream::ByteStream;
 use datasync_endpoint::{
-    Crc64, EndpointError, ErrorKind, Integrity, Key, ObjectHeader, PartReceipt, Payload, Receipt,
-    UploadId,
+    Crc64, EndpointError, ErrorKind, Integrity, Key, ObjectHeader, PartReceipt, PartStream,
+    Payload, Receipt, UploadId,
 };
 use md5::{Digest as _, Md5};
 
-use crate::body::Progress;
+use crate::body::{Digests, PacedBody, Progress};
 use crate::calls::Operation;
 use crate::destination::Store;
 use crate::object::{crc64_of, crc64_text, metadata_map};
-use crate::put::{Check, receipt, stream};
+use crate::put::{Check, Reply, receipt, stream};
 use crate::requests::Wait;
 
 impl Store {
@@ -82,9 +86,75 @@ impl Store {
         payload: &Payload,
         check: &Check,
     ) -> Result<PartReceipt, EndpointError> {
+        let progress = Progress::new();
+        let body = (stream(payload, &progress), progress);
+        let place = (object_key, upload, number);
+        let reply = self.send_part(place, check, body).await?;
+        if reply.crc64.is_some_and(|found| found != payload.crc64) {
+            return Err(self.other_part(object_key, number));
+        }
+        Ok(PartReceipt {
+            number,
+            etag: reply.etag,
+            crc64: payload.crc64,
+            length: payload.length,
+        })
+    }
+
+    /// No checksum can go ahead of these bytes: the store's, or the ETag where that is an MD5, is
+    /// compared afterwards. What neither proves is proven when the whole is.
+    pub(crate) async fn streamed_part(
+        &self,
+        key: &Key,
+        upload: &UploadId,
+        number: u32,
+        part: PartStream,
+    ) -> Result<PartReceipt, EndpointError> {
+        let object_key = self.place.object_key(key);
+        let length = part.length;
+        let by_md5 = self.part_integrity() == Integrity::Md5;
+        let digests = Arc::new(Mutex::new(Digests {
+            md5: by_md5.then(Md5::new),
+            ..Digests::default()
+        }));
+        let progress = Progress::new();
+        let body = PacedBody::streamed(part, Arc::clone(&digests), Arc::clone(&progress));
+        let body = (ByteStream::new(SdkBody::from_body_1_x(body)), progress);
+        let place = (object_key.as_str(), upload, number);
+        let reply = self.send_part(place, &Check::Nothing, body).await?;
+        let mut digests = digests.lock().unwrap_or_else(PoisonError::into_inner);
+        let crc64 = digests.crc64.finish();
+        let other_md5 = digests
+            .md5
+            .take()
+            .is_some_and(|md5| is_other_md5(&reply.etag, &md5.finalize()));
+        if other_md5 || reply.crc64.is_some_and(|found| found != crc64) {
+            return Err(self.other_part(&object_key, number));
+        }
+        Ok(PartReceipt {
+            number,
+            etag: reply.etag,
+            crc64,
+            length,
+        })
+    }
+
+    fn other_part(&self, object_key: &str, number: u32) -> EndpointError {
+        let target = format!("{} part {number}", self.place.target(object_key));
+        let detail = "the store answered with another checksum than that of the bytes sent";
+        let operation = Operation::UploadPart.name();
+        EndpointError::new(ErrorKind::ChecksumRefused, operation, target, detail)
+            .with_unknown_effect()
+    }
+
+    async fn send_part(
+        &self,
+        (object_key, upload, number): (&str, &UploadId, u32),
+        check: &Check,
+        (body, progress): (ByteStream, Arc<Progress>),
+    ) -> Result<Reply, EndpointError> {
         let operation = Operation::UploadPart;
         let target = format!("{} part {number}", self.place.target(object_key));
-        let progress = Progress::new();
         let (crc64, md5) = check.pair();
         let request = self
             .client
@@ -95,7 +165,7 @@ impl Store {
             .part_number(i32::try_from(number).unwrap_or(i32::MAX))
             .set_checksum_crc64_nvme(crc64)
             .set_content_md5(md5)
-            .body(stream(payload, &progress))
+            .body(body)
             .customize()
             .disable_payload_signing()
             .send();
@@ -104,20 +174,7 @@ impl Store {
             .send(Wait::Body(progress), operation, &target, request)
             .await?;
         let crc64 = crc64_of(output.checksum_crc64_nvme(), None);
-        let reply = self.reply(operation, &target, output.e_tag, None, crc64)?;
-        if reply.crc64.is_some_and(|found| found != payload.crc64) {
-            let detail = "the store answered with another checksum than the one sent";
-            let kind = ErrorKind::ChecksumRefused;
-            return Err(
-                EndpointError::new(kind, operation.name(), target, detail).with_unknown_effect()
-            );
-        }
-        Ok(PartReceipt {
-            number,
-            etag: reply.etag,
-            crc64: payload.crc64,
-            length: payload.length,
-        })
+        self.reply(operation, &target, output.e_tag, None, crc64)
     }
 
     pub(crate) async fn complete(
@@ -212,6 +269,11 @@ fn completed(parts: &[PartReceipt], full: bool) -> CompletedMultipartUpload {
     CompletedMultipartUpload::builder()
         .set_parts(Some(parts.collect()))
         .build()
+}
+
+/// Whether the ETag is an MD5, and not this one.
+fn is_other_md5(etag: &str, digest: &[u8]) -> bool {
+    hex::decode(etag.trim_matches('"')).is_ok_and(|found| found.len() == 16 && found != digest)
 }
 
 /// Whether the ETag is the one that S3 forms of the parts' own: the MD5 of their MD5s and their

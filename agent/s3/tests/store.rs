@@ -9,12 +9,12 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use bytes::Bytes;
 use datasync_endpoint::{
-    Crc64, Destination, ErrorKind, Integrity, Key, ObjectHeader, Payload, PosixMetadata, Timestamp,
-    Unpaced,
+    BrokenOff, Crc64, Destination, ErrorKind, Integrity, Key, ObjectHeader, PartStream, Payload,
+    PosixMetadata, Timestamp, Unpaced,
 };
 use datasync_model::{S3Location, StorageClass};
 use datasync_s3::{S3Config, S3Destination};
-use quickstart_store::{StoreConfig, StoreIntegrity};
+use quickstart_store::{Fault, Faults, Rule, StoreConfig, StoreIntegrity};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +22,7 @@ struct World {
     endpoint: String,
     root: tempfile::TempDir,
     integrity: StoreIntegrity,
+    faults: Arc<Faults>,
     _server: JoinSet<std::io::Result<()>>,
 }
 
@@ -38,6 +39,8 @@ impl World {
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let mut config = StoreConfig::new(root.path()).with_access_key("AKID", "SECRET");
         config.integrity = integrity;
+        let faults = Arc::new(Faults::default());
+        config.faults = Some(Arc::clone(&faults));
         config.region = "eu-west-7".to_owned();
         let mut server = JoinSet::new();
         let shutdown = CancellationToken::new();
@@ -46,6 +49,7 @@ impl World {
             endpoint,
             root,
             integrity,
+            faults,
             _server: server,
         }
     }
@@ -459,15 +463,15 @@ async fn what_keeps_a_location_from_opening_is_told() {
 #[tokio::test]
 async fn what_a_cancelled_open_left_is_removed_once_it_is_old() {
     let world = World::start(StoreIntegrity::Full).await;
-    let mut after = Duration::from_millis(1);
-    // Cut off at later and later moments, until one leaves something.
+    world
+        .faults
+        .add(Rule::new("CreateMultipartUpload", Fault::Hang));
+    let mut opening = JoinSet::new();
+    opening.spawn(S3Destination::open(world.config("p/")));
     while world.keys().await.is_empty() {
-        let opening = S3Destination::open(world.config("p/"));
-        let cut_off = tokio::time::timeout(after, opening).await.is_err();
-        assert!(cut_off, "no moment left anything; waited {after:?} last");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        after += Duration::from_millis(1);
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
+    opening.shutdown().await;
     let left = world.keys().await;
     assert!(left[0].starts_with("p/.aws-datasync/probe-"), "{left:?}");
     let user_s = "p/.aws-datasync/probe-of-mine";
@@ -495,4 +499,53 @@ async fn what_a_cancelled_open_left_is_removed_once_it_is_old() {
         .upload_id(upload.upload_id().unwrap())
         .send();
     assert!(parts.await.is_err(), "the upload is aborted too");
+}
+
+fn streamed(chunks: Vec<Result<Bytes, BrokenOff>>, length: usize) -> PartStream {
+    PartStream {
+        chunks: Box::pin(futures::stream::iter(chunks)),
+        length: length as u64,
+        pace: Arc::new(Unpaced),
+    }
+}
+
+#[tokio::test]
+async fn parts_that_are_read_while_they_are_sent_are_proven_too() {
+    for store in [
+        StoreIntegrity::Full,
+        StoreIntegrity::Md5Only,
+        StoreIntegrity::None,
+    ] {
+        let world = World::start(store).await;
+        let destination = world.open("p/").await;
+        let (name, header) = (key("k"), header());
+        let upload = destination.create_upload(&name, &header, 0).await.unwrap();
+        let contents = [vec![1u8; 6 << 20], vec![2u8; 100_000]];
+        let mut parts = Vec::new();
+        for (number, content) in (1..).zip(&contents) {
+            let chunks = content.chunks(1_000_000).map(Bytes::copy_from_slice);
+            let (half, _) = content.split_at(content.len() / 2);
+            let broken = vec![Ok(Bytes::copy_from_slice(half)), Err(BrokenOff)];
+            destination
+                .stream_part(&name, &upload, number, streamed(broken, content.len()))
+                .await
+                .unwrap_err();
+            let whole = streamed(chunks.map(Ok).collect(), content.len());
+            let part = destination
+                .stream_part(&name, &upload, number, whole)
+                .await
+                .unwrap();
+            let expected = (Crc64::of(content), content.len() as u64);
+            assert_eq!((part.crc64, part.length), expected);
+            parts.push(part);
+        }
+        let whole = Crc64::of(&contents.concat());
+        let receipt = destination
+            .complete_upload(&name, &upload, &header, &parts, whole)
+            .await
+            .unwrap();
+        assert_eq!(receipt.vouched, store != StoreIntegrity::None, "{store:?}");
+        let back = destination.read_back(&name).await.unwrap();
+        assert_eq!(back.crc64, whole);
+    }
 }

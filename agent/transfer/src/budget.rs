@@ -69,6 +69,11 @@ impl Budget {
         })
     }
 
+    /// Bytes that may be reserved at once.
+    pub(crate) fn total(&self) -> u64 {
+        self.0.total
+    }
+
     /// Bytes that are reserved now.
     #[cfg(test)]
     fn reserved(&self) -> u64 {

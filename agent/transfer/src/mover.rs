@@ -2,6 +2,7 @@
 
 mod large;
 mod small;
+mod streamed;
 
 use std::sync::Arc;
 

@@ -1,10 +1,12 @@
 //! Reading a file in one stable version.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use datasync_endpoint::{
     Attributes, Crc64, Crc64Hasher, EndpointError, Fingerprint, Handle, Source,
 };
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 
 use crate::attempts::Attempts;
 
@@ -64,6 +66,33 @@ pub(crate) async fn read_range<S: Source>(
     }
     range.crc64 = hasher.finish();
     Ok(range)
+}
+
+/// READs in flight of a [`stream_range`].
+pub(crate) const STREAM_READS: u64 = 4;
+
+/// The chunks of a range of a file, read as they are taken.
+pub(crate) fn stream_range<S: Source>(
+    source: Arc<S>,
+    file: Handle,
+    fingerprint: Fingerprint,
+    (offset, length): (u64, u64),
+    attempts: Arc<Attempts>,
+) -> impl Stream<Item = Result<Bytes, ReadError>> + Send {
+    let step = u64::from(source.read_max().max(1));
+    let reads = (0..length.div_ceil(step)).map(move |index| {
+        let at = offset + index * step;
+        let wanted = u32::try_from(step.min(offset + length - at)).unwrap_or(u32::MAX);
+        let (source, file) = (Arc::clone(&source), file.clone());
+        let attempts = Arc::clone(&attempts);
+        async move {
+            let read = read_exactly(&*source, &file, &fingerprint, at, wanted, &attempts).await;
+            let (chunks, _) = read?;
+            Ok(stream::iter(chunks.into_iter().map(Ok)))
+        }
+    });
+    let in_flight = usize::try_from(STREAM_READS).unwrap_or(1);
+    stream::iter(reads).buffered(in_flight).try_flatten()
 }
 
 /// Reads until `wanted` bytes are there; the attributes are given if one READ did it.

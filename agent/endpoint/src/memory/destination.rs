@@ -1,9 +1,10 @@
 //! A destination that keeps objects in memory.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
+use futures::StreamExt;
 use tokio::time::Instant;
 
 use super::objects::{Objects, Stored, Transit};
@@ -12,8 +13,8 @@ use super::source::flipped;
 use super::{Operation, Script};
 use crate::{
     Abilities, Crc64, Destination, EndpointError, ErrorKind, Integrity, Key, ListPage,
-    ObjectHeader, ObjectState, OpenUpload, PartReceipt, Payload, PosixMetadata, ReadBack, Receipt,
-    Timestamp, UploadId,
+    ObjectHeader, ObjectState, OpenUpload, Pace, PartReceipt, PartStream, Payload, PosixMetadata,
+    ReadBack, Receipt, Timestamp, UploadId,
 };
 
 /// Objects in memory as a destination. Bodies are taken slice by slice, as their pace grants.
@@ -147,7 +148,25 @@ impl MemoryDestination {
         }
     }
 
-    /// Takes a body as a socket would; gives what was stored and its checksum.
+    /// Takes a chunk as a socket would.
+    async fn take(&self, chunk: &[u8], pace: &Arc<dyn Pace>, body: &mut BytesMut) {
+        let mut rest = chunk;
+        while !rest.is_empty() {
+            let length = rest.len().min(pace.slice_max().max(1));
+            if let Some(grant) = pace.clone().grant(length) {
+                grant.await;
+            }
+            let (slice, more) = rest.split_at(length);
+            body.extend_from_slice(slice);
+            rest = more;
+            self.lock().transits.push(Transit {
+                at: Instant::now(),
+                bytes: length as u64,
+            });
+        }
+    }
+
+    /// Takes a body; gives what was stored and its checksum.
     async fn receive(
         &self,
         operation: Operation,
@@ -158,38 +177,61 @@ impl MemoryDestination {
         let held = self.hold(payload.length);
         let mut body = BytesMut::new();
         for chunk in &payload.chunks {
-            let mut rest = &chunk[..];
-            while !rest.is_empty() {
-                let length = rest.len().min(payload.pace.slice_max().max(1));
-                if let Some(grant) = payload.pace.clone().grant(length) {
-                    grant.await;
-                }
-                let (slice, more) = rest.split_at(length);
-                body.extend_from_slice(slice);
-                rest = more;
-                self.lock().transits.push(Transit {
-                    at: Instant::now(),
-                    bytes: length as u64,
-                });
-            }
+            self.take(chunk, &payload.pace, &mut body).await;
         }
         drop(held);
-        let fail = |kind| error(operation, key.as_str(), kind);
         if body.len() as u64 != payload.length {
+            return Err(error(operation, key.as_str(), ErrorKind::Invalid));
+        }
+        self.checked((operation, key), body.freeze(), payload.crc64, aftermath)
+    }
+
+    /// Takes a body that is read meanwhile; gives also the checksum of what was sent.
+    async fn receive_stream(
+        &self,
+        key: &Key,
+        part: PartStream,
+        aftermath: &Aftermath,
+    ) -> Result<(Bytes, Crc64), EndpointError> {
+        let fail = |kind| error(Operation::UploadPart, key.as_str(), kind);
+        let PartStream {
+            mut chunks,
+            length,
+            pace,
+        } = part;
+        let mut body = BytesMut::new();
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk.map_err(|_| fail(ErrorKind::Unreachable))?;
+            let held = self.hold(chunk.len() as u64);
+            self.take(&chunk, &pace, &mut body).await;
+            drop(held);
+        }
+        if body.len() as u64 != length {
             return Err(fail(ErrorKind::Invalid));
         }
-        let mut body = body.freeze();
+        let sent = Crc64::of(&body);
+        self.checked((Operation::UploadPart, key), body.freeze(), sent, aftermath)
+    }
+
+    /// What is stored of a body, unless its checksum is refused.
+    fn checked(
+        &self,
+        (operation, key): (Operation, &Key),
+        mut body: Bytes,
+        sent: Crc64,
+        aftermath: &Aftermath,
+    ) -> Result<(Bytes, Crc64), EndpointError> {
         if aftermath.flip {
             body = flipped(&body);
         }
         let crc64 = Crc64::of(&body);
-        if crc64 != payload.crc64 && self.abilities.integrity != Integrity::ReadBack {
-            return Err(fail(ErrorKind::ChecksumRefused));
+        if crc64 != sent && self.abilities.integrity != Integrity::ReadBack {
+            return Err(error(operation, key.as_str(), ErrorKind::ChecksumRefused));
         }
         if aftermath.flip_stored {
             body = flipped(&body);
         }
-        Ok((body, crc64))
+        Ok((body, sent))
     }
 
     /// What the store remembers of a content's checksum.
@@ -272,6 +314,20 @@ impl Destination for MemoryDestination {
         let (body, crc64) = self
             .receive(Operation::UploadPart, key, &payload, &aftermath)
             .await?;
+        let receipt = self.lock().store_part(key, upload, number, body, crc64)?;
+        aftermath.reply(receipt)
+    }
+
+    async fn stream_part(
+        &self,
+        key: &Key,
+        upload: &UploadId,
+        number: u32,
+        part: PartStream,
+    ) -> Result<PartReceipt, EndpointError> {
+        let operation = Operation::UploadPart;
+        let aftermath = self.script.enter(operation, key.as_str()).await?;
+        let (body, crc64) = self.receive_stream(key, part, &aftermath).await?;
         let receipt = self.lock().store_part(key, upload, number, body, crc64)?;
         aftermath.reply(receipt)
     }

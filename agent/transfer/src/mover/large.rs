@@ -6,6 +6,7 @@ use datasync_endpoint::{
 };
 use futures::{StreamExt, TryStreamExt, stream};
 
+use super::streamed::StreamedPart;
 use super::{Mover, TryError, destination_error, source_error};
 use crate::plan::{self, PartLayout};
 use crate::progress::InFlight;
@@ -141,9 +142,22 @@ impl<S: Source, D: Destination> Mover<S, D> {
         length: u64,
         in_flight: &InFlight,
     ) -> Result<PartReceipt, TryError> {
-        let reservation = self.reserve(length).await?;
         let fingerprint = attributes.fingerprint();
         let file = &entry.node.handle;
+        if plan::is_streamed(length, self.budget.total()) {
+            let part = StreamedPart {
+                key: &entry.key,
+                file,
+                fingerprint,
+                upload,
+                number,
+                range: (offset, length),
+            };
+            let receipt = self.stream_part(&part).await?;
+            in_flight.advance(length);
+            return Ok(receipt);
+        }
+        let reservation = self.reserve(length).await?;
         let range = read_range(
             &*self.source,
             file,

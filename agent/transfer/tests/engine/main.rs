@@ -16,4 +16,5 @@ mod integrity;
 mod random;
 mod rates;
 mod resuming;
+mod streaming;
 mod world;

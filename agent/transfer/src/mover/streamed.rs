@@ -1,0 +1,123 @@
+//! Parts that memory is not to hold: read while they are sent.
+//!
+//! A window is reserved as a whole before the first READ; the checksum is known after the last
+//! byte. Another try reads the source again, in the same version.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use datasync_endpoint::{
+    BrokenOff, Crc64Hasher, Destination, EndpointError, ErrorKind, Fingerprint, Handle, Key,
+    PartReceipt, PartStream, Source, UploadId,
+};
+use datasync_model::ErrorCode;
+use futures::StreamExt;
+
+use super::{Mover, TryError, destination_error};
+use crate::outcome::ItemFailure;
+use crate::read::{ReadError, STREAM_READS, stream_range};
+
+/// Beside the READs in flight: the reply that is being sent, and one that the sender has buffered.
+const REPLIES_IN_HAND: u64 = 2;
+
+/// One part of one upload.
+pub(super) struct StreamedPart<'a> {
+    pub(super) key: &'a Key,
+    pub(super) file: &'a Handle,
+    pub(super) fingerprint: Fingerprint,
+    pub(super) upload: &'a UploadId,
+    pub(super) number: u32,
+    /// Offset and length.
+    pub(super) range: (u64, u64),
+}
+
+/// What is known of the bytes that went by.
+#[derive(Debug, Default)]
+struct Passed {
+    hasher: Crc64Hasher,
+    failure: Option<ReadError>,
+}
+
+impl<S: Source, D: Destination> Mover<S, D> {
+    pub(super) async fn stream_part(
+        &self,
+        part: &StreamedPart<'_>,
+    ) -> Result<PartReceipt, TryError> {
+        let read_max = u64::from(self.source.read_max().max(1));
+        let window = read_max.saturating_mul(STREAM_READS + REPLIES_IN_HAND);
+        let reservation = self.reserve(window).await?;
+        let read_failure = Mutex::new(None);
+        let sent = self
+            .attempts
+            .run(|| async {
+                let passed = Arc::new(Mutex::new(Passed::default()));
+                let body = self.body(part, Arc::clone(&passed));
+                let sent = self
+                    .destination
+                    .stream_part(part.key, part.upload, part.number, body)
+                    .await;
+                let mut passed = passed.lock().unwrap_or_else(PoisonError::into_inner);
+                match (sent, passed.failure.take()) {
+                    (Ok(receipt), None) => Ok((receipt, passed.hasher.finish())),
+                    (Err(error), None) => Err(error),
+                    (_, Some(failure)) => {
+                        *read_failure.lock().unwrap_or_else(PoisonError::into_inner) =
+                            Some(failure);
+                        Err(not_read(part))
+                    }
+                }
+            })
+            .await;
+        drop(reservation);
+        let read_failure = read_failure
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(failure) = read_failure {
+            return Err(self.read_error(failure));
+        }
+        let (receipt, crc64) = sent.map_err(|error| destination_error(&error))?;
+        if (receipt.crc64, receipt.length) == (crc64, part.range.1) {
+            return Ok(receipt);
+        }
+        Err(TryError::Failed(ItemFailure::new(
+            ErrorCode::ChecksumMismatch,
+            format!(
+                "part {}: {} bytes with CRC-64/NVME {:016x} were sent, {} bytes with {:016x} were read",
+                part.number, receipt.length, receipt.crc64.0, part.range.1, crc64.0
+            ),
+        )))
+    }
+
+    fn body(&self, part: &StreamedPart<'_>, passed: Arc<Mutex<Passed>>) -> PartStream {
+        let chunks = stream_range(
+            Arc::clone(&self.source),
+            part.file.clone(),
+            part.fingerprint,
+            part.range,
+            Arc::clone(&self.attempts),
+        );
+        let chunks = chunks.map(move |chunk| {
+            let mut passed = passed.lock().unwrap_or_else(PoisonError::into_inner);
+            match chunk {
+                Ok(chunk) => {
+                    passed.hasher.update(&chunk);
+                    Ok(chunk)
+                }
+                Err(failure) => {
+                    passed.failure = Some(failure);
+                    Err(BrokenOff)
+                }
+            }
+        });
+        PartStream {
+            chunks: Box::pin(chunks),
+            length: part.range.1,
+            pace: self.pace(),
+        }
+    }
+}
+
+/// Ends the attempts: the READs had their own.
+fn not_read(part: &StreamedPart<'_>) -> EndpointError {
+    let target = format!("{} part {}", part.key.as_str().escape_debug(), part.number);
+    EndpointError::new(ErrorKind::Invalid, "READ", target, BrokenOff.to_string())
+}

@@ -9,6 +9,7 @@ use datasync_model::{ErrorCode, Failure, Location};
 use datasync_proto::{DesiredProbe, LocationProbed};
 use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
 
 use crate::endpoints::{self, Endpoints, Side};
 
@@ -23,12 +24,19 @@ pub(crate) struct Probes {
     endpoints: Endpoints,
     slots: Arc<Semaphore>,
     known: BTreeMap<String, Known>,
-    tasks: JoinSet<LocationProbed>,
+    /// Of a probe that was withdrawn before it began there is no answer.
+    tasks: JoinSet<Option<LocationProbed>>,
 }
 
 #[derive(Debug)]
 enum Known {
-    Running(AbortHandle),
+    Running {
+        task: AbortHandle,
+        withdrawn: CancellationToken,
+        /// A probe of a store writes and deletes: it is let to its end, which `PROBE_TIMEOUT`
+        /// bounds, so that nothing stays in the bucket.
+        as_destination: bool,
+    },
     /// Kept until control drops the probe: the answer may have been lost on the way.
     Answered(LocationProbed),
 }
@@ -48,8 +56,19 @@ impl Probes {
         let wanted: BTreeSet<&str> = desired.iter().map(|p| p.probe_id.as_str()).collect();
         self.known.retain(|id, known| {
             let keep = wanted.contains(id.as_str());
-            if let (false, Known::Running(task)) = (keep, known) {
-                task.abort();
+            if let (
+                false,
+                Known::Running {
+                    task,
+                    withdrawn,
+                    as_destination,
+                },
+            ) = (keep, known)
+            {
+                withdrawn.cancel();
+                if !*as_destination {
+                    task.abort();
+                }
             }
             keep
         });
@@ -58,17 +77,30 @@ impl Probes {
                 continue;
             }
             let id = probe.probe_id.clone();
+            let as_destination = probe.as_destination;
+            let withdrawn = CancellationToken::new();
             let (endpoints, slots) = (self.endpoints.clone(), Arc::clone(&self.slots));
+            let not_wanted = withdrawn.clone();
             let task = self.tasks.spawn(async move {
-                let slot = slots.acquire().await;
+                let slot = not_wanted
+                    .run_until_cancelled(slots.acquire())
+                    .await?;
                 let result = try_location(&endpoints, &probe).await;
                 drop(slot);
                 if let Err(failure) = &result {
                     tracing::warn!(probe_id = probe.probe_id, %failure, "a location cannot be used");
                 }
-                LocationProbed::new(probe.probe_id, result.as_ref().copied())
+                let result = result.as_ref().copied();
+                Some(LocationProbed::new(probe.probe_id, result))
             });
-            self.known.insert(id, Known::Running(task));
+            self.known.insert(
+                id,
+                Known::Running {
+                    task,
+                    withdrawn,
+                    as_destination,
+                },
+            );
         }
     }
 
@@ -76,7 +108,7 @@ impl Probes {
     pub(crate) async fn next_answer(&mut self) -> LocationProbed {
         loop {
             match self.tasks.join_next().await {
-                Some(Ok(answer)) => {
+                Some(Ok(Some(answer))) => {
                     if let Some(known) = self.known.get_mut(&answer.probe_id) {
                         *known = Known::Answered(answer.clone());
                         return answer;
@@ -87,17 +119,16 @@ impl Probes {
                         return answer;
                     }
                 }
-                Some(Err(_)) => {}
+                Some(Ok(None) | Err(_)) => {}
                 None => std::future::pending().await,
             }
         }
     }
 
     fn answer_for_panic(&mut self, task: tokio::task::Id) -> Option<LocationProbed> {
-        let (id, known) = self
-            .known
-            .iter_mut()
-            .find(|(_, known)| matches!(known, Known::Running(handle) if handle.id() == task))?;
+        let (id, known) = self.known.iter_mut().find(
+            |(_, known)| matches!(known, Known::Running { task: own, .. } if own.id() == task),
+        )?;
         let failure = Failure::new(
             ErrorCode::Internal,
             "the probe ended by a defect; see the agent's log",
@@ -113,7 +144,7 @@ impl Probes {
             .values()
             .filter_map(|known| match known {
                 Known::Answered(answer) => Some(answer.clone()),
-                Known::Running(_) => None,
+                Known::Running { .. } => None,
             })
             .collect()
     }

@@ -1,5 +1,6 @@
 //! A few connections to one server, opened as they are needed and again after they broke.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
@@ -9,10 +10,13 @@ use bytes::Bytes;
 use datasync_endpoint::ErrorKind;
 use nfs3_types::rpc::opaque_auth;
 use nfs3_types::xdr_codec::Pack;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 
 use crate::config::{NfsConfig, PrivilegedPorts};
 use crate::connection::{Broken, Connection};
+use crate::hostname::ServerName;
 use crate::pool::Pool;
 use crate::rpc;
 use crate::socket::{arbitrary, connect};
@@ -65,7 +69,9 @@ struct SlotState {
 
 #[derive(Debug)]
 pub(crate) struct Transport {
-    address: SocketAddr,
+    host: String,
+    /// Where the last connection was made; the port is that of the mount.
+    address: StdMutex<SocketAddr>,
     privileged: PrivilegedPorts,
     timeout: Duration,
     calls_max: usize,
@@ -85,7 +91,10 @@ impl Transport {
             .saturating_mul(config.in_flight_per_connection);
         let calls_max = calls_max.min(Semaphore::MAX_PERMITS);
         Self {
-            address,
+            // The mount has checked the name.
+            host: ServerName::parse(&config.server_hostname)
+                .map_or_else(|_| address.ip().to_string(), |server| server.host),
+            address: StdMutex::new(address),
             privileged: config.privileged_ports,
             timeout: config.call_timeout,
             calls_max,
@@ -130,6 +139,22 @@ impl Transport {
         })
     }
 
+    /// Where the name leads to now: a server that failed over may have another address.
+    async fn connect(&self, again: bool) -> io::Result<TcpStream> {
+        let before = *self.address.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = if again {
+            current_address(&self.host, before, self.timeout).await
+        } else {
+            before
+        };
+        let stream = connect(now, self.privileged, self.timeout).await?;
+        if now != before {
+            tracing::info!(host = self.host, %before, %now, "the NFS server has another address");
+            *self.address.lock().unwrap_or_else(PoisonError::into_inner) = now;
+        }
+        Ok(stream)
+    }
+
     async fn connection(&self, slot: usize) -> Result<Arc<Connection>, Broken> {
         let slot = &self.slots[slot];
         let seen = slot.attempts.load(Ordering::Acquire);
@@ -145,7 +170,8 @@ impl Transport {
         {
             return Err(failure.clone());
         }
-        match connect(self.address, self.privileged, self.timeout).await {
+        let again = slot.attempts.load(Ordering::Acquire) > 0;
+        match self.connect(again).await {
             Ok(stream) => {
                 let pool = Arc::clone(&self.pool);
                 let connection = Connection::start(stream, self.calls_max, self.timeout, pool);
@@ -163,6 +189,23 @@ impl Transport {
             }
         }
     }
+}
+
+/// The address as it was if the name still has it, or cannot be resolved; else the name's first.
+async fn current_address(host: &str, before: SocketAddr, limit: Duration) -> SocketAddr {
+    let found = timeout(limit, lookup_host((host, before.port()))).await;
+    let addresses: Vec<SocketAddr> = match found {
+        Ok(Ok(addresses)) => addresses.collect(),
+        Ok(Err(error)) => {
+            tracing::debug!(host, %error, "the host name cannot be resolved again");
+            Vec::new()
+        }
+        Err(_) => Vec::new(),
+    };
+    if addresses.contains(&before) {
+        return before;
+    }
+    addresses.first().copied().unwrap_or(before)
 }
 
 #[cfg(test)]

@@ -346,3 +346,25 @@ async fn a_port_where_nobody_listens_is_unreachable_for_all_who_wait() {
     }
     assert!(all_permits(&transport));
 }
+
+#[tokio::test]
+async fn a_name_that_leads_elsewhere_is_followed_when_connecting_again() {
+    let server = Server::start(|mut request: Request| {
+        let number = echoed(&mut request);
+        reply(request.xid, &number)
+    })
+    .await;
+    // The mount saw another address of the name: nobody is there any more.
+    let gone = std::net::SocketAddr::from(([127, 9, 9, 9], server.address.port()));
+    let mut config = server.config("/");
+    config.connections = 1;
+    config.call_timeout = LONG;
+    let transport = Transport::new(gone, &config);
+    assert_eq!(
+        echo(&transport, 1).await.unwrap_err().kind,
+        ErrorKind::Unreachable
+    );
+    echo(&transport, 2).await.unwrap();
+    let unknown = current_address("no-such-host.invalid", gone, LONG).await;
+    assert_eq!(unknown, gone);
+}

@@ -33,7 +33,7 @@ pub(crate) struct Sizes {
 /// Calls on one export as one user.
 #[derive(Debug)]
 pub(crate) struct Client {
-    transport: Transport,
+    pub(crate) transport: Transport,
     counters: std::sync::Arc<Counters>,
     /// `host:/export`, for messages.
     pub(crate) target: String,

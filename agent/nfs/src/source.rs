@@ -1,6 +1,5 @@
 //! The source of the data path.
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -26,7 +25,6 @@ pub struct NfsSource {
     client: Client,
     counters: Arc<Counters>,
     root: RwLock<Bytes>,
-    nfs: SocketAddr,
     read_max: u32,
     page_size: u32,
     /// Set once the server has said that it does not know READDIRPLUS.
@@ -67,7 +65,6 @@ impl NfsSource {
             client,
             counters,
             root: RwLock::new(root),
-            nfs: mounted.nfs,
             read_max,
             page_size: page_size(sizes.directory_preferred),
             plain_listing: AtomicBool::new(false),
@@ -91,10 +88,11 @@ impl NfsSource {
     /// The server forgot the root's handle (it was restarted, or the export replaced): asks again.
     async fn mount_again(&self) -> Result<Bytes, EndpointError> {
         let mounted = Box::pin(mount(&self.config, &self.counters)).await?;
-        if mounted.nfs != self.nfs {
+        let nfs = self.client.transport.address();
+        if mounted.nfs != nfs {
             let detail = format!(
-                "NFS has moved from {} to {}: mount the location anew",
-                self.nfs, mounted.nfs
+                "NFS has moved from {nfs} to {}: mount the location anew",
+                mounted.nfs
             );
             let target = self.client.target.clone();
             return Err(EndpointError::new(ErrorKind::Stale, "MNT", target, detail));

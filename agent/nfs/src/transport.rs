@@ -139,9 +139,14 @@ impl Transport {
         })
     }
 
+    /// Where the last connection was made.
+    pub(crate) fn address(&self) -> SocketAddr {
+        *self.address.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Where the name leads to now: a server that failed over may have another address.
     async fn connect(&self, again: bool) -> io::Result<TcpStream> {
-        let before = *self.address.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.address();
         let now = if again {
             current_address(&self.host, before, self.timeout).await
         } else {

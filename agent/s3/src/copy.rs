@@ -141,10 +141,11 @@ impl Store {
     ) -> Result<Reply, EndpointError> {
         let upload = self.create_like(object_key, head, map).await?;
         let copied = self.copy_parts(object_key, &upload, current).await;
-        if let Err(error) = &copied
-            && error.operation == Operation::UploadPartCopy.name()
-        {
-            self.abort(object_key, &upload).await?;
+        if let Err(error) = &copied {
+            // Where completing was not answered, aborting ends it only if it has not happened.
+            if let Err(kept) = self.abort(object_key, &upload).await {
+                tracing::warn!(%error, %kept, upload = upload.0, "an upload of a copy stays open");
+            }
         }
         copied
     }

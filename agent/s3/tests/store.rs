@@ -549,3 +549,27 @@ async fn parts_that_are_read_while_they_are_sent_are_proven_too() {
         assert_eq!(back.crc64, whole);
     }
 }
+
+#[tokio::test]
+async fn class_and_tags_stay_and_another_object_is_not_deleted() {
+    let world = World::start(StoreIntegrity::Full).await;
+    let destination = world.open("").await;
+    let put = world.sdk().put_object().bucket("bucket").key("k");
+    let put = put.storage_class(aws_sdk_s3::types::StorageClass::StandardIa);
+    put.tagging("colour=blue").send().await.unwrap();
+    let name = key("k");
+    let state = destination.stat(&name).await.unwrap().unwrap();
+    let metadata = header().metadata;
+    destination
+        .set_metadata(&name, &state, &metadata)
+        .await
+        .unwrap();
+    let after = destination.stat(&name).await.unwrap().unwrap();
+    assert_eq!(after.storage_class.as_deref(), Some("STANDARD_IA"));
+    let tags = world.sdk().get_object_tagging().bucket("bucket").key("k");
+    let tags = tags.send().await.unwrap();
+    assert_eq!(tags.tag_set()[0].value(), "blue");
+    let stale = destination.delete(&name, "\"00000000000000000000000000000000\"");
+    assert_eq!(stale.await.unwrap_err().kind, ErrorKind::Precondition);
+    assert!(destination.stat(&name).await.unwrap().is_some());
+}

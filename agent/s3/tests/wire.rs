@@ -10,8 +10,8 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use bytes::Bytes;
 use datasync_endpoint::{
-    Crc64, Destination, Effect, ErrorKind, Integrity, Key, ObjectHeader, PartReceipt, Payload,
-    PosixMetadata, Unpaced, UploadId,
+    Crc64, Destination, Effect, ErrorKind, Integrity, Key, ObjectHeader, ObjectState, PartReceipt,
+    Payload, PosixMetadata, Unpaced, UploadId,
 };
 use datasync_model::{S3Location, StorageClass};
 use datasync_s3::{S3Config, S3Destination};
@@ -530,5 +530,28 @@ async fn the_probe_s_object_is_deleted_also_after_errors() {
             .starts_with("DELETE /bucket/p/.aws-datasync/probe-"),
         "{}",
         last.line
+    );
+}
+
+#[tokio::test]
+async fn a_copy_that_fails_after_its_status_is_an_error() {
+    let sink = Sink::start().await;
+    let destination = sink.open().await;
+    sink.answer(Answer::Reply(200, OK_PUT, String::new()));
+    sink.answer(Answer::Reply(200, "", error_body("InternalError")));
+    let current = ObjectState {
+        size: 1,
+        etag: "\"e\"".to_owned(),
+        metadata: PosixMetadata::default(),
+        crc64: None,
+        storage_class: None,
+    };
+    let (name, metadata) = (key("k"), header().metadata);
+    let copied = destination.set_metadata(&name, &current, &metadata);
+    let error = copied.await.unwrap_err();
+    assert_eq!(
+        (error.kind, error.effect),
+        (ErrorKind::ServerFault, Effect::Unknown),
+        "{error}"
     );
 }

@@ -105,8 +105,9 @@ impl<S: Source, D: Destination> Deleter<S, D> {
         mut candidates: Candidates,
         failures: &mut FailureList,
     ) -> Result<(), DeleteError> {
-        let mut presence = Presence::new(&*self.source, &self.attempts);
         loop {
+            // Directories may be renamed meanwhile: what leads to a key is looked up anew.
+            let mut presence = Presence::new(&*self.source, &self.attempts);
             let chunk = candidates
                 .next_chunk(CHUNK)
                 .await

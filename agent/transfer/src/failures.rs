@@ -75,13 +75,15 @@ impl FailureList {
     }
 
     async fn read_back(&mut self) -> io::Result<()> {
-        let mut lines = BufReader::new(File::open(&self.path).await?).lines();
+        let mut reader = BufReader::new(File::open(&self.path).await?);
         let mut whole_bytes = 0;
-        while let Some(text) = lines.next_line().await? {
-            let Ok(line) = serde_json::from_str::<Line>(&text) else {
+        let mut text = Vec::new();
+        while reader.read_until(b'\n', &mut text).await? > 0 {
+            let Ok(line) = serde_json::from_slice::<Line>(&text) else {
                 break;
             };
-            whole_bytes += text.len() as u64 + 1;
+            whole_bytes += text.len() as u64;
+            text.clear();
             self.note(&line);
         }
         // A line that a crash cut short goes.

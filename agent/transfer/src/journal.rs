@@ -13,7 +13,7 @@ mod writer;
 use std::path::{Path, PathBuf};
 
 use datasync_endpoint::{Key, UploadId};
-use datasync_model::Counters;
+use datasync_model::{Counters, Failure};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -75,6 +75,9 @@ pub(crate) enum Record {
     /// A stage begins.
     #[serde(rename = "g")]
     Stage { stage: Stage },
+    /// A guard held the deletes back.
+    #[serde(rename = "w")]
+    Withheld { failure: Failure },
     /// Time spent so far.
     #[serde(rename = "e")]
     Elapsed { elapsed: Elapsed },

@@ -19,7 +19,6 @@ pub(crate) enum Step {
     Unread {
         directory: SourceEntry,
         error: Arc<EndpointError>,
-        reported: bool,
     },
     /// An entry that cannot be handled, by its name alone, with the object of its key.
     Unknown {
@@ -108,18 +107,7 @@ impl Merge {
         };
         match (walked, object) {
             (Some(Walked::Entry(entry)), object) => Ok(Step::Entry(entry, object)),
-            (
-                Some(Walked::Unread {
-                    directory,
-                    error,
-                    reported,
-                }),
-                _,
-            ) => Ok(Step::Unread {
-                directory,
-                error,
-                reported,
-            }),
+            (Some(Walked::Unread { directory, error }), _) => Ok(Step::Unread { directory, error }),
             (Some(Walked::Unknown { path, key, error }), _) => {
                 Ok(Step::Unknown { path, key, error })
             }

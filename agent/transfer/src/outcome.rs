@@ -45,6 +45,15 @@ impl ItemFailure {
         }
     }
 
+    /// Whether an endpoint did not answer at all.
+    pub(crate) fn is_silence(&self) -> bool {
+        let code = self.failure.code;
+        matches!(
+            code,
+            ErrorCode::SourceUnreachable | ErrorCode::DestinationUnreachable
+        )
+    }
+
     pub(crate) fn of_source(error: &EndpointError) -> Self {
         let code = match error.kind {
             ErrorKind::NotFound | ErrorKind::Stale => ErrorCode::SourceVanished,

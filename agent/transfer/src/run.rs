@@ -169,6 +169,8 @@ struct Engine<S, D> {
     mover: Arc<Mover<S, D>>,
     /// Deletes that a guard held back.
     withheld: Option<Failure>,
+    /// Items in a row whose endpoint did not answer.
+    silent_items: u32,
 }
 
 fn now_seconds() -> i64 {
@@ -224,7 +226,8 @@ impl<S: Source, D: Destination> Engine<S, D> {
             progress,
             failures,
             mover,
-            withheld: None,
+            withheld: state.withheld.clone(),
+            silent_items: 0,
         };
         Ok((engine, state))
     }

@@ -23,7 +23,6 @@ pub(crate) enum Walked {
     Unread {
         directory: SourceEntry,
         error: Arc<EndpointError>,
-        reported: bool,
     },
     /// An entry of which nothing but the name is known, or that cannot have a key.
     Unknown {
@@ -151,14 +150,14 @@ impl<S: Source> Walk<S> {
         let node = match item.node {
             Ok(node) if key.as_str().len() <= self.key_max => node,
             Ok(_) => {
-                if in_scope && self.is_new(&key) {
+                if in_scope {
                     let error = self.key_too_long(&path, &key);
                     send(out, Walked::Unknown { path, key, error }).await;
                 }
                 return None;
             }
             Err(error) => {
-                if in_scope && self.is_new(&key) {
+                if in_scope {
                     send(out, Walked::Unknown { path, key, error }).await;
                 }
                 return None;
@@ -205,16 +204,7 @@ impl<S: Source> Walk<S> {
             directory.path.to_string(),
             "the server says that this directory is one of those that contain it",
         ));
-        let reported = !self.is_new(&directory.key);
-        send(
-            out,
-            Walked::Unread {
-                directory,
-                error,
-                reported,
-            },
-        )
-        .await;
+        send(out, Walked::Unread { directory, error }).await;
     }
 
     async fn enter(
@@ -252,14 +242,12 @@ impl<S: Source> Walk<S> {
             }
         };
         if let Some(error) = error {
-            let reported = !self.is_new(&directory.key) && directory.path != EntryPath::ROOT;
             let directory = directory.clone();
             send(
                 out,
                 Walked::Unread {
                     directory,
                     error: Arc::new(error),
-                    reported,
                 },
             )
             .await;

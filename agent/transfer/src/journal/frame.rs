@@ -4,7 +4,7 @@ use crc_fast::{CrcAlgorithm, checksum};
 
 /// The longest payload in bytes; a longer announced length means damage. Snapshots are the largest:
 /// a few hundred keys of at most 1 KiB.
-const PAYLOAD_MAX: usize = 4 * 1024 * 1024;
+const PAYLOAD_MAX: usize = 256 * 1024 * 1024;
 const HEADER: usize = 8;
 
 fn crc(payload: &[u8]) -> u32 {

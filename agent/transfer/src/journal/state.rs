@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use datasync_endpoint::{Key, UploadId};
-use datasync_model::Counters;
+use datasync_model::{Counters, Failure};
 use serde::{Deserialize, Serialize};
 
 use super::{Elapsed, Record, Stage};
@@ -38,6 +38,8 @@ pub(crate) struct State {
     pub(crate) uploads: BTreeMap<Key, Upload>,
     /// Time spent.
     pub(crate) elapsed: Elapsed,
+    /// Why the deletes were held back, if they were.
+    pub(crate) withheld: Option<Failure>,
     /// The last delete candidate that was dealt with.
     pub(crate) last_deleted: Option<Key>,
 }
@@ -71,6 +73,7 @@ impl State {
                 self.uploads.remove(&key);
             }
             Record::Stage { stage } => self.stage = stage,
+            Record::Withheld { failure } => self.withheld = Some(failure),
             Record::Elapsed { elapsed } => self.elapsed = elapsed,
             Record::Deleted { key, add } => {
                 self.last_deleted = Some(key);

@@ -150,7 +150,10 @@ proptest! {
             written(directory.path(), &records).await;
             let file = directory.path().join("journal");
             let bytes = std::fs::read(&file).unwrap();
-            std::fs::write(&file, &bytes[..cut.index(bytes.len() + 1)]).unwrap();
+            // The first record is in the file before the file has its name.
+            let first = read_frames(&bytes).next().unwrap().1;
+            let end = first + cut.index(bytes.len() + 1 - first);
+            std::fs::write(&file, &bytes[..end]).unwrap();
             let mut states = vec![State::default()];
             for record in &records {
                 let mut next = states[states.len() - 1].clone();
@@ -161,4 +164,24 @@ proptest! {
             assert!(states.contains(&found), "{found:?}");
         });
     }
+}
+
+#[tokio::test]
+async fn a_journal_without_its_beginning_is_refused() {
+    let directory = TempDir::new().unwrap();
+    written(
+        directory.path(),
+        &[Record::Stage {
+            stage: Stage::Delete,
+        }],
+    )
+    .await;
+    let file = directory.path().join("journal");
+    let mut bytes = std::fs::read(&file).unwrap();
+    bytes[9] ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+    let error = Journal::open(directory.path(), &mut JoinSet::new())
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("damaged"), "{error}");
 }

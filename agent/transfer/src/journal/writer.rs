@@ -38,6 +38,13 @@ pub(super) async fn replay(directory: &Path) -> Result<State, JournalError> {
         Err(error) => return Err(fault(directory, "read", &error)),
     };
     let mut state = State::default();
+    if !bytes.is_empty() && read_frames(&bytes).next().is_none() {
+        return Err(JournalError {
+            directory: directory.to_owned(),
+            verb: "understood",
+            reason: "its first record is damaged".to_owned(),
+        });
+    }
     for (payload, _) in read_frames(&bytes) {
         match serde_json::from_slice(payload) {
             Ok(record) => state.apply(record),
@@ -172,6 +179,7 @@ impl Writer {
         if !self.candidates_buffer.is_empty() {
             self.candidates.write_all(&self.candidates_buffer).await?;
             self.candidates.flush().await?;
+            self.candidates.sync_data().await?;
             self.candidates_buffer.clear();
         }
         if !self.journal_buffer.is_empty() {

@@ -7,7 +7,7 @@ use super::scanning::ScanFacts;
 use super::{Ended, Engine};
 use crate::deletes::{Candidates, DeleteError, Deleter, Facts, guard};
 use crate::history::Root;
-use crate::journal::State;
+use crate::journal::{Record, State};
 use crate::outcome::ItemFailure;
 
 impl<S: Source, D: Destination> Engine<S, D> {
@@ -41,13 +41,17 @@ impl<S: Source, D: Destination> Engine<S, D> {
             });
             if let Err(withheld) = allowed {
                 tracing::warn!(%withheld, "deletes withheld");
+                let failure = withheld.clone();
                 self.withheld = Some(withheld);
-                return Ok(());
+                return Ok(self.journal.append(Record::Withheld { failure }).await?);
             }
             self.delete_candidates(state).await?;
         }
+        // Another root is accepted only by a run that deletes nothing.
+        let deletes = self.spec.options.preserve_deleted_files == PreserveDeletedFiles::Remove;
+        let is_news = remembered != Some(present) && (remembered.is_none() || !deletes);
         match &self.settings.history_file {
-            Some(file) if remembered != Some(present) => Ok(present.remember(file).await?),
+            Some(file) if is_news => Ok(present.remember(file).await?),
             _ => Ok(()),
         }
     }

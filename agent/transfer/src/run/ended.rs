@@ -50,6 +50,8 @@ impl From<ItemFailure> for Ended {
 pub(super) fn local(error: &dyn std::error::Error) -> Ended {
     Ended::Local(Failure::new(
         ErrorCode::LocalStateFault,
-        format!("{error}; make room in the agent's state directory: the execution then goes on"),
+        format!(
+            "{error}; see to the agent's state directory (space, permissions): the execution then goes on"
+        ),
     ))
 }

@@ -51,6 +51,10 @@ struct Scan {
 
 const STRANGE_KEYS_NAMED: u64 = 100;
 
+/// So many items in a row without an answer, each after all its retries, mean that the endpoint is
+/// gone.
+const SILENT_ITEMS_MAX: u32 = 64;
+
 impl<S: Source, D: Destination> Engine<S, D> {
     pub(super) async fn scan(&mut self, state: &State) -> Result<ScanFacts, Ended> {
         let after = state.last_handed.clone();
@@ -135,7 +139,9 @@ impl<S: Source, D: Destination> Engine<S, D> {
             path: path.clone(),
         };
         let outcome = match locate(&*self.source, &path, &self.attempts).await {
-            Ok(Some(node)) => {
+            Ok(Some(node))
+                if key.is_directory() == (node.attributes.kind == EntryKind::Directory) =>
+            {
                 let entry = SourceEntry {
                     key: key.clone(),
                     path,
@@ -157,9 +163,9 @@ impl<S: Source, D: Destination> Engine<S, D> {
                 self.start_item(ticket, entry, listed, scan);
                 return Ok(());
             }
-            Ok(None) => Outcome::Failed(ItemFailure::new(
+            Ok(_) => Outcome::Failed(ItemFailure::new(
                 ErrorCode::SourceVanished,
-                "the item is gone from the source",
+                "the item is gone from the source, or was replaced",
             )),
             Err(error) => Outcome::Failed(ItemFailure::of_source(&error)),
         };
@@ -193,19 +199,17 @@ impl<S: Source, D: Destination> Engine<S, D> {
                     .await?;
                 self.start_item(ticket, entry, listed, scan);
             }
-            Step::Unread {
-                directory,
-                error,
-                reported,
-            } => {
+            Step::Unread { directory, error } => {
                 scan.shadow.cast(directory.key.clone());
-                if !reported {
-                    self.report_unread(&directory, &error).await?;
-                }
+                self.report_unread(&directory, &error).await?;
             }
             Step::Unknown { path, key, error } => {
                 scan.facts.source_has_entries = true;
                 scan.shadow.cast(key.join("/"));
+                // A resumed walk meets it again.
+                if self.failures.is_settled(&key) {
+                    return Ok(());
+                }
                 let ticket = self.hand(&key, &path, false, scan).await?;
                 let failure = ItemFailure::of_source(&error);
                 self.record(ticket, Outcome::Failed(failure), None).await?;
@@ -249,6 +253,10 @@ impl<S: Source, D: Destination> Engine<S, D> {
         } = ItemFailure::of_source(error);
         if endpoint_wide {
             return Err(Ended::Failed(failure));
+        }
+        // A resumed walk meets it again.
+        if self.failures.is_settled(&directory.key) {
+            return Ok(());
         }
         let failure = Failure::new(
             failure.code,
@@ -346,8 +354,16 @@ impl<S: Source, D: Destination> Engine<S, D> {
                 add,
             })
             .await?;
+        self.silent_items = match &outcome {
+            Outcome::Failed(failed) if failed.is_silence() => self.silent_items + 1,
+            Outcome::Transferred { .. } | Outcome::Unchanged => 0,
+            Outcome::Failed(_) | Outcome::Skipped(_) => self.silent_items,
+        };
+        let silent = self.silent_items >= SILENT_ITEMS_MAX;
         match outcome {
-            Outcome::Failed(failed) if failed.endpoint_wide => Err(Ended::Failed(failed.failure)),
+            Outcome::Failed(failed) if failed.endpoint_wide || silent => {
+                Err(Ended::Failed(failed.failure))
+            }
             _ => Ok(()),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use datasync_endpoint::{Destination, EntryPath, ListedObject, Source};
+use datasync_endpoint::{Destination, EndpointError, EntryPath, Key, ListedObject, Source};
 use datasync_model::{Counters, ErrorCode, Failure, PreserveDeletedFiles};
 use tokio::task::{JoinError, JoinSet};
 
@@ -52,8 +52,15 @@ impl<S: Source, D: Destination> Engine<S, D> {
                                 check(verifier.clone(), work)
                             });
                         }
-                        Step::Unread { directory, .. } => shadow.cast(directory.key),
-                        Step::Unknown { key, .. } => shadow.cast(key.join("/")),
+                        Step::Unread { directory, error } => {
+                            shadow.cast(directory.key.clone());
+                            let (path, key) = (directory.path, directory.key);
+                            self.judge_unseen(path, key, &error).await?;
+                        }
+                        Step::Unknown { path, key, error } => {
+                            shadow.cast(key.join("/"));
+                            self.judge_unseen(path, key, &error).await?;
+                        }
                         Step::Extra(object) => self.judge_extra(&object, &mut shadow).await?,
                     }
                 }
@@ -85,6 +92,25 @@ impl<S: Source, D: Destination> Engine<S, D> {
         }
         self.progress.finish(&counted(&ticket.key, add));
         Ok(())
+    }
+
+    /// What cannot be looked at is not verified.
+    async fn judge_unseen(
+        &mut self,
+        path: EntryPath,
+        key: Key,
+        error: &EndpointError,
+    ) -> Result<(), Ended> {
+        let failed = ItemFailure::of_source(error);
+        if !failed.endpoint_wide && self.failures.is_settled(&key) {
+            return Ok(());
+        }
+        let ticket = Ticket {
+            number: 0,
+            key,
+            path,
+        };
+        self.judge(ticket, Ok(Some(Err(failed)))).await
     }
 
     async fn mismatch(&mut self, ticket: &Ticket, failure: &Failure) -> Result<(), Ended> {

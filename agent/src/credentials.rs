@@ -17,11 +17,28 @@ const MARGIN: Duration = Duration::from_secs(30);
 const REFRESH_TIMEOUT: Duration = Duration::from_secs(20);
 const LOCATIONS_MAX: usize = 1024;
 
-/// What control sent last for one location.
-#[derive(Clone)]
-enum Held {
-    Granted(Credentials),
-    Denied(String),
+/// What control sent for one location.
+#[derive(Clone, Default)]
+struct Held {
+    granted: Option<Credentials>,
+    /// Control's words since then; they count once nothing granted is usable.
+    denied: Option<String>,
+}
+
+impl Held {
+    fn availability(&self, now: SystemTime) -> Availability {
+        match (self.usable(now), &self.denied) {
+            (Some(credentials), _) => Availability::Usable(credentials.expiry()),
+            (None, Some(reason)) => Availability::Denied(reason.clone()),
+            (None, None) => Availability::Missing,
+        }
+    }
+
+    fn usable(&self, now: SystemTime) -> Option<&Credentials> {
+        self.granted
+            .as_ref()
+            .filter(|credentials| is_usable(credentials, now))
+    }
 }
 
 /// The answer to "can this location be used now".
@@ -52,13 +69,13 @@ impl CredentialStore {
 
     /// Takes what control sent.
     pub(crate) fn accept(&self, message: datasync_proto::Credentials) {
-        let held = if message.error_detail.is_empty() {
+        let answer = if message.error_detail.is_empty() {
             let expires = u64::try_from(message.expires_at_seconds)
                 .ok()
                 .filter(|seconds| *seconds > 0)
                 .map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds));
             let token = Some(message.session_token).filter(|token| !token.is_empty());
-            Held::Granted(Credentials::new(
+            Ok(Credentials::new(
                 message.access_key_id,
                 message.secret_access_key,
                 token,
@@ -71,11 +88,20 @@ impl CredentialStore {
                 reason = message.error_detail,
                 "control has no credentials for a location"
             );
-            Held::Denied(message.error_detail)
+            Err(message.error_detail)
         };
         self.0.send_modify(|all| {
             if all.len() < LOCATIONS_MAX || all.contains_key(&message.location_arn) {
-                all.insert(message.location_arn, held);
+                let held = all.entry(message.location_arn).or_default();
+                match answer {
+                    Ok(credentials) => {
+                        *held = Held {
+                            granted: Some(credentials),
+                            denied: None,
+                        };
+                    }
+                    Err(reason) => held.denied = Some(reason),
+                }
             } else {
                 tracing::error!("credentials of more than {LOCATIONS_MAX} locations; ignored");
             }
@@ -88,14 +114,10 @@ impl CredentialStore {
     }
 
     pub(crate) fn availability(&self, location: &LocationArn, now: SystemTime) -> Availability {
-        match self.0.borrow().get(&location.to_string()) {
-            None => Availability::Missing,
-            Some(Held::Denied(reason)) => Availability::Denied(reason.clone()),
-            Some(Held::Granted(credentials)) if is_usable(credentials, now) => {
-                Availability::Usable(credentials.expiry())
-            }
-            Some(Held::Granted(_)) => Availability::Missing,
-        }
+        self.0
+            .borrow()
+            .get(&location.to_string())
+            .map_or(Availability::Missing, |held| held.availability(now))
     }
 
     /// Told of every change.
@@ -117,16 +139,12 @@ impl CredentialStore {
         let waited = tokio::time::timeout(REFRESH_TIMEOUT, async {
             loop {
                 let held = changes.borrow_and_update().get(&key).cloned();
-                match held {
-                    Some(Held::Granted(credentials))
-                        if is_usable(&credentials, SystemTime::now()) =>
-                    {
-                        return Ok(credentials);
-                    }
-                    Some(Held::Denied(reason)) => {
-                        return Err(CredentialsError::provider_error(reason));
-                    }
-                    Some(Held::Granted(_)) | None => {}
+                let held = held.unwrap_or_default();
+                if let Some(credentials) = held.usable(SystemTime::now()) {
+                    return Ok(credentials.clone());
+                }
+                if let Some(reason) = held.denied {
+                    return Err(CredentialsError::provider_error(reason));
                 }
                 if changes.changed().await.is_err() {
                     return Err(CredentialsError::not_loaded_no_source());
@@ -221,6 +239,28 @@ mod tests {
             store.availability(&arn, SystemTime::now()),
             Availability::Denied("role is unknown".to_owned())
         );
+    }
+
+    #[tokio::test]
+    async fn a_denial_counts_once_what_was_granted_is_not_usable() {
+        let store = CredentialStore::new();
+        let arn = ARN.parse().unwrap();
+        let expiry = SystemTime::now() + Duration::from_secs(3600);
+        let seconds = expiry.duration_since(UNIX_EPOCH).unwrap().as_secs();
+        store.accept(message("good", i64::try_from(seconds).unwrap()));
+        store.accept(datasync_proto::Credentials {
+            error_detail: "away".to_owned(),
+            ..message("", 0)
+        });
+        let provided = store.provider(&arn).provide_credentials().await.unwrap();
+        assert_eq!(provided.secret_access_key(), "good");
+        let now = SystemTime::now();
+        let usable = Availability::Usable(Some(UNIX_EPOCH + Duration::from_secs(seconds)));
+        assert_eq!(store.availability(&arn, now), usable);
+        let denied = Availability::Denied("away".to_owned());
+        assert_eq!(store.availability(&arn, expiry), denied);
+        store.accept(message("fresh", 0));
+        assert_eq!(store.availability(&arn, expiry), Availability::Usable(None));
     }
 
     #[test]

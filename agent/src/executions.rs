@@ -23,6 +23,7 @@ use datasync_model::{
 use datasync_proto::DesiredExecution;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::state::{EXECUTIONS, StateDir, StateError};
@@ -31,6 +32,9 @@ use reconcile::{Action, Here, Wanted};
 
 pub(crate) use reconcile::is_current;
 pub(crate) use run::Runner;
+
+/// An end that control did not keep is told again after this time.
+const REPEAT_INTERVAL: Duration = Duration::from_secs(30);
 
 /// What one execution is given to work with.
 pub(crate) struct Assignment {
@@ -59,6 +63,7 @@ struct Execution {
     seen: watch::Sender<ExecutionReport>,
     /// Marks what control was told.
     told: watch::Receiver<ExecutionReport>,
+    told_at: Instant,
     /// Control does not list it any more: to be removed once it has ended.
     forgotten: bool,
 }
@@ -143,16 +148,21 @@ impl Executions {
         }
     }
 
-    /// Reports that control has not seen; all of them if `all`.
+    /// Reports that control has not seen, or whose end it may have lost; all of them if `all`.
     pub(crate) fn due_reports(&mut self, all: bool) -> Vec<ExecutionReport> {
         self.remove_forgotten();
+        let now = Instant::now();
         self.here
             .values_mut()
             .filter(|execution| !execution.forgotten)
             .filter_map(|execution| {
                 // The other half is in the same struct, so it cannot be closed.
                 let changed = execution.told.has_changed().unwrap_or(true);
-                (all || changed).then(|| execution.told.borrow_and_update().clone())
+                let repeated = execution.has_ended() && execution.told_at + REPEAT_INTERVAL <= now;
+                (all || changed || repeated).then(|| {
+                    execution.told_at = now;
+                    execution.told.borrow_and_update().clone()
+                })
             })
             .collect()
     }
@@ -270,6 +280,7 @@ impl Executions {
             rate: watch::Sender::new(order.bytes_per_second),
             seen,
             told,
+            told_at: Instant::now(),
             forgotten: false,
         };
         self.here.insert(id, execution);
@@ -302,6 +313,7 @@ impl Executions {
             rate,
             seen,
             told,
+            told_at: Instant::now(),
             forgotten: false,
         };
         self.here.insert(id, execution);

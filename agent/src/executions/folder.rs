@@ -74,6 +74,11 @@ impl Folder {
         &self.0
     }
 
+    /// Whether the engine has begun: then only the engine cleans up.
+    pub(super) fn has_journal(&self) -> bool {
+        self.0.join("journal").exists()
+    }
+
     pub(super) fn write_order(&self, order: Order) -> Result<(), StateError> {
         self.write(ORDER, &order)
     }

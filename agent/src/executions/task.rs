@@ -57,6 +57,11 @@ async fn work(task: &Task) -> Ended {
     let slot = tokio::select! {
         biased;
         () = handed.stop.cancelled() => return None,
+        () = handed.cancel.cancelled(), if !task.folder.has_journal() => {
+            let detail = "the execution was cancelled before its turn came";
+            let failure = Failure::new(ErrorCode::Cancelled, detail);
+            return Some(failed(execution.clone(), failure));
+        }
         slot = task.slots.acquire() => slot,
     };
     let (reports, mut progress) = watch::channel(launching(execution.clone()));

@@ -239,3 +239,36 @@ async fn a_disk_that_refuses_ends_the_execution_with_its_own_error() {
     let failure = report.result.failure.unwrap();
     assert_eq!(failure.code, ErrorCode::LocalStateFault);
 }
+
+#[tokio::test]
+async fn a_cancel_is_seen_while_an_execution_waits_for_its_turn() {
+    let scratch = tempfile::tempdir().unwrap();
+    let state = Arc::new(StateDir::open(scratch.path()).unwrap());
+    let mut executions = Executions::resume(state, patient(), 1).unwrap();
+    executions.apply(&[desired(1, -1, false)]);
+    until(&mut executions, 1, ExecutionStatus::Transferring).await;
+    executions.apply(&[desired(1, -1, false), desired(2, -1, false)]);
+    until(&mut executions, 2, ExecutionStatus::Launching).await;
+    executions.apply(&[desired(1, -1, false), desired(2, -1, true)]);
+    let report = until(&mut executions, 2, ExecutionStatus::Error).await;
+    assert_eq!(report.result.failure.unwrap().code, ErrorCode::Cancelled);
+    until(&mut executions, 1, ExecutionStatus::Transferring).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_is_repeated_while_control_wants_the_execution() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut executions = open(scratch.path(), patient());
+    executions.apply(&[desired(1, 7, false), desired(2, -1, false)]);
+    until(&mut executions, 1, ExecutionStatus::Success).await;
+    until(&mut executions, 2, ExecutionStatus::Transferring).await;
+    executions.due_reports(true);
+    tokio::time::advance(Duration::from_secs(29)).await;
+    assert!(executions.due_reports(false).is_empty());
+    tokio::time::advance(Duration::from_secs(1)).await;
+    let [report] = &executions.due_reports(false)[..] else {
+        panic!("only the end is repeated");
+    };
+    assert_eq!(report.status, ExecutionStatus::Success);
+    assert!(executions.due_reports(false).is_empty());
+}

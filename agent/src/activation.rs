@@ -94,13 +94,13 @@ async fn over_http(
         "waiting for activation: GET /?gatewayType=SYNC&activationRegion=REGION"
     );
     phase.send_replace(Phase::AwaitingActivation { address: bound });
-    let (tickets, received) = mpsc::channel(tickets::LIVE_MAX);
+    let (leads, received) = mpsc::channel(tickets::LIVE_MAX);
     let serving = stop.child_token();
     let mut tasks = JoinSet::new();
     tasks.spawn(server::serve(
         listener,
         enroller.clone(),
-        tickets,
+        leads,
         serving.clone(),
     ));
     let activated = tokio::select! {

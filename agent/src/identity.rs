@@ -10,6 +10,7 @@ use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_ECDSA_P2
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
+use x509_parser::extensions::GeneralName;
 use zeroize::Zeroizing;
 
 use crate::state::{self, IDENTITY, StateDir, StateError};
@@ -123,6 +124,12 @@ impl Membership {
     pub(crate) fn renewal_in(&self, now: SystemTime) -> Duration {
         let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         Duration::from_secs(self.validity.renew_at()).saturating_sub(now)
+    }
+
+    /// Whether the certificate is good no more.
+    pub(crate) fn has_expired(&self, now: SystemTime) -> bool {
+        let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Duration::from_secs(self.validity.not_after) < now
     }
 }
 
@@ -278,6 +285,37 @@ impl Identity {
         });
         Ok(())
     }
+}
+
+/// The agent that a certificate of control's names: the URI of its subject alternative name.
+///
+/// # Errors
+/// [`IdentityError::Activation`] if it names none, or several.
+pub(crate) fn agent_named_in(chain_pem: &str) -> Result<AgentArn, IdentityError> {
+    let unusable = |reason: String| IdentityError::Activation(reason);
+    let der = CertificateDer::from_pem_slice(chain_pem.as_bytes())
+        .map_err(|e| unusable(format!("no certificate: {e}")))?;
+    let (_, certificate) =
+        x509_parser::parse_x509_certificate(&der).map_err(|e| unusable(e.to_string()))?;
+    let names = certificate
+        .subject_alternative_name()
+        .map_err(|e| unusable(e.to_string()))?;
+    let uris: Vec<&str> = names
+        .iter()
+        .flat_map(|names| &names.value.general_names)
+        .filter_map(|name| match name {
+            GeneralName::URI(uri) => Some(*uri),
+            _ => None,
+        })
+        .collect();
+    let [uri] = uris[..] else {
+        return Err(unusable(format!(
+            "the certificate names {} agents, not one",
+            uris.len()
+        )));
+    };
+    uri.parse()
+        .map_err(|e: datasync_model::ArnError| unusable(e.to_string()))
 }
 
 fn damaged(path: PathBuf, reason: impl std::fmt::Display) -> IdentityError {

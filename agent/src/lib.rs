@@ -17,6 +17,7 @@ mod identity;
 mod link;
 mod logging;
 mod probe;
+mod renewal;
 mod session;
 mod state;
 mod supervisor;

@@ -23,6 +23,7 @@ use crate::host::HostWatch;
 use crate::identity::{Identity, IdentityError};
 use crate::link::{self, LinkError, Trust};
 use crate::probe::Probes;
+use crate::renewal::Pace;
 use outbox::{Outbox, Undeliverable};
 
 const WELCOME_TIMEOUT: Duration = Duration::from_secs(20);
@@ -93,6 +94,7 @@ pub(crate) struct Desk<'a> {
     pub(crate) probes: &'a mut Probes,
     pub(crate) credentials: &'a CredentialStore,
     pub(crate) host: &'a mut HostWatch,
+    pub(crate) renewal: Pace,
 }
 
 impl Desk<'_> {
@@ -233,9 +235,8 @@ impl Desk<'_> {
 
     fn due_for_renewal(&self) -> Option<End> {
         let membership = self.identity.membership()?;
-        membership
-            .renewal_in(SystemTime::now())
-            .is_zero()
+        self.renewal
+            .is_due(membership.renewal_in(SystemTime::now()), Instant::now())
             .then_some(End::RenewalDue)
     }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use datasync_model::AgentArn;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
 
@@ -21,6 +22,7 @@ use crate::host::{self, HostWatch};
 use crate::identity::{Identity, IdentityError};
 use crate::link::Trust;
 use crate::probe::Probes;
+use crate::renewal::Pace;
 use crate::session::{Desk, End};
 use crate::state::{FAILURES, HISTORY, StateDir, StateError};
 
@@ -205,17 +207,12 @@ impl Agent {
     /// Holds sessions, one after the other, until `shutdown` or until the agent is deleted.
     async fn serve(&mut self, shutdown: &CancellationToken) -> Result<(), RunError> {
         let mut probes = Probes::new(self.endpoints.clone());
+        let mut pace = Pace::default();
         let mut failures = 0_u32;
         loop {
-            let end = if self.renewal_is_due() {
-                self.renew(shutdown).await
-            } else {
-                End::RenewalDue
-            };
-            let end = match end {
-                // Not due, or just done, or failed while the certificate is still good.
-                End::RenewalDue => self.hold(&mut probes, shutdown).await,
-                other => other,
+            let end = match self.renew_if_due(&mut pace, shutdown).await {
+                Some(end) => end,
+                None => self.hold(&mut probes, pace, shutdown).await,
             };
             match end {
                 End::Stopped => return Ok(()),
@@ -239,7 +236,12 @@ impl Agent {
         }
     }
 
-    async fn hold(&mut self, probes: &mut Probes, shutdown: &CancellationToken) -> End {
+    async fn hold(
+        &mut self,
+        probes: &mut Probes,
+        renewal: Pace,
+        shutdown: &CancellationToken,
+    ) -> End {
         let mut desk = Desk {
             control: &self.config.control,
             boot_nonce: &self.boot_nonce,
@@ -248,40 +250,51 @@ impl Agent {
             probes,
             credentials: &self.credentials,
             host: &mut self.host,
+            renewal,
         };
         desk.hold(shutdown).await
     }
 
-    fn renewal_is_due(&self) -> bool {
-        self.identity
-            .membership()
-            .is_some_and(|membership| membership.renewal_in(SystemTime::now()).is_zero())
-    }
-
-    /// Renews the certificate. The request is signed by the agent's key, so this works also after
-    /// the certificate expired.
-    async fn renew(&mut self, shutdown: &CancellationToken) -> End {
+    /// Renews the certificate where that is due; `Some` if no session can be held now. The request
+    /// is signed by the agent's key, so this works also after the certificate expired.
+    async fn renew_if_due(&mut self, pace: &mut Pace, shutdown: &CancellationToken) -> Option<End> {
+        let renewal_in = self.identity.membership()?.renewal_in(SystemTime::now());
+        if !pace.is_due(renewal_in, Instant::now()) {
+            return None;
+        }
         let result = tokio::select! {
-            () = shutdown.cancelled() => return End::Stopped,
+            () = shutdown.cancelled() => return Some(End::Stopped),
             result = self.request_renewal() => result,
         };
         match result {
             Ok(()) => {
                 tracing::info!("certificate renewed");
-                End::RenewalDue
+                pace.attempted(Instant::now());
+                None
             }
             Err(EnrollError::Refused {
-                code: Code::NotFound,
+                code: Code::NotFound | Code::PermissionDenied,
                 reason,
             }) => {
                 tracing::warn!(reason, "control knows no agent with this key");
-                End::Deactivated
+                Some(End::Deactivated)
             }
-            Err(error) => End::Lost {
+            Err(error) if self.certificate_is_good() => {
+                tracing::warn!(%error, "cannot renew the certificate; trying again later");
+                pace.attempted(Instant::now());
+                None
+            }
+            Err(error) => Some(End::Lost {
                 welcomed: false,
                 reason: format!("cannot renew the certificate: {error}"),
-            },
+            }),
         }
+    }
+
+    fn certificate_is_good(&self) -> bool {
+        self.identity
+            .membership()
+            .is_some_and(|membership| !membership.has_expired(SystemTime::now()))
     }
 
     async fn request_renewal(&mut self) -> Result<(), EnrollError> {

@@ -14,10 +14,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tonic::Code;
 
 use super::bucket::Bucket;
-use super::enroll::{EnrollError, Enroller, Ticket};
+use super::enroll::{EnrollError, Enroller};
 use super::request::{ActivationRequest, Answer, Refusal};
+use super::tickets::Lead;
 
 const CONNECTIONS_MAX: usize = 16;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -29,7 +31,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 struct Desk {
     enroller: Enroller,
-    tickets: mpsc::Sender<Ticket>,
+    leads: mpsc::Sender<Lead>,
     bucket: Mutex<Bucket>,
 }
 
@@ -37,12 +39,12 @@ struct Desk {
 pub(super) async fn serve(
     listener: TcpListener,
     enroller: Enroller,
-    tickets: mpsc::Sender<Ticket>,
+    leads: mpsc::Sender<Lead>,
     stop: CancellationToken,
 ) {
     let desk = Arc::new(Desk {
         enroller,
-        tickets,
+        leads,
         bucket: Mutex::new(Bucket::full(Instant::now())),
     });
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
@@ -147,22 +149,31 @@ impl Desk {
         let (key, ticket) = match tokio::time::timeout(KEY_TIMEOUT, asked).await {
             Ok(Ok(issued)) => issued,
             Ok(Err(EnrollError::Transient(reason))) => return Err(Refusal::Unreachable(reason)),
-            Ok(Err(EnrollError::Refused { reason, .. })) => return Err(Refusal::Refused(reason)),
+            Ok(Err(EnrollError::Refused { code, reason })) => {
+                if code == Code::AlreadyExists {
+                    self.follow(Lead::KeyPair).await?;
+                }
+                return Err(Refusal::Refused(reason));
+            }
             Err(_) => {
                 let reason = format!("no answer within {} s", KEY_TIMEOUT.as_secs());
                 return Err(Refusal::Unreachable(reason));
             }
         };
-        self.tickets
-            .send(ticket)
-            .await
-            .map_err(|_| Refusal::Refused("the agent is being activated or stopped".to_owned()))?;
+        self.follow(Lead::Ticket(ticket)).await?;
         tracing::info!(
             region = String::from(request.region.clone()),
             endpoint_type = ?request.endpoint_type,
             "handed out an activation key"
         );
         Ok(key)
+    }
+
+    async fn follow(&self, lead: Lead) -> Result<(), Refusal> {
+        self.leads
+            .send(lead)
+            .await
+            .map_err(|_| Refusal::Refused("the agent is being activated or stopped".to_owned()))
     }
 }
 

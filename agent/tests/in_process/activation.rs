@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use datasync_agent::Phase;
 use tokio::net::TcpStream;
 
 use crate::agent::{Agent, get};
-use crate::control::FakeControl;
+use crate::control::{ARN, FakeControl};
 
 const KEY: &str = "AAAAA-BBBBB-CCCCC-DDDDD-EEEEE";
 const TARGET: &str = "/?gatewayType=SYNC&activationRegion=us-east-1";
@@ -123,4 +124,40 @@ async fn an_agent_waiting_for_activation_stops_when_told() {
     tokio::time::sleep(Duration::from_millis(50)).await;
     agent.stop().await;
     assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn an_agent_created_unnoticed_is_found_at_the_next_start() {
+    let control = FakeControl::start().await;
+    let mut agent = Agent::start(&control);
+    let address = agent.activation_address().await;
+    let key = get(address, &format!("{TARGET}&no_redirect")).await.body;
+    control.create_agent_unnoticed(&key);
+    let mut agent = agent.restart().await;
+    agent.active().await;
+    assert_eq!(agent.phase.borrow().clone(), active());
+    control.until_sessions(1).await;
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn an_agent_created_unnoticed_is_found_when_a_key_is_asked_for() {
+    let control = FakeControl::start().await;
+    let mut agent = Agent::start(&control);
+    let address = agent.activation_address().await;
+    let target = format!("{TARGET}&no_redirect");
+    let key = get(address, &target).await.body;
+    control.create_agent_unnoticed(&key);
+    let refused = get(address, &target).await;
+    assert_ne!(refused.status, 200);
+    agent.active().await;
+    assert_eq!(agent.phase.borrow().clone(), active());
+    control.until_sessions(1).await;
+    agent.stop().await;
+}
+
+fn active() -> Phase {
+    Phase::Active {
+        arn: ARN.parse().unwrap(),
+    }
 }

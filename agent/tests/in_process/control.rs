@@ -21,6 +21,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tonic::Code;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 
@@ -46,11 +47,17 @@ struct State {
     received: Vec<FromAgent>,
     sessions: usize,
     renewals: usize,
+    /// The key pair of the agent that was created last.
+    member: Option<Vec<u8>>,
     /// The certificate that the agent showed last.
     peer: Vec<u8>,
     to_agent: Option<mpsc::Sender<ControlMessage>>,
     /// Certificates are issued as if most of their life were over.
     issue_old: bool,
+    /// What RenewCertificate answers instead of a certificate.
+    renewal_refused: Option<Code>,
+    /// Renewals that were refused.
+    refusals: usize,
 }
 
 pub(crate) struct Shared {
@@ -187,18 +194,35 @@ impl FakeControl {
         let chain = self
             .shared
             .authority
-            .sign(&enrolled.certificate_request, old);
+            .sign(&enrolled.certificate_request, ARN, old);
         enrolled.activated = Some(Activated {
             agent_arn: ARN.to_owned(),
             certificate_chain: chain,
             trust_anchors: self.shared.authority.pem(),
         });
+        let member = certificates::key_of(&enrolled.certificate_request);
+        state.member = Some(member);
         drop(state);
         self.shared.touch();
     }
 
     pub(crate) fn issue_old_certificates(&self, old: bool) {
         self.shared.state().issue_old = old;
+    }
+
+    /// CreateAgent, with a key whose ticket nobody waits with any more.
+    pub(crate) fn create_agent_unnoticed(&self, key: &str) {
+        let mut state = self.shared.state();
+        let enrolled = state.keys.remove(key).expect("a key that was handed out");
+        state.member = Some(certificates::key_of(&enrolled.certificate_request));
+    }
+
+    pub(crate) fn refuse_renewals(&self, code: Code) {
+        self.shared.state().renewal_refused = Some(code);
+    }
+
+    pub(crate) fn refusals(&self) -> usize {
+        self.shared.state().refusals
     }
 
     pub(crate) fn sessions(&self) -> usize {

@@ -11,6 +11,7 @@ mod activation;
 mod agent;
 mod capture;
 mod control;
+mod renewal;
 mod secrets;
 mod session;
 mod trust;

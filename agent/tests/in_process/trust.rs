@@ -60,7 +60,10 @@ async fn the_agent_shows_its_certificate_and_renews_it() {
     let control = FakeControl::start().await;
     control.issue_old_certificates(true);
     let mut agent = Agent::start(&control);
-    agent.activate(&control).await;
+    let address = agent.activation_address().await;
+    let key = get(address, TARGET).await.body;
+    control.create_agent(&key);
+    control.issue_old_certificates(false);
     control.until_sessions(1).await;
     assert_eq!(
         control.renewals(),

@@ -20,7 +20,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Enrolled, Shared};
+use super::certificates::key_of;
+use super::{ARN, Enrolled, Shared};
 
 /// How long AwaitActivation is held; control holds it for 30 s.
 const HOLD: Duration = Duration::from_millis(500);
@@ -42,11 +43,15 @@ impl Enrollment for Services {
         &self,
         request: Request<RequestActivationKeyRequest>,
     ) -> Result<Response<RequestActivationKeyResponse>, Status> {
+        let request = request.into_inner().certificate_request;
+        if self.state().member == Some(key_of(&request)) {
+            return Err(Status::already_exists("the key pair belongs to an agent"));
+        }
         let mut random = [0; 25];
         getrandom::fill(&mut random).unwrap();
         let key = ActivationKey::from_random(random).reveal().to_owned();
         let enrolled = Enrolled {
-            certificate_request: request.into_inner().certificate_request,
+            certificate_request: request,
             ..Enrolled::default()
         };
         self.state().keys.insert(key.clone(), enrolled);
@@ -111,10 +116,20 @@ impl Enrollment for Services {
         request: Request<RenewCertificateRequest>,
     ) -> Result<Response<RenewCertificateResponse>, Status> {
         let request = request.into_inner().certificate_request;
-        self.state().renewals += 1;
+        let mut state = self.state();
+        if let Some(code) = state.renewal_refused {
+            state.refusals += 1;
+            return Err(Status::new(code, "no renewal"));
+        }
+        if state.member != Some(key_of(&request)) {
+            return Err(Status::permission_denied("no agent has this key pair"));
+        }
+        state.renewals += 1;
+        let old = state.issue_old;
+        drop(state);
         self.touch();
         Ok(Response::new(RenewCertificateResponse {
-            certificate_chain: self.authority.sign(&request, false),
+            certificate_chain: self.authority.sign(&request, ARN, old),
             trust_anchors: self.authority.pem(),
         }))
     }

@@ -26,9 +26,10 @@ pub(super) struct RunWriter {
 }
 
 impl RunWriter {
-    /// Creates a file in `directory` and removes its name at once, so that it goes with its last
-    /// handle however the process ends.
+    /// Creates a file in `directory`, which is made if it is absent, and removes its name at once,
+    /// so that it goes with its last handle however the process ends.
     pub(super) fn create(directory: &Path, block_bytes: usize) -> Result<Self, SortError> {
+        std::fs::create_dir_all(directory).map_err(|error| SortError::io(directory, error))?;
         loop {
             let number = NUMBER.fetch_add(1, Ordering::Relaxed);
             let path = directory.join(format!("sort-{}-{number}.run", std::process::id()));

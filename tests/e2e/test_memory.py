@@ -139,8 +139,9 @@ def test_rss_does_not_grow_with_a_directory(bounded_site, cgroup, module_logs):
         finally:
             nas.server.kill()
     assert cgroup.oom_kills() == 0
-    # Ten thousand entries more that were kept would be seen.
-    assert peaks[1] - peaks[0] <= 8, f"peak RSS {peaks} MiB"
+    # Buffers of fixed size fill up once: the sorter's, a page of the listing. What keeps more than
+    # three kilobytes for each entry is seen here; the rest by the test of a million.
+    assert peaks[1] - peaks[0] <= 32, f"peak RSS {peaks} MiB"
     assert peaks[1] <= LIMIT_MIB, f"peak RSS {peaks} MiB"
 
 

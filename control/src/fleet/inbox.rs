@@ -25,9 +25,16 @@ pub(crate) struct Inbox {
 }
 
 impl Inbox {
-    /// Puts a report in place of an older one. Whether it should be written at once.
+    /// Puts a report in place of an older one, but never progress in place of an end. Whether it
+    /// should be written at once.
     pub(crate) fn put(&mut self, reported: Reported) -> bool {
         let key = reported.report.execution.to_string();
+        let ended = self.waiting.get(&key).is_some_and(|waiting| {
+            waiting.agent == reported.agent && waiting.report.status.is_terminal()
+        });
+        if ended && !reported.report.status.is_terminal() {
+            return false;
+        }
         let urgent = self.written.get(&key) != Some(&reported.report.status);
         self.waiting.insert(key, reported);
         urgent
@@ -64,7 +71,12 @@ impl Inbox {
         for reported in reports {
             let key = reported.report.execution.to_string();
             self.written.remove(&key);
-            self.waiting.entry(key).or_insert(reported);
+            let is_newer = self.waiting.get(&key).is_none_or(|waiting| {
+                reported.report.status.is_terminal() && !waiting.report.status.is_terminal()
+            });
+            if is_newer {
+                self.waiting.insert(key, reported);
+            }
         }
     }
 
@@ -118,6 +130,15 @@ mod tests {
             [report(Transferring, 4)]
         );
         assert!(inbox.waiting.is_empty());
+    }
+
+    #[test]
+    fn progress_does_not_replace_an_end() {
+        use ExecutionStatus::{Error, Transferring};
+        let mut inbox = Inbox::default();
+        assert!(inbox.put(report(Error, 2)));
+        assert!(!inbox.put(report(Transferring, 1)));
+        assert_eq!(inbox.take(Instant::now()), [report(Error, 2)]);
     }
 
     #[test]

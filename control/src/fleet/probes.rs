@@ -57,6 +57,8 @@ pub(crate) struct Probes {
     prefix: String,
     asked: u64,
     tasks: BTreeMap<String, TaskProbe>,
+    /// When this start of control looked at the tasks first.
+    first_step: Option<Timestamp>,
 }
 
 const SIDES: [&str; 2] = ["source", "destination"];
@@ -67,6 +69,7 @@ impl Probes {
             prefix,
             asked: 0,
             tasks: BTreeMap::new(),
+            first_step: None,
         }
     }
 
@@ -124,6 +127,7 @@ impl Probes {
 
     /// Starts trials that are due, ends those that are answered, and says which rows change.
     pub(crate) fn step(&mut self, snapshot: &Snapshot, now: Timestamp) -> Vec<Verdict> {
+        self.first_step.get_or_insert(now);
         let known: BTreeSet<String> = snapshot.tasks.iter().map(|t| t.arn.to_string()).collect();
         self.tasks.retain(|task, _| known.contains(task));
         let mut verdicts = Vec::new();
@@ -157,6 +161,13 @@ impl Probes {
         self.tasks.remove(&task.arn.to_string());
         let young = now < task.created + CREATION_GRACE;
         if task.status == TaskStatus::Creating && young {
+            return None;
+        }
+        // After a start of control, agents need a moment to return.
+        let returning = self
+            .first_step
+            .is_none_or(|first| now < first + CREATION_GRACE);
+        if is_settled(task.status) && returning {
             return None;
         }
         let agents: Vec<String> = task.eligible.iter().map(ToString::to_string).collect();

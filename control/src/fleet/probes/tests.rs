@@ -94,17 +94,22 @@ fn a_task_whose_agents_are_all_offline_becomes_unavailable_and_comes_back() {
     fixture::set_online(&mut snapshot, 0, false);
     assert_eq!(probes.step(&snapshot, fixture::at(0)), []);
     fixture::set_online(&mut snapshot, 1, false);
-    let verdicts = probes.step(&snapshot, fixture::at(0));
+    assert_eq!(
+        probes.step(&snapshot, fixture::at(59)),
+        [],
+        "agents may be about to return"
+    );
+    let verdicts = probes.step(&snapshot, fixture::at(60));
     let lost = verdicts[0].result.clone().unwrap_err();
     assert_eq!(lost.code, ErrorCode::AgentUnavailable);
     assert!(lost.detail.contains("OFFLINE"), "{}", lost.detail);
     snapshot.tasks[0].status = TaskStatus::Unavailable;
     snapshot.tasks[0].failure = Some(lost);
-    assert_eq!(probes.step(&snapshot, fixture::at(1)), []);
+    assert_eq!(probes.step(&snapshot, fixture::at(61)), []);
     fixture::set_online(&mut snapshot, 1, true);
-    probes.step(&snapshot, fixture::at(2));
+    probes.step(&snapshot, fixture::at(62));
     answer_all(&mut probes, 1, &Ok(()));
-    assert_eq!(probes.step(&snapshot, fixture::at(3))[0].result, Ok(()));
+    assert_eq!(probes.step(&snapshot, fixture::at(63))[0].result, Ok(()));
 }
 
 #[test]

@@ -135,6 +135,10 @@ pub(super) fn write_launch(
     if row.record.status != ExecutionStatus::Queued {
         return Ok(());
     }
+    // Deleted since the plan was made: another agent may run it.
+    if rows.get::<Agent>(launch.agent.id())?.is_none() {
+        return Ok(());
+    }
     let Ok(status) = row.record.status.apply(ExecutionEvent::Launch) else {
         return Ok(());
     };

@@ -101,20 +101,19 @@ impl Running {
             let refresh = self.refresh.values().min().copied();
             let refresh = refresh.filter(|_| self.preparing.is_none());
             tokio::select! {
+                // Nothing that an older session still holds may come after the newer one's word;
+                // messages come last, so that a stream of them holds up nothing else.
+                biased;
+                why = &mut superseded => return Err(superseded_status(why)),
                 () = shutdown.cancelled() => {
                     return Err(Status::unavailable("control is stopping: connect again"));
                 }
-                why = &mut superseded => return Err(superseded_status(why)),
                 () = tokio::time::sleep_until(self.certificate_end) => {
                     return Err(Status::unauthenticated("the client certificate has expired"));
                 }
                 () = tokio::time::sleep_until(self.silence_end) => {
                     return Err(Status::deadline_exceeded("no heartbeat came"));
                 }
-                message = incoming.message() => match message? {
-                    Some(message) => self.receive(message).await?,
-                    None => return Ok(()),
-                },
                 changed = self.published.changed() => {
                     changed.map_err(|_| Status::unavailable("control is stopping"))?;
                     self.reconsider().await?;
@@ -125,6 +124,10 @@ impl Running {
                     self.reconsider().await?;
                 }
                 () = sleep_until_or_forever(refresh) => self.prepare_due(),
+                message = incoming.message() => match message? {
+                    Some(message) => self.receive(message).await?,
+                    None => return Ok(()),
+                },
             }
         }
     }

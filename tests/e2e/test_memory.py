@@ -6,8 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from world.nfs import PORTMAPPER
-from world.process import Daemon, Failed, accepts, binary
+from world.process import Daemon, Failed, binary
 from world.sink import Sink
 from world.site import Site, shown
 
@@ -76,8 +75,6 @@ class Nas:
     def start(self):
         self.server.start()
         self.server.wait_for_port(self.port)
-        # Its address is complete without one, and must be enough.
-        assert not accepts(PORTMAPPER)
         return self
 
 

@@ -1,5 +1,7 @@
 //! Where data comes from and goes to: URLs taken apart.
 
+use std::fmt;
+
 use crate::error::Fault;
 
 /// `nfs://HOST[:PORT]/PATH`
@@ -22,6 +24,13 @@ pub(crate) struct StoreUrl {
     pub(crate) secure: bool,
     pub(crate) host: String,
     pub(crate) port: u16,
+}
+
+impl fmt::Display for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.secure { "https" } else { "http" };
+        write!(f, "{scheme}://{}:{}", self.host, self.port)
+    }
 }
 
 pub(crate) fn nfs(url: &str) -> Result<NfsUrl, Fault> {

@@ -15,6 +15,7 @@ use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
@@ -57,16 +58,25 @@ async fn begin(arguments: Arguments) -> Result<(), Fault> {
         }
     };
     let interrupt = async {
-        let caught = tokio::signal::ctrl_c().await;
+        let caught = interrupted().await;
         shutdown.cancel();
         match caught {
             Ok(()) => std::future::pending().await,
-            Err(error) => Err(Fault::new("Ctrl-C cannot be caught", error)),
+            Err(error) => Err(Fault::new("signals cannot be caught", error)),
         }
     };
     tokio::select! {
         result = work => result,
         result = interrupt => result,
+    }
+}
+
+/// Ctrl-C, or a polite request to end: either way nothing may be left behind.
+async fn interrupted() -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        caught = tokio::signal::ctrl_c() => caught,
+        _ = terminate.recv() => Ok(()),
     }
 }
 

@@ -42,6 +42,17 @@ pub(crate) fn lines_to_paste(world: &World, task: &Task, execution: &DescribeTas
     );
     println!("aws datasync describe-task-execution --task-execution-arn {execution}");
     println!("aws datasync start-task-execution --task-arn {}", task.arn);
+    if world.store_is_embedded {
+        println!("\nWhat arrived, in the embedded store:\n");
+        println!(
+            "AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY={} aws s3 ls --recursive s3://{}/{}/ --endpoint-url {}",
+            world.store_key.id,
+            world.store_key.secret,
+            world.destination.bucket,
+            world.destination.prefix,
+            world.store,
+        );
+    }
     println!("\nOne more agent, to activate yourself:\n");
     println!(
         "cargo run --release -p quickstart -- agent {}",
@@ -51,14 +62,9 @@ pub(crate) fn lines_to_paste(world: &World, task: &Task, execution: &DescribeTas
     if let Some(exported) = &world.exported {
         println!("source       {}", exported.display());
     }
-    let store = &world.store;
     println!(
-        "destination  s3://{}/{} at {}://{}:{}",
-        world.destination.bucket,
-        world.destination.prefix,
-        if store.secure { "https" } else { "http" },
-        store.host,
-        store.port
+        "destination  s3://{}/{} at {}",
+        world.destination.bucket, world.destination.prefix, world.store,
     );
     println!("state        {}", world.directory().display());
 }

@@ -37,6 +37,7 @@ pub(crate) struct World {
     pub(crate) destination: S3Url,
     pub(crate) store: StoreUrl,
     pub(crate) store_key: AccessKey,
+    pub(crate) store_is_embedded: bool,
     pub(crate) exported: Option<PathBuf>,
 }
 
@@ -94,6 +95,7 @@ impl World {
             destination,
             store,
             store_key,
+            store_is_embedded: arguments.destination.is_none(),
             exported,
         })
     }

@@ -56,9 +56,9 @@ def quickstart(request, tmp_path, module_logs):
     return Quickstart(name, tmp_path, module_logs)
 
 
-def interrupted(server):
-    """Ends it by Ctrl-C."""
-    server.signal(signal.SIGINT)
+def interrupted(server, number=signal.SIGINT):
+    """Ends it by Ctrl-C, or by another signal."""
+    server.signal(number)
     return server.wait_for_end(20)
 
 
@@ -102,6 +102,9 @@ def test_what_it_prints_works_while_it_is_up(quickstart, tmp_path):
         assert len(commands) == COMMANDS, commands
         for command in commands:
             assert "Arn" in quickstart.shell(*exports, command)
+        listing = printed(server, "AWS_ACCESS_KEY_ID=")[0]
+        listed = quickstart.shell(listing).splitlines()
+        assert len(listed) == int(counts[0][1]), listed
         one_more(quickstart, server, exports)
         assert interrupted(server) == 0
     finally:
@@ -135,10 +138,11 @@ def test_its_secrets_are_not_in_what_it_logs(quickstart, tmp_path):
         server.wait_for_line("stays up", 120)
         secret = printed(server, "export AWS_SECRET_ACCESS_KEY=")[0].partition("=")[2]
         assert server.output().count(secret) == 1, "printed once, for the shell"
-        assert interrupted(server) == 0
+        assert not leaks({"control": secret}, [quickstart.temporary]), "in its state"
+        assert interrupted(server, signal.SIGTERM) == 0
     finally:
         server.kill()
-    assert not leaks({"control": secret}, [quickstart.temporary])
+    assert list(quickstart.temporary.iterdir()) == []
 
 
 @pytest.mark.parametrize(

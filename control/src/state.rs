@@ -49,14 +49,22 @@ impl State {
             .mode(0o700)
             .create(directory)
             .map_err(directory_error(directory))?;
-        let mut incarnation = [0u8; 16];
-        getrandom::fill(&mut incarnation).map_err(|e| StateError::Random(e.to_string()))?;
         Ok(Self {
-            store: Store::open(directory, &hex::encode(incarnation))?,
+            store: Store::open(directory, &new_incarnation()?)?,
             sealer: Arc::new(Sealer::open(directory)?),
             authority: Arc::new(Authority::open(directory, now)?),
         })
     }
+}
+
+/// A random name for an incarnation of the store.
+///
+/// # Errors
+/// [`StateError::Random`].
+pub(crate) fn new_incarnation() -> Result<String, StateError> {
+    let mut incarnation = [0u8; 16];
+    getrandom::fill(&mut incarnation).map_err(|e| StateError::Random(e.to_string()))?;
+    Ok(hex::encode(incarnation))
 }
 
 fn directory_error(path: &Path) -> impl FnOnce(std::io::Error) -> StateError {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use datasync_model::AgentStatus;
 use tokio::time::Instant;
 
+use super::abandoned::abandoned;
 use super::desired::desired;
 use super::lease::Leases;
 use super::rows::{Changes, PresenceChange};
@@ -88,6 +89,7 @@ fn decide(fleet: &Fleet, snapshot: &mut Snapshot) -> Changes {
             .filter_map(|view| presence_change(&leases, view, now, freshness))
             .collect();
         leases.forget_ended(now);
+        lock(&fleet.presence).forget_gone(|agent| leases.is_online(agent, now));
         changes
     };
     let verdicts = lock(&fleet.probes).step(snapshot, wall);
@@ -101,20 +103,15 @@ fn decide(fleet: &Fleet, snapshot: &mut Snapshot) -> Changes {
         });
         inbox.take(now)
     };
-    let orphans = snapshot
-        .executions
-        .iter()
-        .filter(|execution| {
-            let agent = execution.agent.as_ref();
-            agent.is_some_and(|agent| !snapshot.agents.contains_key(&agent.to_string()))
-        })
-        .map(|execution| execution.arn.clone())
-        .collect();
+    let abandoned = {
+        let leases = lock(&fleet.leases);
+        abandoned(snapshot, |agent| leases.is_lost(agent, now))
+    };
     Changes {
         presence,
         verdicts,
         reports,
-        orphans,
+        abandoned,
         launches: scheduler::plan(snapshot, fleet.settings.executions_per_agent),
     }
 }
@@ -154,7 +151,7 @@ async fn publish(fleet: &Fleet, snapshot: &Snapshot) -> Result<bool, StoreError>
     let agents = desired(snapshot, &lock(&fleet.probes).asked());
     let before = fleet.published.borrow().clone();
     let known = !before.incarnation.is_empty();
-    if known && before.agents == agents {
+    if known && before.agents == agents && before.incarnation == snapshot.incarnation {
         return Ok(true);
     }
     let changed = agents

@@ -6,9 +6,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use datasync_model::{self as model, AgentArn, AgentStatus, ErrorCode, Failure, LocationArn};
+use datasync_proto::Generation;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use super::abandoned::Abandoned;
 use super::inbox::Reported;
 use super::lease::Facts;
 use super::probes::Verdict;
@@ -52,7 +54,7 @@ pub(super) struct Changes {
     pub(super) presence: Vec<PresenceChange>,
     pub(super) verdicts: Vec<Verdict>,
     pub(super) reports: Vec<Reported>,
-    pub(super) orphans: Vec<model::TaskExecutionArn>,
+    pub(super) abandoned: Vec<Abandoned>,
     pub(super) launches: Vec<Launch>,
 }
 
@@ -117,13 +119,34 @@ impl Rows {
                 for reported in changes.reports {
                     writes::write_report(rows, &reported, now)?;
                 }
-                for orphan in &changes.orphans {
-                    writes::end_orphan(rows, orphan, now)?;
+                for abandoned in &changes.abandoned {
+                    writes::end_abandoned(rows, abandoned, now)?;
                 }
                 for launch in &changes.launches {
                     writes::write_launch(rows, launch, now)?;
                 }
                 Ok(())
+            })
+            .await
+    }
+
+    /// Begins the incarnation `next` if `applied` is of the present one and ahead of the store:
+    /// then the store is older than what an agent was told from it. Whether it did.
+    pub(super) async fn outdated_by(
+        &self,
+        applied: &Generation,
+        next: String,
+    ) -> Result<bool, StoreError> {
+        let applied = applied.clone();
+        self.store
+            .commit(move |rows| {
+                let own = rows.generation()?;
+                let ahead =
+                    own.incarnation == applied.incarnation && own.number < applied.generation;
+                if ahead {
+                    rows.set_incarnation(&next)?;
+                }
+                Ok(ahead)
             })
             .await
     }

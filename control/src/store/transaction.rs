@@ -37,7 +37,7 @@ pub(crate) struct Versioned<R> {
 /// Where the desired state stands: see the agent protocol's `Generation`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Generation {
-    /// Made with the store.
+    /// Made with the store, and made anew once it is known to have been restored.
     pub(crate) incarnation: String,
     /// Rises with every commit that changes a row.
     pub(crate) number: u64,
@@ -200,6 +200,18 @@ impl<'a> Transaction<'a> {
     /// [`StoreError`] of the database.
     pub(crate) fn generation(&self) -> Result<Generation, StoreError> {
         generation(self.sql)
+    }
+
+    /// Begins a new incarnation: generations of the one before cannot be compared any more.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub(crate) fn set_incarnation(&self, incarnation: &str) -> Result<(), StoreError> {
+        let rows = self.change(
+            "UPDATE records SET body = ?2 WHERE kind = ?1 AND id = ?1",
+            (META_KIND, incarnation),
+        )?;
+        expect_one(META_KIND, META_KIND, rows)
     }
 
     fn write<R: Record>(&self, record: &R, sql: &str, version: i64) -> Result<(), StoreError> {

@@ -11,8 +11,8 @@ use datasync_proto::control_message::Message as Down;
 use datasync_proto::enrollment_client::EnrollmentClient;
 use datasync_proto::session_client::SessionClient;
 use datasync_proto::{
-    Activated, AgentMessage, AwaitActivationRequest, Credentials, DesiredState, Heartbeat, Hello,
-    RequestActivationKeyRequest, RequestActivationKeyResponse,
+    Activated, AgentMessage, AwaitActivationRequest, Credentials, DesiredState, Generation,
+    Heartbeat, Hello, RequestActivationKeyRequest, RequestActivationKeyResponse,
 };
 use jiff::Timestamp;
 use rcgen::{CertificateParams, KeyPair};
@@ -245,11 +245,35 @@ impl Machine {
 
     /// Opens a session and says Hello; the Welcome has been received.
     pub(super) async fn attach(&self, boot_nonce: &str) -> Result<Attached, Status> {
+        self.attach_applied(boot_nonce, None).await
+    }
+
+    /// Like [`Self::attach`], as an agent that works by `applied`.
+    pub(super) async fn attach_applied(
+        &self,
+        boot_nonce: &str,
+        applied: Option<Generation>,
+    ) -> Result<Attached, Status> {
         let channel = self
             .connect(true)
             .await
             .map_err(|error| Status::unavailable(format!("{error:?}")))?;
-        Attached::open(channel, boot_nonce).await
+        Attached::open(channel, boot_nonce, applied).await
+    }
+
+    /// Attaches as soon as control lets this machine in.
+    pub(super) async fn attach_patiently(&self, boot_nonce: &str) -> Attached {
+        let attempts = async {
+            loop {
+                match self.attach(boot_nonce).await {
+                    Ok(attached) => return attached,
+                    Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, attempts)
+            .await
+            .expect("control lets the machine in")
     }
 }
 
@@ -261,13 +285,17 @@ pub(super) struct Attached {
 }
 
 impl Attached {
-    pub(super) async fn open(channel: Channel, boot_nonce: &str) -> Result<Self, Status> {
+    pub(super) async fn open(
+        channel: Channel,
+        boot_nonce: &str,
+        applied: Option<Generation>,
+    ) -> Result<Self, Status> {
         let (up, messages) = mpsc::channel(16);
         let mut client = SessionClient::new(channel);
         let hello = Up::Hello(Hello {
             agent_version: "test".to_owned(),
             boot_nonce: boot_nonce.to_owned(),
-            applied: None,
+            applied,
         });
         up.send(AgentMessage {
             message: Some(hello),

@@ -29,12 +29,17 @@ pub(super) fn host_facts(host: &HostFacts) -> serde_json::Value {
     })
 }
 
+/// To a machine that is not, or no longer, the one that acts as the agent.
+pub(super) fn superseded() -> Status {
+    Status::aborted(
+        "another machine with this agent's identity was started later and takes over: if this \
+         machine is a copy, remove its state directory and activate it as an agent of its own",
+    )
+}
+
 pub(super) fn superseded_status(why: Result<Superseded, oneshot::error::RecvError>) -> Status {
     match why {
-        Ok(Superseded::Cloned) => Status::aborted(
-            "another machine with this agent's identity has connected and takes over: if this \
-             machine is a copy, remove its state directory and activate it as an agent of its own",
-        ),
+        Ok(Superseded::Cloned) => superseded(),
         Ok(Superseded::Reconnected) | Err(_) => {
             Status::aborted("a newer session of this agent takes over")
         }

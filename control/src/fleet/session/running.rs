@@ -40,8 +40,8 @@ pub(super) struct Running {
     facts: Facts,
     outgoing: Outgoing,
     published: watch::Receiver<Arc<Published>>,
-    /// What the agent was told last.
-    sent: Option<AgentDesired>,
+    /// What the agent was told last, and in which incarnation.
+    sent: Option<(String, AgentDesired)>,
     /// When credentials of a location are due again.
     refresh: HashMap<LocationArn, Instant>,
     preparing: Option<BoxFuture<'static, Prepared>>,
@@ -186,7 +186,7 @@ impl Running {
             Ok(AgentStatus::Online) => self.heard(),
             Ok(AgentStatus::Offline) => {
                 tracing::info!(agent = %self.agent, "agent stops");
-                lock(&self.fleet.leases).left(&self.agent);
+                lock(&self.fleet.leases).left(&self.agent, Instant::now().into_std());
                 self.fleet.wake.notify_one();
             }
             Err(error) => return Err(Status::invalid_argument(format!("Heartbeat: {error}"))),
@@ -231,7 +231,8 @@ impl Running {
         let Some(desired) = published.agents.get(&self.agent.to_string()) else {
             return self.perhaps_deleted().await;
         };
-        if self.sent.as_ref() == Some(desired) {
+        let told = self.sent.as_ref();
+        if told.is_some_and(|(of, told)| *of == published.incarnation && told == desired) {
             return Ok(());
         }
         self.prepare(
@@ -250,7 +251,7 @@ impl Running {
         match self.fleet.rows.agent_key(&self.agent).await {
             Ok(Some(_)) => Ok(()),
             Ok(None) => {
-                lock(&self.fleet.leases).left(&self.agent);
+                lock(&self.fleet.leases).left(&self.agent, Instant::now().into_std());
                 deactivate(&self.outgoing).await?;
                 Err(Status::not_found("the agent was deleted"))
             }
@@ -311,7 +312,7 @@ impl Running {
         if let Some((desired, incarnation, generation)) = prepared.desired {
             let message = desired.message(&incarnation, generation);
             send(&self.outgoing, Down::Desired(message)).await?;
-            self.sent = Some(desired);
+            self.sent = Some((incarnation, desired));
         }
         Ok(())
     }

@@ -16,7 +16,7 @@ mod session;
 mod stream;
 pub(crate) mod views;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -65,6 +65,8 @@ pub(crate) struct Fleet {
     inbox: Mutex<Inbox>,
     probes: Mutex<Probes>,
     presence: Mutex<Presence>,
+    /// Ids of rows that were named in the log as unreadable.
+    unreadable: Mutex<BTreeSet<String>>,
     published: watch::Sender<Arc<Published>>,
     /// Wakes the driver: something was put into the state above.
     wake: Notify,
@@ -101,6 +103,7 @@ impl Fleet {
             inbox: Mutex::new(Inbox::default()),
             probes: Mutex::new(Probes::new(hex::encode(start))),
             presence: Mutex::new(Presence::default()),
+            unreadable: Mutex::new(BTreeSet::new()),
             published: watch::Sender::new(Arc::default()),
             wake: Notify::new(),
             shutdown,

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use tokio::sync::{oneshot, watch};
 
 pub(crate) use seal::{Place, SealError, Sealed, Sealer};
-pub(crate) use transaction::{Record, Transaction, Versioned};
+pub(crate) use transaction::{Record, Transaction, Unreadable, Versioned};
 use worker::{Mode, Worker};
 
 /// The database inside the state directory.

@@ -38,6 +38,7 @@ pub(crate) fn abandoned(
         .filter_map(|execution| {
             let agent = execution.agent.as_ref()?;
             let why = match snapshot.agents.get(&agent.to_string()) {
+                None if snapshot.held.contains(agent.id()) => return None,
                 None => Loss::Deleted,
                 Some(view) if execution.status == ExecutionStatus::Cancelling && is_lost(agent) => {
                     Loss::Unreachable {
@@ -135,6 +136,9 @@ mod tests {
     fn a_deleted_agent_ends_its_executions() {
         let orphan = with(ExecutionStatus::Transferring, 7);
         assert_eq!(why(&orphan, false), [Loss::Deleted]);
+        let mut unreadable = orphan;
+        unreadable.held.insert(fixture::agent(7).id().to_owned());
+        assert_eq!(why(&unreadable, false), [], "it is not gone");
     }
 
     #[test]

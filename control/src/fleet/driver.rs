@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::abandoned::abandoned;
 use super::desired::desired;
 use super::lease::Leases;
+use super::probes::Now;
 use super::rows::{Changes, PresenceChange};
 use super::views::{AgentView, Snapshot};
 use super::{Fleet, Published, lock, wall};
@@ -62,6 +63,7 @@ pub(crate) async fn drive(fleet: Arc<Fleet>) {
 pub(crate) async fn reconcile(fleet: &Fleet) -> Result<(), DriveError> {
     for _ in 0..ROUNDS_MAX {
         let mut snapshot = fleet.rows.snapshot().await?;
+        name_unreadable(fleet, &snapshot);
         let changes = decide(fleet, &mut snapshot);
         if changes.is_empty() {
             if publish(fleet, &snapshot).await? {
@@ -78,6 +80,26 @@ pub(crate) async fn reconcile(fleet: &Fleet) -> Result<(), DriveError> {
     Err(DriveError::Unsettled)
 }
 
+/// Logs each row that cannot be read once, for as long as it stays so.
+fn name_unreadable(fleet: &Fleet, snapshot: &Snapshot) {
+    let mut named = lock(&fleet.unreadable);
+    for row in &snapshot.unreadable {
+        if !named.contains(&row.id) {
+            tracing::error!(
+                kind = row.kind,
+                id = row.id,
+                reason = row.reason,
+                "a row cannot be read; what it concerns is left as it is"
+            );
+        }
+    }
+    *named = snapshot
+        .unreadable
+        .iter()
+        .map(|row| row.id.clone())
+        .collect();
+}
+
 fn decide(fleet: &Fleet, snapshot: &mut Snapshot) -> Changes {
     let (now, wall) = (Instant::now().into_std(), wall());
     let presence = {
@@ -92,7 +114,7 @@ fn decide(fleet: &Fleet, snapshot: &mut Snapshot) -> Changes {
         lock(&fleet.presence).forget_gone(|agent| leases.is_online(agent, now));
         changes
     };
-    let verdicts = lock(&fleet.probes).step(snapshot, wall);
+    let verdicts = lock(&fleet.probes).step(snapshot, Now { instant: now, wall });
     let reports = {
         let mut inbox = lock(&fleet.inbox);
         inbox.retain(|key| {
@@ -148,8 +170,8 @@ fn presence_change(
 
 /// Publishes what differs from before. `false` if the generation had to be raised first.
 async fn publish(fleet: &Fleet, snapshot: &Snapshot) -> Result<bool, StoreError> {
-    let agents = desired(snapshot, &lock(&fleet.probes).asked());
     let before = fleet.published.borrow().clone();
+    let agents = desired(snapshot, &lock(&fleet.probes).asked(), &before.agents);
     let known = !before.incarnation.is_empty();
     if known && before.agents == agents && before.incarnation == snapshot.incarnation {
         return Ok(true);

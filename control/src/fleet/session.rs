@@ -2,6 +2,7 @@
 
 mod messages;
 mod running;
+mod stores;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

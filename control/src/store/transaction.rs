@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
+use crate::records::Execution;
 
 /// The one row that holds incarnation (body) and generation (version).
 pub(super) const META_KIND: &str = "meta";
@@ -14,6 +15,10 @@ pub(super) const META_KIND: &str = "meta";
 /// The layout of bodies. A record that changes in a way that serde's defaults do not cover
 /// raises it and converts older ones where they are read.
 const FORMAT: u32 = 1;
+
+const LIVE_EXECUTIONS: &str = "SELECT id, version, body FROM records
+     WHERE kind = 'execution' AND json_extract(body, '$.record.ended_at_ms') IS NULL
+     ORDER BY id";
 
 /// Something that is kept as a row.
 pub(crate) trait Record: Serialize + DeserializeOwned + Send + 'static {
@@ -32,6 +37,59 @@ pub(crate) struct Versioned<R> {
     pub(crate) version: i64,
     /// The record.
     pub(crate) record: R,
+}
+
+/// A row that cannot be read as its record. `Debug` does not show its body.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Unreadable {
+    /// The record's kind.
+    pub(crate) kind: &'static str,
+    /// Its id.
+    pub(crate) id: String,
+    /// What does not fit.
+    pub(crate) reason: String,
+    body: String,
+}
+
+/// Every row of a kind: those that can be read, and those that cannot.
+pub(crate) type Sorted<R> = (Vec<Versioned<R>>, Vec<Unreadable>);
+
+impl std::fmt::Debug for Unreadable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Unreadable")
+            .field("kind", &self.kind)
+            .field("id", &self.id)
+            .field("reason", &self.reason)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Unreadable {
+    pub(crate) fn new(kind: &'static str, id: String, reason: String) -> Self {
+        Self {
+            kind,
+            id,
+            reason,
+            body: String::new(),
+        }
+    }
+
+    /// A text of the record by its JSON pointer, as far as the body still has it.
+    pub(crate) fn text(&self, pointer: &str) -> Option<String> {
+        let body: serde_json::Value = serde_json::from_str(&self.body).ok()?;
+        let text = body.get("record")?.pointer(pointer)?.as_str()?;
+        Some(text.to_owned())
+    }
+}
+
+impl From<Unreadable> for StoreError {
+    fn from(row: Unreadable) -> Self {
+        Self::Broken {
+            kind: row.kind,
+            id: row.id,
+            reason: row.reason,
+        }
+    }
 }
 
 /// Where the desired state stands: see the agent protocol's `Generation`.
@@ -92,7 +150,7 @@ impl<'a> Transaction<'a> {
             .prepare_cached("SELECT id, version, body FROM records WHERE kind = ?1 AND id = ?2")
             .and_then(|mut statement| statement.query_row((R::KIND, id), raw).optional())
             .map_err(StoreError::database("reading a record"))?
-            .map(decode)
+            .map(|raw| decode(raw).map_err(StoreError::from))
             .transpose()
     }
 
@@ -105,10 +163,21 @@ impl<'a> Transaction<'a> {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<Versioned<R>>, StoreError> {
-        self.select(
+        whole(self.select(
             "SELECT id, version, body FROM records WHERE kind = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
             (R::KIND, after.unwrap_or(""), limit_of(limit)),
-        )
+        )?)
+    }
+
+    /// Every record in the order of the ids, apart from rows that cannot be read.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub(crate) fn sorted<R: Record>(&self) -> Result<Sorted<R>, StoreError> {
+        Ok(sort(self.select(
+            "SELECT id, version, body FROM records WHERE kind = ?1 ORDER BY id",
+            (R::KIND,),
+        )?))
     }
 
     /// Like [`Self::list`], of those whose parent is `parent`.
@@ -121,26 +190,27 @@ impl<'a> Transaction<'a> {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<Versioned<R>>, StoreError> {
-        self.select(
+        whole(self.select(
             "SELECT id, version, body FROM records
              WHERE kind = ?1 AND parent = ?2 AND id > ?3 ORDER BY id LIMIT ?4",
             (R::KIND, parent, after.unwrap_or(""), limit_of(limit)),
-        )
+        )?)
     }
 
     /// Executions that have not ended, in the order of their ids.
     ///
     /// # Errors
     /// See [`Self::get`].
-    pub(crate) fn live_executions(
-        &self,
-    ) -> Result<Vec<Versioned<crate::records::Execution>>, StoreError> {
-        self.select(
-            "SELECT id, version, body FROM records
-             WHERE kind = 'execution' AND json_extract(body, '$.record.ended_at_ms') IS NULL
-             ORDER BY id",
-            (),
-        )
+    pub(crate) fn live_executions(&self) -> Result<Vec<Versioned<Execution>>, StoreError> {
+        whole(self.select(LIVE_EXECUTIONS, ())?)
+    }
+
+    /// Like [`Self::live_executions`], apart from rows that cannot be read.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub(crate) fn sorted_live_executions(&self) -> Result<Sorted<Execution>, StoreError> {
+        Ok(sort(self.select(LIVE_EXECUTIONS, ())?))
     }
 
     /// Makes a record; it must not exist yet.
@@ -251,16 +321,31 @@ impl<'a> Transaction<'a> {
         &self,
         sql: &str,
         values: impl rusqlite::Params,
-    ) -> Result<Vec<Versioned<R>>, StoreError> {
+    ) -> Result<Vec<Result<Versioned<R>, Unreadable>>, StoreError> {
         let failed = |source| StoreError::Database {
             doing: "listing records",
             source,
         };
         let mut statement = self.sql.prepare_cached(sql).map_err(failed)?;
         let rows = statement.query_map(values, raw).map_err(failed)?;
-        rows.map(|row| row.map_err(failed).and_then(decode))
-            .collect()
+        rows.map(|row| row.map_err(failed).map(decode)).collect()
     }
+}
+
+fn whole<R>(rows: Vec<Result<Versioned<R>, Unreadable>>) -> Result<Vec<Versioned<R>>, StoreError> {
+    let rows: Result<_, Unreadable> = rows.into_iter().collect();
+    rows.map_err(StoreError::from)
+}
+
+fn sort<R>(rows: Vec<Result<Versioned<R>, Unreadable>>) -> Sorted<R> {
+    let mut sorted = (Vec::with_capacity(rows.len()), Vec::new());
+    for row in rows {
+        match row {
+            Ok(row) => sorted.0.push(row),
+            Err(row) => sorted.1.push(row),
+        }
+    }
+    sorted
 }
 
 struct Raw {
@@ -277,23 +362,24 @@ fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
     })
 }
 
-fn decode<R: Record>(raw: Raw) -> Result<Versioned<R>, StoreError> {
-    let broken = |reason: String| StoreError::Broken {
-        kind: R::KIND,
-        id: raw.id.clone(),
-        reason,
+fn decode<R: Record>(raw: Raw) -> Result<Versioned<R>, Unreadable> {
+    let reason = match serde_json::from_str::<Body<R>>(&raw.body) {
+        Ok(Body { format, record }) if format == FORMAT => {
+            return Ok(Versioned {
+                version: raw.version,
+                record,
+            });
+        }
+        Ok(Body { format, .. }) => {
+            format!("its format is {format}, this release knows {FORMAT}")
+        }
+        Err(error) => error.to_string(),
     };
-    let body: Body<R> =
-        serde_json::from_str(&raw.body).map_err(|error| broken(error.to_string()))?;
-    if body.format != FORMAT {
-        return Err(broken(format!(
-            "its format is {}, this release knows {FORMAT}",
-            body.format
-        )));
-    }
-    Ok(Versioned {
-        version: raw.version,
-        record: body.record,
+    Err(Unreadable {
+        kind: R::KIND,
+        id: raw.id,
+        reason,
+        body: raw.body,
     })
 }
 

@@ -40,8 +40,7 @@ async fn a_cancel_ends_the_execution_of_an_agent_that_is_gone() {
 
     // It comes back: it is told to forget, and what it says changes nothing.
     let mut attached = machine.attach("boot").await.unwrap();
-    let desired = attached.desired(|_| true).await;
-    assert!(!runs(&desired, &arn));
+    attached.desired(|desired| !runs(desired, &arn)).await;
     let success = ExecutionStatus::Success;
     attached.send(report(&arn, success, 9)).await;
     attached.heartbeat(AgentStatus::Offline).await;
@@ -68,8 +67,12 @@ async fn a_cancel_waits_for_an_agent_that_may_return() {
     .await;
     drop(attached);
     let mut attached = machine.attach("later").await.unwrap();
-    let desired = attached.desired(|desired| runs(desired, &arn)).await;
-    assert!(desired.executions[0].cancel);
+    attached
+        .desired(|desired| {
+            assert!(runs(desired, &arn), "it has not ended");
+            desired.executions[0].cancel
+        })
+        .await;
     control.stop().await;
 }
 

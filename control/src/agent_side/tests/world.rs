@@ -356,6 +356,16 @@ impl Attached {
         }
     }
 
+    /// The next keys, or what control says in their place. The agent shows that it lives.
+    pub(super) async fn next_credentials(&mut self) -> Credentials {
+        loop {
+            if let Some(Down::Credentials(credentials)) = self.next().await.unwrap() {
+                return credentials;
+            }
+            self.heartbeat(AgentStatus::Online).await;
+        }
+    }
+
     /// The status with which control ends the session.
     pub(super) async fn end(&mut self) -> Status {
         loop {

@@ -9,7 +9,7 @@ use super::super::call::Call;
 use super::super::check::{self, TagInput, required, unlike};
 use super::super::error::ApiError;
 use super::paths;
-use crate::credentials::{BucketTest, address};
+use crate::credentials::{BucketTest, CredentialsError, address};
 use crate::records::{Location, LocationDetails, S3Details, Tags};
 
 #[derive(Debug, Deserialize)]
@@ -137,7 +137,10 @@ async fn tried(
         Ok(BucketTest::Unreachable(reason)) => {
             tracing::info!(location = %s3.arn, %reason, "control cannot reach the store; an agent will try it");
         }
-        Err(error) => return Err(ApiError::invalid(error.to_string())),
+        Err(error @ CredentialsError::Refused(_)) => {
+            return Err(ApiError::invalid(error.to_string()));
+        }
+        Err(CredentialsError::Internal) => return Err(ApiError::internal()),
     }
     Ok(details)
 }

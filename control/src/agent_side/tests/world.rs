@@ -28,6 +28,7 @@ use crate::agent_side::AgentSide;
 use crate::config::Config;
 use crate::credentials::CredentialService;
 use crate::records::{ActivationKeyRecord, Agent, AgentPresence, Tags, hash_of};
+use crate::served_certificate::{ServedCertificate, Source};
 use crate::state::State;
 use crate::store::{Store, StoreError};
 
@@ -61,7 +62,12 @@ impl Control {
         let key = aws_credential_types::Credentials::new("base", "base", None, None, "test");
         let credentials = Arc::new(credentials.with_key(key).await);
         let shutdown = CancellationToken::new();
-        let side = AgentSide::new(&config, &state, credentials, shutdown.clone())
+        let source = Source::OwnCa {
+            authority: state.authority.clone(),
+            names: config.server_names.clone(),
+        };
+        let certificate = ServedCertificate::load(source, Timestamp::now()).unwrap();
+        let side = AgentSide::new(&config, &state, credentials, certificate, shutdown.clone())
             .await
             .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

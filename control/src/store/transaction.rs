@@ -2,11 +2,12 @@
 
 use std::cell::Cell;
 
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
 use super::StoreError;
+use super::rows::{Sorted, Unreadable, decode, raw, sort, whole};
 use crate::records::Execution;
 
 /// The one row that holds incarnation (body) and generation (version).
@@ -14,7 +15,7 @@ pub(super) const META_KIND: &str = "meta";
 
 /// The layout of bodies. A record that changes in a way that serde's defaults do not cover
 /// raises it and converts older ones where they are read.
-const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 1;
 
 const LIVE_EXECUTIONS: &str = "SELECT id, version, body FROM records
      WHERE kind = 'execution' AND json_extract(body, '$.record.ended_at_ms') IS NULL
@@ -39,59 +40,6 @@ pub(crate) struct Versioned<R> {
     pub(crate) record: R,
 }
 
-/// A row that cannot be read as its record. `Debug` does not show its body.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Unreadable {
-    /// The record's kind.
-    pub(crate) kind: &'static str,
-    /// Its id.
-    pub(crate) id: String,
-    /// What does not fit.
-    pub(crate) reason: String,
-    body: String,
-}
-
-/// Every row of a kind: those that can be read, and those that cannot.
-pub(crate) type Sorted<R> = (Vec<Versioned<R>>, Vec<Unreadable>);
-
-impl std::fmt::Debug for Unreadable {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Unreadable")
-            .field("kind", &self.kind)
-            .field("id", &self.id)
-            .field("reason", &self.reason)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Unreadable {
-    pub(crate) fn new(kind: &'static str, id: String, reason: String) -> Self {
-        Self {
-            kind,
-            id,
-            reason,
-            body: String::new(),
-        }
-    }
-
-    /// A text of the record by its JSON pointer, as far as the body still has it.
-    pub(crate) fn text(&self, pointer: &str) -> Option<String> {
-        let body: serde_json::Value = serde_json::from_str(&self.body).ok()?;
-        let text = body.get("record")?.pointer(pointer)?.as_str()?;
-        Some(text.to_owned())
-    }
-}
-
-impl From<Unreadable> for StoreError {
-    fn from(row: Unreadable) -> Self {
-        Self::Broken {
-            kind: row.kind,
-            id: row.id,
-            reason: row.reason,
-        }
-    }
-}
-
 /// Where the desired state stands: see the agent protocol's `Generation`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Generation {
@@ -105,12 +53,6 @@ pub(crate) struct Generation {
 struct BodyRef<'a, R> {
     format: u32,
     record: &'a R,
-}
-
-#[derive(Deserialize)]
-struct Body<R> {
-    format: u32,
-    record: R,
 }
 
 /// One consistent view of the rows.
@@ -330,57 +272,6 @@ impl<'a> Transaction<'a> {
         let rows = statement.query_map(values, raw).map_err(failed)?;
         rows.map(|row| row.map_err(failed).map(decode)).collect()
     }
-}
-
-fn whole<R>(rows: Vec<Result<Versioned<R>, Unreadable>>) -> Result<Vec<Versioned<R>>, StoreError> {
-    let rows: Result<_, Unreadable> = rows.into_iter().collect();
-    rows.map_err(StoreError::from)
-}
-
-fn sort<R>(rows: Vec<Result<Versioned<R>, Unreadable>>) -> Sorted<R> {
-    let mut sorted = (Vec::with_capacity(rows.len()), Vec::new());
-    for row in rows {
-        match row {
-            Ok(row) => sorted.0.push(row),
-            Err(row) => sorted.1.push(row),
-        }
-    }
-    sorted
-}
-
-struct Raw {
-    id: String,
-    version: i64,
-    body: String,
-}
-
-fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
-    Ok(Raw {
-        id: row.get(0)?,
-        version: row.get(1)?,
-        body: row.get(2)?,
-    })
-}
-
-fn decode<R: Record>(raw: Raw) -> Result<Versioned<R>, Unreadable> {
-    let reason = match serde_json::from_str::<Body<R>>(&raw.body) {
-        Ok(Body { format, record }) if format == FORMAT => {
-            return Ok(Versioned {
-                version: raw.version,
-                record,
-            });
-        }
-        Ok(Body { format, .. }) => {
-            format!("its format is {format}, this release knows {FORMAT}")
-        }
-        Err(error) => error.to_string(),
-    };
-    Err(Unreadable {
-        kind: R::KIND,
-        id: raw.id,
-        reason,
-        body: raw.body,
-    })
 }
 
 fn limit_of(limit: usize) -> i64 {

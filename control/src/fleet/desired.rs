@@ -92,21 +92,31 @@ impl AgentDesired {
         stores
     }
 
-    /// The message to the agent. What the agent cannot have begun yet is left out until its keys
-    /// are there; a cancel, a new rate or the end of something waits for nothing.
+    /// The message to an agent that was `told` of these executions before. What it cannot have
+    /// begun yet is left out until its keys are there; a cancel, a new rate or the end of
+    /// something waits for nothing.
     pub(crate) fn message(
         &self,
         incarnation: &str,
         generation: u64,
+        told: &[DesiredExecution],
         is_ready: impl Fn(&NeededStore) -> bool,
     ) -> DesiredState {
-        let executions = self
-            .executions
-            .iter()
-            .filter(|wanted| wanted.cancel || wanted.begun || wanted.stores().all(|s| is_ready(&s)))
-            .map(|wanted| {
-                DesiredExecution::new(&wanted.spec, wanted.bytes_per_second, wanted.cancel)
-            });
+        let was_told = |execution: &DesiredExecution| {
+            let mut told = told.iter();
+            told.any(|told| told.spec_json == execution.spec_json)
+        };
+        let executions = self.executions.iter().filter_map(|wanted| {
+            let WantedExecution {
+                spec,
+                cancel,
+                begun,
+                ..
+            } = wanted;
+            let execution = DesiredExecution::new(spec, wanted.bytes_per_second, *cancel);
+            let is_due = *cancel || *begun || was_told(&execution);
+            (is_due || wanted.stores().all(|store| is_ready(&store))).then_some(execution)
+        });
         let probes = self
             .probes
             .iter()
@@ -184,7 +194,7 @@ mod tests {
             execution.agent = agent.map(fixture::agent);
             snapshot.executions.push(execution);
         }
-        let message = of(&snapshot, 0).message("incarnation", 7, |_| true);
+        let message = of(&snapshot, 0).message("incarnation", 7, &[], |_| true);
         let cancels: Vec<bool> = message.executions.iter().map(|e| e.cancel).collect();
         assert_eq!(cancels, [false, true]);
         assert_eq!(message.generation.unwrap().generation, 7);
@@ -209,11 +219,15 @@ mod tests {
             snapshot.executions.push(execution);
         }
         let told = |ready: bool| {
-            let message = of(&snapshot, 0).message("incarnation", 7, |_| ready);
-            message.executions.len()
+            let message = of(&snapshot, 0).message("incarnation", 7, &[], |_| ready);
+            message.executions
         };
-        assert_eq!(told(false), 2);
-        assert_eq!(told(true), 3);
+        assert_eq!(told(false).len(), 2);
+        let all = told(true);
+        assert_eq!(all.len(), 3);
+        // Later its keys are looked up again: what was told is not taken back.
+        let again = of(&snapshot, 0).message("incarnation", 8, &all, |_| false);
+        assert_eq!(again.executions, all);
     }
 
     #[test]

@@ -234,7 +234,9 @@ impl Running {
         self.stores.need(desired.stores(), Instant::now());
         self.look_up_due();
         let (incarnation, generation) = (&published.incarnation, published.generation);
-        let message = desired.message(incarnation, generation, |store| self.stores.is_ready(store));
+        let told = self.sent.as_ref().map_or(&[][..], |sent| &sent.executions);
+        let is_ready = |store: &NeededStore| self.stores.is_ready(store);
+        let message = desired.message(incarnation, generation, told, is_ready);
         if self
             .sent
             .as_ref()

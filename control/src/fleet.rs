@@ -16,11 +16,11 @@ mod session;
 mod stream;
 pub(crate) mod views;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use datasync_model::AgentArn;
+use datasync_model::{AgentArn, TaskExecutionArn};
 use datasync_proto::Generation;
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
@@ -65,6 +65,9 @@ pub(crate) struct Fleet {
     inbox: Mutex<Inbox>,
     probes: Mutex<Probes>,
     presence: Mutex<Presence>,
+    /// Executions launched by this start of control that no session has sent yet: their agents
+    /// cannot have them.
+    untold: Mutex<HashSet<TaskExecutionArn>>,
     /// Ids of rows that were named in the log as unreadable.
     unreadable: Mutex<BTreeSet<String>>,
     published: watch::Sender<Arc<Published>>,
@@ -103,6 +106,7 @@ impl Fleet {
             inbox: Mutex::new(Inbox::default()),
             probes: Mutex::new(Probes::new(hex::encode(start))),
             presence: Mutex::new(Presence::default()),
+            untold: Mutex::new(HashSet::new()),
             unreadable: Mutex::new(BTreeSet::new()),
             published: watch::Sender::new(Arc::default()),
             wake: Notify::new(),

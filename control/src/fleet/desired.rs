@@ -16,7 +16,6 @@ pub(crate) struct WantedExecution {
     revisions: [Revision; 2],
     bytes_per_second: BytesPerSecond,
     cancel: bool,
-    begun: bool,
 }
 
 /// Everything one agent should be doing.
@@ -51,7 +50,6 @@ impl WantedExecution {
             revisions: execution.revisions,
             bytes_per_second: execution.bytes_per_second,
             cancel: execution.status == ExecutionStatus::Cancelling,
-            begun: execution.begun,
         }
     }
 
@@ -92,45 +90,47 @@ impl AgentDesired {
         stores
     }
 
-    /// The message to an agent that was `told` of these executions before. What it cannot have
-    /// begun yet is left out until its keys are there; a cancel, a new rate or the end of
-    /// something waits for nothing.
-    pub(crate) fn message(
+    /// The same without what waits for keys: probes, and executions that nobody has told the
+    /// agent of. All others stay in, since an agent forgets what is left out; a cancel, a new
+    /// rate or the end of something waits for nothing.
+    pub(crate) fn due(
         &self,
-        incarnation: &str,
-        generation: u64,
-        told: &[DesiredExecution],
+        is_untold: impl Fn(&TaskExecutionArn) -> bool,
         is_ready: impl Fn(&NeededStore) -> bool,
-    ) -> DesiredState {
-        let was_told = |execution: &DesiredExecution| {
-            let mut told = told.iter();
-            told.any(|told| told.spec_json == execution.spec_json)
-        };
-        let executions = self.executions.iter().filter_map(|wanted| {
-            let WantedExecution {
-                spec,
-                cancel,
-                begun,
-                ..
-            } = wanted;
-            let execution = DesiredExecution::new(spec, wanted.bytes_per_second, *cancel);
-            let is_due = *cancel || *begun || was_told(&execution);
-            (is_due || wanted.stores().all(|store| is_ready(&store))).then_some(execution)
+    ) -> Self {
+        let mut due = self.clone();
+        due.executions.retain(|wanted| {
+            wanted.cancel
+                || !is_untold(&wanted.spec.execution)
+                || wanted.stores().all(|store| is_ready(&store))
         });
-        let probes = self
-            .probes
-            .iter()
-            .filter(|asked| asked.store().is_none_or(|store| is_ready(&store)))
-            .map(|asked| {
-                DesiredProbe::new(asked.id.clone(), &asked.side.location, asked.as_destination)
-            });
+        due.probes
+            .retain(|asked| asked.store().is_none_or(|store| is_ready(&store)));
+        due
+    }
+
+    /// The message to the agent.
+    pub(crate) fn message(&self, incarnation: &str, generation: u64) -> DesiredState {
         DesiredState {
             generation: Some(Generation {
                 incarnation: incarnation.to_owned(),
                 generation,
             }),
-            executions: executions.collect(),
-            probes: probes.collect(),
+            executions: self
+                .executions
+                .iter()
+                .map(|wanted| {
+                    DesiredExecution::new(&wanted.spec, wanted.bytes_per_second, wanted.cancel)
+                })
+                .collect(),
+            probes: self
+                .probes
+                .iter()
+                .map(|asked| {
+                    let location = &asked.side.location;
+                    DesiredProbe::new(asked.id.clone(), location, asked.as_destination)
+                })
+                .collect(),
         }
     }
 }
@@ -194,7 +194,7 @@ mod tests {
             execution.agent = agent.map(fixture::agent);
             snapshot.executions.push(execution);
         }
-        let message = of(&snapshot, 0).message("incarnation", 7, &[], |_| true);
+        let message = of(&snapshot, 0).message("incarnation", 7);
         let cancels: Vec<bool> = message.executions.iter().map(|e| e.cancel).collect();
         assert_eq!(cancels, [false, true]);
         assert_eq!(message.generation.unwrap().generation, 7);
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_may_not_have_begun_waits_for_keys() {
+    fn only_what_the_agent_cannot_have_waits_for_keys() {
         let mut snapshot = fixture::snapshot(1);
         for number in 0..3 {
             let mut execution = fixture::execution(number, number);
@@ -215,19 +215,18 @@ mod tests {
             } else {
                 ExecutionStatus::Launching
             };
-            execution.begun = number == 2;
             snapshot.executions.push(execution);
         }
-        let told = |ready: bool| {
-            let message = of(&snapshot, 0).message("incarnation", 7, &[], |_| ready);
-            message.executions
+        let [first, second, third] = &snapshot.executions[..] else {
+            panic!("three executions");
         };
-        assert_eq!(told(false).len(), 2);
-        let all = told(true);
-        assert_eq!(all.len(), 3);
-        // Later its keys are looked up again: what was told is not taken back.
-        let again = of(&snapshot, 0).message("incarnation", 8, &all, |_| false);
-        assert_eq!(again.executions, all);
+        let untold = [&first.arn, &second.arn];
+        let due = |ready: bool| {
+            let due = of(&snapshot, 0).due(|arn| untold.contains(&arn), |_| ready);
+            [first, second, third].map(|execution| due.has(&execution.arn))
+        };
+        assert_eq!(due(false), [false, true, true]);
+        assert_eq!(due(true), [true; 3]);
     }
 
     #[test]

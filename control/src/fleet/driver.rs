@@ -72,6 +72,12 @@ pub(crate) async fn reconcile(fleet: &Fleet) -> Result<(), DriveError> {
             continue;
         }
         let reports = changes.reports.clone();
+        let launches = changes
+            .launches
+            .iter()
+            .map(|launch| launch.execution.clone());
+        // Before any session can see them.
+        lock(&fleet.untold).extend(launches);
         if let Err(error) = fleet.rows.apply(changes, wall()).await {
             lock(&fleet.inbox).put_back(reports);
             return Err(error.into());
@@ -114,6 +120,10 @@ fn decide(fleet: &Fleet, snapshot: &mut Snapshot) -> Changes {
         lock(&fleet.presence).forget_gone(|agent| leases.is_online(agent, now));
         changes
     };
+    lock(&fleet.untold).retain(|untold| {
+        let mut live = snapshot.executions.iter();
+        live.any(|execution| execution.arn == *untold)
+    });
     let verdicts = lock(&fleet.probes).step(snapshot, Now { instant: now, wall });
     let reports = {
         let mut inbox = lock(&fleet.inbox);

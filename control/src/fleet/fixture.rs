@@ -110,7 +110,6 @@ pub(crate) fn execution(task: u64, number: u64) -> LiveExecution {
         eligible: vec![agent(0)],
         requested: at(0),
         revisions: [Revision::default(); 2],
-        begun: false,
         bytes_per_second: options.bytes_per_second,
         spec: ExecutionSpec {
             execution: arn,

@@ -24,8 +24,6 @@ pub(crate) struct LiveExecution {
     pub(crate) spec: ExecutionSpec,
     /// Of source and destination as they are now, which may differ from those in `spec`.
     pub(crate) revisions: [Revision; 2],
-    /// Whether the agent has said anything of it.
-    pub(crate) begun: bool,
     /// The present limit, which may differ from the one in the specification.
     pub(crate) bytes_per_second: BytesPerSecond,
 }

@@ -218,7 +218,6 @@ impl Reader<'_> {
             eligible: expand(&execution.eligible, &self.snapshot.agents),
             requested: timestamp(execution.requested_at_ms),
             revisions: sides.map(|side| self.revision(side.arn())),
-            begun: execution.report.is_some(),
             spec: execution.spec,
             bytes_per_second: execution.bytes_per_second,
         }

@@ -233,16 +233,22 @@ impl Running {
         };
         self.stores.need(desired.stores(), Instant::now());
         self.look_up_due();
-        let (incarnation, generation) = (&published.incarnation, published.generation);
-        let told = self.sent.as_ref().map_or(&[][..], |sent| &sent.executions);
-        let is_ready = |store: &NeededStore| self.stores.is_ready(store);
-        let message = desired.message(incarnation, generation, told, is_ready);
+        let due = desired.due(
+            |execution| lock(&self.fleet.untold).contains(execution),
+            |store| self.stores.is_ready(store),
+        );
+        let message = due.message(&published.incarnation, published.generation);
         if self
             .sent
             .as_ref()
             .is_some_and(|sent| says_the_same(sent, &message))
         {
             return Ok(());
+        }
+        {
+            // Before it is sent: what may have arrived counts as told.
+            let mut untold = lock(&self.fleet.untold);
+            untold.retain(|untold| !due.has(untold));
         }
         let before = self.sent.replace(message.clone());
         let before = before.map(|before| before.probes).unwrap_or_default();

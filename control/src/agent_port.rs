@@ -22,7 +22,8 @@ use admission::Admission;
 pub(crate) use admission::{Bucket, Rates, source};
 pub(crate) use connection::{AgentConnection, Peer};
 
-use crate::ca::{Authority, CaError, ServerIdentity};
+use crate::ca::{Authority, CaError};
+use crate::served_certificate::ServedCertificate;
 
 /// A peer that has not finished its handshake by then is dropped.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -37,7 +38,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// [`CaError::Broken`] if rustls refuses the certificates.
 pub(crate) fn tls_config(
     authority: &Authority,
-    identity: ServerIdentity,
+    certificate: Arc<ServedCertificate>,
 ) -> Result<rustls::ServerConfig, CaError> {
     let broken = |reason: &dyn std::fmt::Display| CaError::Broken {
         what: "TLS for agents".to_owned(),
@@ -56,8 +57,7 @@ pub(crate) fn tls_config(
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|e| broken(&e))?
         .with_client_cert_verifier(verifier)
-        .with_single_cert(identity.chain, identity.key)
-        .map_err(|e| broken(&e))?;
+        .with_cert_resolver(certificate);
     config.alpn_protocols = vec![b"h2".to_vec()];
     Ok(config)
 }

@@ -8,7 +8,6 @@ use datasync_proto::enrollment_server::EnrollmentServer;
 use datasync_proto::session_server::SessionServer;
 use datasync_proto::{ENROLLMENT_MESSAGE_BYTES_MAX, MESSAGE_BYTES_MAX};
 use futures::StreamExt;
-use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +18,7 @@ use crate::config::Config;
 use crate::credentials::CredentialService;
 use crate::enrollment::EnrollmentService;
 use crate::fleet::{self, Fleet, Rows, SessionService, Settings, Surroundings};
+use crate::served_certificate::ServedCertificate;
 use crate::state::{State, StateError};
 
 /// A peer that answers no ping is gone.
@@ -54,13 +54,11 @@ impl AgentSide {
         config: &Config,
         state: &State,
         credentials: Arc<CredentialService>,
+        certificate: Arc<ServedCertificate>,
         shutdown: CancellationToken,
     ) -> Result<Self, AgentSideError> {
-        let identity = state
-            .authority
-            .server_identity(&config.server_names, Timestamp::now())
-            .map_err(StateError::from)?;
-        let tls = agent_port::tls_config(&state.authority, identity).map_err(StateError::from)?;
+        let tls = agent_port::tls_config(&state.authority, certificate);
+        let tls = tls.map_err(StateError::from)?;
         let mut start = [0; 8];
         getrandom::fill(&mut start).map_err(|e| StateError::Random(e.to_string()))?;
         let rows = Rows::new(

@@ -61,6 +61,14 @@ impl Life {
         }
     }
 
+    /// Whether the keys still work.
+    fn lasts_at(self, now: Timestamp) -> bool {
+        match self {
+            Self::Unlimited => true,
+            Self::Limited { expires, .. } => now < expires,
+        }
+    }
+
     /// When the keys stop working; 0 means never, as the protocol has it.
     pub(crate) fn expires_at_seconds(self) -> i64 {
         match self {
@@ -84,8 +92,22 @@ impl Keys {
 
 /// Why there are no credentials for a location. The text goes to clients; it holds no secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct CredentialsError(pub(crate) String);
+pub(crate) enum CredentialsError {
+    /// None are configured, or they are refused.
+    #[error("{0}")]
+    Refused(String),
+    /// Control's store or sealing key; the log has the cause.
+    #[error("control cannot read its own store: see control's log")]
+    Internal,
+}
+
+impl CredentialsError {
+    /// Logs a fault of control's own.
+    fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
+        tracing::error!(error, "credentials cannot be read from the store");
+        Self::Internal
+    }
+}
 
 /// How to reach one location's store.
 #[derive(Debug, Clone)]
@@ -104,10 +126,11 @@ pub(crate) struct IssuedKeys {
 const REMEMBERED_MAX: usize = 1024;
 
 impl IssuedKeys {
-    /// Keys for `location`: at hand, or from STS.
+    /// Keys for `location`: at hand, or from STS. If STS fails, those at hand serve until they
+    /// expire.
     ///
     /// # Errors
-    /// [`CredentialsError`]: STS refuses or cannot be reached.
+    /// [`CredentialsError`]: STS refuses or cannot be reached, and there is nothing at hand.
     pub(crate) async fn resolve(
         &self,
         sts: &Sts,
@@ -119,13 +142,18 @@ impl IssuedKeys {
             Access::Keys(keys) => return Ok(keys),
             Access::Assume(request) => request,
         };
-        if let Some((known, keys)) = self.by_location.lock().await.get(location)
-            && *known == request
-            && is_fresh(keys, now)
-        {
+        let at_hand = self.at_hand(location, &request).await;
+        if let Some(keys) = at_hand.as_ref().filter(|keys| is_fresh(keys, now)) {
             return Ok(keys.clone());
         }
-        let keys = sts.assume(&request, now).await?;
+        let keys = match (sts.assume(&request, now).await, at_hand) {
+            (Ok(keys), _) => keys,
+            (Err(error), Some(keys)) if keys.life.lasts_at(now) => {
+                tracing::warn!(%location, %error, "keys that still last are used on");
+                return Ok(keys);
+            }
+            (Err(error), _) => return Err(error),
+        };
         let mut by_location = self.by_location.lock().await;
         if by_location.len() >= REMEMBERED_MAX {
             by_location.retain(|_, (_, keys)| is_fresh(keys, now));
@@ -135,6 +163,12 @@ impl IssuedKeys {
         }
         by_location.insert(location.clone(), (request, keys.clone()));
         Ok(keys)
+    }
+
+    async fn at_hand(&self, location: &LocationArn, request: &RoleRequest) -> Option<Keys> {
+        let by_location = self.by_location.lock().await;
+        let (known, keys) = by_location.get(location)?;
+        (known == request).then(|| keys.clone())
     }
 }
 
@@ -170,5 +204,55 @@ mod tests {
         );
         let shown = format!("{keys:?} {:?}", Access::Keys(keys.clone()));
         assert!(!shown.contains("CANARY"), "{shown}");
+    }
+
+    fn request() -> RoleRequest {
+        RoleRequest {
+            role_arn: "arn:aws:iam::123456789012:role/sync".to_owned(),
+            external_id: None,
+            // Nothing listens there.
+            sts_endpoint: Some("http://127.0.0.1:9".to_owned()),
+            partition: "aws",
+            bucket: "bucket".to_owned(),
+            prefix: String::new(),
+            location_id: "loc".to_owned(),
+        }
+    }
+
+    #[tokio::test]
+    async fn keys_that_still_last_serve_while_sts_is_away() {
+        let key = aws_credential_types::Credentials::new("base", "base", None, None, "test");
+        let sts = Sts::with_key("us-east-1".to_owned(), key).await;
+        let location = "arn:aws:datasync:us-east-1:123456789012:location/loc-0123456789abcdef0";
+        let location: LocationArn = location.parse().unwrap();
+        let mut keys = Keys::unlimited("AKID".to_owned(), Zeroizing::new("secret".to_owned()));
+        keys.life = Life::Limited {
+            issued: at(1000),
+            expires: at(4600),
+        };
+        let issued = IssuedKeys::default();
+        let known = (request(), keys.clone());
+        issued
+            .by_location
+            .lock()
+            .await
+            .insert(location.clone(), known);
+        let resolve = async |request: RoleRequest, second: i64| {
+            let access = Access::Assume(request);
+            issued.resolve(&sts, &location, access, at(second)).await
+        };
+        assert_eq!(resolve(request(), 2000).await, Ok(keys.clone()));
+        assert_eq!(resolve(request(), 4599).await, Ok(keys));
+        let other = RoleRequest {
+            prefix: "other/".to_owned(),
+            ..request()
+        };
+        for (request, second) in [(request(), 4600), (other, 4599)] {
+            let error = resolve(request, second).await.unwrap_err();
+            assert!(
+                error.to_string().contains("Unable to assume role"),
+                "{error}"
+            );
+        }
     }
 }

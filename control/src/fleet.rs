@@ -3,6 +3,7 @@
 //! Rows are the truth. Sessions put what agents say into the shared state here; the driver folds
 //! it into rows and publishes what every agent should do; sessions send that.
 
+mod abandoned;
 mod desired;
 mod driver;
 mod inbox;
@@ -15,13 +16,17 @@ mod session;
 mod stream;
 pub(crate) mod views;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use datasync_model::{AgentArn, TaskExecutionArn};
+use datasync_proto::Generation;
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tonic::Status;
 
 pub(crate) use driver::{DriveError, drive, reconcile};
 pub(crate) use rows::{Rows, Surroundings};
@@ -33,6 +38,8 @@ use lease::Leases;
 use presence::Presence;
 use probes::Probes;
 use views::AgentKey;
+
+use crate::state::new_incarnation;
 
 /// How the fleet is run.
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +65,11 @@ pub(crate) struct Fleet {
     inbox: Mutex<Inbox>,
     probes: Mutex<Probes>,
     presence: Mutex<Presence>,
+    /// Executions launched by this start of control that no session has sent yet: their agents
+    /// cannot have them.
+    untold: Mutex<HashSet<TaskExecutionArn>>,
+    /// Ids of rows that were named in the log as unreadable.
+    unreadable: Mutex<BTreeSet<String>>,
     published: watch::Sender<Arc<Published>>,
     /// Wakes the driver: something was put into the state above.
     wake: Notify,
@@ -87,14 +99,54 @@ impl Fleet {
         Self {
             settings,
             rows,
-            leases: Mutex::new(Leases::new(settings.offline_after)),
+            leases: Mutex::new(Leases::new(
+                settings.offline_after,
+                Instant::now().into_std(),
+            )),
             inbox: Mutex::new(Inbox::default()),
             probes: Mutex::new(Probes::new(hex::encode(start))),
             presence: Mutex::new(Presence::default()),
+            untold: Mutex::new(HashSet::new()),
+            unreadable: Mutex::new(BTreeSet::new()),
             published: watch::Sender::new(Arc::default()),
             wake: Notify::new(),
             shutdown,
         }
+    }
+}
+
+impl Fleet {
+    /// Compares what an agent works by with the store. An agent that is ahead was told things
+    /// that the store does not know: it was restored from a backup.
+    ///
+    /// # Errors
+    /// A status that ends the session: until this is settled the agent must be told nothing.
+    async fn note_applied(&self, agent: &AgentArn, applied: &Generation) -> Result<(), Status> {
+        {
+            let published = self.published.borrow();
+            let known = published.incarnation == applied.incarnation
+                && published.generation >= applied.generation;
+            if known || applied.incarnation.is_empty() {
+                return Ok(());
+            }
+        }
+        let unavailable = |error: &(dyn std::error::Error + 'static)| {
+            tracing::error!(%agent, error, "an agent's generation cannot be compared");
+            Status::unavailable("control's store cannot be used: try again later")
+        };
+        let next = new_incarnation().map_err(|error| unavailable(&error))?;
+        let restored = self.rows.outdated_by(applied, next).await;
+        if restored.map_err(|error| unavailable(&error))? {
+            tracing::warn!(
+                %agent,
+                generation = applied.generation,
+                "the store is older than what this agent works by, so it was restored from a \
+                 backup: a new incarnation begins, and executions that the store does not know \
+                 are cancelled by their agents"
+            );
+            self.wake.notify_one();
+        }
+        Ok(())
     }
 }
 

@@ -15,6 +15,7 @@ mod history;
 mod records;
 mod scheduler;
 mod serve;
+mod served_certificate;
 mod state;
 mod store;
 

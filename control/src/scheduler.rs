@@ -1,11 +1,11 @@
 //! From the queue to agents: which execution is launched where, decided from rows.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 
 use datasync_model::{AgentArn, ExecutionStatus, TaskArn, TaskExecutionArn};
 
-use crate::fleet::views::{LiveExecution, Snapshot};
+use crate::fleet::views::{LiveExecution, Snapshot, is_elsewhere};
 
 /// An execution that an agent is to be told of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,11 +17,11 @@ pub(crate) struct Launch {
 /// First in, first out, on the first eligible agent that is online and has a free slot; one
 /// execution of a task at a time. What cannot be launched now stays QUEUED.
 pub(crate) fn plan(snapshot: &Snapshot, executions_per_agent: NonZeroU32) -> Vec<Launch> {
-    let mut running: BTreeMap<String, u32> = BTreeMap::new();
-    let mut busy_tasks: BTreeSet<String> = BTreeSet::new();
+    let mut placed = Vec::new();
+    let mut busy_tasks: BTreeSet<String> = snapshot.busy_tasks.clone();
     for execution in &snapshot.executions {
-        if let Some(agent) = execution.agent.as_ref().filter(|_| is_launched(execution)) {
-            *running.entry(agent.to_string()).or_default() += 1;
+        if let Some(agent) = execution.agent.as_ref().filter(|_| execution.is_launched()) {
+            placed.push((agent, execution));
             busy_tasks.insert(task(execution).to_string());
         }
     }
@@ -33,18 +33,16 @@ pub(crate) fn plan(snapshot: &Snapshot, executions_per_agent: NonZeroU32) -> Vec
     queue.sort_by_key(|execution| (execution.requested, execution.arn.to_string()));
     let mut launches = Vec::new();
     for execution in queue {
-        if busy_tasks.contains(&task(execution).to_string()) {
+        // A task's own order holds even where a later run could use another agent.
+        if !busy_tasks.insert(task(execution).to_string()) {
             continue;
         }
         let free = execution.eligible.iter().find(|agent| {
-            let key = agent.to_string();
-            snapshot.agents.get(&key).is_some_and(|view| view.online)
-                && running.get(&key).copied().unwrap_or(0) < executions_per_agent.get()
+            snapshot.is_available(agent)
+                && has_room(&placed, agent, execution, executions_per_agent)
         });
-        // A task's own order holds even where a later run could use another agent.
-        busy_tasks.insert(task(execution).to_string());
         if let Some(agent) = free {
-            *running.entry(agent.to_string()).or_default() += 1;
+            placed.push((agent, execution));
             launches.push(Launch {
                 execution: execution.arn.clone(),
                 agent: agent.clone(),
@@ -54,8 +52,20 @@ pub(crate) fn plan(snapshot: &Snapshot, executions_per_agent: NonZeroU32) -> Vec
     launches
 }
 
-fn is_launched(execution: &LiveExecution) -> bool {
-    !execution.status.is_terminal() && execution.status != ExecutionStatus::Queued
+/// Whether `agent` has a free slot, and none of its executions has a location of this one at
+/// another place.
+fn has_room(
+    placed: &[(&AgentArn, &LiveExecution)],
+    agent: &AgentArn,
+    execution: &LiveExecution,
+    slots: NonZeroU32,
+) -> bool {
+    let here = || placed.iter().filter(|(of, _)| *of == agent);
+    let clashes = |other: &LiveExecution| {
+        let mut sides = other.sides().into_iter().zip(execution.sides());
+        sides.any(|(one, two)| is_elsewhere(one, two))
+    };
+    here().count() < slots.get() as usize && !here().any(|(_, other)| clashes(other))
 }
 
 fn task(execution: &LiveExecution) -> &TaskArn {
@@ -133,6 +143,38 @@ mod tests {
         assert_eq!(launched(&snapshot, ONE), []);
         fixture::set_online(&mut snapshot, 1, true);
         snapshot.executions[0].eligible.clear();
+        assert_eq!(launched(&snapshot, ONE), []);
+    }
+
+    #[test]
+    fn an_agent_has_a_location_at_one_place_at_a_time() {
+        let two = NonZeroU32::new(2).unwrap();
+        let mut snapshot = fixture::snapshot(1);
+        let mut running = fixture::execution(1, 1);
+        running.status = ExecutionStatus::Transferring;
+        running.agent = Some(fixture::agent(0));
+        let mut queued = fixture::execution(2, 2);
+        snapshot.executions = vec![running, queued.clone()];
+        assert_eq!(launched(&snapshot, two).len(), 1);
+        let datasync_model::Location::S3(s3) = &mut queued.spec.destination else {
+            panic!("the fixture writes to S3");
+        };
+        s3.endpoint = Some("https://elsewhere.example".to_owned());
+        snapshot.executions[1] = queued;
+        assert_eq!(launched(&snapshot, two), []);
+        snapshot.executions[0].status = ExecutionStatus::Success;
+        assert_eq!(launched(&snapshot, two).len(), 1);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_left_alone() {
+        let mut snapshot = fixture::snapshot(1);
+        snapshot.executions = vec![fixture::execution(1, 1)];
+        let mut held = snapshot.clone();
+        held.held.insert(fixture::agent(0).id().to_owned());
+        assert_eq!(launched(&held, ONE), []);
+        let task = snapshot.executions[0].arn.task().to_string();
+        snapshot.busy_tasks.insert(task);
         assert_eq!(launched(&snapshot, ONE), []);
     }
 }

@@ -12,10 +12,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::agent_side::{AgentSide, AgentSideError};
 use crate::api;
-use crate::ca::{Authority, CaError, read_identity};
+use crate::ca::{Authority, CaError};
 use crate::config::{ApiSecurity, Config};
 use crate::credentials::CredentialService;
 use crate::history;
+use crate::served_certificate::{CHECK_INTERVAL, ServedCertificate, Source, keep_current};
 use crate::state::{ServeLock, State, StateError};
 
 /// After the shutdown, how long connections may take to end.
@@ -129,7 +130,8 @@ pub async fn serve(config: Config, shutdown: CancellationToken) -> Result<Servin
     let now = Timestamp::now();
     let state = State::open(&config.state_dir, now)?;
     let lock = ServeLock::take(&config.state_dir)?;
-    let api_tls = api_tls(&config, &state.authority, now)?;
+    let certificates = Certificates::load(&config, &state.authority, now)?;
+    let api_tls = certificates.api.clone().map(api_tls).transpose()?;
     let (api_listener, api_addr) = bind("the API", config.api_listen).await?;
     let (agent_listener, agent_addr) = bind("agents", config.agent_listen).await?;
     let credentials = Arc::new(CredentialService::new(
@@ -138,7 +140,8 @@ pub async fn serve(config: Config, shutdown: CancellationToken) -> Result<Servin
         config.roles.clone(),
         config.home.clone(),
     ));
-    let agents = AgentSide::new(&config, &state, credentials.clone(), shutdown.clone()).await?;
+    let (ours, stop) = (certificates.own.clone(), shutdown.clone());
+    let agents = AgentSide::new(&config, &state, credentials.clone(), ours, stop).await?;
     let mut tasks = JoinSet::new();
     let api = api::Api {
         store: state.store.clone(),
@@ -170,8 +173,9 @@ pub async fn serve(config: Config, shutdown: CancellationToken) -> Result<Servin
         config.execution_history,
         shutdown.clone(),
     );
+    let renewed = keep_current(certificates.all(), CHECK_INTERVAL, shutdown.clone());
     tasks.spawn(async move {
-        pruned.await;
+        tokio::join!(pruned, renewed);
         Ok(())
     });
     tracing::info!(%api_addr, %agent_addr, "control serves");
@@ -200,22 +204,47 @@ async fn bind(
     Ok((listener, bound))
 }
 
-/// TLS for the API; `None` means plain HTTP.
-fn api_tls(
-    config: &Config,
-    authority: &Authority,
-    now: Timestamp,
-) -> Result<Option<Arc<rustls::ServerConfig>>, ServeError> {
-    let identity = match &config.api_security {
-        ApiSecurity::Plain => return Ok(None),
-        ApiSecurity::OwnCa => authority.server_identity(&config.server_names, now)?,
-        ApiSecurity::Files { certificate, key } => read_identity(certificate, key)?,
-    };
+/// What control shows: to agents one of its own CA, to clients that one or another.
+struct Certificates {
+    own: Arc<ServedCertificate>,
+    /// `None` means plain HTTP.
+    api: Option<Arc<ServedCertificate>>,
+}
+
+impl Certificates {
+    fn load(config: &Config, authority: &Arc<Authority>, now: Timestamp) -> Result<Self, CaError> {
+        let source = Source::OwnCa {
+            authority: authority.clone(),
+            names: config.server_names.clone(),
+        };
+        let own = ServedCertificate::load(source, now)?;
+        let api = match &config.api_security {
+            ApiSecurity::Plain => None,
+            ApiSecurity::OwnCa => Some(own.clone()),
+            ApiSecurity::Files { certificate, key } => {
+                let (certificate, key) = (certificate.clone(), key.clone());
+                Some(ServedCertificate::load(
+                    Source::Files { certificate, key },
+                    now,
+                )?)
+            }
+        };
+        Ok(Self { own, api })
+    }
+
+    /// Each of them once.
+    fn all(self) -> Vec<Arc<ServedCertificate>> {
+        let api = self.api.filter(|api| !Arc::ptr_eq(api, &self.own));
+        std::iter::once(self.own).chain(api).collect()
+    }
+}
+
+fn api_tls(certificate: Arc<ServedCertificate>) -> Result<Arc<rustls::ServerConfig>, ServeError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let tls = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map(|builder| builder.with_no_client_auth())
-        .and_then(|builder| builder.with_single_cert(identity.chain, identity.key))
-        .map_err(|error| ServeError::State(format!("TLS for the API: {error}")))?;
-    Ok(Some(Arc::new(tls)))
+        .map_err(|error| ServeError::State(format!("TLS for the API: {error}")))?
+        .with_no_client_auth()
+        .with_cert_resolver(certificate);
+    Ok(Arc::new(tls))
 }

@@ -4,11 +4,16 @@ use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
 use crate::ca::{Authority, CaError};
 use crate::store::{SealError, Sealer, Store, StoreError};
+
+/// How long to wait for another process that opens the same directory.
+const OPENING_MAX: Duration = Duration::from_secs(30);
+const OPENING_PAUSE: Duration = Duration::from_millis(10);
 
 /// Why the state directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +25,8 @@ pub(crate) enum StateError {
     },
     #[error("state directory {}: another datasync-control serves from it", path.display())]
     Busy { path: PathBuf },
+    #[error("state directory {}: another datasync-control has been opening it for a while", path.display())]
+    Opening { path: PathBuf },
     #[error("the system's random source failed: {0}")]
     Random(String),
     #[error(transparent)]
@@ -39,7 +46,8 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// Opens `directory`, making it at the first start. Blocks on the disk.
+    /// Opens `directory`, making it at the first start. Blocks on the disk, and on another process
+    /// that opens it.
     ///
     /// # Errors
     /// [`StateError`] with the file.
@@ -49,14 +57,55 @@ impl State {
             .mode(0o700)
             .create(directory)
             .map_err(directory_error(directory))?;
-        let mut incarnation = [0u8; 16];
-        getrandom::fill(&mut incarnation).map_err(|e| StateError::Random(e.to_string()))?;
+        let _alone = open_alone(directory)?;
         Ok(Self {
-            store: Store::open(directory, &hex::encode(incarnation))?,
+            store: Store::open(directory, &new_incarnation()?)?,
             sealer: Arc::new(Sealer::open(directory)?),
             authority: Arc::new(Authority::open(directory, now)?),
         })
     }
+}
+
+/// Two processes that find the directory empty must not each make a sealing key and a CA. Held
+/// until dropped.
+fn open_alone(directory: &Path) -> Result<File, StateError> {
+    let path = directory.join("open.lock");
+    let file = lock_file(&path)?;
+    let until = Instant::now() + OPENING_MAX;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if Instant::now() < until => {
+                std::thread::sleep(OPENING_PAUSE);
+            }
+            Err(TryLockError::WouldBlock) => {
+                return Err(StateError::Opening {
+                    path: directory.to_owned(),
+                });
+            }
+            Err(TryLockError::Error(source)) => return Err(directory_error(&path)(source)),
+        }
+    }
+}
+
+fn lock_file(path: &Path) -> Result<File, StateError> {
+    OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(directory_error(path))
+}
+
+/// A random name for an incarnation of the store.
+///
+/// # Errors
+/// [`StateError::Random`].
+pub(crate) fn new_incarnation() -> Result<String, StateError> {
+    let mut incarnation = [0u8; 16];
+    getrandom::fill(&mut incarnation).map_err(|e| StateError::Random(e.to_string()))?;
+    Ok(hex::encode(incarnation))
 }
 
 fn directory_error(path: &Path) -> impl FnOnce(std::io::Error) -> StateError {
@@ -76,19 +125,50 @@ impl ServeLock {
     /// [`StateError::Busy`] while another process serves.
     pub(crate) fn take(directory: &Path) -> Result<Self, StateError> {
         let path = directory.join("serve.lock");
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(directory_error(&path))?;
+        let file = lock_file(&path)?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),
             Err(TryLockError::WouldBlock) => Err(StateError::Busy {
                 path: directory.to_owned(),
             }),
             Err(TryLockError::Error(source)) => Err(directory_error(&path)(source)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use super::*;
+    use crate::store::Place;
+
+    const PLACE: Place<'static> = Place {
+        kind: "access-key",
+        id: "AKID",
+        field: "secret",
+    };
+
+    #[test]
+    fn whoever_opens_an_empty_directory_at_once_gets_the_same_keys() {
+        for _ in 0..10 {
+            let directory = tempfile::tempdir().unwrap();
+            let start = Barrier::new(8);
+            let open = || {
+                start.wait();
+                let state = State::open(directory.path(), Timestamp::now()).unwrap();
+                let sealed = state.sealer.seal(PLACE, "secret").unwrap();
+                (state.authority.fingerprint(), sealed)
+            };
+            let opened: Vec<_> = std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..8).map(|_| scope.spawn(open)).collect();
+                threads.into_iter().map(|t| t.join().unwrap()).collect()
+            });
+            let state = State::open(directory.path(), Timestamp::now()).unwrap();
+            for (fingerprint, sealed) in opened {
+                assert_eq!(fingerprint, state.authority.fingerprint());
+                assert!(state.sealer.open_secret(PLACE, &sealed).is_ok());
+            }
         }
     }
 }

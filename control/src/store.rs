@@ -3,6 +3,7 @@
 //! A commit is all or nothing and durable (`synchronous=FULL`) before it returns. Rows are the
 //! truth; [`Store::changes`] only wakes those who wait for them.
 
+mod rows;
 mod schema;
 mod seal;
 mod transaction;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 use tokio::sync::{oneshot, watch};
 
+pub(crate) use rows::Unreadable;
 pub(crate) use seal::{Place, SealError, Sealed, Sealer};
 pub(crate) use transaction::{Record, Transaction, Versioned};
 use worker::{Mode, Worker};

@@ -49,6 +49,18 @@ def test_unknown_and_disabled_keys(control, refused):
     refused(client.list_tasks, "UnrecognizedClientException", "invalid")
 
 
+def test_unsigned_headers(control, monkeypatch):
+    blacklist = [*botocore.auth.SIGNED_HEADERS_BLACKLIST]
+    for name, accepted in [
+        ("x-amz-user-agent", True), ("x-amz-extra", False), ("x-amz-target", False),
+    ]:
+        monkeypatch.setattr(botocore.auth, "SIGNED_HEADERS_BLACKLIST", [*blacklist, name])
+        extra = {} if name == "x-amz-target" else {name: "value"}
+        status, answer = send(control, b"{}", headers=extra)
+        assert status == (200 if accepted else 400), (name, answer)
+        assert accepted or answer["__type"] == "InvalidSignatureException"
+
+
 def test_other_region(control, refused):
     client = control.client(region="eu-west-1")
     refused(client.list_tasks, "InvalidSignatureException", "eu-west-1")

@@ -148,7 +148,14 @@ def test_object_storage(control, world, api, refused):
     assert "SecretKey" not in shown
     api.update_location_object_storage(LocationArn=arn, ServerPort=443, ServerProtocol="HTTPS")
     assert api.describe_location_object_storage(LocationArn=arn)["ServerPort"] == 443
+    api.update_location_object_storage(LocationArn=arn, ServerProtocol="HTTP")
+    assert api.describe_location_object_storage(LocationArn=arn)["ServerPort"] == 80
+    refused(api.update_location_object_storage, INVALID, "go together",
+            LocationArn=arn, AccessKey="")
+    api.update_location_object_storage(LocationArn=arn, AccessKey="", SecretKey="")
+    assert "AccessKey" not in api.describe_location_object_storage(LocationArn=arn)
     for members, text in [
+        ({"ServerHostname": "s3.example:9000"}, "ServerPort"),
         ({"ServerPort": 65536}, "ServerPort"),
         ({"ServerProtocol": "FTP"}, "[HTTPS, HTTP]"),
         ({"BucketName": "b*cket"}, "BucketName"),

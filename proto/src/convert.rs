@@ -6,6 +6,7 @@ use datasync_model::{
     BytesPerSecond, ErrorCode, ExecutionReport, ExecutionSpec, Failure, Location,
 };
 
+use crate::report;
 use crate::{Credentials, DesiredExecution, DesiredProbe, ExecutionObserved, LocationProbed};
 
 /// A message of the right shape with a content that cannot be understood: the peer is of another
@@ -89,12 +90,13 @@ impl ExecutionObserved {
         }
     }
 
-    /// The report.
+    /// The report, also one of another version: words that this version does not know count
+    /// as the least that they can mean.
     ///
     /// # Errors
-    /// [`Malformed`] if the JSON is not one of this version.
+    /// [`Malformed`] if it is not JSON, or names no execution.
     pub fn report(&self) -> Result<ExecutionReport, Malformed> {
-        serde_json::from_str(&self.report_json).map_err(|e| Malformed::new("report_json", e))
+        report::read(&self.report_json).map_err(|e| Malformed::new("report_json", e))
     }
 }
 
@@ -124,13 +126,15 @@ impl LocationProbed {
         if self.error_code.is_empty() {
             return Ok(());
         }
-        Err(match self.error_code.parse::<ErrorCode>() {
-            Ok(code) => Failure::new(code, self.error_detail.clone()),
-            Err(_) => Failure::new(
-                ErrorCode::Internal,
-                format!("{}: {}", self.error_code, self.error_detail),
-            ),
-        })
+        Err(failure(&self.error_code, &self.error_detail))
+    }
+}
+
+/// A failure by its code as text.
+pub(crate) fn failure(code: &str, detail: &str) -> Failure {
+    match code.parse::<ErrorCode>() {
+        Ok(code) => Failure::new(code, detail),
+        Err(_) => Failure::new(ErrorCode::Internal, format!("{code}: {detail}")),
     }
 }
 

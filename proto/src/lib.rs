@@ -12,6 +12,7 @@ mod generated {
 }
 
 mod convert;
+mod report;
 
 pub use convert::Malformed;
 pub use generated::*;

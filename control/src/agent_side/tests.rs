@@ -1,6 +1,9 @@
 //! An agent in a few lines against the real port: TLS, gRPC, SQLite.
 
+mod broken;
 mod enrolling;
+mod keys;
+mod lost;
 mod roles;
 mod strangers;
 mod work;

@@ -12,6 +12,11 @@ const SIGNATURE_BYTES: usize = 32;
 /// Without these a request could be sent elsewhere, or later.
 const MUST_BE_SIGNED: [&str; 2] = ["host", "x-amz-date"];
 
+/// Headers of AWS that clients may leave unsigned. `x-amz-user-agent` describes the client and
+/// changes nothing (some SDKs add it after signing); the body's hash is computed here and signed
+/// whatever `x-amz-content-sha256` says (awscurl leaves it out).
+const MAY_BE_UNSIGNED: [&str; 2] = ["x-amz-content-sha256", "x-amz-user-agent"];
+
 /// A parsed `Authorization` header and the time that goes with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Authorization {
@@ -68,12 +73,14 @@ impl Authorization {
                 AuthError::Incomplete("Signature must be 64 hexadecimal digits.".to_owned())
             })?;
         let (amz_date, signed_at) = time(headers)?;
+        let signed_headers = signed_headers(field("SignedHeaders")?)?;
+        all_signed(headers, &signed_headers)?;
         Ok(Self {
             access_key_id: access_key_id.to_owned(),
             date: date.to_owned(),
             region: region.to_owned(),
             service: service.to_owned(),
-            signed_headers: signed_headers(field("SignedHeaders")?)?,
+            signed_headers,
             signature,
             amz_date,
             signed_at,
@@ -97,6 +104,22 @@ fn signed_headers(text: &str) -> Result<Vec<String>, AuthError> {
         }
     }
     Ok(names)
+}
+
+/// Every `x-amz-*` header must be signed (SigV4, "Canonical request"): they say what is done.
+fn all_signed(headers: &HeaderMap, signed: &[String]) -> Result<(), AuthError> {
+    let unsigned = headers
+        .keys()
+        .map(http::HeaderName::as_str)
+        .filter(|name| name.starts_with("x-amz-") && !MAY_BE_UNSIGNED.contains(name))
+        .find(|name| !signed.iter().any(|signed| signed == name));
+    match unsigned {
+        None => Ok(()),
+        Some(name) => Err(AuthError::InvalidSignature(format!(
+            "There were headers present in the request which were not signed: '{name}' must be a \
+             'SignedHeader' in the AWS Authorization."
+        ))),
+    }
 }
 
 fn time(headers: &HeaderMap) -> Result<(String, Timestamp), AuthError> {

@@ -129,3 +129,37 @@ fn foreign_scopes_and_missing_parts_are_told_apart() {
         "{result:?}"
     );
 }
+
+/// What botocore, the Rust and the JavaScript SDK send beside what they sign, and what they never
+/// leave unsigned.
+#[test]
+fn headers_of_aws_must_be_signed_but_for_those_that_change_nothing() {
+    for vector in vectors() {
+        for name in [
+            "amz-sdk-invocation-id",
+            "amz-sdk-request",
+            "user-agent",
+            "x-amzn-trace-id",
+            "x-amz-user-agent",
+            "x-amz-content-sha256",
+        ] {
+            let mut headers = headers(&vector);
+            headers.insert(name, HeaderValue::from_static("value"));
+            let result = check(&vector, &headers, vector.body.as_bytes(), 0);
+            assert_eq!(result, Ok(()), "{name}");
+        }
+        let mut added = headers(&vector);
+        added.insert("x-amz-meta-surprise", HeaderValue::from_static("value"));
+        let mut uncovered = headers(&vector);
+        let authorization = uncovered["authorization"].to_str().unwrap();
+        let authorization = authorization.replace(";x-amz-target", "");
+        uncovered.insert("authorization", authorization.parse().unwrap());
+        for (headers, name) in [(added, "x-amz-meta-surprise"), (uncovered, "x-amz-target")] {
+            let result = check(&vector, &headers, vector.body.as_bytes(), 0);
+            let Err(AuthError::InvalidSignature(text)) = result else {
+                panic!("{name}: {result:?}");
+            };
+            assert!(text.contains("not signed") && text.contains(name), "{text}");
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use datasync_model::{Home, LocationArn, S3Location};
+use datasync_model::{self as model, Home, LocationArn, S3Location};
 use jiff::Timestamp;
 
 use super::sts::{RoleRequest, Sts, cannot_assume};
@@ -74,48 +74,75 @@ impl CredentialService {
         Ok(test_bucket(location, &keys, self.home.region.as_str()).await)
     }
 
-    /// Keys for a location that exists.
+    /// Keys for a location as an agent has it. They are those that the location has now, limited
+    /// to the place that the agent knows: rotated keys reach a running execution, but never keys
+    /// of another store than the one that it was started with.
     ///
     /// # Errors
-    /// [`CredentialsError`]: no location, no keys, or a role that cannot be assumed.
+    /// [`CredentialsError`]: no location, no keys, a location that is at another store by now, or
+    /// a role that cannot be assumed.
     pub(crate) async fn keys_for(
         &self,
-        arn: &LocationArn,
+        wanted: &S3Location,
         now: Timestamp,
     ) -> Result<Keys, CredentialsError> {
-        let id = arn.id().to_owned();
-        let row = self
-            .store
-            .read(move |rows| rows.get::<Location>(&id))
-            .await
-            .map_err(|error: StoreError| unreadable(&error))?;
-        let location = row
-            .map(|row| row.record)
-            .ok_or_else(|| CredentialsError(format!("Location {arn} is not found.")))?;
+        let arn = &wanted.arn;
+        let (location, current) = self.current(arn).await?;
+        let Some(model::Location::S3(current)) = current else {
+            return Err(CredentialsError::Refused(format!(
+                "location {arn} is a file system and has no credentials"
+            )));
+        };
+        if (&current.endpoint, &current.bucket) != (&wanted.endpoint, &wanted.bucket) {
+            return Err(CredentialsError::Refused(format!(
+                "location {arn} was changed to another store since this was started: it gets no \
+                 keys of that one; start the task again"
+            )));
+        }
         let access = match &location.details {
             LocationDetails::S3(s3) => {
-                self.role_access(arn.id(), s3.bucket(), &s3.prefix, &s3.role_arn)
+                let (bucket, prefix) = (&wanted.bucket, &wanted.prefix);
+                self.role_access(arn.id(), bucket, prefix, &s3.role_arn)
                     .await?
             }
-            LocationDetails::ObjectStorage(_) => {
-                let keys = location
-                    .open_keys(&self.sealer)
-                    .map_err(|error| CredentialsError(error.to_string()))?;
+            _ => {
+                let keys = location.open_keys(&self.sealer);
+                let keys = keys.map_err(|error| CredentialsError::internal(&error))?;
                 let (id, secret) = keys.ok_or_else(|| {
-                    CredentialsError(format!(
+                    CredentialsError::Refused(format!(
                         "location {arn} has no AccessKey and SecretKey: stores without \
-                         credentials are not supported; make the location again with both"
+                         credentials are not supported; give both with \
+                         UpdateLocationObjectStorage"
                     ))
                 })?;
                 Access::Keys(Keys::unlimited(id, secret))
             }
-            LocationDetails::Nfs(_) | LocationDetails::Efs(_) => {
-                return Err(CredentialsError(format!(
-                    "location {arn} is a file system and has no credentials"
-                )));
-            }
         };
         self.issued.resolve(&self.sts, arn, access, now).await
+    }
+
+    /// A location's row, and the location as agents take it.
+    async fn current(
+        &self,
+        arn: &LocationArn,
+    ) -> Result<(Location, Option<model::Location>), CredentialsError> {
+        let id = arn.id().to_owned();
+        let (roles, region) = (self.roles.clone(), self.home.region.to_string());
+        let found = self.store.read(move |rows| {
+            let Some(row) = rows.get::<Location>(&id)? else {
+                return Ok(None);
+            };
+            let store = match &row.record.details {
+                LocationDetails::S3(s3) => address(&roles, rows, &s3.role_arn)?,
+                _ => StoreAddress::default(),
+            };
+            let current = row.record.to_model(&store, &region);
+            Ok(Some((row.record, current)))
+        });
+        found
+            .await
+            .map_err(|error: StoreError| CredentialsError::internal(&error))?
+            .ok_or_else(|| CredentialsError::Refused(format!("Location {arn} is not found.")))
     }
 
     async fn role_access(
@@ -159,12 +186,12 @@ impl CredentialService {
             .store
             .read(move |rows| rows.get::<RoleKey>(&arn))
             .await
-            .map_err(|error: StoreError| unreadable(&error))?;
+            .map_err(|error: StoreError| CredentialsError::internal(&error))?;
         if let Some(key) = key {
             let key = key.record;
             let secret = key
                 .open_secret(&self.sealer)
-                .map_err(|error| cannot_assume(role_arn, &error.to_string()))?;
+                .map_err(|error| CredentialsError::internal(&error))?;
             return Ok(Known::Sealed(Keys::unlimited(key.access_key_id, secret)));
         }
         Ok(match configured(&self.roles, role_arn) {
@@ -172,11 +199,6 @@ impl CredentialService {
             None => Known::Unknown,
         })
     }
-}
-
-fn unreadable(error: &StoreError) -> CredentialsError {
-    tracing::error!(%error, "rows cannot be read");
-    CredentialsError("control's store cannot be read: see control's log".to_owned())
 }
 
 /// The entry of `role_arn`, or the one for every role.
@@ -200,12 +222,13 @@ pub(crate) fn address(
         return Ok(StoreAddress {
             endpoint: key.record.endpoint,
             region: key.record.region,
+            key_version: key.version,
         });
     }
     Ok(match configured(roles, role_arn).map(|role| &role.kind) {
         Some(RoleKind::AssumeRole { endpoint, .. }) => StoreAddress {
             endpoint: endpoint.clone(),
-            region: None,
+            ..StoreAddress::default()
         },
         Some(RoleKind::SealedKey) | None => StoreAddress::default(),
     })

@@ -148,7 +148,7 @@ where
 /// AWS's own text, which Terraform matches on (`Unable to assume role`).
 pub(crate) fn cannot_assume(role_arn: &str, reason: &str) -> CredentialsError {
     let name = role_arn.rsplit('/').next().unwrap_or(role_arn);
-    CredentialsError(format!(
+    CredentialsError::Refused(format!(
         "Unable to assume role. Reason: {reason}; roleName={name}, roleArn={role_arn}"
     ))
 }

@@ -2,18 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use datasync_model::{
-    BytesPerSecond, ExecutionSpec, ExecutionStatus, Location, LocationArn, TaskExecutionArn,
-};
+use datasync_model::TaskExecutionArn;
+use datasync_model::{BytesPerSecond, ExecutionSpec, ExecutionStatus, Location, S3Location};
 use datasync_proto::{DesiredExecution, DesiredProbe, DesiredState, Generation};
 
 use super::probes::Asked;
-use super::views::{AgentKey, Snapshot};
+use super::views::{AgentKey, LiveExecution, Revision, Snapshot};
 
 /// One execution that an agent should have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct WantedExecution {
     spec: ExecutionSpec,
+    revisions: [Revision; 2],
     bytes_per_second: BytesPerSecond,
     cancel: bool,
 }
@@ -25,6 +25,50 @@ pub(crate) struct AgentDesired {
     probes: Vec<Asked>,
 }
 
+/// A store that an agent needs keys for: where the agent has it, and the revision that the keys
+/// are of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NeededStore {
+    pub(crate) location: S3Location,
+    pub(crate) revision: Revision,
+}
+
+fn needed(location: &Location, revision: Revision) -> Option<NeededStore> {
+    match location {
+        Location::S3(location) => Some(NeededStore {
+            location: location.clone(),
+            revision,
+        }),
+        Location::Nfs(_) => None,
+    }
+}
+
+impl WantedExecution {
+    fn of(execution: &LiveExecution) -> Self {
+        Self {
+            spec: execution.spec.clone(),
+            revisions: execution.revisions,
+            bytes_per_second: execution.bytes_per_second,
+            cancel: execution.status == ExecutionStatus::Cancelling,
+        }
+    }
+
+    fn stores(&self) -> impl Iterator<Item = NeededStore> {
+        let [source, destination] = self.revisions;
+        let sides = [
+            needed(&self.spec.source, source),
+            needed(&self.spec.destination, destination),
+        ];
+        sides.into_iter().flatten()
+    }
+}
+
+impl Asked {
+    fn store(&self) -> Option<NeededStore> {
+        needed(&self.side.location, self.side.revision)
+    }
+}
+
 impl AgentDesired {
     /// Whether the agent should have `execution`.
     pub(crate) fn has(&self, execution: &TaskExecutionArn) -> bool {
@@ -33,22 +77,36 @@ impl AgentDesired {
             .any(|wanted| wanted.spec.execution == *execution)
     }
 
-    /// The locations for which the agent needs credentials of a store.
-    pub(crate) fn stores(&self) -> Vec<LocationArn> {
-        let of_executions = self
-            .executions
-            .iter()
-            .flat_map(|wanted| [&wanted.spec.source, &wanted.spec.destination]);
-        let of_probes = self.probes.iter().map(|asked| &asked.location);
-        let mut arns: Vec<LocationArn> = Vec::new();
-        for location in of_executions.chain(of_probes) {
-            if let Location::S3(s3) = location
-                && !arns.contains(&s3.arn)
-            {
-                arns.push(s3.arn.clone());
+    /// The stores for which the agent needs keys, one for each location.
+    pub(crate) fn stores(&self) -> Vec<NeededStore> {
+        let of_executions = self.executions.iter().flat_map(WantedExecution::stores);
+        let of_probes = self.probes.iter().filter_map(Asked::store);
+        let mut stores: Vec<NeededStore> = Vec::new();
+        for store in of_executions.chain(of_probes) {
+            if !stores.iter().any(|s| s.location.arn == store.location.arn) {
+                stores.push(store);
             }
         }
-        arns
+        stores
+    }
+
+    /// The same without what waits for keys: probes, and executions that nobody has told the
+    /// agent of. All others stay in, since an agent forgets what is left out; a cancel, a new
+    /// rate or the end of something waits for nothing.
+    pub(crate) fn due(
+        &self,
+        is_untold: impl Fn(&TaskExecutionArn) -> bool,
+        is_ready: impl Fn(&NeededStore) -> bool,
+    ) -> Self {
+        let mut due = self.clone();
+        due.executions.retain(|wanted| {
+            wanted.cancel
+                || !is_untold(&wanted.spec.execution)
+                || wanted.stores().all(|store| is_ready(&store))
+        });
+        due.probes
+            .retain(|asked| asked.store().is_none_or(|store| is_ready(&store)));
+        due
     }
 
     /// The message to the agent.
@@ -69,42 +127,44 @@ impl AgentDesired {
                 .probes
                 .iter()
                 .map(|asked| {
-                    DesiredProbe::new(asked.id.clone(), &asked.location, asked.as_destination)
+                    let location = &asked.side.location;
+                    DesiredProbe::new(asked.id.clone(), location, asked.as_destination)
                 })
                 .collect(),
         }
     }
 }
 
-/// The desired state of every activated agent. An execution leaves it once its end is recorded.
+/// The desired state of every activated agent, `before` for those that are held. An execution
+/// leaves it once its end is recorded.
 pub(crate) fn desired(
     snapshot: &Snapshot,
     probes: &BTreeMap<AgentKey, Vec<Asked>>,
+    before: &BTreeMap<AgentKey, AgentDesired>,
 ) -> BTreeMap<AgentKey, AgentDesired> {
+    let is_held = |key: &AgentKey| {
+        key.rsplit('/')
+            .next()
+            .is_some_and(|id| snapshot.held.contains(id))
+    };
     let mut agents: BTreeMap<AgentKey, AgentDesired> = snapshot
         .agents
         .keys()
+        .filter(|key| !is_held(key))
         .map(|key| {
             let probes = probes.get(key).cloned().unwrap_or_default();
             let executions = Vec::new();
             (key.clone(), AgentDesired { executions, probes })
         })
         .collect();
-    for execution in &snapshot.executions {
-        let Some(agent) = &execution.agent else {
-            continue;
-        };
-        if execution.status.is_terminal() || execution.status == ExecutionStatus::Queued {
-            continue;
-        }
-        if let Some(desired) = agents.get_mut(&agent.to_string()) {
-            desired.executions.push(WantedExecution {
-                spec: execution.spec.clone(),
-                bytes_per_second: execution.bytes_per_second,
-                cancel: execution.status == ExecutionStatus::Cancelling,
-            });
+    for execution in snapshot.executions.iter().filter(|e| e.is_launched()) {
+        let agent = execution.agent.as_ref().map(ToString::to_string);
+        if let Some(desired) = agent.and_then(|agent| agents.get_mut(&agent)) {
+            desired.executions.push(WantedExecution::of(execution));
         }
     }
+    let held = before.iter().filter(|(key, _)| is_held(key));
+    agents.extend(held.map(|(key, desired)| (key.clone(), desired.clone())));
     agents
 }
 
@@ -112,6 +172,11 @@ pub(crate) fn desired(
 mod tests {
     use super::super::fixture;
     use super::*;
+
+    fn of(snapshot: &Snapshot, number: u8) -> AgentDesired {
+        let desired = desired(snapshot, &BTreeMap::new(), &BTreeMap::new());
+        desired[&fixture::agent(number).to_string()].clone()
+    }
 
     #[test]
     fn an_agent_gets_its_own_live_executions_and_nothing_else() {
@@ -129,14 +194,39 @@ mod tests {
             execution.agent = agent.map(fixture::agent);
             snapshot.executions.push(execution);
         }
-        let desired = desired(&snapshot, &BTreeMap::new());
-        let of = |number| &desired[&fixture::agent(number).to_string()];
-        let message = of(0).message("incarnation", 7);
+        let message = of(&snapshot, 0).message("incarnation", 7);
         let cancels: Vec<bool> = message.executions.iter().map(|e| e.cancel).collect();
         assert_eq!(cancels, [false, true]);
         assert_eq!(message.generation.unwrap().generation, 7);
-        assert_eq!(of(1).executions.len(), 1);
-        assert_eq!(of(0).stores(), [fixture::bucket().arn().clone()]);
+        assert_eq!(of(&snapshot, 1).executions.len(), 1);
+        let stores = of(&snapshot, 0).stores();
+        assert_eq!(stores.len(), 1);
+        assert_eq!(stores[0].location.arn, *fixture::bucket().arn());
+    }
+
+    #[test]
+    fn only_what_the_agent_cannot_have_waits_for_keys() {
+        let mut snapshot = fixture::snapshot(1);
+        for number in 0..3 {
+            let mut execution = fixture::execution(number, number);
+            execution.agent = Some(fixture::agent(0));
+            execution.status = if number == 1 {
+                ExecutionStatus::Cancelling
+            } else {
+                ExecutionStatus::Launching
+            };
+            snapshot.executions.push(execution);
+        }
+        let [first, second, third] = &snapshot.executions[..] else {
+            panic!("three executions");
+        };
+        let untold = [&first.arn, &second.arn];
+        let due = |ready: bool| {
+            let due = of(&snapshot, 0).due(|arn| untold.contains(&arn), |_| ready);
+            [first, second, third].map(|execution| due.has(&execution.arn))
+        };
+        assert_eq!(due(false), [false, true, true]);
+        assert_eq!(due(true), [true; 3]);
     }
 
     #[test]
@@ -146,8 +236,25 @@ mod tests {
         execution.status = ExecutionStatus::Launching;
         execution.agent = Some(fixture::agent(9));
         snapshot.executions.push(execution);
-        let desired = desired(&snapshot, &BTreeMap::new());
+        let desired = desired(&snapshot, &BTreeMap::new(), &BTreeMap::new());
         assert_eq!(desired.len(), 1);
         assert!(desired.values().all(|d| *d == AgentDesired::default()));
+    }
+
+    #[test]
+    fn an_agent_that_is_held_is_told_nothing_new() {
+        let mut snapshot = fixture::snapshot(2);
+        let mut execution = fixture::execution(1, 1);
+        execution.status = ExecutionStatus::Transferring;
+        execution.agent = Some(fixture::agent(0));
+        snapshot.executions.push(execution);
+        let before = desired(&snapshot, &BTreeMap::new(), &BTreeMap::new());
+        // The execution's row cannot be read any more.
+        snapshot.executions.clear();
+        snapshot.held.insert(fixture::agent(0).id().to_owned());
+        let after = desired(&snapshot, &BTreeMap::new(), &before);
+        assert_eq!(after, before);
+        let restarted = desired(&snapshot, &BTreeMap::new(), &BTreeMap::new());
+        assert_eq!(restarted.len(), 1, "nothing is known of the other one");
     }
 }

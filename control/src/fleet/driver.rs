@@ -9,8 +9,10 @@ use std::time::Duration;
 use datasync_model::AgentStatus;
 use tokio::time::Instant;
 
+use super::abandoned::abandoned;
 use super::desired::desired;
 use super::lease::Leases;
+use super::probes::Now;
 use super::rows::{Changes, PresenceChange};
 use super::views::{AgentView, Snapshot};
 use super::{Fleet, Published, lock, wall};
@@ -61,6 +63,7 @@ pub(crate) async fn drive(fleet: Arc<Fleet>) {
 pub(crate) async fn reconcile(fleet: &Fleet) -> Result<(), DriveError> {
     for _ in 0..ROUNDS_MAX {
         let mut snapshot = fleet.rows.snapshot().await?;
+        name_unreadable(fleet, &snapshot);
         let changes = decide(fleet, &mut snapshot);
         if changes.is_empty() {
             if publish(fleet, &snapshot).await? {
@@ -69,12 +72,38 @@ pub(crate) async fn reconcile(fleet: &Fleet) -> Result<(), DriveError> {
             continue;
         }
         let reports = changes.reports.clone();
+        let launches = changes
+            .launches
+            .iter()
+            .map(|launch| launch.execution.clone());
+        // Before any session can see them.
+        lock(&fleet.untold).extend(launches);
         if let Err(error) = fleet.rows.apply(changes, wall()).await {
             lock(&fleet.inbox).put_back(reports);
             return Err(error.into());
         }
     }
     Err(DriveError::Unsettled)
+}
+
+/// Logs each row that cannot be read once, for as long as it stays so.
+fn name_unreadable(fleet: &Fleet, snapshot: &Snapshot) {
+    let mut named = lock(&fleet.unreadable);
+    for row in &snapshot.unreadable {
+        if !named.contains(&row.id) {
+            tracing::error!(
+                kind = row.kind,
+                id = row.id,
+                reason = row.reason,
+                "a row cannot be read; what it concerns is left as it is"
+            );
+        }
+    }
+    *named = snapshot
+        .unreadable
+        .iter()
+        .map(|row| row.id.clone())
+        .collect();
 }
 
 fn decide(fleet: &Fleet, snapshot: &mut Snapshot) -> Changes {
@@ -88,9 +117,14 @@ fn decide(fleet: &Fleet, snapshot: &mut Snapshot) -> Changes {
             .filter_map(|view| presence_change(&leases, view, now, freshness))
             .collect();
         leases.forget_ended(now);
+        lock(&fleet.presence).forget_gone(|agent| leases.is_online(agent, now));
         changes
     };
-    let verdicts = lock(&fleet.probes).step(snapshot, wall);
+    lock(&fleet.untold).retain(|untold| {
+        let mut live = snapshot.executions.iter();
+        live.any(|execution| execution.arn == *untold)
+    });
+    let verdicts = lock(&fleet.probes).step(snapshot, Now { instant: now, wall });
     let reports = {
         let mut inbox = lock(&fleet.inbox);
         inbox.retain(|key| {
@@ -101,20 +135,15 @@ fn decide(fleet: &Fleet, snapshot: &mut Snapshot) -> Changes {
         });
         inbox.take(now)
     };
-    let orphans = snapshot
-        .executions
-        .iter()
-        .filter(|execution| {
-            let agent = execution.agent.as_ref();
-            agent.is_some_and(|agent| !snapshot.agents.contains_key(&agent.to_string()))
-        })
-        .map(|execution| execution.arn.clone())
-        .collect();
+    let abandoned = {
+        let leases = lock(&fleet.leases);
+        abandoned(snapshot, |agent| leases.is_lost(agent, now))
+    };
     Changes {
         presence,
         verdicts,
         reports,
-        orphans,
+        abandoned,
         launches: scheduler::plan(snapshot, fleet.settings.executions_per_agent),
     }
 }
@@ -151,10 +180,10 @@ fn presence_change(
 
 /// Publishes what differs from before. `false` if the generation had to be raised first.
 async fn publish(fleet: &Fleet, snapshot: &Snapshot) -> Result<bool, StoreError> {
-    let agents = desired(snapshot, &lock(&fleet.probes).asked());
     let before = fleet.published.borrow().clone();
+    let agents = desired(snapshot, &lock(&fleet.probes).asked(), &before.agents);
     let known = !before.incarnation.is_empty();
-    if known && before.agents == agents {
+    if known && before.agents == agents && before.incarnation == snapshot.incarnation {
         return Ok(true);
     }
     let changed = agents

@@ -7,7 +7,7 @@ use datasync_model::{
 };
 use jiff::Timestamp;
 
-use super::views::{AgentView, LiveExecution, Snapshot, TaskView};
+use super::views::{AgentView, LiveExecution, Revision, Side, Snapshot, TaskView};
 use crate::records::{Eligible, Execution, Readiness, Tags, Task};
 
 pub(crate) fn at(second: i64) -> Timestamp {
@@ -78,6 +78,13 @@ fn task_arn(number: u64) -> TaskArn {
     TaskArn::new(agent(0).home(), UniqueId::from_random(number.to_be_bytes()))
 }
 
+pub(crate) fn side(location: Location) -> Side {
+    Side {
+        location,
+        revision: Revision::default(),
+    }
+}
+
 pub(crate) fn task(number: u64) -> TaskView {
     TaskView {
         arn: task_arn(number),
@@ -85,7 +92,7 @@ pub(crate) fn task(number: u64) -> TaskView {
         failure: None,
         created: at(0),
         eligible: vec![agent(0)],
-        sides: Ok([export(), bucket()]),
+        sides: Ok([side(export()), side(bucket())]),
     }
 }
 
@@ -102,6 +109,7 @@ pub(crate) fn execution(task: u64, number: u64) -> LiveExecution {
         agent: None,
         eligible: vec![agent(0)],
         requested: at(0),
+        revisions: [Revision::default(); 2],
         bytes_per_second: options.bytes_per_second,
         spec: ExecutionSpec {
             execution: arn,

@@ -11,6 +11,8 @@ use jiff::Timestamp;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Lease {
     heard: Instant,
+    /// Whether its last word was goodbye.
+    left: bool,
     /// The same moment on the wall clock, for `LastConnectionTime`.
     pub(crate) last_connection: Timestamp,
     pub(crate) facts: Facts,
@@ -29,13 +31,16 @@ pub(crate) struct Facts {
 #[derive(Debug)]
 pub(crate) struct Leases {
     offline_after: Duration,
+    /// When this start of control began to listen.
+    started: Instant,
     by_agent: HashMap<AgentArn, Lease>,
 }
 
 impl Leases {
-    pub(crate) fn new(offline_after: Duration) -> Self {
+    pub(crate) fn new(offline_after: Duration, started: Instant) -> Self {
         Self {
             offline_after,
+            started,
             by_agent: HashMap::new(),
         }
     }
@@ -53,6 +58,7 @@ impl Leases {
             agent.clone(),
             Lease {
                 heard: now,
+                left: false,
                 last_connection: wall,
                 facts,
             },
@@ -61,8 +67,11 @@ impl Leases {
     }
 
     /// The agent said goodbye.
-    pub(crate) fn left(&mut self, agent: &AgentArn) {
-        self.by_agent.remove(agent);
+    pub(crate) fn left(&mut self, agent: &AgentArn, now: Instant) {
+        if let Some(lease) = self.by_agent.get_mut(agent) {
+            lease.left = true;
+            lease.heard = now;
+        }
     }
 
     /// Whether the agent's lease is live.
@@ -74,7 +83,15 @@ impl Leases {
     pub(crate) fn live(&self, agent: &AgentArn, now: Instant) -> Option<&Lease> {
         self.by_agent
             .get(agent)
+            .filter(|lease| !lease.left)
             .filter(|lease| now.saturating_duration_since(lease.heard) < self.offline_after)
+    }
+
+    /// Whether nothing was heard of the agent for the length of a lease. One that has just said
+    /// goodbye may be restarting, and after a start of control it had no chance to speak yet.
+    pub(crate) fn is_lost(&self, agent: &AgentArn, now: Instant) -> bool {
+        let heard = self.by_agent.get(agent).map_or(self.started, |l| l.heard);
+        now.saturating_duration_since(heard) >= self.offline_after
     }
 
     /// Forgets leases that ended; the rows say OFFLINE by then.
@@ -97,8 +114,8 @@ mod tests {
 
     #[test]
     fn silence_ends_a_lease_and_a_word_renews_it() {
-        let mut leases = Leases::new(Duration::from_secs(60));
         let (start, wall) = (Instant::now(), Timestamp::UNIX_EPOCH);
+        let mut leases = Leases::new(Duration::from_secs(60), start);
         let at = |seconds| start + Duration::from_secs(seconds);
         assert!(!leases.is_online(&agent(), start));
         assert!(leases.heard(&agent(), Facts::default(), start, wall));
@@ -113,10 +130,25 @@ mod tests {
 
     #[test]
     fn goodbye_ends_a_lease_at_once() {
-        let mut leases = Leases::new(Duration::from_secs(60));
         let now = Instant::now();
+        let mut leases = Leases::new(Duration::from_secs(60), now);
         leases.heard(&agent(), Facts::default(), now, Timestamp::UNIX_EPOCH);
-        leases.left(&agent());
+        leases.left(&agent(), now);
         assert!(!leases.is_online(&agent(), now));
+    }
+
+    #[test]
+    fn an_agent_is_lost_after_the_length_of_a_lease_and_never_right_after_a_start() {
+        let (start, wall) = (Instant::now(), Timestamp::UNIX_EPOCH);
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut leases = Leases::new(Duration::from_secs(60), start);
+        assert!(!leases.is_lost(&agent(), at(59)));
+        assert!(leases.is_lost(&agent(), at(60)));
+        leases.heard(&agent(), Facts::default(), at(100), wall);
+        assert!(!leases.is_lost(&agent(), at(159)));
+        leases.left(&agent(), at(150));
+        assert!(!leases.is_lost(&agent(), at(209)), "it may be restarting");
+        leases.forget_ended(at(210));
+        assert!(leases.is_lost(&agent(), at(210)));
     }
 }

@@ -1,8 +1,7 @@
 //! Agents' reports against control's rows, by the model's transition table.
 
 use datasync_model::{
-    ErrorCode, ExecutionEvent, ExecutionReport, ExecutionResult, ExecutionStatus, Failure,
-    PhaseStatus, Refused,
+    ErrorCode, ExecutionEvent, ExecutionReport, ExecutionResult, ExecutionStatus, Failure, Refused,
 };
 
 /// The status that a row has after a report; `None` where the report changes nothing at all.
@@ -44,25 +43,6 @@ pub(crate) fn result_after(status: ExecutionStatus, report: &ExecutionReport) ->
             "cancelled when everything had been transferred already: the destination is complete",
         ));
     }
-    result
-}
-
-/// The result of an execution that ended without its agent.
-pub(crate) fn ended_without_agent(
-    mut result: ExecutionResult,
-    failure: Failure,
-) -> ExecutionResult {
-    for phase in [
-        &mut result.prepare_status,
-        &mut result.transfer_status,
-        &mut result.verify_status,
-    ] {
-        if *phase == PhaseStatus::Pending {
-            *phase = PhaseStatus::Error;
-            break;
-        }
-    }
-    result.failure = Some(failure);
     result
 }
 
@@ -118,20 +98,5 @@ mod tests {
         let failure = result_after(S::Error, &report).failure.unwrap();
         assert_eq!(failure.code, ErrorCode::Cancelled);
         assert_eq!(result_after(S::Success, &report).failure, None);
-    }
-
-    #[test]
-    fn the_phase_in_which_an_agent_was_lost_is_the_one_in_error() {
-        let mut result = ExecutionResult {
-            prepare_status: PhaseStatus::Success,
-            ..ExecutionResult::default()
-        };
-        result = ended_without_agent(
-            result,
-            Failure::new(ErrorCode::AgentUnavailable, "the agent was deleted"),
-        );
-        assert_eq!(result.prepare_status, PhaseStatus::Success);
-        assert_eq!(result.transfer_status, PhaseStatus::Error);
-        assert_eq!(result.verify_status, PhaseStatus::Pending);
     }
 }

@@ -2,14 +2,16 @@
 //! memory; the verdict goes into the task's row. After a restart the trying begins anew.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use datasync_model::{AgentArn, ErrorCode, Failure, Location, TaskArn, TaskStatus};
+use datasync_model::{AgentArn, ErrorCode, Failure, TaskArn, TaskStatus};
 use jiff::Timestamp;
 
-use super::views::{AgentKey, Snapshot, TaskView};
+use super::views::{AgentKey, Side, Snapshot, TaskView};
 
-/// An agent that has not answered by then is asked again.
+/// Trials of one agent at a time: it tries four locations at once.
+const TRIALS_PER_AGENT: usize = 2;
+/// An agent that has not answered this long after it was asked is asked again.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 const RETRY_MIN: Duration = Duration::from_secs(30);
 const RETRY_MAX: Duration = Duration::from_secs(600);
@@ -20,7 +22,7 @@ const CREATION_GRACE: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Asked {
     pub(crate) id: String,
-    pub(crate) location: Location,
+    pub(crate) side: Side,
     pub(crate) as_destination: bool,
 }
 
@@ -34,9 +36,10 @@ pub(crate) struct Verdict {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Trial {
     agent: AgentArn,
-    since: Timestamp,
     number: u64,
-    /// Source, destination. `None` until the agent has answered.
+    /// When the agent was asked about source and destination.
+    sent: [Option<Instant>; 2],
+    /// `None` until the agent has answered.
     answers: [Option<Result<(), Failure>>; 2],
 }
 
@@ -44,9 +47,9 @@ struct Trial {
 struct TaskProbe {
     failures: u32,
     /// Not before this time.
-    next: Option<Timestamp>,
-    /// The locations that the last trial was about: a changed location is tried at once.
-    locations: Option<[Location; 2]>,
+    next: Option<Instant>,
+    /// What the last trial was about: a location whose row changed is tried at once.
+    sides: Option<[Side; 2]>,
     trial: Option<Trial>,
 }
 
@@ -58,7 +61,14 @@ pub(crate) struct Probes {
     asked: u64,
     tasks: BTreeMap<String, TaskProbe>,
     /// When this start of control looked at the tasks first.
-    first_step: Option<Timestamp>,
+    first_step: Option<Instant>,
+}
+
+/// Waits are measured by the monotonic clock; the ages of rows by the wall clock.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Now {
+    pub(crate) instant: Instant,
+    pub(crate) wall: Timestamp,
 }
 
 const SIDES: [&str; 2] = ["source", "destination"];
@@ -73,10 +83,6 @@ impl Probes {
         }
     }
 
-    fn id(&self, number: u64, side: &str) -> String {
-        format!("{}-{number}-{side}", self.prefix)
-    }
-
     /// Takes an agent's answer. Whether it was awaited: answers to older questions, and answers by
     /// an agent that was not asked, change nothing.
     pub(crate) fn answer(
@@ -85,39 +91,55 @@ impl Probes {
         id: &str,
         result: Result<(), Failure>,
     ) -> bool {
-        let prefix = &self.prefix;
-        for probe in self.tasks.values_mut() {
-            let Some(trial) = probe.trial.as_mut().filter(|trial| trial.agent == *agent) else {
-                continue;
-            };
-            for (side, name) in SIDES.iter().enumerate() {
-                if id == format!("{prefix}-{}-{name}", trial.number)
-                    && let Some(answer) = trial.answers.get_mut(side)
-                    && answer.is_none()
-                {
-                    *answer = Some(result);
-                    return true;
-                }
+        let Some((trial, side)) = self.trial_of(agent, id) else {
+            return false;
+        };
+        match trial.answers.get_mut(side) {
+            Some(answer @ None) => {
+                *answer = Some(result);
+                true
             }
+            _ => false,
         }
-        false
+    }
+
+    /// Notes that a session has just put the question `id` to `agent`.
+    pub(crate) fn sent(&mut self, agent: &AgentArn, id: &str, now: Instant) {
+        if let Some((trial, side)) = self.trial_of(agent, id)
+            && let Some(sent) = trial.sent.get_mut(side)
+        {
+            *sent = Some(now);
+        }
+    }
+
+    fn trial_of(&mut self, agent: &AgentArn, id: &str) -> Option<(&mut Trial, usize)> {
+        let prefix = &self.prefix;
+        self.tasks
+            .values_mut()
+            .filter_map(|probe| probe.trial.as_mut())
+            .filter(|trial| trial.agent == *agent)
+            .find_map(|trial| {
+                let side = SIDES
+                    .iter()
+                    .position(|side| id == question(prefix, trial.number, side))?;
+                Some((trial, side))
+            })
     }
 
     /// What agents are being asked.
     pub(crate) fn asked(&self) -> BTreeMap<AgentKey, Vec<Asked>> {
         let mut by_agent: BTreeMap<AgentKey, Vec<Asked>> = BTreeMap::new();
         for probe in self.tasks.values() {
-            let (Some(trial), Some(locations)) = (&probe.trial, &probe.locations) else {
+            let (Some(trial), Some(sides)) = (&probe.trial, &probe.sides) else {
                 continue;
             };
-            for (side, location) in locations.iter().enumerate() {
-                if trial.answers.get(side).is_some_and(Option::is_none) {
-                    let id = self.id(trial.number, SIDES[side]);
+            for (number, side) in sides.iter().enumerate() {
+                if trial.answers.get(number).is_some_and(Option::is_none) {
                     let asked = by_agent.entry(trial.agent.to_string()).or_default();
                     asked.push(Asked {
-                        id,
-                        location: location.clone(),
-                        as_destination: side == 1,
+                        id: question(&self.prefix, trial.number, SIDES[number]),
+                        side: side.clone(),
+                        as_destination: number == 1,
                     });
                 }
             }
@@ -126,24 +148,25 @@ impl Probes {
     }
 
     /// Starts trials that are due, ends those that are answered, and says which rows change.
-    pub(crate) fn step(&mut self, snapshot: &Snapshot, now: Timestamp) -> Vec<Verdict> {
-        self.first_step.get_or_insert(now);
+    pub(crate) fn step(&mut self, snapshot: &Snapshot, now: Now) -> Vec<Verdict> {
+        self.first_step.get_or_insert(now.instant);
         let known: BTreeSet<String> = snapshot.tasks.iter().map(|t| t.arn.to_string()).collect();
         self.tasks.retain(|task, _| known.contains(task));
         let mut verdicts = Vec::new();
         for task in &snapshot.tasks {
-            let online = task.eligible.iter().find(|agent| {
-                let view = snapshot.agents.get(&agent.to_string());
-                view.is_some_and(|view| view.online)
-            });
-            let result = match (online, &task.sides) {
-                (_, Err(failure)) => Some(Err(failure.clone())),
-                (None, _) => self.nobody(task, now),
-                (Some(_), _) if is_settled(task.status) => {
+            let mut agents = task.eligible.iter();
+            let anybody = agents.any(|agent| snapshot.is_available(agent));
+            let result = match &task.sides {
+                Err(failure) => {
+                    self.tasks.remove(&task.arn.to_string());
+                    Some(Err(failure.clone()))
+                }
+                Ok(_) if !anybody => self.nobody(task, now),
+                Ok(_) if is_settled(task.status) => {
                     self.tasks.remove(&task.arn.to_string());
                     None
                 }
-                (Some(agent), Ok(sides)) => self.trial(task, sides, agent, snapshot, now),
+                Ok(sides) => self.trial(task, sides, snapshot, now.instant),
             };
             if let Some(result) = result
                 && changes(task, &result)
@@ -157,16 +180,16 @@ impl Probes {
         verdicts
     }
 
-    fn nobody(&mut self, task: &TaskView, now: Timestamp) -> Option<Result<(), Failure>> {
+    fn nobody(&mut self, task: &TaskView, now: Now) -> Option<Result<(), Failure>> {
         self.tasks.remove(&task.arn.to_string());
-        let young = now < task.created + CREATION_GRACE;
+        let young = now.wall < task.created + CREATION_GRACE;
         if task.status == TaskStatus::Creating && young {
             return None;
         }
         // After a start of control, agents need a moment to return.
         let returning = self
             .first_step
-            .is_none_or(|first| now < first + CREATION_GRACE);
+            .is_none_or(|first| now.instant < first + CREATION_GRACE);
         if is_settled(task.status) && returning {
             return None;
         }
@@ -186,52 +209,77 @@ impl Probes {
     fn trial(
         &mut self,
         task: &TaskView,
-        locations: &[Location; 2],
-        agent: &AgentArn,
+        sides: &[Side; 2],
         snapshot: &Snapshot,
-        now: Timestamp,
+        now: Instant,
     ) -> Option<Result<(), Failure>> {
-        let probe = self.tasks.entry(task.arn.to_string()).or_default();
-        if probe.locations.as_ref() != Some(locations) {
+        let key = task.arn.to_string();
+        let probe = self.tasks.entry(key.clone()).or_default();
+        if probe.sides.as_ref() != Some(sides) {
             *probe = TaskProbe {
-                locations: Some(locations.clone()),
+                sides: Some(sides.clone()),
                 ..TaskProbe::default()
             };
         }
-        if let Some(trial) = &probe.trial {
-            let view = snapshot.agents.get(&trial.agent.to_string());
-            if !view.is_some_and(|view| view.online) {
-                probe.trial = None;
-            } else if let Some(result) = verdict(trial, now) {
-                probe.trial = None;
-                if result.is_err() {
-                    let wait = RETRY_MIN.saturating_mul(1 << probe.failures.min(8));
-                    probe.failures = probe.failures.saturating_add(1);
-                    probe.next = Some(now + wait.min(RETRY_MAX));
-                } else {
-                    self.tasks.remove(&task.arn.to_string());
-                }
-                return Some(result);
+        probe
+            .trial
+            .take_if(|trial| !may_try(task, sides, &trial.agent, snapshot));
+        if let Some(result) = probe.trial.as_ref().and_then(|trial| verdict(trial, now)) {
+            probe.trial = None;
+            if result.is_err() {
+                let wait = RETRY_MIN.saturating_mul(1 << probe.failures.min(8));
+                probe.failures = probe.failures.saturating_add(1);
+                probe.next = Some(now + wait.min(RETRY_MAX));
+            } else {
+                self.tasks.remove(&key);
             }
+            return Some(result);
         }
-        if probe.trial.is_none() && probe.next.is_none_or(|next| next <= now) {
+        let is_due = probe.trial.is_none() && probe.next.is_none_or(|next| next <= now);
+        let mut agents = task.eligible.iter().filter(|_| is_due);
+        let free = agents.find(|agent| {
+            may_try(task, sides, agent, snapshot) && self.trials_of(agent) < TRIALS_PER_AGENT
+        });
+        if let Some((agent, probe)) = free.zip(self.tasks.get_mut(&key)) {
             self.asked += 1;
             probe.trial = Some(Trial {
                 agent: agent.clone(),
-                since: now,
                 number: self.asked,
+                sent: [None, None],
                 answers: [None, None],
             });
         }
         None
     }
+
+    fn trials_of(&self, agent: &AgentArn) -> usize {
+        let trials = self.tasks.values().filter_map(|probe| probe.trial.as_ref());
+        trials.filter(|trial| trial.agent == *agent).count()
+    }
 }
 
-fn verdict(trial: &Trial, now: Timestamp) -> Option<Result<(), Failure>> {
+fn question(prefix: &str, number: u64, side: &str) -> String {
+    format!("{prefix}-{number}-{side}")
+}
+
+/// Whether `agent` is there, may run the task, and has neither location at another place.
+fn may_try(task: &TaskView, sides: &[Side; 2], agent: &AgentArn, snapshot: &Snapshot) -> bool {
+    let mut locations = sides.iter().map(|side| &side.location);
+    task.eligible.contains(agent)
+        && snapshot.is_available(agent)
+        && !locations.any(|location| snapshot.has_elsewhere(agent, location))
+}
+
+fn verdict(trial: &Trial, now: Instant) -> Option<Result<(), Failure>> {
+    let is_late = |side: usize| {
+        let sent = trial.sent.get(side).copied().flatten();
+        trial.answers.get(side).is_some_and(Option::is_none)
+            && sent.is_some_and(|sent| now.saturating_duration_since(sent) >= ANSWER_TIMEOUT)
+    };
     match &trial.answers {
         [Some(Err(failure)), _] => Some(Err(failure.clone())),
         [Some(Ok(())), Some(result)] => Some(result.clone()),
-        _ if now >= trial.since + ANSWER_TIMEOUT => Some(Err(Failure::new(
+        _ if is_late(0) || is_late(1) => Some(Err(Failure::new(
             ErrorCode::AgentUnavailable,
             format!(
                 "agent {} did not say within {} seconds whether it can reach the locations",

@@ -2,7 +2,9 @@
 
 mod messages;
 mod running;
+mod stores;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,11 +19,12 @@ use tokio::time::Instant;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::lease::Facts;
-use super::presence::Superseded;
+use super::presence::{Entered, Machine};
 use super::stream::SessionStream;
 use super::{Fleet, lock, wall};
 use crate::agent_port::Peer;
 use crate::ca::{CaError, CertificateFacts};
+use messages::superseded;
 use running::Running;
 
 /// An agent that does not say Hello by then is sent away.
@@ -42,14 +45,12 @@ impl SessionService {
     }
 
     /// The agent behind a connection, by its certificate and its row.
-    async fn identify(&self, peer: Option<&Peer>) -> Result<Identified, Status> {
-        let certificate = peer
-            .and_then(|peer| peer.certificate.as_ref())
-            .ok_or_else(|| {
-                Status::unauthenticated(
-                    "this service needs the client certificate that activation issued",
-                )
-            })?;
+    async fn identify(&self, peer: &Peer) -> Result<Identified, Status> {
+        let certificate = peer.certificate.as_ref().ok_or_else(|| {
+            Status::unauthenticated(
+                "this service needs the client certificate that activation issued",
+            )
+        })?;
         let refuse =
             |error: CaError| Status::unauthenticated(format!("client certificate: {error}"));
         let facts = CertificateFacts::of(certificate).map_err(refuse)?;
@@ -98,13 +99,20 @@ impl Session for SessionService {
         request: Request<Streaming<AgentMessage>>,
     ) -> Result<Response<SessionStream>, Status> {
         let peer = request.extensions().get::<Peer>().cloned();
-        let identified = self.identify(peer.as_ref()).await?;
+        let peer = peer.ok_or_else(|| Status::internal("the connection has no peer"))?;
+        let identified = self.identify(&peer).await?;
+        let address = peer.address;
         let incoming = request.into_inner();
         let fleet = self.fleet.clone();
         let stream = SessionStream::new(move |outgoing| async move {
             let end = match identified {
                 Identified::Known(agent, certificate_end) => {
-                    run(fleet, agent, certificate_end, incoming, outgoing.clone()).await
+                    let caller = Caller {
+                        agent,
+                        address,
+                        certificate_end,
+                    };
+                    run(fleet, caller, incoming, outgoing.clone()).await
                 }
                 Identified::Deleted(agent) => {
                     tracing::info!(%agent, "a deleted agent connected and is told so");
@@ -154,27 +162,34 @@ async fn hello(incoming: &mut Streaming<AgentMessage>) -> Result<Hello, Status> 
     }
 }
 
+/// An agent that proved who it is.
+struct Caller {
+    agent: AgentArn,
+    address: SocketAddr,
+    certificate_end: Timestamp,
+}
+
 /// Runs a session to its end. `Ok` means that the agent ended it.
 async fn run(
     fleet: Arc<Fleet>,
-    agent: AgentArn,
-    certificate_end: Timestamp,
+    caller: Caller,
     mut incoming: Streaming<AgentMessage>,
     outgoing: Outgoing,
 ) -> Result<(), Status> {
     let hello = hello(&mut incoming).await?;
-    let entered = lock(&fleet.presence).enter(&agent, &hello.boot_nonce);
+    let agent = caller.agent;
+    let machine = Machine {
+        boot_nonce: hello.boot_nonce.clone(),
+        address: caller.address,
+    };
+    let entered = enter(&fleet, &agent, machine)?;
     let _leave = Leave {
         fleet: fleet.clone(),
         agent: agent.clone(),
         id: entered.id,
     };
-    if entered.replaced == Some(Superseded::Cloned) {
-        tracing::warn!(
-            %agent,
-            "two machines use the identity of one agent: the newest session wins; activate the \
-             other machine as an agent of its own"
-        );
+    if let Some(applied) = &hello.applied {
+        fleet.note_applied(&agent, applied).await?;
     }
     tracing::info!(%agent, version = hello.agent_version, "agent connected");
     let facts = Facts {
@@ -186,12 +201,37 @@ async fn run(
         fleet,
         agent.clone(),
         facts,
-        end_of(certificate_end),
+        end_of(caller.certificate_end),
         outgoing,
     );
     let result = session.run(incoming, entered.superseded).await;
     tracing::info!(%agent, reason = ?result, "agent's session ended");
     result
+}
+
+/// Takes the agent's place, or says that another machine has it. Whoever loses is named.
+fn enter(fleet: &Fleet, agent: &AgentArn, machine: Machine) -> Result<Entered, Status> {
+    let lease = lock(&fleet.leases)
+        .live(agent, Instant::now().into_std())
+        .map(|lease| lease.facts.boot_nonce.clone());
+    let entered = lock(&fleet.presence).enter(agent, machine.clone(), lease.as_deref());
+    let (winner, loser) = match &entered {
+        Ok(Entered { loser: None, .. }) => return entered.map_err(|_| superseded()),
+        Ok(Entered {
+            loser: Some(loser), ..
+        }) => (&machine, loser),
+        Err(lost) => (&lost.winner, &machine),
+    };
+    tracing::warn!(
+        %agent,
+        winner = %winner.address,
+        winner_boot_nonce = winner.boot_nonce,
+        loser = %loser.address,
+        loser_boot_nonce = loser.boot_nonce,
+        "two machines use the identity of one agent: the one that was started last wins; activate \
+         the other one as an agent of its own"
+    );
+    entered.map_err(|_| superseded())
 }
 
 /// Takes the session out of the registry however it ends.

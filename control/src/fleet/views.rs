@@ -1,12 +1,14 @@
 //! What fleet and scheduler need of control's rows, and no more: their decisions take these values.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use datasync_model::{
     AgentArn, BytesPerSecond, ExecutionSpec, ExecutionStatus, Failure, Location, TaskArn,
     TaskExecutionArn, TaskStatus,
 };
 use jiff::Timestamp;
+
+use crate::store::Unreadable;
 
 /// An execution that has not ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +22,8 @@ pub(crate) struct LiveExecution {
     /// When it was asked for: the queue's order.
     pub(crate) requested: Timestamp,
     pub(crate) spec: ExecutionSpec,
+    /// Of source and destination as they are now, which may differ from those in `spec`.
+    pub(crate) revisions: [Revision; 2],
     /// The present limit, which may differ from the one in the specification.
     pub(crate) bytes_per_second: BytesPerSecond,
 }
@@ -33,7 +37,22 @@ pub(crate) struct TaskView {
     pub(crate) created: Timestamp,
     pub(crate) eligible: Vec<AgentArn>,
     /// Source and destination as agents take them, or why no agent can.
-    pub(crate) sides: Result<[Location; 2], Failure>,
+    pub(crate) sides: Result<[Side; 2], Failure>,
+}
+
+/// The versions of the rows that decide where a location is and which keys it takes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Revision {
+    pub(crate) location: i64,
+    /// Of the key that is set for the location's role; 0 without one.
+    pub(crate) role_key: i64,
+}
+
+/// A location as agents take it, as of one revision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Side {
+    pub(crate) location: Location,
+    pub(crate) revision: Revision,
 }
 
 /// Everything read in one transaction.
@@ -45,6 +64,52 @@ pub(crate) struct Snapshot {
     pub(crate) agents: BTreeMap<AgentKey, AgentView>,
     pub(crate) tasks: Vec<TaskView>,
     pub(crate) executions: Vec<LiveExecution>,
+    /// Rows that cannot be read. What they concern is left as it is.
+    pub(crate) unreadable: Vec<Unreadable>,
+    /// Ids of agents that such rows concern: they are told nothing new.
+    pub(crate) held: BTreeSet<String>,
+    /// Tasks with an execution that cannot be read: they have no other one launched.
+    pub(crate) busy_tasks: BTreeSet<String>,
+}
+
+impl LiveExecution {
+    /// Whether an agent was told to run it.
+    pub(crate) fn is_launched(&self) -> bool {
+        !self.status.is_terminal() && self.status != ExecutionStatus::Queued
+    }
+
+    pub(crate) fn sides(&self) -> [&Location; 2] {
+        [&self.spec.source, &self.spec.destination]
+    }
+}
+
+impl Snapshot {
+    /// Whether `agent` is there for an execution or a trial.
+    pub(crate) fn is_available(&self, agent: &AgentArn) -> bool {
+        let view = self.agents.get(&agent.to_string());
+        view.is_some_and(|view| view.online) && !self.held.contains(agent.id())
+    }
+
+    /// Whether `agent` runs an execution that has `location` at another place. An agent has one
+    /// set of keys for a location; those of one place must never be used at another.
+    pub(crate) fn has_elsewhere(&self, agent: &AgentArn, location: &Location) -> bool {
+        self.executions
+            .iter()
+            .filter(|execution| execution.is_launched() && execution.agent.as_ref() == Some(agent))
+            .flat_map(LiveExecution::sides)
+            .any(|side| is_elsewhere(side, location))
+    }
+}
+
+/// Whether both are one location before and after a change of its place.
+pub(crate) fn is_elsewhere(one: &Location, other: &Location) -> bool {
+    match (one, other) {
+        (Location::S3(one), Location::S3(other)) if one.arn == other.arn => {
+            (&one.endpoint, &one.bucket, &one.prefix)
+                != (&other.endpoint, &other.bucket, &other.prefix)
+        }
+        _ => false,
+    }
 }
 
 /// An agent's ARN as text: ordered, so that maps of agents are deterministic.

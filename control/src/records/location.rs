@@ -111,6 +111,8 @@ pub(crate) struct StoreAddress {
     pub(crate) endpoint: Option<String>,
     /// The region to sign for; used where the access test found none.
     pub(crate) region: Option<String>,
+    /// The version of the key that is set for the role; 0 without one.
+    pub(crate) key_version: i64,
 }
 
 impl Location {

@@ -164,7 +164,8 @@ impl Sealer {
     }
 }
 
-/// A half-written key must never be taken for one: written apart, then linked into place.
+/// A half-written key must never be taken for one: written apart, then renamed into place. Whoever
+/// opens the state directory is alone in it.
 fn create(state_dir: &Path, path: &Path, key: &[u8]) -> std::io::Result<()> {
     let draft = path.with_extension("key.new");
     let mut file = OpenOptions::new()

@@ -103,6 +103,32 @@ async fn a_reading_transaction_cannot_write() {
 }
 
 #[tokio::test]
+async fn rows_that_cannot_be_read_are_set_apart_or_an_error() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    for id in ["a", "b", "c", "d"] {
+        store.commit(move |tx| tx.insert(&key(id))).await.unwrap();
+    }
+    let sql = rusqlite::Connection::open(directory.path().join(DATABASE_FILE)).unwrap();
+    sql.execute_batch(
+        r#"UPDATE records SET body = 'no JSON' WHERE id = 'b';
+           UPDATE records SET body = replace(body, '"format":1', '"format":9') WHERE id = 'c';"#,
+    )
+    .unwrap();
+    let (rows, apart) = store.read(|tx| tx.sorted::<AccessKey>()).await.unwrap();
+    let names: Vec<_> = rows.iter().map(|row| row.record.id()).collect();
+    assert_eq!(names, ["a", "d"]);
+    let ids: Vec<_> = apart.iter().map(|row| row.id.as_str()).collect();
+    assert_eq!(ids, ["b", "c"]);
+    assert_eq!(apart[0].text("/access_key_id"), None);
+    assert_eq!(apart[1].text("/access_key_id").unwrap(), "c");
+    assert!(apart[1].reason.contains("format is 9"));
+    assert!(!format!("{apart:?}").contains("sealed"), "no bodies");
+    let all = store.read(|tx| tx.list::<AccessKey>(None, 9)).await;
+    assert!(matches!(all, Err(StoreError::Broken { .. })));
+}
+
+#[tokio::test]
 async fn two_handles_on_one_file_see_each_other() {
     let directory = tempfile::tempdir().unwrap();
     let (serving, command) = (open(directory.path()), open(directory.path()));

@@ -2,18 +2,24 @@
 
 use std::cell::Cell;
 
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
 use super::StoreError;
+use super::rows::{Sorted, Unreadable, decode, raw, sort, whole};
+use crate::records::Execution;
 
 /// The one row that holds incarnation (body) and generation (version).
 pub(super) const META_KIND: &str = "meta";
 
 /// The layout of bodies. A record that changes in a way that serde's defaults do not cover
 /// raises it and converts older ones where they are read.
-const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 1;
+
+const LIVE_EXECUTIONS: &str = "SELECT id, version, body FROM records
+     WHERE kind = 'execution' AND json_extract(body, '$.record.ended_at_ms') IS NULL
+     ORDER BY id";
 
 /// Something that is kept as a row.
 pub(crate) trait Record: Serialize + DeserializeOwned + Send + 'static {
@@ -37,7 +43,7 @@ pub(crate) struct Versioned<R> {
 /// Where the desired state stands: see the agent protocol's `Generation`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Generation {
-    /// Made with the store.
+    /// Made with the store, and made anew once it is known to have been restored.
     pub(crate) incarnation: String,
     /// Rises with every commit that changes a row.
     pub(crate) number: u64,
@@ -47,12 +53,6 @@ pub(crate) struct Generation {
 struct BodyRef<'a, R> {
     format: u32,
     record: &'a R,
-}
-
-#[derive(Deserialize)]
-struct Body<R> {
-    format: u32,
-    record: R,
 }
 
 /// One consistent view of the rows.
@@ -92,7 +92,7 @@ impl<'a> Transaction<'a> {
             .prepare_cached("SELECT id, version, body FROM records WHERE kind = ?1 AND id = ?2")
             .and_then(|mut statement| statement.query_row((R::KIND, id), raw).optional())
             .map_err(StoreError::database("reading a record"))?
-            .map(decode)
+            .map(|raw| decode(raw).map_err(StoreError::from))
             .transpose()
     }
 
@@ -105,10 +105,21 @@ impl<'a> Transaction<'a> {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<Versioned<R>>, StoreError> {
-        self.select(
+        whole(self.select(
             "SELECT id, version, body FROM records WHERE kind = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
             (R::KIND, after.unwrap_or(""), limit_of(limit)),
-        )
+        )?)
+    }
+
+    /// Every record in the order of the ids, apart from rows that cannot be read.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub(crate) fn sorted<R: Record>(&self) -> Result<Sorted<R>, StoreError> {
+        Ok(sort(self.select(
+            "SELECT id, version, body FROM records WHERE kind = ?1 ORDER BY id",
+            (R::KIND,),
+        )?))
     }
 
     /// Like [`Self::list`], of those whose parent is `parent`.
@@ -121,26 +132,27 @@ impl<'a> Transaction<'a> {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<Versioned<R>>, StoreError> {
-        self.select(
+        whole(self.select(
             "SELECT id, version, body FROM records
              WHERE kind = ?1 AND parent = ?2 AND id > ?3 ORDER BY id LIMIT ?4",
             (R::KIND, parent, after.unwrap_or(""), limit_of(limit)),
-        )
+        )?)
     }
 
     /// Executions that have not ended, in the order of their ids.
     ///
     /// # Errors
     /// See [`Self::get`].
-    pub(crate) fn live_executions(
-        &self,
-    ) -> Result<Vec<Versioned<crate::records::Execution>>, StoreError> {
-        self.select(
-            "SELECT id, version, body FROM records
-             WHERE kind = 'execution' AND json_extract(body, '$.record.ended_at_ms') IS NULL
-             ORDER BY id",
-            (),
-        )
+    pub(crate) fn live_executions(&self) -> Result<Vec<Versioned<Execution>>, StoreError> {
+        whole(self.select(LIVE_EXECUTIONS, ())?)
+    }
+
+    /// Like [`Self::live_executions`], apart from rows that cannot be read.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub(crate) fn sorted_live_executions(&self) -> Result<Sorted<Execution>, StoreError> {
+        Ok(sort(self.select(LIVE_EXECUTIONS, ())?))
     }
 
     /// Makes a record; it must not exist yet.
@@ -202,6 +214,18 @@ impl<'a> Transaction<'a> {
         generation(self.sql)
     }
 
+    /// Begins a new incarnation: generations of the one before cannot be compared any more.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub(crate) fn set_incarnation(&self, incarnation: &str) -> Result<(), StoreError> {
+        let rows = self.change(
+            "UPDATE records SET body = ?2 WHERE kind = ?1 AND id = ?1",
+            (META_KIND, incarnation),
+        )?;
+        expect_one(META_KIND, META_KIND, rows)
+    }
+
     fn write<R: Record>(&self, record: &R, sql: &str, version: i64) -> Result<(), StoreError> {
         let id = record.id();
         let body = serde_json::to_string(&BodyRef {
@@ -239,50 +263,15 @@ impl<'a> Transaction<'a> {
         &self,
         sql: &str,
         values: impl rusqlite::Params,
-    ) -> Result<Vec<Versioned<R>>, StoreError> {
+    ) -> Result<Vec<Result<Versioned<R>, Unreadable>>, StoreError> {
         let failed = |source| StoreError::Database {
             doing: "listing records",
             source,
         };
         let mut statement = self.sql.prepare_cached(sql).map_err(failed)?;
         let rows = statement.query_map(values, raw).map_err(failed)?;
-        rows.map(|row| row.map_err(failed).and_then(decode))
-            .collect()
+        rows.map(|row| row.map_err(failed).map(decode)).collect()
     }
-}
-
-struct Raw {
-    id: String,
-    version: i64,
-    body: String,
-}
-
-fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
-    Ok(Raw {
-        id: row.get(0)?,
-        version: row.get(1)?,
-        body: row.get(2)?,
-    })
-}
-
-fn decode<R: Record>(raw: Raw) -> Result<Versioned<R>, StoreError> {
-    let broken = |reason: String| StoreError::Broken {
-        kind: R::KIND,
-        id: raw.id.clone(),
-        reason,
-    };
-    let body: Body<R> =
-        serde_json::from_str(&raw.body).map_err(|error| broken(error.to_string()))?;
-    if body.format != FORMAT {
-        return Err(broken(format!(
-            "its format is {}, this release knows {FORMAT}",
-            body.format
-        )));
-    }
-    Ok(Versioned {
-        version: raw.version,
-        record: body.record,
-    })
 }
 
 fn limit_of(limit: usize) -> i64 {

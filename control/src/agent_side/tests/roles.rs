@@ -5,18 +5,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use datasync_model::StorageClass;
 use datasync_proto::Credentials;
-use datasync_proto::control_message::Message as Down;
 use jiff::{SignedDuration, Timestamp};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use super::work::add_task_to;
-use super::world::{Attached, Control};
+use super::world::Control;
 use crate::config::{Role, RoleKind};
 use crate::records::{LocationDetails, S3Details};
 
-const ROLE: &str = "arn:aws:iam::000000000000:role/assumed";
+pub(super) const ROLE: &str = "arn:aws:iam::000000000000:role/assumed";
 const LIFETIME: SignedDuration = SignedDuration::from_secs(15);
 
 /// Reads one request to the end of its body.
@@ -42,35 +41,29 @@ async fn request(stream: &mut TcpStream) -> String {
 async fn sts(listener: TcpListener, calls: Arc<AtomicUsize>) {
     loop {
         let (mut stream, _) = listener.accept().await.unwrap();
-        let asked = request(&mut stream).await;
-        assert!(asked.contains("Action=AssumeRole"), "{asked}");
         let number = calls.fetch_add(1, Ordering::SeqCst) + 1;
-        let expires = (Timestamp::now() + LIFETIME).strftime("%Y-%m-%dT%H:%M:%SZ");
-        let body = format!(
-            "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">\
-             <AssumeRoleResult><Credentials><AccessKeyId>ASIA{number}</AccessKeyId>\
-             <SecretAccessKey>s</SecretAccessKey><SessionToken>t{number}</SessionToken>\
-             <Expiration>{expires}</Expiration></Credentials></AssumeRoleResult>\
-             </AssumeRoleResponse>"
-        );
-        let answer = format!(
-            "HTTP/1.1 200 OK\r\ncontent-type: text/xml\r\nconnection: close\r\n\
-             content-length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        stream.write_all(answer.as_bytes()).await.unwrap();
+        answer_keys(&mut stream, number, LIFETIME).await;
     }
 }
 
-async fn credentials(attached: &mut Attached) -> Credentials {
-    loop {
-        if let Some(Down::Credentials(credentials)) = attached.next().await.unwrap() {
-            return credentials;
-        }
-        attached
-            .heartbeat(datasync_model::AgentStatus::Online)
-            .await;
-    }
+/// Answers one AssumeRole with the keys `number`.
+pub(super) async fn answer_keys(stream: &mut TcpStream, number: usize, life: SignedDuration) {
+    let asked = request(stream).await;
+    assert!(asked.contains("Action=AssumeRole"), "{asked}");
+    let expires = (Timestamp::now() + life).strftime("%Y-%m-%dT%H:%M:%SZ");
+    let body = format!(
+        "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">\
+         <AssumeRoleResult><Credentials><AccessKeyId>ASIA{number}</AccessKeyId>\
+         <SecretAccessKey>s</SecretAccessKey><SessionToken>t{number}</SessionToken>\
+         <Expiration>{expires}</Expiration></Credentials></AssumeRoleResult>\
+         </AssumeRoleResponse>"
+    );
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: text/xml\r\nconnection: close\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(answer.as_bytes()).await.unwrap();
 }
 
 #[tokio::test]
@@ -108,7 +101,7 @@ async fn an_agent_gets_new_keys_before_the_old_ones_expire() {
     .await;
     let mut before: Option<Credentials> = None;
     for number in 1..=2 {
-        let got = credentials(&mut attached).await;
+        let got = attached.next_credentials().await;
         assert_eq!(got.error_detail, "");
         assert_eq!(got.location_arn, task.destination.to_string());
         assert_eq!(got.access_key_id, format!("ASIA{number}"));

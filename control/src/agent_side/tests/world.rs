@@ -11,8 +11,8 @@ use datasync_proto::control_message::Message as Down;
 use datasync_proto::enrollment_client::EnrollmentClient;
 use datasync_proto::session_client::SessionClient;
 use datasync_proto::{
-    Activated, AgentMessage, AwaitActivationRequest, Credentials, DesiredState, Heartbeat, Hello,
-    RequestActivationKeyRequest, RequestActivationKeyResponse,
+    Activated, AgentMessage, AwaitActivationRequest, Credentials, DesiredState, Generation,
+    Heartbeat, Hello, RequestActivationKeyRequest, RequestActivationKeyResponse,
 };
 use jiff::Timestamp;
 use rcgen::{CertificateParams, KeyPair};
@@ -28,6 +28,7 @@ use crate::agent_side::AgentSide;
 use crate::config::Config;
 use crate::credentials::CredentialService;
 use crate::records::{ActivationKeyRecord, Agent, AgentPresence, Tags, hash_of};
+use crate::served_certificate::{ServedCertificate, Source};
 use crate::state::State;
 use crate::store::{Store, StoreError};
 
@@ -61,7 +62,12 @@ impl Control {
         let key = aws_credential_types::Credentials::new("base", "base", None, None, "test");
         let credentials = Arc::new(credentials.with_key(key).await);
         let shutdown = CancellationToken::new();
-        let side = AgentSide::new(&config, &state, credentials, shutdown.clone())
+        let source = Source::OwnCa {
+            authority: state.authority.clone(),
+            names: config.server_names.clone(),
+        };
+        let certificate = ServedCertificate::load(source, Timestamp::now()).unwrap();
+        let side = AgentSide::new(&config, &state, credentials, certificate, shutdown.clone())
             .await
             .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -245,11 +251,35 @@ impl Machine {
 
     /// Opens a session and says Hello; the Welcome has been received.
     pub(super) async fn attach(&self, boot_nonce: &str) -> Result<Attached, Status> {
+        self.attach_applied(boot_nonce, None).await
+    }
+
+    /// Like [`Self::attach`], as an agent that works by `applied`.
+    pub(super) async fn attach_applied(
+        &self,
+        boot_nonce: &str,
+        applied: Option<Generation>,
+    ) -> Result<Attached, Status> {
         let channel = self
             .connect(true)
             .await
             .map_err(|error| Status::unavailable(format!("{error:?}")))?;
-        Attached::open(channel, boot_nonce).await
+        Attached::open(channel, boot_nonce, applied).await
+    }
+
+    /// Attaches as soon as control lets this machine in.
+    pub(super) async fn attach_patiently(&self, boot_nonce: &str) -> Attached {
+        let attempts = async {
+            loop {
+                match self.attach(boot_nonce).await {
+                    Ok(attached) => return attached,
+                    Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, attempts)
+            .await
+            .expect("control lets the machine in")
     }
 }
 
@@ -261,13 +291,17 @@ pub(super) struct Attached {
 }
 
 impl Attached {
-    pub(super) async fn open(channel: Channel, boot_nonce: &str) -> Result<Self, Status> {
+    pub(super) async fn open(
+        channel: Channel,
+        boot_nonce: &str,
+        applied: Option<Generation>,
+    ) -> Result<Self, Status> {
         let (up, messages) = mpsc::channel(16);
         let mut client = SessionClient::new(channel);
         let hello = Up::Hello(Hello {
             agent_version: "test".to_owned(),
             boot_nonce: boot_nonce.to_owned(),
-            applied: None,
+            applied,
         });
         up.send(AgentMessage {
             message: Some(hello),
@@ -325,6 +359,16 @@ impl Attached {
                 Some(_) => {}
                 None => panic!("the session ended"),
             }
+        }
+    }
+
+    /// The next keys, or what control says in their place. The agent shows that it lives.
+    pub(super) async fn next_credentials(&mut self) -> Credentials {
+        loop {
+            if let Some(Down::Credentials(credentials)) = self.next().await.unwrap() {
+                return credentials;
+            }
+            self.heartbeat(AgentStatus::Online).await;
         }
     }
 

@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use datasync_model::LocationArn;
+use datasync_model::{AgentArn, LocationArn};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use serde::Deserialize;
@@ -33,20 +33,22 @@ struct Input {
     agent_arns: Option<Vec<String>>,
     tags: Option<Vec<TagInput>>,
     server_certificate: Option<String>,
+    federated_identity: Option<Value>,
     cmk_secret_config: Option<Value>,
     custom_secret_config: Option<Value>,
 }
 
-/// Members that are present, checked.
-#[derive(Debug)]
+/// Members that are present, checked. The empty text clears a key or the certificates.
+#[derive(Debug, Default)]
 struct Checked {
+    hostname: Option<String>,
     port: Option<u16>,
     protocol: Option<Protocol>,
     prefix: Option<String>,
-    access_key: Option<String>,
-    secret_key: Option<Sealed>,
-    agents: Option<Vec<datasync_model::AgentArn>>,
-    certificate: Option<String>,
+    access_key: Option<Option<String>>,
+    secret_key: Option<Option<Sealed>>,
+    agents: Option<Vec<AgentArn>>,
+    certificate: Option<Option<String>>,
 }
 
 fn checked(call: &Call<'_>, arn: &LocationArn, input: &mut Input) -> Result<Checked, ApiError> {
@@ -56,6 +58,11 @@ fn checked(call: &Call<'_>, arn: &LocationArn, input: &mut Input) -> Result<Chec
             .and_then(Value::as_object)
             .is_some_and(|members| !members.is_empty())
     };
+    if has_content(&input.federated_identity) {
+        return Err(ApiError::unsupported(
+            "FederatedIdentity is not supported in this release: give AccessKey and SecretKey.",
+        ));
+    }
     if has_content(&input.cmk_secret_config) || has_content(&input.custom_secret_config) {
         return Err(ApiError::unsupported(
             "CmkSecretConfig and CustomSecretConfig are not supported in this release: give \
@@ -63,7 +70,7 @@ fn checked(call: &Call<'_>, arn: &LocationArn, input: &mut Input) -> Result<Chec
         ));
     }
     if let Some(hostname) = &input.server_hostname {
-        check::server_hostname(hostname)?;
+        check_hostname(hostname)?;
     }
     if let Some(key) = &input.access_key {
         check::text(key, "AccessKey", 200, "^.*$", |c| !c.is_control())?;
@@ -73,8 +80,14 @@ fn checked(call: &Call<'_>, arn: &LocationArn, input: &mut Input) -> Result<Chec
         let constraint = "must have at most 200 characters";
         return Err(ApiError::constraint("SecretKey", "***", constraint));
     }
-    let seal = |secret: Zeroizing<String>| Location::seal_secret(&call.api.sealer, arn, &secret);
+    let seal = |secret: Zeroizing<String>| {
+        let secret = Some(secret).filter(|secret| !secret.is_empty());
+        let sealed = secret.map(|s| Location::seal_secret(&call.api.sealer, arn, &s));
+        sealed.transpose()
+    };
+    let filled = |text: String| Some(text).filter(|text| !text.is_empty());
     Ok(Checked {
+        hostname: input.server_hostname.take(),
         port: input.server_port.map(port).transpose()?,
         protocol: input.server_protocol.take().map(protocol).transpose()?,
         prefix: input
@@ -82,15 +95,29 @@ fn checked(call: &Call<'_>, arn: &LocationArn, input: &mut Input) -> Result<Chec
             .as_deref()
             .map(paths::prefix)
             .transpose()?,
-        access_key: input.access_key.take(),
+        access_key: input.access_key.take().map(filled),
         secret_key: secret.map(seal).transpose()?,
         agents: super::optional_agents(input.agent_arns.take(), &call.settings().home)?,
         certificate: input
             .server_certificate
             .take()
             .map(certificate)
-            .transpose()?,
+            .transpose()?
+            .map(filled),
     })
+}
+
+/// A name or an address. Colons make it an IPv6 address: the port has a member of its own.
+fn check_hostname(hostname: &str) -> Result<(), ApiError> {
+    check::server_hostname(hostname)?;
+    if hostname.contains(':') && hostname.parse::<std::net::Ipv6Addr>().is_err() {
+        return Err(ApiError::constraint(
+            "ServerHostname",
+            hostname,
+            "must be a domain name or an IP address; a port is given by ServerPort",
+        ));
+    }
+    Ok(())
 }
 
 fn port(port: i64) -> Result<u16, ApiError> {
@@ -145,19 +172,20 @@ pub(crate) async fn create(call: &Call<'_>) -> Result<Value, ApiError> {
     let mut input: Input = call.decode()?;
     let arn = super::new_arn(call)?;
     let members = checked(call, &arn, &mut input)?;
+    let hostname = required(members.hostname, "ServerHostname")?;
     let bucket = required(input.bucket_name, "BucketName")?;
     check::bucket_name(&bucket)?;
     let protocol = members.protocol.unwrap_or(Protocol::Https);
     let details = ObjectStorageDetails {
-        server_hostname: required(input.server_hostname, "ServerHostname")?,
+        server_hostname: hostname,
         server_port: members.port.unwrap_or(protocol.default_port()),
         protocol,
         bucket,
         prefix: members.prefix.unwrap_or_default(),
-        access_key: members.access_key.filter(|key| !key.is_empty()),
-        secret_key: members.secret_key,
+        access_key: members.access_key.flatten(),
+        secret_key: members.secret_key.flatten(),
         agents: members.agents.unwrap_or_default(),
-        server_certificate: members.certificate.filter(|pem| !pem.is_empty()),
+        server_certificate: members.certificate.flatten(),
     };
     check_keys(&details)?;
     let tags = check::tags(input.tags)?;
@@ -195,33 +223,110 @@ pub(crate) async fn update(call: &Call<'_>) -> Result<Value, ApiError> {
         &call.settings().home,
     )?;
     let members = checked(call, &arn, &mut input)?;
-    let hostname = input.server_hostname;
-    super::change(call, arn, move |details| {
-        let LocationDetails::ObjectStorage(store) = details else {
-            return Ok(false);
-        };
-        if let Some(hostname) = hostname {
-            store.server_hostname = hostname;
-        }
-        if let Some(prefix) = members.prefix {
-            store.prefix = prefix;
-        }
-        store.protocol = members.protocol.unwrap_or(store.protocol);
-        store.server_port = members.port.unwrap_or(store.server_port);
-        if let Some(key) = members.access_key {
-            store.access_key = Some(key).filter(|key| !key.is_empty());
-        }
-        if let Some(secret) = members.secret_key {
-            store.secret_key = Some(secret);
-        }
-        if let Some(agents) = members.agents {
-            store.agents = agents;
-        }
-        if let Some(pem) = members.certificate {
-            store.server_certificate = Some(pem).filter(|pem| !pem.is_empty());
-        }
-        check_keys(store)?;
-        Ok(true)
+    super::change(call, arn, move |details| match details {
+        LocationDetails::ObjectStorage(store) => merge(store, members).map(|()| true),
+        _ => Ok(false),
     })
     .await
+}
+
+/// What is present replaces what was there. The port follows the protocol while it is the
+/// protocol's own.
+fn merge(store: &mut ObjectStorageDetails, members: Checked) -> Result<(), ApiError> {
+    let protocol = members.protocol.unwrap_or(store.protocol);
+    let port = if store.server_port == store.protocol.default_port() {
+        protocol.default_port()
+    } else {
+        store.server_port
+    };
+    store.server_port = members.port.unwrap_or(port);
+    store.protocol = protocol;
+    if let Some(hostname) = members.hostname {
+        store.server_hostname = hostname;
+    }
+    if let Some(prefix) = members.prefix {
+        store.prefix = prefix;
+    }
+    if let Some(key) = members.access_key {
+        store.access_key = key;
+    }
+    if let Some(secret) = members.secret_key {
+        store.secret_key = secret;
+    }
+    if let Some(agents) = members.agents {
+        store.agents = agents;
+    }
+    if let Some(pem) = members.certificate {
+        store.server_certificate = pem;
+    }
+    check_keys(store)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store() -> ObjectStorageDetails {
+        ObjectStorageDetails {
+            server_hostname: "store.example".to_owned(),
+            server_port: 443,
+            protocol: Protocol::Https,
+            bucket: "bucket".to_owned(),
+            prefix: String::new(),
+            access_key: Some("AKID".to_owned()),
+            secret_key: Some(serde_json::from_str("\"sealed\"").unwrap()),
+            agents: Vec::new(),
+            server_certificate: None,
+        }
+    }
+
+    fn switched(from: u16, port: Option<u16>, protocol: Protocol) -> u16 {
+        let mut store = store();
+        store.server_port = from;
+        let members = Checked {
+            port,
+            protocol: Some(protocol),
+            ..Checked::default()
+        };
+        merge(&mut store, members).unwrap();
+        store.server_port
+    }
+
+    #[test]
+    fn the_port_follows_the_protocol_unless_it_was_chosen() {
+        assert_eq!(switched(443, None, Protocol::Http), 80);
+        assert_eq!(switched(443, None, Protocol::Https), 443);
+        assert_eq!(switched(9000, None, Protocol::Http), 9000);
+        assert_eq!(switched(443, Some(443), Protocol::Http), 443);
+    }
+
+    #[test]
+    fn keys_are_cleared_together_by_empty_texts() {
+        let mut cleared = store();
+        let both = Checked {
+            access_key: Some(None),
+            secret_key: Some(None),
+            ..Checked::default()
+        };
+        merge(&mut cleared, both).unwrap();
+        assert_eq!((cleared.access_key, cleared.secret_key), (None, None));
+        let one = Checked {
+            access_key: Some(None),
+            ..Checked::default()
+        };
+        assert!(merge(&mut store(), one).is_err());
+        let mut kept = store();
+        merge(&mut kept, Checked::default()).unwrap();
+        assert_eq!(kept, store());
+    }
+
+    #[test]
+    fn a_hostname_has_no_port() {
+        for good in ["store.example", "192.0.2.1", "2001:db8::1", "::1", "minio"] {
+            assert!(check_hostname(good).is_ok(), "{good}");
+        }
+        for bad in ["store.example:9000", "192.0.2.1:9000", "a:b:c", "store:"] {
+            assert!(check_hostname(bad).is_err(), "{bad}");
+        }
+    }
 }

@@ -9,7 +9,7 @@ use super::super::call::Call;
 use super::super::check::{self, TagInput, required, unlike};
 use super::super::error::ApiError;
 use super::paths;
-use crate::credentials::{BucketTest, address};
+use crate::credentials::{BucketTest, CredentialsError, address};
 use crate::records::{Location, LocationDetails, S3Details, Tags};
 
 #[derive(Debug, Deserialize)]
@@ -137,7 +137,10 @@ async fn tried(
         Ok(BucketTest::Unreachable(reason)) => {
             tracing::info!(location = %s3.arn, %reason, "control cannot reach the store; an agent will try it");
         }
-        Err(error) => return Err(ApiError::invalid(error.to_string())),
+        Err(error @ CredentialsError::Refused(_)) => {
+            return Err(ApiError::invalid(error.to_string()));
+        }
+        Err(CredentialsError::Internal) => return Err(ApiError::internal()),
     }
     Ok(details)
 }
@@ -194,4 +197,71 @@ pub(crate) async fn update(call: &Call<'_>) -> Result<Value, ApiError> {
         Ok(true)
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::api::{Api, Settings};
+    use crate::config::Config;
+    use crate::credentials::CredentialService;
+    use crate::records::RoleKey;
+    use crate::state::State;
+    use crate::store::Sealer;
+
+    const ROLE: &str = "arn:aws:iam::000000000000:role/sync";
+
+    #[tokio::test]
+    async fn a_fault_of_controls_own_is_no_fault_of_the_caller() {
+        let (directory, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let state = State::open(directory.path(), Timestamp::now()).unwrap();
+        let home = Config::new(directory.path()).unwrap().home;
+        let service = CredentialService::new(
+            state.store.clone(),
+            state.sealer.clone(),
+            Vec::new(),
+            home.clone(),
+        );
+        let api = Api {
+            store: state.store.clone(),
+            sealer: state.sealer.clone(),
+            credentials: Arc::new(service),
+            settings: Arc::new(Settings {
+                home,
+                default_agents: Vec::new(),
+                offline_after: Duration::from_secs(60),
+                executions_per_agent: NonZeroU32::MIN,
+                roles: Vec::new(),
+            }),
+        };
+        let input = json!({
+            "S3BucketArn": "arn:aws:s3:::bucket",
+            "S3Config": {"BucketAccessRoleArn": ROLE},
+        });
+        let call = Call::new(&api, "CreateLocationS3", input, Timestamp::now(), None);
+        let refused = Box::pin(create(&call)).await.unwrap_err();
+        assert_eq!(refused.kind(), "InvalidRequestException", "an unknown role");
+        // A key that was sealed with another sealing key.
+        let elsewhere = Sealer::open(other.path()).unwrap();
+        let key = RoleKey {
+            role_arn: ROLE.to_owned(),
+            access_key_id: "AKID".to_owned(),
+            secret: RoleKey::seal(&elsewhere, ROLE, "CANARY").unwrap(),
+            endpoint: None,
+            region: None,
+            created_at_ms: 0,
+        };
+        let stored = state.store.commit(move |rows| rows.insert(&key));
+        let stored: Result<(), crate::store::StoreError> = stored.await;
+        stored.unwrap();
+        let fault = Box::pin(create(&call)).await.unwrap_err();
+        assert_eq!((fault.status, fault.kind()), (500, "InternalException"));
+        assert!(!fault.body().to_string().contains("seal"), "{fault:?}");
+    }
 }

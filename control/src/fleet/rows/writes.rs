@@ -1,14 +1,12 @@
 //! What one round of the driver writes, row by row, each after a look at the row as it is now.
 
-use datasync_model::{
-    self as model, ErrorCode, ExecutionEvent, ExecutionReport, ExecutionResult, ExecutionStatus,
-    Failure,
-};
+use datasync_model::{ExecutionEvent, ExecutionReport, ExecutionStatus};
 use jiff::Timestamp;
 
 use super::PresenceChange;
+use crate::fleet::abandoned::{Abandoned, Loss};
 use crate::fleet::inbox::Reported;
-use crate::fleet::observed::{ended_without_agent, result_after, status_after};
+use crate::fleet::observed::{result_after, status_after};
 use crate::fleet::probes::Verdict;
 use crate::records::{Agent, AgentPresence, Execution, Readiness, Task};
 use crate::scheduler::Launch;
@@ -88,38 +86,37 @@ pub(super) fn write_report(
     rows.update(&row)
 }
 
-pub(super) fn end_orphan(
+pub(super) fn end_abandoned(
     rows: &Transaction<'_>,
-    arn: &model::TaskExecutionArn,
+    abandoned: &Abandoned,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let Some(mut row) = rows.get::<Execution>(arn.id())? else {
+    let Some(mut row) = rows.get::<Execution>(abandoned.execution.id())? else {
         return Ok(());
     };
     let execution = &mut row.record;
     let Ok(status) = execution.status.apply(ExecutionEvent::Fail) else {
         return Ok(());
     };
-    let agent = match &execution.agent {
-        Some(agent) if rows.get::<Agent>(agent.id())?.is_none() => agent.clone(),
-        _ => return Ok(()),
+    let holds = match abandoned.why {
+        Loss::Deleted => rows.get::<Agent>(abandoned.agent.id())?.is_none(),
+        Loss::Unreachable { .. } => execution.status == ExecutionStatus::Cancelling,
     };
-    let failure = Failure::new(
-        ErrorCode::AgentUnavailable,
-        format!("agent {agent}, which ran this execution, was deleted: start the task again"),
-    );
-    tracing::warn!(execution = %arn, %agent, "execution ends: its agent was deleted");
+    if !holds || execution.agent.as_ref() != Some(&abandoned.agent) {
+        return Ok(());
+    }
     let before = execution.report.take();
+    let (counters, result) = before.map(|r| (r.counters, r.result)).unwrap_or_default();
+    let result = abandoned.result(result);
+    tracing::warn!(execution = %abandoned.execution, failure = ?result.failure,
+        "an execution ends without its agent");
     execution.status = status;
     execution.ended_at_ms = Some(now.as_millisecond());
     execution.report = Some(ExecutionReport {
-        execution: arn.clone(),
+        execution: abandoned.execution.clone(),
         status,
-        counters: before.as_ref().map(|r| r.counters).unwrap_or_default(),
-        result: ended_without_agent(
-            before.map_or_else(ExecutionResult::default, |r| r.result),
-            failure,
-        ),
+        counters,
+        result,
     });
     rows.update(&row)
 }

@@ -1,22 +1,24 @@
 //! A session after its Hello: what came is handled, what changed is sent.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use datasync_model::{AgentArn, AgentStatus, LocationArn};
+use datasync_model::{AgentArn, AgentStatus};
 use datasync_proto::agent_message::Message as Up;
 use datasync_proto::control_message::Message as Down;
-use datasync_proto::{AgentMessage, Heartbeat, HeartbeatAck, Welcome};
+use datasync_proto::{AgentMessage, DesiredState, Heartbeat, HeartbeatAck, Welcome};
 use futures::future::BoxFuture;
+use futures::stream::{FuturesUnordered, StreamExt};
+use jiff::Timestamp;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
-use super::messages::{credentials_message, host_facts, superseded_status};
+use super::messages::{bounded_failure, credentials_message, host_facts, superseded_status};
+use super::stores::Stores;
 use super::{Outgoing, deactivate, send};
 use crate::credentials::{CredentialsError, Keys};
-use crate::fleet::desired::AgentDesired;
+use crate::fleet::desired::NeededStore;
 use crate::fleet::inbox::Reported;
 use crate::fleet::lease::Facts;
 use crate::fleet::presence::Superseded;
@@ -28,10 +30,10 @@ const KEYS_RETRY: Duration = Duration::from_secs(30);
 /// Keys that expire are not replaced more often than this, however short their life.
 const KEYS_REFRESH_MIN: Duration = Duration::from_secs(2);
 
-/// Credentials that were looked up, and the desired state that waits for them, if any.
-struct Prepared {
-    credentials: Vec<(LocationArn, Result<Keys, CredentialsError>)>,
-    desired: Option<(AgentDesired, String, u64)>,
+/// Keys that were looked up.
+struct Found {
+    store: NeededStore,
+    keys: Result<Keys, CredentialsError>,
 }
 
 pub(super) struct Running {
@@ -41,10 +43,10 @@ pub(super) struct Running {
     outgoing: Outgoing,
     published: watch::Receiver<Arc<Published>>,
     /// What the agent was told last.
-    sent: Option<AgentDesired>,
-    /// When credentials of a location are due again.
-    refresh: HashMap<LocationArn, Instant>,
-    preparing: Option<BoxFuture<'static, Prepared>>,
+    sent: Option<DesiredState>,
+    stores: Stores,
+    /// As many as there are stores at most.
+    look_ups: FuturesUnordered<BoxFuture<'static, Found>>,
     certificate_end: Instant,
     silence_end: Instant,
 }
@@ -66,8 +68,8 @@ impl Running {
             facts,
             outgoing,
             sent: None,
-            refresh: HashMap::new(),
-            preparing: None,
+            stores: Stores::default(),
+            look_ups: FuturesUnordered::new(),
         }
     }
 
@@ -96,10 +98,9 @@ impl Running {
         mut superseded: oneshot::Receiver<Superseded>,
     ) -> Result<(), Status> {
         let shutdown = self.fleet.shutdown.clone();
-        self.reconsider().await?;
+        self.tell().await?;
         loop {
-            let refresh = self.refresh.values().min().copied();
-            let refresh = refresh.filter(|_| self.preparing.is_none());
+            let due = self.stores.next_due();
             tokio::select! {
                 // Nothing that an older session still holds may come after the newer one's word;
                 // messages come last, so that a stream of them holds up nothing else.
@@ -116,14 +117,13 @@ impl Running {
                 }
                 changed = self.published.changed() => {
                     changed.map_err(|_| Status::unavailable("control is stopping"))?;
-                    self.reconsider().await?;
+                    self.tell().await?;
                 }
-                prepared = poll_prepared(&mut self.preparing) => {
-                    self.preparing = None;
-                    self.deliver(prepared).await?;
-                    self.reconsider().await?;
+                Some(found) = self.look_ups.next() => {
+                    self.deliver(found).await?;
+                    self.tell().await?;
                 }
-                () = sleep_until_or_forever(refresh) => self.prepare_due(),
+                () = sleep_until_or_forever(due) => self.look_up_due(),
                 message = incoming.message() => match message? {
                     Some(message) => self.receive(message).await?,
                     None => return Ok(()),
@@ -150,7 +150,10 @@ impl Running {
             Some(Up::Heartbeat(heartbeat)) => self.heartbeat(&heartbeat).await,
             Some(Up::Execution(observed)) => {
                 match observed.report() {
-                    Ok(report) => self.report(report),
+                    Ok(mut report) => {
+                        report.result.failure = report.result.failure.map(bounded_failure);
+                        self.report(report);
+                    }
                     Err(error) => {
                         tracing::warn!(agent = %self.agent, %error, "report not understood");
                     }
@@ -158,7 +161,7 @@ impl Running {
                 Ok(())
             }
             Some(Up::Probed(probed)) => {
-                let result = probed.result();
+                let result = probed.result().map_err(bounded_failure);
                 let awaited =
                     lock(&self.fleet.probes).answer(&self.agent, &probed.probe_id, result);
                 if awaited {
@@ -182,14 +185,14 @@ impl Running {
         if let Some(host) = &heartbeat.host {
             self.facts.host = Some(host_facts(host));
         }
-        match heartbeat.status.parse() {
-            Ok(AgentStatus::Online) => self.heard(),
-            Ok(AgentStatus::Offline) => {
-                tracing::info!(agent = %self.agent, "agent stops");
-                lock(&self.fleet.leases).left(&self.agent);
-                self.fleet.wake.notify_one();
-            }
-            Err(error) => return Err(Status::invalid_argument(format!("Heartbeat: {error}"))),
+        if heartbeat.status.parse() == Ok(AgentStatus::Offline) {
+            tracing::info!(agent = %self.agent, "agent stops");
+            let now = Instant::now().into_std();
+            lock(&self.fleet.leases).left(&self.agent, now);
+            self.fleet.wake.notify_one();
+        } else {
+            // ONLINE, or the word of a newer agent: it is there.
+            self.heard();
         }
         let ack = HeartbeatAck {
             now_milliseconds: wall().as_millisecond(),
@@ -219,11 +222,8 @@ impl Running {
         }
     }
 
-    /// Starts to prepare what is published, if it differs from what the agent was told.
-    async fn reconsider(&mut self) -> Result<(), Status> {
-        if self.preparing.is_some() {
-            return Ok(());
-        }
+    /// Tells the agent what is published, as far as it does not know.
+    async fn tell(&mut self) -> Result<(), Status> {
         let published = self.published.borrow_and_update().clone();
         if published.incarnation.is_empty() {
             return Ok(());
@@ -231,17 +231,34 @@ impl Running {
         let Some(desired) = published.agents.get(&self.agent.to_string()) else {
             return self.perhaps_deleted().await;
         };
-        if self.sent.as_ref() == Some(desired) {
+        self.stores.need(desired.stores(), Instant::now());
+        self.look_up_due();
+        let due = desired.due(
+            |execution| lock(&self.fleet.untold).contains(execution),
+            |store| self.stores.is_ready(store),
+        );
+        let message = due.message(&published.incarnation, published.generation);
+        if self
+            .sent
+            .as_ref()
+            .is_some_and(|sent| says_the_same(sent, &message))
+        {
             return Ok(());
         }
-        self.prepare(
-            desired.stores(),
-            Some((
-                desired.clone(),
-                published.incarnation.clone(),
-                published.generation,
-            )),
-        );
+        {
+            // Before it is sent: what may have arrived counts as told.
+            let mut untold = lock(&self.fleet.untold);
+            untold.retain(|untold| !due.has(untold));
+        }
+        let before = self.sent.replace(message.clone());
+        let before = before.map(|before| before.probes).unwrap_or_default();
+        send(&self.outgoing, Down::Desired(message.clone())).await?;
+        let mut probes = lock(&self.fleet.probes);
+        for probe in message.probes {
+            if !before.iter().any(|old| old.probe_id == probe.probe_id) {
+                probes.sent(&self.agent, &probe.probe_id, Instant::now().into_std());
+            }
+        }
         Ok(())
     }
 
@@ -250,7 +267,7 @@ impl Running {
         match self.fleet.rows.agent_key(&self.agent).await {
             Ok(Some(_)) => Ok(()),
             Ok(None) => {
-                lock(&self.fleet.leases).left(&self.agent);
+                lock(&self.fleet.leases).left(&self.agent, Instant::now().into_std());
                 deactivate(&self.outgoing).await?;
                 Err(Status::not_found("the agent was deleted"))
             }
@@ -261,72 +278,79 @@ impl Running {
         }
     }
 
-    fn prepare_due(&mut self) {
-        let now = Instant::now();
-        let due = self
-            .refresh
-            .iter()
-            .filter(|(_, at)| **at <= now)
-            .map(|(location, _)| location.clone())
-            .collect();
-        self.prepare(due, None);
+    fn look_up_due(&mut self) {
+        for store in self.stores.take_due(Instant::now()) {
+            let fleet = self.fleet.clone();
+            self.look_ups.push(Box::pin(async move {
+                let keys = fleet.rows.keys_for(&store.location, wall()).await;
+                Found { store, keys }
+            }));
+        }
     }
 
-    fn prepare(&mut self, stores: Vec<LocationArn>, desired: Option<(AgentDesired, String, u64)>) {
-        let fleet = self.fleet.clone();
-        self.preparing = Some(Box::pin(async move {
-            let mut credentials = Vec::with_capacity(stores.len());
-            for location in stores {
-                let keys = fleet.rows.keys_for(&location, wall()).await;
-                credentials.push((location, keys));
-            }
-            Prepared {
-                credentials,
-                desired,
-            }
-        }));
-    }
-
-    /// Credentials go first: what needs them finds them there.
-    async fn deliver(&mut self, prepared: Prepared) -> Result<(), Status> {
-        if prepared.desired.is_some() {
-            self.refresh.clear();
+    async fn deliver(&mut self, Found { store, keys }: Found) -> Result<(), Status> {
+        let again = Instant::now() + look_up_after(keys.as_ref().ok(), wall());
+        if !self.stores.found(&store, again) {
+            return Ok(());
         }
-        for (location, keys) in prepared.credentials {
-            let due = match &keys {
-                Ok(keys) => keys.life.refresh_at().map_or(KEYS_RECHECK, |at| {
-                    Duration::try_from(at.duration_since(wall()))
-                        .unwrap_or_default()
-                        .max(KEYS_REFRESH_MIN)
-                }),
-                Err(_) => KEYS_RETRY,
-            };
-            self.refresh.insert(location.clone(), Instant::now() + due);
-            send(
-                &self.outgoing,
-                Down::Credentials(credentials_message(&location, keys)),
-            )
-            .await?;
-        }
-        if let Some((desired, incarnation, generation)) = prepared.desired {
-            let message = desired.message(&incarnation, generation);
-            send(&self.outgoing, Down::Desired(message)).await?;
-            self.sent = Some(desired);
-        }
-        Ok(())
+        let message = credentials_message(&store.location.arn, keys);
+        send(&self.outgoing, Down::Credentials(message)).await
     }
 }
 
-async fn poll_prepared(preparing: &mut Option<BoxFuture<'static, Prepared>>) -> Prepared {
-    match preparing {
-        Some(future) => future.await,
-        None => std::future::pending().await,
+/// How long to wait before keys are looked up again.
+fn look_up_after(keys: Option<&Keys>, now: Timestamp) -> Duration {
+    let Some(keys) = keys else {
+        return KEYS_RETRY;
+    };
+    let Some(due) = keys.life.refresh_at() else {
+        return KEYS_RECHECK;
+    };
+    match Duration::try_from(due.duration_since(now)) {
+        Ok(left) if !left.is_zero() => left.max(KEYS_REFRESH_MIN),
+        // Due already: whoever issues them is away, and older ones serve.
+        _ => KEYS_RETRY,
     }
+}
+
+fn says_the_same(one: &DesiredState, other: &DesiredState) -> bool {
+    let incarnation = |desired: &DesiredState| {
+        let generation = desired.generation.as_ref();
+        generation.map(|generation| generation.incarnation.clone())
+    };
+    incarnation(one) == incarnation(other)
+        && one.executions == other.executions
+        && one.probes == other.probes
 }
 
 async fn sleep_until_or_forever(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use zeroize::Zeroizing;
+
+    use super::*;
+    use crate::credentials::Life;
+
+    #[test]
+    fn keys_are_replaced_in_time_and_failures_are_not_hammered() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let mut keys = Keys::unlimited("AKID".to_owned(), Zeroizing::new("s".to_owned()));
+        assert_eq!(look_up_after(Some(&keys), at(0)), KEYS_RECHECK);
+        assert_eq!(look_up_after(None, at(0)), KEYS_RETRY);
+        keys.life = Life::Limited {
+            issued: at(0),
+            expires: at(3600),
+        };
+        let after = |second| look_up_after(Some(&keys), at(second));
+        assert_eq!(after(0), Duration::from_secs(2400));
+        assert_eq!(after(2399), KEYS_REFRESH_MIN);
+        assert_eq!(after(2400), KEYS_RETRY);
+        assert_eq!(after(3500), KEYS_RETRY);
     }
 }

@@ -47,7 +47,7 @@ class Snapshot:
         self.entries = {}
         self.special = []
         # Access times from then on may have been copied: by an earlier run, if it is given.
-        self.since_ns = since_ns or time.time_ns()
+        self.since_ns = time.time_ns() if since_ns is None else since_ns
         if prefix:
             self._add(root, prefix, os.lstat(root))
         self._walk(root, prefix)

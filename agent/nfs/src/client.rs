@@ -228,8 +228,13 @@ fn read_results(reply: &mut Reply, asked: u32) -> Result<ReadReply, Malformed> {
             "a READ without data that is not at the end of the file".to_owned(),
         ));
     }
+    let mut data = data.slice(..taken as usize);
+    // A slice keeps the whole reply, and memory is budgeted by what was asked for.
+    if data.len() < reply.length() / 2 {
+        data = Bytes::copy_from_slice(&data);
+    }
     Ok(ReadReply {
-        data: data.slice(..taken as usize),
+        data,
         eof: eof && count <= asked,
         attributes,
     })
@@ -265,5 +270,16 @@ mod tests {
         assert_eq!(read(0, true, b"").unwrap(), (Bytes::new(), true));
         assert!(read(0, false, b"").is_err());
         assert!(read(5, false, b"abcd").is_err());
+    }
+
+    #[test]
+    fn a_few_bytes_do_not_keep_a_large_reply() {
+        for (count, is_kept) in [(10_000, true), (8_000, true), (3_000, false), (1, false)] {
+            let mut reply = results(count, false, &[7; 10_000]);
+            let record = reply.bytes().as_ptr_range();
+            let data = read_results(&mut reply, count).unwrap().data;
+            assert_eq!(data.len(), count as usize);
+            assert_eq!(record.contains(&data.as_ptr()), is_kept, "{count}");
+        }
     }
 }

@@ -8,6 +8,9 @@ use datasync_model::NfsLocation;
 /// The most supplementary groups that AUTH_SYS can carry (RFC 5531 appendix A).
 const GIDS_MAX: usize = 16;
 
+/// Deadlines are computed from it.
+const CALL_TIMEOUT_MAX: Duration = Duration::from_secs(3600);
+
 /// Source ports below 1024, which many servers ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PrivilegedPorts {
@@ -42,7 +45,7 @@ pub struct NfsConfig {
     /// Calls in flight on one connection; at least 1.
     pub in_flight_per_connection: usize,
     /// How long a call may wait before its connection is retired. On a connection that brings other
-    /// answers meanwhile (a slow link), up to eight times as long.
+    /// answers meanwhile (a slow link), up to eight times as long. At most an hour.
     pub call_timeout: Duration,
     /// The largest READ in bytes; the server's own limit applies as well. At most 4 MiB.
     pub read_size_max: u32,
@@ -76,8 +79,11 @@ impl NfsConfig {
             )
         } else if self.connections == 0 || self.in_flight_per_connection == 0 {
             "connections and calls in flight must be at least 1".to_owned()
-        } else if self.call_timeout.is_zero() {
-            "the call timeout must not be zero".to_owned()
+        } else if self.call_timeout.is_zero() || self.call_timeout > CALL_TIMEOUT_MAX {
+            format!(
+                "a call timeout of {:?}: use more than zero and at most an hour",
+                self.call_timeout
+            )
         } else if !(4096..=4 << 20).contains(&self.read_size_max) {
             format!("READs of {} bytes: use 4 KiB to 4 MiB", self.read_size_max)
         } else {

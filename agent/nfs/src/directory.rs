@@ -1,5 +1,7 @@
 //! READDIRPLUS, and READDIR where a server lacks it (RFC 1813 §3.3.16 and §3.3.17).
 
+mod cycle;
+
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -13,6 +15,8 @@ use crate::client::{Client, wire_handle};
 use crate::counts::Procedure;
 use crate::status::{is_dot, is_name, printable, read_handle};
 use crate::xdr::{Malformed, Reply};
+
+pub(crate) use cycle::{Circle, Trails};
 
 /// The longest name that we take; longer ones are refused by [`is_name`].
 const NAME_MAX: usize = 255;
@@ -50,6 +54,15 @@ pub(crate) enum Listing {
     Plain,
 }
 
+impl Listing {
+    pub(crate) fn procedure(self) -> Procedure {
+        match self {
+            Self::Plus => Procedure::ReadDirPlus,
+            Self::Plain => Procedure::ReadDir,
+        }
+    }
+}
+
 /// One page, with what the server left out looked up.
 pub(crate) async fn read_page(
     client: &Client,
@@ -62,7 +75,8 @@ pub(crate) async fn read_page(
         cookie: 0,
         verifier: [0; 8],
     });
-    let (procedure, reply) = match listing {
+    let procedure = listing.procedure();
+    let reply = match listing {
         Listing::Plus => {
             let arguments = READDIRPLUS3args {
                 dir: wire_handle(directory),
@@ -72,10 +86,7 @@ pub(crate) async fn read_page(
                 maxcount: page_size,
             };
             let number = NFS_PROGRAM::NFSPROC3_READDIRPLUS;
-            let reply = client
-                .call(Procedure::ReadDirPlus, number, &arguments)
-                .await?;
-            (Procedure::ReadDirPlus, reply)
+            client.call(procedure, number, &arguments).await?
         }
         Listing::Plain => {
             let arguments = READDIR3args {
@@ -85,8 +96,7 @@ pub(crate) async fn read_page(
                 count: page_size,
             };
             let number = NFS_PROGRAM::NFSPROC3_READDIR;
-            let reply = client.call(Procedure::ReadDir, number, &arguments).await?;
-            (Procedure::ReadDir, reply)
+            client.call(procedure, number, &arguments).await?
         }
     };
     let page = parse(reply, start, listing).map_err(|error| client.malformed(procedure, &error))?;

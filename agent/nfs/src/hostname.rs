@@ -1,5 +1,7 @@
 //! `ServerHostname`: a name, an address, or `host:port`.
 
+use std::net::Ipv6Addr;
+
 /// Host and fixed NFS port of a location.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ServerName {
@@ -36,7 +38,11 @@ impl ServerName {
                 _ => (text, None),
             }
         };
-        if host.is_empty() || host.contains(['/', '\0', ' ']) {
+        // The zone of a link-local address (`%eth0`) is no part of the literal.
+        let literal = host.split_once('%').map_or(host, |(literal, _)| literal);
+        let is_v6 = literal.parse::<Ipv6Addr>().is_ok();
+        let must_be_v6 = host.contains(':') || text.starts_with('[');
+        if host.is_empty() || host.contains(['/', '\0', ' ']) || (must_be_v6 && !is_v6) {
             return Err(refused());
         }
         Ok(Self {
@@ -62,6 +68,7 @@ mod tests {
             ("fe80::1%eth0", "fe80::1%eth0", None),
             ("[::1]", "::1", None),
             ("[::1]:2049", "::1", Some(2049)),
+            ("[fe80::1%eth0]:2049", "fe80::1%eth0", Some(2049)),
         ] {
             let expected = ServerName {
                 host: host.to_owned(),
@@ -78,6 +85,9 @@ mod tests {
             "nas:nfs",
             "[::1",
             "[::1]2049",
+            "nas:2049:2049",
+            "[nas]:2049",
+            "2001:db8::1::2",
             "a b",
         ] {
             assert!(ServerName::parse(text).is_err(), "{text}");

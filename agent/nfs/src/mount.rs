@@ -1,13 +1,15 @@
 //! From a host name and a path to a root handle: name resolution, portmapper, MOUNT version 3
 //! (RFC 1813 appendix I).
 
+mod portmap;
 mod wire;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use bytes::Bytes;
 use datasync_endpoint::{EndpointError, ErrorKind};
 use nfs3_types::mount::mountstat3;
+use nfs3_types::portmap::PMAP_PORT;
 use tokio::net::lookup_host;
 use tokio::time::timeout;
 
@@ -15,7 +17,8 @@ use crate::config::NfsConfig;
 use crate::counts::{Counters, Procedure};
 use crate::hostname::ServerName;
 use crate::status::{ancestor_may_mount, mount_error};
-use wire::{MountFault, MountReply, Service};
+use portmap::Service;
+use wire::{MountFault, MountReply};
 
 /// The port that RFC 1813 names, for servers whose portmapper cannot be reached.
 const NFS_PORT: u16 = 2049;
@@ -44,10 +47,12 @@ enum MountPort {
     Portmapper,
 }
 
-/// Mounts the configured path from the first address that answers.
+/// Mounts the configured path from the first address that answers; `before`, where that was, comes
+/// first if the name still has it.
 pub(crate) async fn mount(
     config: &NfsConfig,
     counters: &Counters,
+    before: Option<SocketAddr>,
 ) -> Result<Mounted, EndpointError> {
     config.check()?;
     let target = format!("{}:{}", config.server_hostname, config.path);
@@ -56,23 +61,52 @@ pub(crate) async fn mount(
     let server =
         ServerName::parse(&config.server_hostname).map_err(|error| fault(error.to_string()))?;
     let path = normalize(&config.path).map_err(fault)?;
-    let mut failure = None;
-    for address in resolve(&server, config).await? {
-        let attempt = Attempt {
-            config,
-            counters,
-            server: &server,
-            path: &path,
-            address,
-        };
+    let mut addresses = resolve(&server, config).await?;
+    put_first(before, &mut addresses);
+    let attempts = addresses.into_iter().map(|address| Attempt {
+        config,
+        counters,
+        server: &server,
+        path: &path,
+        address,
+    });
+    first_of(attempts, config).await
+}
+
+fn put_first(before: Option<SocketAddr>, addresses: &mut [SocketAddr]) {
+    addresses.sort_by_key(|address| Some(address.ip()) != before.map(|before| before.ip()));
+}
+
+/// The first that mounts or is refused by the server.
+async fn first_of(
+    attempts: impl Iterator<Item = Attempt<'_>>,
+    config: &NfsConfig,
+) -> Result<Mounted, EndpointError> {
+    let mut tried = Vec::new();
+    let mut kind = ErrorKind::NotSupported;
+    for attempt in attempts {
         match attempt.run().await {
-            Err(error) if matches!(error.kind, ErrorKind::Unreachable | ErrorKind::Timeout) => {
-                failure = Some(error);
+            Ok(mounted) => return Ok(mounted),
+            Err(MountFault::Refused(error)) => return Err(*error),
+            Err(MountFault::Failed(failed, detail)) => {
+                kind = more_telling(kind, failed);
+                tried.push(format!("at {}: {detail}", attempt.address.ip()));
             }
-            ended => return ended,
         }
     }
-    Err(failure.unwrap_or_else(|| no_address(config, "the name has no address")))
+    if tried.is_empty() {
+        return Err(no_address(config, "the name has no address"));
+    }
+    Err(EndpointError::new(
+        kind,
+        "MNT",
+        format!("{}:{}", config.server_hostname, config.path),
+        format!(
+            "no MOUNT service answers ({}); check that the NFS server runs, that it serves NFS \
+             version 3 over TCP, and that firewalls let this agent reach its ports",
+            tried.join("; ")
+        ),
+    ))
 }
 
 fn no_address(config: &NfsConfig, detail: &str) -> EndpointError {
@@ -86,13 +120,17 @@ fn no_address(config: &NfsConfig, detail: &str) -> EndpointError {
     )
 }
 
-async fn resolve(server: &ServerName, config: &NfsConfig) -> Result<Vec<IpAddr>, EndpointError> {
+/// The addresses of a name, with port 0 and the zones of link-local ones.
+async fn resolve(
+    server: &ServerName,
+    config: &NfsConfig,
+) -> Result<Vec<SocketAddr>, EndpointError> {
     let found = timeout(config.call_timeout, lookup_host((server.host.as_str(), 0)))
         .await
         .map_err(|_| no_address(config, "no answer in time"))?
         .map_err(|error| no_address(config, &error.to_string()))?;
-    let mut addresses: Vec<IpAddr> = Vec::new();
-    for address in found.map(|socket| socket.ip()) {
+    let mut addresses: Vec<SocketAddr> = Vec::new();
+    for address in found {
         if !addresses.contains(&address) && addresses.len() < ADDRESSES_MAX {
             addresses.push(address);
         }
@@ -157,11 +195,17 @@ struct Attempt<'a> {
     counters: &'a Counters,
     server: &'a ServerName,
     path: &'a str,
-    address: IpAddr,
+    address: SocketAddr,
+}
+
+/// The same address with another port.
+fn with_port(mut address: SocketAddr, port: u16) -> SocketAddr {
+    address.set_port(port);
+    address
 }
 
 impl Attempt<'_> {
-    async fn run(&self) -> Result<Mounted, EndpointError> {
+    async fn run(&self) -> Result<Mounted, MountFault> {
         let mut tried = Vec::new();
         let mut kind = ErrorKind::NotSupported;
         for candidate in mount_ports(self.server.port, self.config.mount_port) {
@@ -178,10 +222,10 @@ impl Attempt<'_> {
             };
             match granted {
                 Ok((handle, below)) => {
-                    let nfs = SocketAddr::new(self.address, self.nfs_port().await);
+                    let nfs = with_port(self.address, self.nfs_port().await);
                     return Ok(Mounted { nfs, handle, below });
                 }
-                Err((_, MountFault::Refused(error))) => return Err(*error),
+                Err((_, refused @ MountFault::Refused(_))) => return Err(refused),
                 Err((port, MountFault::Failed(failed, detail))) => {
                     kind = more_telling(kind, failed);
                     tried.push(match port {
@@ -191,34 +235,35 @@ impl Attempt<'_> {
                 }
             }
         }
-        Err(EndpointError::new(
-            kind,
-            "MNT",
-            format!("{}:{}", self.config.server_hostname, self.path),
-            format!(
-                "no MOUNT service answers at {} ({}); check that the NFS server runs, that it serves \
-                 NFS version 3 over TCP, and that firewalls let this agent reach its ports",
-                self.address,
-                tried.join("; ")
-            ),
-        ))
+        Err(MountFault::Failed(kind, tried.join("; ")))
     }
 
     async fn nfs_port(&self) -> u16 {
-        match self.server.port {
-            Some(port) => port,
-            None => self.port_of(Service::Nfs).await.unwrap_or(NFS_PORT),
+        if let Some(port) = self.server.port {
+            return port;
+        }
+        match self.port_of(Service::Nfs).await {
+            Ok(port) => port,
+            Err(fault) => {
+                tracing::debug!(?fault, "port {NFS_PORT} is taken for NFS");
+                NFS_PORT
+            }
         }
     }
 
     async fn port_of(&self, service: Service) -> Result<u16, MountFault> {
         self.counters.add(Procedure::GetPort);
-        wire::port_of(self.address, self.config, service).await
+        let portmapper = with_port(self.address, PMAP_PORT);
+        if portmapper.is_ipv4() {
+            portmap::getport(portmapper, self.config, service).await
+        } else {
+            portmap::getaddr(portmapper, self.config, service).await
+        }
     }
 
     /// Asks for the path, then for the directories above it while the refusals allow that.
     async fn mount_on(&self, port: u16) -> Result<(Bytes, Vec<String>), MountFault> {
-        let address = SocketAddr::new(self.address, port);
+        let address = with_port(self.address, port);
         let mut session = wire::MountSession::open(address, self.config).await?;
         let mut refusal = None;
         for (path, below) in ancestors(self.path) {

@@ -12,11 +12,14 @@ use datasync_endpoint::{
 use crate::client::{Client, Sizes};
 use crate::config::NfsConfig;
 use crate::counts::{CallCounts, Counters};
-use crate::directory::{Listing, page_size, read_page};
+use crate::directory::{Circle, Listing, Trails, page_size, read_page};
 use crate::mount::mount;
 
 /// The READ size where the server does not say (RFC 1813 leaves it open; every server takes this).
 const READ_SIZE_UNKNOWN: u32 = 32 << 10;
+
+/// A server that says less gives less: READs of a few bytes each would not come to an end.
+const READ_SIZE_MIN: u32 = 4 << 10;
 
 /// A mounted NFSv3 export, or a directory below one.
 #[derive(Debug)]
@@ -29,6 +32,7 @@ pub struct NfsSource {
     page_size: u32,
     /// Set once the server has said that it does not know READDIRPLUS.
     plain_listing: AtomicBool,
+    trails: Trails,
 }
 
 impl NfsSource {
@@ -40,7 +44,7 @@ impl NfsSource {
     /// exported to this agent or may not be looked into, `Invalid` for a bad configuration.
     pub async fn mount(config: NfsConfig) -> Result<Self, EndpointError> {
         let counters = Arc::new(Counters::default());
-        let mounted = Box::pin(mount(&config, &counters)).await?;
+        let mounted = Box::pin(mount(&config, &counters, None)).await?;
         let client = Client::new(mounted.nfs, &config, Arc::clone(&counters));
         let root = descend(&client, &config, mounted.handle, &mounted.below).await?;
         let sizes = match client.sizes(&root).await {
@@ -56,7 +60,7 @@ impl NfsSource {
         };
         let read_max = match sizes.read_max {
             0 => READ_SIZE_UNKNOWN,
-            limit => limit.min(config.read_size_max),
+            limit => limit.clamp(READ_SIZE_MIN, config.read_size_max),
         };
         tracing::info!(
             server = %mounted.nfs, path = config.path, read_max, "mounted an NFS export"
@@ -68,6 +72,7 @@ impl NfsSource {
             read_max,
             page_size: page_size(sizes.directory_preferred),
             plain_listing: AtomicBool::new(false),
+            trails: Trails::default(),
             config,
         })
     }
@@ -87,8 +92,8 @@ impl NfsSource {
 
     /// The server forgot the root's handle (it was restarted, or the export replaced): asks again.
     async fn mount_again(&self) -> Result<Bytes, EndpointError> {
-        let mounted = Box::pin(mount(&self.config, &self.counters)).await?;
         let nfs = self.client.transport.address();
+        let mounted = Box::pin(mount(&self.config, &self.counters, Some(nfs))).await?;
         if mounted.nfs != nfs {
             let detail = format!(
                 "NFS has moved from {nfs} to {}: mount the location anew",
@@ -107,6 +112,31 @@ impl NfsSource {
             Listing::Plain
         } else {
             Listing::Plus
+        }
+    }
+
+    async fn page(
+        &self,
+        directory: &Handle,
+        cursor: Option<DirCursor>,
+    ) -> Result<DirPage, EndpointError> {
+        let listing = self.listing();
+        let page = read_page(&self.client, &directory.0, cursor, self.page_size, listing).await;
+        match page {
+            Err(error) if listing == Listing::Plus && error.kind == ErrorKind::NotSupported => {
+                tracing::info!(%error, "READDIR is used instead");
+                self.plain_listing.store(true, Ordering::Relaxed);
+                // A cursor of READDIRPLUS means nothing to READDIR.
+                if cursor.is_some() {
+                    return Err(EndpointError {
+                        kind: ErrorKind::BadCookie,
+                        ..error
+                    });
+                }
+                let listing = Listing::Plain;
+                read_page(&self.client, &directory.0, None, self.page_size, listing).await
+            }
+            page => page,
         }
     }
 }
@@ -179,23 +209,18 @@ impl Source for NfsSource {
         directory: &Handle,
         cursor: Option<DirCursor>,
     ) -> Result<DirPage, EndpointError> {
-        let listing = self.listing();
-        let page = read_page(&self.client, &directory.0, cursor, self.page_size, listing).await;
-        match page {
-            Err(error) if listing == Listing::Plus && error.kind == ErrorKind::NotSupported => {
-                tracing::info!(%error, "READDIR is used instead");
-                self.plain_listing.store(true, Ordering::Relaxed);
-                // A cursor of READDIRPLUS means nothing to READDIR.
-                if cursor.is_some() {
-                    return Err(EndpointError {
-                        kind: ErrorKind::BadCookie,
-                        ..error
-                    });
-                }
-                let listing = Listing::Plain;
-                read_page(&self.client, &directory.0, None, self.page_size, listing).await
+        let page = self.page(directory, cursor).await?;
+        match self.trails.follow(&directory.0, cursor, &page) {
+            Ok(()) => Ok(page),
+            Err(circle) => {
+                // A name may come again in a directory that is changed meanwhile.
+                let kind = match circle {
+                    Circle::Cookie(_) => ErrorKind::Protocol,
+                    Circle::Name(_) => ErrorKind::BadCookie,
+                };
+                let procedure = self.listing().procedure();
+                Err(self.client.error(kind, procedure, circle.to_string()))
             }
-            page => page,
         }
     }
 

@@ -32,6 +32,16 @@ impl Reply {
         Self { bytes, at: 0 }
     }
 
+    /// Of the whole reply, in bytes.
+    pub(crate) fn length(&self) -> usize {
+        self.bytes.len()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> Bytes {
+        self.bytes.clone()
+    }
+
     fn take<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N], Malformed> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
         let (taken, _) = rest.split_first_chunk().ok_or(Malformed::Cut(what))?;

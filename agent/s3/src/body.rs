@@ -155,7 +155,11 @@ impl PacedBody {
             match ready!(coming.poll_next(context)) {
                 Some(Ok(chunk)) => self.chunks.push_back(chunk),
                 Some(Err(broken)) => return Poll::Ready(Some(Err(broken))),
-                None => self.coming = None,
+                None => {
+                    self.coming = None;
+                    // From here on it is the store that is waited for.
+                    self.progress.moved();
+                }
             }
         }
     }

@@ -21,6 +21,7 @@ use rustls::RootCertStore;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
+use crate::bounded::Bounded;
 use crate::clock::StoreClock;
 use crate::config::S3Config;
 
@@ -89,6 +90,7 @@ pub(crate) fn sdk(
     connector: SharedHttpConnector,
     clock: &StoreClock,
 ) -> Client {
+    let connector = SharedHttpConnector::new(Bounded(connector));
     let mut builder = aws_sdk_s3::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(region.to_owned()))

@@ -4,32 +4,22 @@ use std::collections::HashMap;
 
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::types::{
-    ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart, CopyObjectResult,
-    CopyPartResult, MetadataDirective, TaggingDirective,
+    ChecksumAlgorithm, CompletedPart, CopyObjectResult, CopyPartResult, MetadataDirective,
+    TaggingDirective,
 };
+use aws_smithy_types::date_time::{DateTime, Format};
 use datasync_endpoint::{
     EndpointError, ErrorKind, Integrity, Key, ObjectState, PosixMetadata, Receipt, UploadId,
 };
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::calls::Operation;
 use crate::destination::Store;
+use crate::multipart::Whole;
 use crate::object::{crc64_of, replaced_metadata};
-use crate::place::{PARTS_MAX, PUT_MAX};
+use crate::place::{PARTS_MAX, PUT_MAX, in_path, in_query};
 use crate::put::{Reply, receipt};
 use crate::requests::Wait;
 
-const PATH: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~')
-    .remove(b'/');
-const QUERY: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
 /// Copied parts are at least this long, in bytes: few requests, each of some seconds.
 const COPY_PART_MIN: u64 = 1 << 30;
 
@@ -44,10 +34,32 @@ fn ranges(size: u64) -> Vec<String> {
         .collect()
 }
 
+/// A request that writes what HEAD told of an object besides its content and user metadata.
+macro_rules! kept {
+    ($request:expr, $head:expr) => {
+        $request
+            .set_storage_class($head.storage_class.clone())
+            .set_content_type($head.content_type.clone())
+            .set_content_encoding($head.content_encoding.clone())
+            .set_content_disposition($head.content_disposition.clone())
+            .set_content_language($head.content_language.clone())
+            .set_cache_control($head.cache_control.clone())
+            .set_expires(expires($head))
+            .set_website_redirect_location($head.website_redirect_location.clone())
+            .set_server_side_encryption($head.server_side_encryption.clone())
+            .set_ssekms_key_id($head.ssekms_key_id.clone())
+            .set_bucket_key_enabled($head.bucket_key_enabled)
+    };
+}
+
+fn expires(head: &HeadObjectOutput) -> Option<DateTime> {
+    DateTime::from_str(head.expires_string()?, Format::HttpDate).ok()
+}
+
 impl Store {
     fn copy_source(&self, object_key: &str) -> String {
         let bucket = &self.place.bucket;
-        format!("{bucket}/{}", utf8_percent_encode(object_key, PATH))
+        format!("{bucket}/{}", in_path(object_key))
     }
 
     pub(crate) async fn replace_metadata(
@@ -98,9 +110,7 @@ impl Store {
     ) -> Result<Reply, EndpointError> {
         let operation = Operation::CopyObject;
         let crc64 = self.traits.integrity == Integrity::Crc64;
-        let request = self
-            .client
-            .copy_object()
+        let request = kept!(self.client.copy_object(), head)
             .bucket(&self.place.bucket)
             .key(object_key)
             .copy_source(self.copy_source(object_key))
@@ -109,15 +119,6 @@ impl Store {
             .tagging_directive(TaggingDirective::Copy)
             .set_metadata(Some(map))
             .set_checksum_algorithm(crc64.then_some(ChecksumAlgorithm::Crc64Nvme))
-            .set_storage_class(head.storage_class.clone())
-            .set_content_type(head.content_type.clone())
-            .set_content_encoding(head.content_encoding.clone())
-            .set_content_disposition(head.content_disposition.clone())
-            .set_content_language(head.content_language.clone())
-            .set_cache_control(head.cache_control.clone())
-            .set_website_redirect_location(head.website_redirect_location.clone())
-            .set_server_side_encryption(head.server_side_encryption.clone())
-            .set_ssekms_key_id(head.ssekms_key_id.clone())
             .send();
         let target = self.place.target(object_key);
         let output = self
@@ -156,38 +157,11 @@ impl Store {
         head: &HeadObjectOutput,
         map: HashMap<String, String>,
     ) -> Result<UploadId, EndpointError> {
-        let crc64 = self.traits.integrity == Integrity::Crc64 && self.traits.multipart_crc64;
-        let operation = Operation::CreateMultipartUpload;
-        let target = self.place.target(object_key);
         let tags = self.tags(object_key).await?;
-        let request = self
-            .client
-            .create_multipart_upload()
-            .bucket(&self.place.bucket)
-            .key(object_key)
+        let request = kept!(self.client.create_multipart_upload(), head)
             .set_tagging(tags)
-            .set_metadata(Some(map))
-            .set_checksum_algorithm(crc64.then_some(ChecksumAlgorithm::Crc64Nvme))
-            .set_checksum_type(crc64.then_some(ChecksumType::FullObject))
-            .set_storage_class(head.storage_class.clone())
-            .set_content_type(head.content_type.clone())
-            .set_content_encoding(head.content_encoding.clone())
-            .set_content_disposition(head.content_disposition.clone())
-            .set_content_language(head.content_language.clone())
-            .set_cache_control(head.cache_control.clone())
-            .set_website_redirect_location(head.website_redirect_location.clone())
-            .set_server_side_encryption(head.server_side_encryption.clone())
-            .set_ssekms_key_id(head.ssekms_key_id.clone())
-            .send();
-        let output = self
-            .requests
-            .send(Wait::Answer, operation, &target, request)
-            .await?;
-        output.upload_id.map(UploadId).ok_or_else(|| {
-            let detail = "the store answered without an upload id";
-            EndpointError::new(ErrorKind::Protocol, operation.name(), target, detail)
-                .with_unknown_effect()
-        })
+            .set_metadata(Some(map));
+        self.begin(object_key, request).await
     }
 
     /// The object's tags as `x-amz-tagging` takes them; a store without tags has none.
@@ -210,10 +184,7 @@ impl Store {
         let pairs: Vec<String> = output
             .tag_set()
             .iter()
-            .map(|tag| {
-                let encode = |text| utf8_percent_encode(text, QUERY);
-                format!("{}={}", encode(tag.key()), encode(tag.value()))
-            })
+            .map(|tag| format!("{}={}", in_query(tag.key()), in_query(tag.value())))
             .collect();
         Ok((!pairs.is_empty()).then(|| pairs.join("&")))
     }
@@ -255,25 +226,13 @@ impl Store {
                     .build(),
             );
         }
-        let request = self
-            .client
-            .complete_multipart_upload()
-            .bucket(&self.place.bucket)
-            .key(object_key)
-            .upload_id(&upload.0)
-            .multipart_upload(
-                CompletedMultipartUpload::builder()
-                    .set_parts(Some(parts))
-                    .build(),
-            )
-            .send();
-        let operation = Operation::CompleteMultipartUpload;
-        let output = self
-            .requests
-            .send(Wait::LongAnswer, operation, &target, request)
-            .await?;
-        let found = crc64_of(output.checksum_crc64_nvme(), output.checksum_type());
-        self.reply(operation, &target, output.e_tag, output.version_id, found)
+        let whole = Whole {
+            parts,
+            length: current.size,
+            crc64: current.crc64,
+            if_absent: false,
+        };
+        self.finish(object_key, upload, whole).await
     }
 }
 

@@ -12,7 +12,7 @@ use crate::calls::{CallCounts, Operation};
 use crate::error::chain;
 use crate::lean::Lean;
 use crate::object::{head_crc64, head_metadata};
-use crate::place::Place;
+use crate::place::{Place, class_of};
 use crate::put::CHECKSUMS;
 use crate::requests::{Requests, Wait};
 
@@ -95,7 +95,7 @@ impl Store {
             etag: etag.to_owned(),
             metadata: head_metadata(&head),
             crc64: head_crc64(&head).filter(|_| computes),
-            storage_class: head.storage_class().map(|class| class.as_str().to_owned()),
+            storage_class: Some(class_of(head.storage_class().map(|class| class.as_str()))),
         }))
     }
 
@@ -117,6 +117,11 @@ impl Store {
             .map_err(|error| {
                 crate::error::from_sdk(&error, operation, &target, &self.requests.clock)
             })?;
+        // With a length announced, the answer ends; what else it may be is compared below.
+        let announced = output.content_length.ok_or_else(|| {
+            let detail = "the store does not say how long the object is";
+            EndpointError::new(ErrorKind::Protocol, operation.name(), &target, detail)
+        })?;
         let mut hasher = Crc64Hasher::default();
         let mut size = 0;
         loop {
@@ -134,9 +139,7 @@ impl Store {
             hasher.update(&bytes);
             size += bytes.len() as u64;
         }
-        if let Some(announced) = output.content_length
-            && u64::try_from(announced) != Ok(size)
-        {
+        if u64::try_from(announced) != Ok(size) {
             let detail = format!("{announced} bytes were announced, {size} came");
             let kind = ErrorKind::Unreachable;
             return Err(EndpointError::new(kind, operation.name(), target, detail));

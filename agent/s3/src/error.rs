@@ -36,16 +36,17 @@ fn kind_of_code(code: &str) -> Option<ErrorKind> {
         | "ThrottlingException"
         | "TooManyRequests"
         | "BandwidthLimitExceeded"
-        | "Busy" => ErrorKind::Busy,
+        | "Busy"
+        // Another write of the same object was under way: the condition was not decided.
+        | "ConditionalRequestConflict"
+        | "OperationAborted" => ErrorKind::Busy,
         "InternalError" | "InternalFailure" | "InternalServerError" => ErrorKind::ServerFault,
         "RequestTimeout" | "IncompleteBody" => ErrorKind::Timeout,
         "BadDigest"
         | "InvalidDigest"
         | "XAmzContentChecksumMismatch"
         | "XAmzContentSHA256Mismatch" => ErrorKind::ChecksumRefused,
-        "PreconditionFailed" | "ConditionalRequestConflict" | "OperationAborted" => {
-            ErrorKind::Precondition
-        }
+        "PreconditionFailed" => ErrorKind::Precondition,
         "AccessDenied" | "AllAccessDisabled" | "AccountProblem" | "InvalidObjectState" => {
             ErrorKind::PermissionDenied
         }
@@ -61,9 +62,12 @@ fn kind_of_code(code: &str) -> Option<ErrorKind> {
         "NoSuchBucket" => ErrorKind::ContainerNotFound,
         "NoSuchKey" | "NoSuchUpload" | "NoSuchVersion" | "NotFound" => ErrorKind::NotFound,
         "EntityTooLarge" | "MaxMessageLengthExceeded" => ErrorKind::TooLarge,
-        "KeyTooLongError" | "KeyTooLong" | "XMinioInvalidObjectName" | "InvalidURI" => {
-            ErrorKind::InvalidName
-        }
+        "KeyTooLongError"
+        | "KeyTooLong"
+        | "XMinioInvalidObjectName"
+        | "XMinioObjectExistsAsDirectory"
+        | "XMinioParentIsObject"
+        | "InvalidURI" => ErrorKind::InvalidName,
         "QuotaExceeded"
         | "InsufficientStorage"
         | "XMinioStorageFull"
@@ -97,9 +101,9 @@ fn kind_of_status(status: u16) -> ErrorKind {
         404 => ErrorKind::NotFound,
         405 | 501 => ErrorKind::NotSupported,
         408 | 504 => ErrorKind::Timeout,
-        409 | 412 => ErrorKind::Precondition,
+        412 => ErrorKind::Precondition,
         413 => ErrorKind::TooLarge,
-        429 | 503 => ErrorKind::Busy,
+        409 | 429 | 503 => ErrorKind::Busy,
         507 => ErrorKind::NoSpace,
         500..=599 => ErrorKind::ServerFault,
         _ => ErrorKind::Protocol,
@@ -142,7 +146,7 @@ impl Refusal<'_> {
         clock: &StoreClock,
     ) -> EndpointError {
         let mut kind = kind_of(self.status, self.code);
-        if self.code == Some("RequestTimeTooSkewed") && self.learned(clock) {
+        if self.is_of_our_clock(clock) {
             kind = ErrorKind::Busy;
         }
         let mut detail = format!("the store answered {}", self.status);
@@ -161,12 +165,35 @@ impl Refusal<'_> {
         error
     }
 
-    fn learned(&self, clock: &StoreClock) -> bool {
-        self.date
+    /// Whether the clock was to blame. It then is set by the store's, and another try is signed by
+    /// it; so are those of other requests that were under way. The answer to a HEAD has no body
+    /// that could say so.
+    fn is_of_our_clock(&self, clock: &StoreClock) -> bool {
+        let date = self
+            .date
             .and_then(|date| DateTime::from_str(date, Format::HttpDate).ok())
-            .and_then(|date| SystemTime::try_from(date).ok())
-            .is_some_and(|date| clock.learn(date, SystemTime::now()))
+            .and_then(|date| SystemTime::try_from(date).ok());
+        let Some(store_now) = date else {
+            return false;
+        };
+        let now = SystemTime::now();
+        let blamed = match (self.code, self.status) {
+            (Some("RequestTimeTooSkewed"), _) => true,
+            (None, 403) => clock.is_suspect(store_now, now),
+            _ => false,
+        };
+        if blamed {
+            clock.learn(store_now, now);
+        }
+        blamed
     }
+}
+
+/// The text of an element of an error document.
+pub(crate) fn element<'a>(document: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = document.split_once(&format!("<{name}>"))?;
+    let (text, _) = rest.split_once(&format!("</{name}>"))?;
+    Some(text)
 }
 
 /// At most [`TEXT_MAX`] characters, without control characters.

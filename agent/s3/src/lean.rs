@@ -17,15 +17,15 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
 use datasync_endpoint::{EndpointError, ErrorKind, Payload};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::body::{PacedBody, Progress};
 use crate::calls::Operation;
 use crate::clock::StoreClock;
 use crate::config::S3Config;
 use crate::destination::Store;
-use crate::error::{Refusal, chain, not_answered};
+use crate::error::{Refusal, chain, element, not_answered};
 use crate::object::{crc64_of, user_metadata};
+use crate::place::in_path;
 use crate::put::{Reply, Write};
 use crate::requests::Wait;
 
@@ -33,12 +33,10 @@ use crate::requests::Wait;
 pub(crate) const BODY_MAX: u64 = 1 << 20;
 /// The longest error document that is read, in bytes.
 const ERROR_MAX: usize = 64 * 1024;
-const PATH: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~')
-    .remove(b'/');
+
+/// Ends of the names of directory buckets and of access points for Outposts, which have hosts of
+/// their own.
+const SPECIAL: [&str; 2] = ["--x-s3", "--op-s3"];
 
 #[derive(Debug)]
 pub(crate) struct Lean {
@@ -65,6 +63,7 @@ impl Lean {
             None if ["cn-", "us-iso", "eu-isoe", "eusc-"]
                 .iter()
                 .any(|p| region.starts_with(p))
+                || SPECIAL.iter().any(|kind| bucket.ends_with(kind))
                 || !bucket.bytes().all(plain) =>
             {
                 return None;
@@ -87,11 +86,7 @@ impl Lean {
         body: SdkBody,
         length: u64,
     ) -> Result<HttpRequest, Box<dyn std::error::Error + Send + Sync>> {
-        let uri = format!(
-            "{}{}",
-            self.base,
-            utf8_percent_encode(write.object_key, PATH)
-        );
+        let uri = format!("{}{}", self.base, in_path(write.object_key));
         let headers = headers(write, length);
         let pairs = headers
             .iter()
@@ -148,13 +143,6 @@ fn headers(write: &Write<'_>, length: u64) -> Vec<(String, String)> {
         headers.push(("if-none-match".to_owned(), "*".to_owned()));
     }
     headers
-}
-
-/// The text of an element of an error document.
-fn element<'a>(document: &'a str, name: &str) -> Option<&'a str> {
-    let (_, rest) = document.split_once(&format!("<{name}>"))?;
-    let (text, _) = rest.split_once(&format!("</{name}>"))?;
-    Some(text)
 }
 
 /// At most [`ERROR_MAX`] bytes of an answer's body.
@@ -248,13 +236,56 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use aws_credential_types::Credentials;
+    use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture};
+    use datasync_model::{S3Location, StorageClass};
+
     use super::*;
 
+    #[derive(Debug)]
+    struct Nowhere;
+
+    impl HttpConnector for Nowhere {
+        fn call(&self, _request: HttpRequest) -> HttpConnectorFuture {
+            HttpConnectorFuture::new(std::future::pending())
+        }
+    }
+
+    fn base(bucket: &str, region: &str) -> Option<String> {
+        let arn = "arn:aws:datasync:us-east-1:111122223333:location/loc-0123456789abcdef0";
+        let credentials = Credentials::new("AKID", "SECRET", None, None, "test");
+        let config = S3Config {
+            location: S3Location {
+                arn: arn.parse().unwrap(),
+                bucket: bucket.to_owned(),
+                prefix: String::new(),
+                region: None,
+                endpoint: None,
+                server_certificate: None,
+                storage_class: StorageClass::Standard,
+            },
+            credentials: SharedCredentialsProvider::new(credentials),
+            object_max: None,
+            request_timeout: Duration::from_secs(1),
+            requests_max: 1,
+        };
+        let connector = SharedHttpConnector::new(Nowhere);
+        Lean::new(&config, region, connector).map(|lean| lean.base)
+    }
+
     #[test]
-    fn elements_of_error_documents_are_found() {
-        let body = "<Error><Code>SlowDown</Code><Message>a</Message></Error>";
-        assert_eq!(element(body, "Code"), Some("SlowDown"));
-        assert_eq!(element(body, "Region"), None);
-        assert_eq!(element("<Code>", "Code"), None);
+    fn buckets_with_hosts_of_their_own_are_left_to_the_sdk() {
+        let expected = "https://my-bucket.s3.eu-north-1.amazonaws.com/";
+        assert_eq!(base("my-bucket", "eu-north-1").as_deref(), Some(expected));
+        for (bucket, region) in [
+            ("my.bucket", "eu-north-1"),
+            ("my-bucket", "cn-north-1"),
+            ("quick--use1-az4--x-s3", "us-east-1"),
+            ("outpost-alias--op-s3", "us-east-1"),
+        ] {
+            assert_eq!(base(bucket, region), None, "{bucket} {region}");
+        }
     }
 }

@@ -5,6 +5,7 @@
 //! opened, see [`S3Destination::open`].
 
 mod body;
+mod bounded;
 mod calls;
 mod client;
 mod clock;

@@ -11,12 +11,16 @@ use percent_encoding::percent_decode_str;
 
 use crate::calls::Operation;
 use crate::destination::Store;
+use crate::place::class_of;
 use crate::requests::Wait;
 
 /// The most keys of one answer ("ListObjectsV2").
 const PAGE: i32 = 1000;
 /// Pages of uploads of one key; each holds 1000.
 const UPLOAD_PAGES_MAX: usize = 10;
+
+/// Unknown is not the end: deletes and uploads of ours hang on it.
+const UNFINISHED: &str = "a page that does not say whether it is the last";
 
 /// A key as S3 writes it under `encoding-type=url`: `+` is a space, `%2B` a plus.
 fn decoded(text: &str) -> Option<String> {
@@ -60,9 +64,7 @@ fn listed(
         size,
         etag: etag.to_owned(),
         last_modified: timestamp(modified),
-        storage_class: object
-            .storage_class()
-            .map(|class| class.as_str().to_owned()),
+        storage_class: Some(class_of(object.storage_class().map(|class| class.as_str()))),
     })
 }
 
@@ -87,7 +89,7 @@ fn page(
         }
         objects.push(object);
     }
-    let more = output.is_truncated() == Some(true);
+    let more = output.is_truncated().ok_or(UNFINISHED)?;
     if more && objects.is_empty() {
         return Err("an empty page that says that more follow".to_owned());
     }
@@ -159,7 +161,11 @@ impl Store {
                     _ => beyond = true,
                 }
             }
-            if beyond || output.is_truncated() != Some(true) {
+            let more = output.is_truncated().ok_or_else(|| {
+                let detail = format!("the store lists {UNFINISHED}");
+                EndpointError::new(ErrorKind::Protocol, operation.name(), &target, detail)
+            })?;
+            if beyond || !more {
                 return Ok(found);
             }
             let next_key = output.next_key_marker();

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use aws_sdk_s3::operation::create_multipart_upload::builders::CreateMultipartUploadFluentBuilder;
 use aws_sdk_s3::types::{
     ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart, StorageClass,
 };
@@ -19,6 +20,17 @@ use crate::destination::Store;
 use crate::object::{crc64_of, crc64_text, metadata_map};
 use crate::put::{Check, Reply, receipt, stream};
 use crate::requests::Wait;
+
+/// What an upload is completed with.
+pub(crate) struct Whole {
+    pub(crate) parts: Vec<CompletedPart>,
+    /// In bytes.
+    pub(crate) length: u64,
+    /// Of the whole object, where it is known.
+    pub(crate) crc64: Option<Crc64>,
+    /// Sends `If-None-Match: *`.
+    pub(crate) if_absent: bool,
+}
 
 impl Store {
     /// Whether parts carry CRC-64/NVME and the store vouches for the whole object.
@@ -42,18 +54,28 @@ impl Store {
     ) -> Result<UploadId, EndpointError> {
         let object_key = self.place.object_key(key);
         let class = self.place.class_for(header.storage_class.as_deref(), size);
-        let crc64 = self.full_object();
         let request = self
             .client
             .create_multipart_upload()
-            .bucket(&self.place.bucket)
-            .key(&object_key)
             .set_metadata(Some(metadata_map(&header.metadata)))
-            .set_storage_class(class.as_deref().map(StorageClass::from))
+            .set_storage_class(class.as_deref().map(StorageClass::from));
+        self.begin(&object_key, request).await
+    }
+
+    /// Begins an upload of this key, with the checksums that the store can do.
+    pub(crate) async fn begin(
+        &self,
+        object_key: &str,
+        request: CreateMultipartUploadFluentBuilder,
+    ) -> Result<UploadId, EndpointError> {
+        let crc64 = self.full_object();
+        let request = request
+            .bucket(&self.place.bucket)
+            .key(object_key)
             .set_checksum_algorithm(crc64.then_some(ChecksumAlgorithm::Crc64Nvme))
             .set_checksum_type(crc64.then_some(ChecksumType::FullObject))
             .send();
-        let target = self.place.target(&object_key);
+        let target = self.place.target(object_key);
         let operation = Operation::CreateMultipartUpload;
         let output = self
             .requests
@@ -187,24 +209,55 @@ impl Store {
     ) -> Result<Receipt, EndpointError> {
         let operation = Operation::CompleteMultipartUpload;
         let object_key = self.place.object_key(key);
-        let target = self.place.target(&object_key);
         if header.only_if_absent && !self.traits.if_none_match {
             self.refuse_present(operation, &object_key).await?;
         }
-        let if_absent = header.only_if_absent && self.traits.if_none_match;
-        let full = self.full_object();
-        let length: u64 = parts.iter().map(|part| part.length).sum();
+        let whole = Whole {
+            parts: parts.iter().map(|part| self.named(part)).collect(),
+            length: parts.iter().map(|part| part.length).sum(),
+            crc64: Some(crc64),
+            if_absent: header.only_if_absent && self.traits.if_none_match,
+        };
+        let reply = self.finish(&object_key, upload, whole).await?;
+        if self.full_object() {
+            return self.receipt(operation, &object_key, reply, crc64).await;
+        }
+        let of_parts = self.traits.integrity == Integrity::Md5 && made_of(&reply.etag, parts);
+        Ok(receipt(reply, of_parts))
+    }
+
+    fn named(&self, part: &PartReceipt) -> CompletedPart {
+        let crc64 = self.full_object().then(|| crc64_text(part.crc64));
+        CompletedPart::builder()
+            .part_number(i32::try_from(part.number).unwrap_or(i32::MAX))
+            .e_tag(&part.etag)
+            .set_checksum_crc64_nvme(crc64)
+            .build()
+    }
+
+    /// Makes the object of an upload's parts; its checksum goes along where the store compares it.
+    pub(crate) async fn finish(
+        &self,
+        object_key: &str,
+        upload: &UploadId,
+        whole: Whole,
+    ) -> Result<Reply, EndpointError> {
+        let operation = Operation::CompleteMultipartUpload;
+        let target = self.place.target(object_key);
+        let crc64 = whole.crc64.filter(|_| self.full_object());
+        let length = crc64.and_then(|_| i64::try_from(whole.length).ok());
+        let parts = CompletedMultipartUpload::builder().set_parts(Some(whole.parts));
         let request = self
             .client
             .complete_multipart_upload()
             .bucket(&self.place.bucket)
-            .key(&object_key)
+            .key(object_key)
             .upload_id(&upload.0)
-            .multipart_upload(completed(parts, full))
-            .set_if_none_match(if_absent.then(|| "*".to_owned()))
-            .set_checksum_crc64_nvme(full.then(|| crc64_text(crc64)))
-            .set_checksum_type(full.then_some(ChecksumType::FullObject))
-            .set_mpu_object_size(full.then(|| i64::try_from(length).ok()).flatten())
+            .multipart_upload(parts.build())
+            .set_if_none_match(whole.if_absent.then(|| "*".to_owned()))
+            .set_checksum_crc64_nvme(crc64.map(crc64_text))
+            .set_checksum_type(crc64.map(|_| ChecksumType::FullObject))
+            .set_mpu_object_size(length)
             .send();
         let output = self
             .requests
@@ -215,17 +268,12 @@ impl Store {
         let etag = match output.e_tag.filter(|etag| !etag.is_empty()) {
             Some(etag) => Some(etag),
             None => {
-                let head = self.head(&object_key).await;
+                let head = self.head(object_key).await;
                 head.map_err(EndpointError::with_unknown_effect)?
                     .and_then(|head| head.e_tag)
             }
         };
-        let reply = self.reply(operation, &target, etag, output.version_id, found)?;
-        if full {
-            return self.receipt(operation, &object_key, reply, crc64).await;
-        }
-        let of_parts = self.traits.integrity == Integrity::Md5 && made_of(&reply.etag, parts);
-        Ok(receipt(reply, of_parts))
+        self.reply(operation, &target, etag, output.version_id, found)
     }
 
     pub(crate) async fn abort(
@@ -256,19 +304,6 @@ impl Store {
             Err(error) => Err(error),
         }
     }
-}
-
-fn completed(parts: &[PartReceipt], full: bool) -> CompletedMultipartUpload {
-    let parts = parts.iter().map(|part| {
-        CompletedPart::builder()
-            .part_number(i32::try_from(part.number).unwrap_or(i32::MAX))
-            .e_tag(&part.etag)
-            .set_checksum_crc64_nvme(full.then(|| crc64_text(part.crc64)))
-            .build()
-    });
-    CompletedMultipartUpload::builder()
-        .set_parts(Some(parts.collect()))
-        .build()
 }
 
 /// Whether the ETag is an MD5, and not this one.

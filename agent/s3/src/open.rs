@@ -14,7 +14,7 @@ use crate::calls::Operation;
 use crate::client;
 use crate::config::S3Config;
 use crate::destination::{S3Destination, Store, Traits};
-use crate::error::from_sdk;
+use crate::error::{element, from_sdk};
 use crate::lean::Lean;
 use crate::place::Place;
 use crate::requests::{Requests, Wait};
@@ -129,6 +129,7 @@ async fn home_region(
     match answer {
         Ok(output) => Ok(output
             .bucket_region
+            .filter(|region| is_region(region))
             .unwrap_or_else(|| FIRST_REGION.to_owned())),
         Err(error) => match region_hint(&error) {
             Some(region) => Ok(region),
@@ -172,14 +173,18 @@ async fn listed(
 /// `PermanentRedirect`.
 fn region_hint<E: Error>(error: &SdkError<E, HttpResponse>) -> Option<String> {
     let response = error.raw_response()?;
-    if let Some(region) = response.headers().get(REGION_HEADER) {
-        return Some(region.to_owned());
-    }
-    let body = std::str::from_utf8(response.body().bytes()?).ok()?;
-    let (_, rest) = body.split_once("<Region>")?;
-    let (region, _) = rest.split_once("</Region>")?;
+    let in_body = || {
+        let body = std::str::from_utf8(response.body().bytes()?).ok()?;
+        element(body, "Region")
+    };
+    let named = response.headers().get(REGION_HEADER).or_else(in_body)?;
+    is_region(named).then(|| named.to_owned())
+}
+
+/// A region becomes a part of host names: nothing else may be in it.
+fn is_region(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-    (region.len() < 64 && region.bytes().all(plain)).then(|| region.to_owned())
+    (1..64).contains(&text.len()) && text.bytes().all(plain)
 }
 
 /// The same error, with what it means for a location.
@@ -208,4 +213,17 @@ fn explained(
     };
     error.detail = format!("{meaning}: {}", error.detail);
     error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_region_is_a_label_of_a_host_name() {
+        assert!(is_region("eu-north-1"));
+        for text in ["", "evil.example/?", "eu west", &"x".repeat(64)] {
+            assert!(!is_region(text), "{text}");
+        }
+    }
 }

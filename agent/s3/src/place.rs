@@ -2,6 +2,7 @@
 
 use datasync_endpoint::{Abilities, Integrity, Key};
 use datasync_model::{S3Location, StorageClass};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
@@ -16,6 +17,29 @@ const OBJECT_MAX_AWS: u64 = PARTS_MAX as u64 * PART_MAX;
 const OBJECT_MAX_ELSEWHERE: u64 = 5 << 40;
 /// "Naming Amazon S3 objects": bytes of UTF-8.
 const KEY_MAX: usize = 1024;
+
+const QUERY: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+const PATH: &AsciiSet = &QUERY.remove(b'/');
+
+/// A key as it is written in the path of a URL; what SigV4 does not sign otherwise.
+pub(crate) fn in_path(object_key: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(object_key, PATH)
+}
+
+/// Text as it is written in the query of a URL.
+pub(crate) fn in_query(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, QUERY)
+}
+
+/// The class of an object that exists: S3 names every class but STANDARD ("HeadObject"), and
+/// stores without classes name none.
+pub(crate) fn class_of(named: Option<&str>) -> String {
+    named.unwrap_or(StorageClass::Standard.s3_word()).to_owned()
+}
 
 /// Bucket, prefix and class of new objects.
 #[derive(Debug, Clone)]
@@ -46,8 +70,9 @@ impl Place {
         format!("s3://{}/{}", self.bucket, object_key.escape_debug())
     }
 
-    /// S3's word for the class of a new object; `None` for the default class, so that stores which
-    /// know no classes are not asked for one.
+    /// S3's word for the class of an object that is written: `kept` where it replaces one, else the
+    /// location's. `None` for the default class, so that stores which know no classes are not
+    /// asked for one.
     pub(crate) fn class_for(&self, kept: Option<&str>, size: u64) -> Option<String> {
         let word = kept.unwrap_or_else(|| self.storage_class.for_new_object(size).s3_word());
         (word != StorageClass::Standard.s3_word()).then(|| word.to_owned())

@@ -3,13 +3,11 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use nfs3_server::test_reexports::{RPCContext, process_socket};
 use nfs3_server::vfs::NfsReadFileSystem;
+use quickstart_serving::connections;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::export::Export;
@@ -56,37 +54,15 @@ async fn accept<F: NfsReadFileSystem + 'static>(
 ) {
     // One context for all connections: it carries the generation that file handles are made of.
     let context = RPCContext::test_ctx("/", Arc::new(ReadOnly(files)));
-    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let mut connections = JoinSet::new();
-    loop {
-        while connections.try_join_next().is_some() {}
-        let next = async {
-            let slot = slots.clone().acquire_owned().await;
-            (slot, listener.accept().await)
-        };
-        let (slot, accepted) = tokio::select! {
-            () = shutdown.cancelled() => break,
-            next = next => next,
-        };
-        match accepted {
-            Ok((stream, peer)) => {
-                let mut context = context.clone();
-                context.client_addr = peer.to_string();
-                connections.spawn(async move {
-                    if let Err(error) = stream.set_nodelay(true) {
-                        tracing::debug!(%peer, %error, "TCP_NODELAY");
-                    }
-                    if let Err(error) = process_socket(stream, context).await {
-                        tracing::debug!(%peer, %error, "connection closed");
-                    }
-                    drop(slot);
-                });
-            }
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(Duration::from_millis(50)).await;
+    let mut running = connections(listener, CONNECTIONS_MAX, &shutdown, |stream, peer| {
+        let mut context = context.clone();
+        context.client_addr = peer.to_string();
+        async move {
+            if let Err(error) = process_socket(stream, context).await {
+                tracing::debug!(%peer, %error, "connection closed");
             }
         }
-    }
-    connections.shutdown().await;
+    })
+    .await;
+    running.shutdown().await;
 }

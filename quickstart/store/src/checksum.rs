@@ -196,6 +196,38 @@ pub(crate) fn single(fields: &dto::Checksum, composite: bool) -> S3Result<Option
     Ok(found)
 }
 
+/// The checksums that any input has fields for.
+macro_rules! checksums_of {
+    ($input:expr) => {
+        s3s::dto::Checksum {
+            checksum_crc32: $input.checksum_crc32.clone(),
+            checksum_crc32c: $input.checksum_crc32c.clone(),
+            checksum_crc64nvme: $input.checksum_crc64nvme.clone(),
+            checksum_sha1: $input.checksum_sha1.clone(),
+            checksum_sha256: $input.checksum_sha256.clone(),
+            checksum_type: None,
+        }
+    };
+}
+pub(crate) use checksums_of;
+
+/// Moves the checksums of one value with these fields into another.
+macro_rules! tell_checksums {
+    ($output:expr, $fields:expr) => {
+        $output.checksum_crc32 = $fields.checksum_crc32;
+        $output.checksum_crc32c = $fields.checksum_crc32c;
+        $output.checksum_crc64nvme = $fields.checksum_crc64nvme;
+        $output.checksum_sha1 = $fields.checksum_sha1;
+        $output.checksum_sha256 = $fields.checksum_sha256;
+    };
+}
+pub(crate) use tell_checksums;
+
+/// The fields of a reply for an object.
+pub(crate) fn object_fields(checksum: Option<&ObjectChecksum>) -> dto::Checksum {
+    fields(checksum.map(|c| &c.value), checksum.map(|c| c.kind))
+}
+
 /// The fields of a reply for one checksum.
 pub(crate) fn fields(value: Option<&Value>, kind: Option<ChecksumKind>) -> dto::Checksum {
     let mut fields = dto::Checksum::default();

@@ -1,16 +1,12 @@
 //! The store as a program of its own; prints one line with its address when it is ready.
 
-use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
+use quickstart_serving::Program;
 use quickstart_store::{StoreConfig, StoreIntegrity, serve};
-use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
 
 /// An S3 store over a local directory.
 #[derive(Parser)]
@@ -54,55 +50,33 @@ fn access_key(text: &str) -> Result<(String, String), String> {
     }
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let filter =
-        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,s3s=off"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .init();
-    match run(Arguments::parse()).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("the store stopped: {error}");
-            ExitCode::FAILURE
+impl Arguments {
+    fn config(self) -> StoreConfig {
+        StoreConfig {
+            access_keys: self.access_keys,
+            region: self.region,
+            integrity: match self.integrity {
+                Integrity::Full => StoreIntegrity::Full,
+                Integrity::Md5Only => StoreIntegrity::Md5Only,
+                Integrity::None => StoreIntegrity::None,
+            },
+            sync: self.sync,
+            part_size_min: self.part_size_min,
+            ..StoreConfig::new(self.root)
         }
     }
 }
 
-async fn run(arguments: Arguments) -> io::Result<()> {
-    let listener = TcpListener::bind(arguments.listen).await.map_err(|error| {
-        io::Error::new(
-            error.kind(),
-            format!("cannot listen on {}: {error}", arguments.listen),
-        )
-    })?;
-    writeln!(
-        io::stdout(),
-        "listening on http://{}",
-        listener.local_addr()?
-    )?;
-    let config = StoreConfig {
-        access_keys: arguments.access_keys,
-        region: arguments.region,
-        integrity: match arguments.integrity {
-            Integrity::Full => StoreIntegrity::Full,
-            Integrity::Md5Only => StoreIntegrity::Md5Only,
-            Integrity::None => StoreIntegrity::None,
-        },
-        sync: arguments.sync,
-        part_size_min: arguments.part_size_min,
-        ..StoreConfig::new(arguments.root)
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let program = Program {
+        listen: arguments.listen,
+        scheme: "http://",
+        filter: "warn,s3s=off",
     };
-    let shutdown = CancellationToken::new();
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut serving = std::pin::pin!(serve(listener, config, None, shutdown.clone()));
-    tokio::select! {
-        ended = &mut serving => return ended,
-        _ = terminate.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
-    }
-    shutdown.cancel();
-    serving.await
+    let config = arguments.config();
+    program
+        .run(|listener, shutdown| serve(listener, config, None, shutdown))
+        .await
 }

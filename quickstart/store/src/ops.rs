@@ -19,10 +19,11 @@ use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, UNIX_EPOCH};
 
-use s3s::dto::Timestamp;
+use s3s::dto::{self, Timestamp};
 use s3s::{S3Result, s3_error};
 
 use crate::bucket::{Bucket, disk_error};
+use crate::checksum::Algorithm;
 use crate::config::{StoreConfig, StoreIntegrity};
 use crate::disk::{Disk, blocking};
 
@@ -66,6 +67,17 @@ impl Store {
 
     fn keeps_checksums(&self) -> bool {
         self.config.integrity == StoreIntegrity::Full
+    }
+
+    /// The algorithm of `x-amz-checksum-algorithm`; a store that keeps no checksums does not look.
+    fn asked_algorithm(
+        &self,
+        asked: Option<&dto::ChecksumAlgorithm>,
+    ) -> S3Result<Option<Algorithm>> {
+        let asked = asked.filter(|_| self.keeps_checksums());
+        asked
+            .map(|name| Algorithm::from_name(name.as_str()))
+            .transpose()
     }
 }
 

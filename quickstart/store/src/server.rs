@@ -9,12 +9,11 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use quickstart_serving::connections;
 use s3s::HttpResponse;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -73,44 +72,18 @@ struct Server {
 
 impl Server {
     async fn accept(self, listener: TcpListener) {
-        let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        let mut connections = JoinSet::new();
-        loop {
-            while connections.try_join_next().is_some() {}
-            let next = async {
-                let slot = slots.clone().acquire_owned().await;
-                (slot, listener.accept().await)
-            };
-            let (slot, accepted) = tokio::select! {
-                () = self.shutdown.cancelled() => break,
-                next = next => next,
-            };
-            match accepted {
-                Ok((stream, _)) => {
-                    let server = self.clone();
-                    connections.spawn(async move {
-                        server.connection(stream).await;
-                        drop(slot);
-                    });
-                }
-                Err(error) => {
-                    // Out of file descriptors, most likely: give requests time to end.
-                    tracing::warn!(%error, "a connection could not be accepted");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-            }
-        }
-        drop(listener);
-        let drained = async { while connections.join_next().await.is_some() {} };
+        let serve = |stream, _| {
+            let server = self.clone();
+            async move { server.connection(stream).await }
+        };
+        let mut running = connections(listener, CONNECTIONS_MAX, &self.shutdown, serve).await;
+        let drained = async { while running.join_next().await.is_some() {} };
         if timeout(DRAIN_MAX, drained).await.is_err() {
-            connections.shutdown().await;
+            running.shutdown().await;
         }
     }
 
     async fn connection(&self, stream: TcpStream) {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY");
-        }
         let Some(tls) = &self.tls else {
             return self.requests(stream).await;
         };

@@ -12,7 +12,7 @@ async fn mount_on(server: &Server, path: &str) -> Result<Mounted, EndpointError>
         call_timeout: std::time::Duration::from_millis(500),
         ..server.config(path)
     };
-    super::mount(&config, &Counters::default()).await
+    super::mount(&config, &Counters::default(), None).await
 }
 
 /// Serves MOUNT on the NFS port: each path gets what `answer` says.
@@ -186,7 +186,9 @@ async fn the_configured_port_of_mount_comes_first() {
         mount_port: Some(mountd.address.port()),
         ..crate::script::config("127.0.0.1:1", "/vol")
     };
-    let mounted = super::mount(&config, &Counters::default()).await.unwrap();
+    let mounted = super::mount(&config, &Counters::default(), None)
+        .await
+        .unwrap();
     assert_eq!(mounted.nfs.port(), 1);
     assert_eq!(mountd.connections(), 1);
 }
@@ -199,21 +201,33 @@ async fn bad_configurations_and_names_are_told_before_any_call() {
         ("nas", "vol"),
         ("nas", "/a/../b"),
     ] {
-        let error = super::mount(&crate::script::config(host, path), &Counters::default())
-            .await
-            .unwrap_err();
+        let error = super::mount(
+            &crate::script::config(host, path),
+            &Counters::default(),
+            None,
+        )
+        .await
+        .unwrap_err();
         assert_eq!(error.kind, ErrorKind::Invalid, "{error}");
     }
     let groups = NfsConfig {
         gids: vec![1; 17],
         ..crate::script::config("nas", "/vol")
     };
-    let error = super::mount(&groups, &Counters::default())
+    let error = super::mount(&groups, &Counters::default(), None)
         .await
         .unwrap_err();
     assert!(error.detail.contains("at most 16"), "{error}");
+    let endless = NfsConfig {
+        call_timeout: std::time::Duration::MAX,
+        ..crate::script::config("nas", "/vol")
+    };
+    let error = super::mount(&endless, &Counters::default(), None)
+        .await
+        .unwrap_err();
+    assert!(error.detail.contains("at most an hour"), "{error}");
     let unknown = crate::script::config("no-such-host.invalid", "/vol");
-    let error = super::mount(&unknown, &Counters::default())
+    let error = super::mount(&unknown, &Counters::default(), None)
         .await
         .unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unreachable);
@@ -221,4 +235,44 @@ async fn bad_configurations_and_names_are_told_before_any_call() {
         error.to_string().contains("no-such-host.invalid"),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn an_address_where_nobody_decides_is_followed_by_the_next() {
+    let mountd = mount_server(|_| granted(b"vol", &[])).await;
+    let port = mountd.address.port();
+    let refused = |xid| record(&Xdr::default().words(&[xid, 1, 1, 1, 5]).0);
+    let other = SocketAddr::from(([127, 0, 0, 2], port));
+    let _without_mount =
+        Server::start_at(other, move |request| Act::write(refused(request.xid))).await;
+    let config = mountd.config("/vol");
+    let server = ServerName::parse(&config.server_hostname).unwrap();
+    let (counters, path) = (Counters::default(), "/vol");
+    let attempt = |address| Attempt {
+        config: &config,
+        counters: &counters,
+        server: &server,
+        path,
+        address,
+    };
+    let attempts = [attempt(other), attempt(mountd.address)].into_iter();
+    let mounted = first_of(attempts, &config).await.unwrap();
+    assert_eq!(mounted.nfs, mountd.address);
+    let error = first_of([attempt(other)].into_iter(), &config)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind, ErrorKind::PermissionDenied);
+    assert!(error.detail.contains("at 127.0.0.2: MOUNT"), "{error}");
+}
+
+#[tokio::test]
+async fn addresses_keep_their_zones_and_the_one_in_use_comes_first() {
+    let server = ServerName::parse("fe80::1%1").unwrap();
+    let config = crate::script::config("fe80::1%1", "/");
+    let found = resolve(&server, &config).await.unwrap();
+    assert_eq!(with_port(found[0], 7).to_string(), "[fe80::1%1]:7");
+    let mut addresses = ["10.0.0.1:0", "10.0.0.2:0", "10.0.0.3:0"].map(|a| a.parse().unwrap());
+    put_first(Some("10.0.0.3:2049".parse().unwrap()), &mut addresses);
+    let order = addresses.map(|address: SocketAddr| address.ip().to_string());
+    assert_eq!(order, ["10.0.0.3", "10.0.0.1", "10.0.0.2"]);
 }

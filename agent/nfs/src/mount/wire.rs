@@ -1,20 +1,18 @@
-//! MOUNT and portmapper calls by `nfs3_client`, over a stream that it cannot be harmed through:
+//! MOUNT calls by `nfs3_client`, over a stream that it cannot be harmed through:
 //! replies are received whole, bounded and checked before it sees them, and an end of the stream
 //! is an error (it would spin on zero bytes).
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use datasync_endpoint::{EndpointError, ErrorKind};
+use nfs3_client::RpcError;
 use nfs3_client::io::{AsyncRead, AsyncWrite};
 use nfs3_client::rpc::RpcClient;
-use nfs3_client::{PortmapError, PortmapperClient, RpcError};
 use nfs3_types::mount::{MOUNT_PROGRAM, PROGRAM, VERSION, dirpath, mountstat3};
-use nfs3_types::nfs3;
-use nfs3_types::portmap::{IPPROTO_TCP, PMAP_PORT};
 use nfs3_types::rpc::opaque_auth;
 use nfs3_types::xdr_codec::{Error, Opaque, Result as XdrResult, Unpack};
 use tokio::io::AsyncWriteExt;
@@ -33,13 +31,6 @@ use crate::status::HANDLE_MAX;
 const REPLY_MAX: usize = 8 << 10;
 /// The most security flavors of one export.
 const FLAVORS_MAX: u32 = 64;
-
-/// A service whose port the portmapper knows.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Service {
-    Nfs,
-    Mount,
-}
 
 /// Why a mount did not happen.
 #[derive(Debug)]
@@ -60,7 +51,7 @@ impl MountFault {
         Self::Failed(broken.kind, broken.detail.to_string())
     }
 
-    fn from_rpc(error: &RpcError) -> Self {
+    pub(super) fn from_rpc(error: &RpcError) -> Self {
         let kind = match error {
             RpcError::Io(error) => return Self::from_io(error),
             RpcError::Auth(_) => ErrorKind::PermissionDenied,
@@ -74,31 +65,18 @@ impl MountFault {
     }
 }
 
-/// Asks the portmapper (RFC 1833, version 2) for a TCP port.
-pub(super) async fn port_of(
-    address: IpAddr,
-    config: &NfsConfig,
-    service: Service,
-) -> Result<u16, MountFault> {
-    let stream = WholeReplies::open(SocketAddr::new(address, PMAP_PORT), config).await?;
-    let (program, version) = match service {
-        Service::Nfs => (nfs3::PROGRAM, nfs3::VERSION),
-        Service::Mount => (PROGRAM, VERSION),
-    };
-    let mut portmapper = PortmapperClient::new(stream);
-    portmapper
-        .getport(program, version, IPPROTO_TCP)
-        .await
-        .map_err(|error| match error {
-            PortmapError::Rpc(error) => MountFault::from_rpc(&error),
-            PortmapError::ProgramUnavailable => MountFault::Failed(
-                ErrorKind::Unreachable,
-                format!("program {program} version {version} is not registered for TCP"),
-            ),
-            PortmapError::InvalidPortValue(port) => {
-                MountFault::Failed(ErrorKind::Protocol, format!("{port} is no port"))
-            }
-        })
+/// Variable-length opaque data of at most `max` bytes, and how many it took.
+pub(super) fn bounded(input: &mut impl io::Read, max: usize) -> XdrResult<(Vec<u8>, usize)> {
+    let (length, size) = u32::unpack(input)?;
+    let length = length as usize;
+    if length > max {
+        return Err(Error::InvalidLength(length));
+    }
+    let mut bytes = vec![0; length.next_multiple_of(4)];
+    input.read_exact(&mut bytes)?;
+    let taken = size + bytes.len();
+    bytes.truncate(length);
+    Ok((bytes, taken))
 }
 
 /// A connection to a MOUNT service.
@@ -138,16 +116,11 @@ impl Unpack for MountReply {
         if !matches!(status, mountstat3::MNT3_OK) {
             return Ok((Self::Refused(status), taken));
         }
-        let (length, size) = u32::unpack(input)?;
+        let (handle, size) = bounded(input, HANDLE_MAX)?;
         taken += size;
-        let length = length as usize;
-        if length == 0 || length > HANDLE_MAX {
-            return Err(Error::InvalidLength(length));
+        if handle.is_empty() {
+            return Err(Error::InvalidLength(0));
         }
-        let mut handle = vec![0; length.next_multiple_of(4)];
-        input.read_exact(&mut handle)?;
-        taken += handle.len();
-        handle.truncate(length);
         let (count, size) = u32::unpack(input)?;
         taken += size;
         if count > FLAVORS_MAX {
@@ -165,7 +138,7 @@ impl Unpack for MountReply {
 }
 
 /// A stream that yields replies only when they are whole and sound.
-struct WholeReplies {
+pub(super) struct WholeReplies {
     stream: TcpStream,
     limit: Duration,
     pool: Arc<Pool>,
@@ -173,7 +146,7 @@ struct WholeReplies {
 }
 
 impl WholeReplies {
-    async fn open(address: SocketAddr, config: &NfsConfig) -> Result<Self, MountFault> {
+    pub(super) async fn open(address: SocketAddr, config: &NfsConfig) -> Result<Self, MountFault> {
         let stream = connect(address, config.privileged_ports, config.call_timeout)
             .await
             .map_err(|error| MountFault::from_io(&error))?;

@@ -393,3 +393,63 @@ async fn a_reply_that_ends_early_is_a_breach_of_that_call_alone() {
     // One for MOUNT, one for NFS.
     assert_eq!(server.connections(), 2);
 }
+
+/// The cursor after which the listing of `directory` fails, and how.
+async fn read_to_the_failure(source: &NfsSource, directory: &Handle) -> (usize, EndpointError) {
+    let mut cursor = None;
+    for page in 1..100 {
+        // A caller may ask for the same page again.
+        for last in [false, true] {
+            match source.read_dir(directory, cursor).await {
+                Ok(read) if last => cursor = Some(read.next.expect("the directory never ends")),
+                Ok(_) => {}
+                Err(error) => return (page, error),
+            }
+        }
+    }
+    panic!("the circle was not found");
+}
+
+/// Serves pages of one entry; the cookie that was sent says which name and cookie come next.
+async fn circling(next: impl Fn(u64) -> (u64, u64) + Send + Sync + 'static) -> (Server, NfsSource) {
+    mounted(move |request| {
+        (request.procedure == READDIRPLUS).then(|| {
+            request.arguments.opaque(64, "directory").unwrap();
+            let (name, cookie) = next(request.arguments.u64("cookie").unwrap());
+            let entry = page()
+                .words(&[1])
+                .long(1)
+                .opaque(name.to_string().as_bytes());
+            let whole = entry.long(cookie).words(&[1]).attributes(FILE, 1);
+            whole.words(&[1]).opaque(b"h").words(&[0, 0])
+        })
+    })
+    .await
+}
+
+#[tokio::test]
+async fn pages_that_go_round_in_a_circle_are_found() {
+    // 0, 10, 20, … 70, and from there back to 30.
+    let (_server, source) =
+        circling(|cookie| (cookie, if cookie == 70 { 30 } else { cookie + 10 })).await;
+    let (pages, error) = read_to_the_failure(&source, &handle(b"root")).await;
+    assert_eq!(error.kind, ErrorKind::Protocol, "{error}");
+    assert!(error.detail.contains("comes again"), "{error}");
+    assert!(pages <= 26, "{pages}");
+    // Always new cookies, but the same five names.
+    let (_server, source) = circling(|cookie| (cookie % 5, cookie + 1)).await;
+    let (pages, error) = read_to_the_failure(&source, &handle(b"root")).await;
+    assert_eq!(error.kind, ErrorKind::BadCookie, "{error}");
+    assert!(pages <= 17, "{pages}");
+}
+
+#[tokio::test]
+async fn a_server_that_reads_byte_by_byte_is_asked_for_more() {
+    let (_server, source) = mounted(|request| {
+        let sizes = [0, 1, 1, 1, 0, 0, 0, 1];
+        (request.program != MOUNT && request.procedure == FSINFO)
+            .then(|| status(OK).words(&sizes).long(0).words(&[0, 1, 0]))
+    })
+    .await;
+    assert_eq!(source.read_max(), 4096);
+}

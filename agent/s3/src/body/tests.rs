@@ -1,5 +1,8 @@
 use super::*;
+use crate::calls::Operation;
+use crate::requests::{Requests, Wait};
 use datasync_endpoint::{Crc64, Unpaced};
+use futures::StreamExt;
 use http_body_util::BodyExt;
 
 #[derive(Debug)]
@@ -86,4 +89,55 @@ async fn a_body_that_nobody_takes_is_stalled() {
     let before = Instant::now();
     progress.stalled(Duration::from_secs(5)).await;
     assert_eq!(before.elapsed().as_secs(), 5);
+}
+
+fn streamed(chunks: &[&'static [u8]], pace: Arc<dyn Pace>, progress: &Arc<Progress>) -> PacedBody {
+    let payload = payload(chunks, Arc::clone(&pace));
+    let later = futures::stream::iter(payload.chunks).then(|chunk| async {
+        tokio::time::sleep(Duration::from_secs(50)).await;
+        Ok(chunk)
+    });
+    let part = PartStream {
+        chunks: Box::pin(later),
+        length: payload.length,
+        pace,
+    };
+    PacedBody::streamed(part, Arc::default(), Arc::clone(progress))
+}
+
+/// How long after its last byte a request ends to which the store never answers.
+async fn waited(body: PacedBody, progress: Arc<Progress>) -> Duration {
+    let requests = Requests::new(1, Duration::from_secs(20));
+    let taken = Mutex::new(None);
+    let request = async {
+        body.collect().await.unwrap();
+        *taken.lock().unwrap() = Some(Instant::now());
+        std::future::pending::<()>().await;
+    };
+    let wait = Wait::Body(progress);
+    let ended = requests.within(wait, Operation::UploadPart, "k", request);
+    let ended = tokio::time::timeout(Duration::from_secs(3600), ended).await;
+    let error = ended.expect("it ends").unwrap_err();
+    assert_eq!(error.kind, datasync_endpoint::ErrorKind::Timeout);
+    taken.into_inner().unwrap().unwrap().elapsed()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_takes_the_body_and_never_answers_is_timed_out() {
+    let slow = Arc::new(Ticks {
+        granted: Mutex::default(),
+        every: Duration::from_secs(100),
+    });
+    let paces: [Arc<dyn Pace>; 2] = [Arc::new(Unpaced), slow];
+    for pace in paces {
+        let progress = Progress::new();
+        let body = PacedBody::new(
+            &payload(&[b"1234", b""], Arc::clone(&pace)),
+            progress.clone(),
+        );
+        assert_eq!(waited(body, progress).await, Duration::from_secs(20));
+        let progress = Progress::new();
+        let body = streamed(&[b"1234", b"5"], pace, &progress);
+        assert_eq!(waited(body, progress).await, Duration::from_secs(20));
+    }
 }

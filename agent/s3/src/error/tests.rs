@@ -18,8 +18,11 @@ fn codes_come_before_statuses() {
         (400, Some("InvalidDigest"), K::ChecksumRefused),
         (400, Some("XAmzContentChecksumMismatch"), K::ChecksumRefused),
         (412, Some("PreconditionFailed"), K::Precondition),
-        (409, Some("ConditionalRequestConflict"), K::Precondition),
         (412, None, K::Precondition),
+        (409, Some("ConditionalRequestConflict"), K::Busy),
+        (409, Some("OperationAborted"), K::Busy),
+        (409, None, K::Busy),
+        (409, Some("XMinioObjectExistsAsDirectory"), K::InvalidName),
         (403, Some("AccessDenied"), K::PermissionDenied),
         (403, None, K::PermissionDenied),
         (403, Some("SignatureDoesNotMatch"), K::Credentials),
@@ -55,6 +58,7 @@ fn only_what_a_refused_mutation_may_have_done_is_unknown() {
         (501, None, true, Effect::None),
         (403, Some("AccessDenied"), true, Effect::None),
         (412, None, true, Effect::None),
+        (409, Some("ConditionalRequestConflict"), true, Effect::None),
     ] {
         assert_eq!(
             effect_of(status, code, mutates),
@@ -86,18 +90,46 @@ fn a_refusal_tells_all_and_bounds_what_the_server_says() {
 }
 
 #[test]
-fn a_skew_is_transient_the_first_time_and_final_after() {
-    let clock = StoreClock::default();
-    let refused = || Refusal {
+fn all_requests_that_a_skewed_clock_signed_are_tried_again() {
+    let refused = |code, date| Refusal {
         status: 403,
-        code: Some("RequestTimeTooSkewed"),
-        date: Some("Wed, 21 Oct 2015 07:28:00 GMT"),
+        code,
+        date,
         ..Refusal::default()
     };
-    let first = refused().into_error(Operation::PutObject, "k", &clock);
-    assert_eq!((first.kind, first.effect), (ErrorKind::Busy, Effect::None));
-    let second = refused().into_error(Operation::PutObject, "k", &clock);
-    assert_eq!(second.kind, ErrorKind::Credentials);
+    let kind = |refusal: Refusal<'_>, clock: &StoreClock| {
+        let error = refusal.into_error(Operation::HeadObject, "k", clock);
+        assert_eq!(error.effect, Effect::None);
+        error.kind
+    };
+    let (skewed, date) = (
+        Some("RequestTimeTooSkewed"),
+        Some("Wed, 21 Oct 2015 07:28:00 GMT"),
+    );
+    for first in [skewed, None] {
+        let clock = StoreClock::default();
+        assert_eq!(kind(refused(first, date), &clock), ErrorKind::Busy);
+        // These were under way when the clock was set.
+        assert_eq!(kind(refused(skewed, date), &clock), ErrorKind::Busy);
+        assert_eq!(kind(refused(None, date), &clock), ErrorKind::Busy);
+        let denied = kind(refused(Some("AccessDenied"), date), &clock);
+        assert_eq!(denied, ErrorKind::PermissionDenied);
+    }
+    let clock = StoreClock::default();
+    let undated = kind(refused(skewed, None), &clock);
+    assert_eq!(undated, ErrorKind::Credentials);
+    assert_eq!(
+        kind(refused(None, None), &clock),
+        ErrorKind::PermissionDenied
+    );
+}
+
+#[test]
+fn elements_of_error_documents_are_found() {
+    let body = "<Error><Code>SlowDown</Code><Message>a</Message></Error>";
+    assert_eq!(element(body, "Code"), Some("SlowDown"));
+    assert_eq!(element(body, "Region"), None);
+    assert_eq!(element("<Code>", "Code"), None);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::attributes::{attributes_of, tags_from_header};
 use super::content::{BODY_MAX, read_as_body, receive};
 use super::{Store, no_versions, on_disk, timestamp};
 use crate::bucket::{Bucket, Precondition, disk_error, now};
-use crate::checksum::{self, Algorithm, ChecksumKind, ObjectChecksum};
+use crate::checksum::{self, Algorithm, ChecksumKind, ObjectChecksum, tell_checksums};
 use crate::disk::Content;
 use crate::object::{Attributes, ObjectRecord};
 
@@ -124,13 +124,7 @@ impl Store {
             true => tags_from_header(input.tagging.as_deref())?,
             false => source.record.tags.clone(),
         };
-        let asked = input
-            .checksum_algorithm
-            .as_ref()
-            .filter(|_| self.keeps_checksums());
-        let algorithm = asked
-            .map(|name| Algorithm::from_name(name.as_str()))
-            .transpose()?;
+        let algorithm = self.asked_algorithm(input.checksum_algorithm.as_ref())?;
         let copied = source.content(&bucket, algorithm).await?;
         let record = ObjectRecord {
             key: std::mem::take(&mut input.key),
@@ -189,19 +183,16 @@ fn copied_attributes(
 }
 
 fn output(record: ObjectRecord) -> CopyObjectOutput {
-    let checksum = record.checksum.as_ref();
-    let fields = checksum::fields(checksum.map(|c| &c.value), checksum.map(|c| c.kind));
+    let fields = checksum::object_fields(record.checksum.as_ref());
+    let mut result = CopyObjectResult {
+        e_tag: Some(dto::ETag::Strong(record.etag)),
+        last_modified: Some(timestamp(record.modified)),
+        checksum_type: fields.checksum_type,
+        ..Default::default()
+    };
+    tell_checksums!(result, fields);
     CopyObjectOutput {
-        copy_object_result: Some(CopyObjectResult {
-            e_tag: Some(dto::ETag::Strong(record.etag)),
-            last_modified: Some(timestamp(record.modified)),
-            checksum_crc32: fields.checksum_crc32,
-            checksum_crc32c: fields.checksum_crc32c,
-            checksum_crc64nvme: fields.checksum_crc64nvme,
-            checksum_sha1: fields.checksum_sha1,
-            checksum_sha256: fields.checksum_sha256,
-            checksum_type: fields.checksum_type,
-        }),
+        copy_object_result: Some(result),
         ..Default::default()
     }
 }

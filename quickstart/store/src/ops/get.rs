@@ -1,6 +1,7 @@
 //! GetObject and HeadObject.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use s3s::dto::{self, ETag, ETagCondition, GetObjectInput, GetObjectOutput, StreamingBlob};
 use s3s::dto::{HeadObjectInput, HeadObjectOutput};
@@ -9,7 +10,8 @@ use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 use super::attributes::unix_seconds;
 use super::content::read;
 use super::{Store, no_versions, on_disk, signed, timestamp};
-use crate::checksum;
+use crate::bucket::Bucket;
+use crate::checksum::{self, tell_checksums};
 use crate::object::ObjectRecord;
 
 /// Conditions of a read; RFC 9110 §13.2.2 gives their order.
@@ -83,33 +85,82 @@ fn span(
     }
 }
 
+/// What a read asks for, of any input that has these fields.
+macro_rules! asked_by {
+    ($input:expr) => {
+        Asked {
+            conditions: Conditions {
+                if_match: $input.if_match,
+                if_none_match: $input.if_none_match,
+                if_modified_since: $input.if_modified_since,
+                if_unmodified_since: $input.if_unmodified_since,
+            },
+            version: $input.version_id,
+            range: $input.range,
+            part_number: $input.part_number,
+            checksums: $input
+                .checksum_mode
+                .is_some_and(|mode| mode.as_str() == "ENABLED"),
+        }
+    };
+}
+
+struct Asked {
+    conditions: Conditions,
+    version: Option<String>,
+    range: Option<dto::Range>,
+    part_number: Option<i32>,
+    checksums: bool,
+}
+
+/// What a read found: which bytes of which record, and what the headers say.
+struct Found {
+    bucket: Arc<Bucket>,
+    record: ObjectRecord,
+    span: Range<u64>,
+    head: HeadObjectOutput,
+    status: http::StatusCode,
+}
+
 impl Store {
+    async fn find(&self, bucket: &str, key: String, asked: Asked) -> S3Result<Found> {
+        no_versions(asked.version.as_deref())?;
+        let bucket = self.bucket(bucket)?;
+        let source = Arc::clone(&bucket);
+        let record = on_disk(move || source.record(&key)).await?;
+        asked.conditions.check(&record)?;
+        let (span, partial) = span(&record, asked.range, asked.part_number)?;
+        let with_checksum = asked.checksums && span == (0..record.size);
+        let head = head_output(
+            record.clone(),
+            span.clone(),
+            partial,
+            asked.part_number,
+            with_checksum,
+        );
+        Ok(Found {
+            bucket,
+            record,
+            span,
+            head,
+            status: match partial {
+                true => http::StatusCode::PARTIAL_CONTENT,
+                false => http::StatusCode::OK,
+            },
+        })
+    }
+
     pub(crate) async fn get(
         &self,
         request: S3Request<GetObjectInput>,
     ) -> S3Result<S3Response<GetObjectOutput>> {
         let input = request.input;
-        no_versions(input.version_id.as_deref())?;
-        let bucket = self.bucket(&input.bucket)?;
-        let (source, key) = (bucket.clone(), input.key);
-        let record = on_disk(move || source.record(&key)).await?;
-        let conditions = Conditions {
-            if_match: input.if_match,
-            if_none_match: input.if_none_match,
-            if_modified_since: input.if_modified_since,
-            if_unmodified_since: input.if_unmodified_since,
-        };
-        conditions.check(&record)?;
-        let (span, partial) = span(&record, input.range, input.part_number)?;
-        let asked = input
-            .checksum_mode
-            .is_some_and(|mode| mode.as_str() == "ENABLED");
-        let whole = span == (0..record.size);
-        let body = StreamingBlob::wrap(read(&bucket.disk, &record, span.clone()));
-        let head = head_output(record, span, partial, input.part_number, asked && whole);
-        let status = partial.then_some(http::StatusCode::PARTIAL_CONTENT);
-        let output = GetObjectOutput {
-            body: Some(body),
+        let asked = asked_by!(input);
+        let found = self.find(&input.bucket, input.key, asked).await?;
+        let body = read(&found.bucket.disk, &found.record, found.span);
+        let head = found.head;
+        let mut output = GetObjectOutput {
+            body: Some(StreamingBlob::wrap(body)),
             content_type: input.response_content_type.or(head.content_type),
             content_encoding: input.response_content_encoding.or(head.content_encoding),
             content_language: input.response_content_language.or(head.content_language),
@@ -127,18 +178,11 @@ impl Store {
             parts_count: head.parts_count,
             storage_class: head.storage_class,
             website_redirect_location: head.website_redirect_location,
-            checksum_crc32: head.checksum_crc32,
-            checksum_crc32c: head.checksum_crc32c,
-            checksum_crc64nvme: head.checksum_crc64nvme,
-            checksum_sha1: head.checksum_sha1,
-            checksum_sha256: head.checksum_sha256,
             checksum_type: head.checksum_type,
             ..Default::default()
         };
-        Ok(match status {
-            Some(status) => S3Response::with_status(output, status),
-            None => S3Response::new(output),
-        })
+        tell_checksums!(output, head);
+        Ok(S3Response::with_status(output, found.status))
     }
 
     pub(crate) async fn head(
@@ -146,28 +190,9 @@ impl Store {
         request: S3Request<HeadObjectInput>,
     ) -> S3Result<S3Response<HeadObjectOutput>> {
         let input = request.input;
-        no_versions(input.version_id.as_deref())?;
-        let bucket = self.bucket(&input.bucket)?;
-        let record = on_disk(move || bucket.record(&input.key)).await?;
-        let conditions = Conditions {
-            if_match: input.if_match,
-            if_none_match: input.if_none_match,
-            if_modified_since: input.if_modified_since,
-            if_unmodified_since: input.if_unmodified_since,
-        };
-        conditions.check(&record)?;
-        let (span, partial) = span(&record, input.range, input.part_number)?;
-        let asked = input
-            .checksum_mode
-            .is_some_and(|mode| mode.as_str() == "ENABLED");
-        let whole = span == (0..record.size);
-        let output = head_output(record, span, partial, input.part_number, asked && whole);
-        let status = if partial {
-            http::StatusCode::PARTIAL_CONTENT
-        } else {
-            http::StatusCode::OK
-        };
-        Ok(S3Response::with_status(output, status))
+        let asked = asked_by!(input);
+        let found = self.find(&input.bucket, input.key, asked).await?;
+        Ok(S3Response::with_status(found.head, found.status))
     }
 }
 
@@ -179,18 +204,13 @@ fn head_output(
     with_checksum: bool,
 ) -> HeadObjectOutput {
     let checksum = record.checksum.as_ref().filter(|_| with_checksum);
-    let fields = checksum::fields(checksum.map(|c| &c.value), checksum.map(|c| c.kind));
+    let fields = checksum::object_fields(checksum);
     let attributes = record.attributes;
     let content_range = (partial && !span.is_empty())
         .then(|| format!("bytes {}-{}/{}", span.start, span.end - 1, record.size));
-    HeadObjectOutput {
+    let mut output = HeadObjectOutput {
         accept_ranges: Some("bytes".to_owned()),
         cache_control: attributes.cache_control,
-        checksum_crc32: fields.checksum_crc32,
-        checksum_crc32c: fields.checksum_crc32c,
-        checksum_crc64nvme: fields.checksum_crc64nvme,
-        checksum_sha1: fields.checksum_sha1,
-        checksum_sha256: fields.checksum_sha256,
         checksum_type: fields.checksum_type,
         content_disposition: attributes.content_disposition,
         content_encoding: attributes.content_encoding,
@@ -210,5 +230,7 @@ fn head_output(
         storage_class: attributes.storage_class.map(dto::StorageClass::from),
         website_redirect_location: attributes.website_redirect_location,
         ..Default::default()
-    }
+    };
+    tell_checksums!(output, fields);
+    output
 }

@@ -11,7 +11,9 @@ use s3s::{S3Request, S3Response, S3Result, s3_error};
 use super::attributes::{attributes_of, tags_from_header};
 use super::{Store, on_disk};
 use crate::bucket::{Bucket, Precondition, disk_error, now};
-use crate::checksum::{self, Algorithm, ChecksumKind, ObjectChecksum, Value, combine};
+use crate::checksum::{
+    self, Algorithm, ChecksumKind, ObjectChecksum, Value, checksums_of, combine, tell_checksums,
+};
 use crate::disk::random_id;
 use crate::object::ObjectRecord;
 use crate::upload::{Part, Plan, Upload};
@@ -32,13 +34,7 @@ impl Store {
     ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
         let input = &mut request.input;
         let bucket = self.bucket(&input.bucket)?;
-        let asked = input
-            .checksum_algorithm
-            .as_ref()
-            .filter(|_| self.keeps_checksums());
-        let algorithm = asked
-            .map(|name| Algorithm::from_name(name.as_str()))
-            .transpose()?;
+        let algorithm = self.asked_algorithm(input.checksum_algorithm.as_ref())?;
         let kind = input.checksum_type.as_ref().map(|kind| kind.as_str());
         if kind.is_some() && algorithm.is_none() && self.keeps_checksums() {
             return Err(s3_error!(
@@ -94,21 +90,17 @@ impl Store {
             if_none_match: input.if_none_match.take(),
         };
         let record = on_disk(move || complete(&bucket, &rules, &input, &precondition)).await?;
-        let checksum = record.checksum.as_ref();
-        let fields = checksum::fields(checksum.map(|c| &c.value), checksum.map(|c| c.kind));
-        Ok(S3Response::new(CompleteMultipartUploadOutput {
+        let fields = checksum::object_fields(record.checksum.as_ref());
+        let mut output = CompleteMultipartUploadOutput {
             location: Some(format!("/{name}/{}", record.key)),
             bucket: Some(name),
             key: Some(record.key),
             e_tag: Some(dto::ETag::Strong(record.etag)),
-            checksum_crc32: fields.checksum_crc32,
-            checksum_crc32c: fields.checksum_crc32c,
-            checksum_crc64nvme: fields.checksum_crc64nvme,
-            checksum_sha1: fields.checksum_sha1,
-            checksum_sha256: fields.checksum_sha256,
             checksum_type: fields.checksum_type,
             ..Default::default()
-        }))
+        };
+        tell_checksums!(output, fields);
+        Ok(S3Response::new(output))
     }
 
     pub(crate) async fn abort_upload(
@@ -249,14 +241,7 @@ fn choose<'a>(
 }
 
 fn check_named_checksum(upload: &Upload, name: &CompletedPart, part: &Part) -> S3Result<()> {
-    let fields = dto::Checksum {
-        checksum_crc32: name.checksum_crc32.clone(),
-        checksum_crc32c: name.checksum_crc32c.clone(),
-        checksum_crc64nvme: name.checksum_crc64nvme.clone(),
-        checksum_sha1: name.checksum_sha1.clone(),
-        checksum_sha256: name.checksum_sha256.clone(),
-        checksum_type: None,
-    };
+    let fields = checksums_of!(name);
     match (checksum::single(&fields, false)?, upload.plan.checksum) {
         (Some(named), _) if Some(&named) != part.checksum.as_ref() => Err(s3_error!(
             InvalidPart,
@@ -305,14 +290,7 @@ fn whole_checksum(
         .map(|part| (part.checksum.as_ref(), part.segment.size))
         .collect();
     let computed = combine(algorithm, kind, &sums);
-    let fields = dto::Checksum {
-        checksum_crc32: input.checksum_crc32.clone(),
-        checksum_crc32c: input.checksum_crc32c.clone(),
-        checksum_crc64nvme: input.checksum_crc64nvme.clone(),
-        checksum_sha1: input.checksum_sha1.clone(),
-        checksum_sha256: input.checksum_sha256.clone(),
-        checksum_type: None,
-    };
+    let fields = checksums_of!(input);
     if let Some(told) = checksum::single(&fields, kind == ChecksumKind::Composite)? {
         match &computed {
             Some(computed) if computed.value.algorithm == told.algorithm => {

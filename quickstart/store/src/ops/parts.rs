@@ -16,18 +16,19 @@ use super::put::{Declared, receive_verified};
 use super::{Store, on_disk, signed, timestamp};
 use crate::access::RequestControl;
 use crate::bucket::{Bucket, disk_error, now};
-use crate::checksum::{self, Algorithm};
+use crate::checksum::{self, Algorithm, checksums_of, tell_checksums};
 use crate::disk::Received;
 use crate::upload::{PART_NUMBER_MAX, Part, Plan};
 
-fn check_number(number: i32) -> S3Result<()> {
-    if (1..=PART_NUMBER_MAX).contains(&number) {
-        return Ok(());
+/// The plan of the upload that a part is for.
+fn plan_of(bucket: &Bucket, key: &str, upload: &str, number: i32) -> S3Result<Plan> {
+    if !(1..=PART_NUMBER_MAX).contains(&number) {
+        return Err(s3_error!(
+            InvalidArgument,
+            "Part number must be an integer between 1 and {PART_NUMBER_MAX}, inclusive"
+        ));
     }
-    Err(s3_error!(
-        InvalidArgument,
-        "Part number must be an integer between 1 and {PART_NUMBER_MAX}, inclusive"
-    ))
+    Ok(bucket.uploads().get(key, upload)?.plan.clone())
 }
 
 /// The algorithm that parts of an upload are hashed with.
@@ -92,28 +93,13 @@ impl Store {
     ) -> S3Result<S3Response<UploadPartOutput>> {
         let input = &mut request.input;
         let bucket = self.bucket(&input.bucket)?;
-        check_number(input.part_number)?;
-        let plan = bucket
-            .uploads()
-            .get(&input.key, &input.upload_id)?
-            .plan
-            .clone();
-        let fields = dto::Checksum {
-            checksum_crc32: input.checksum_crc32.take(),
-            checksum_crc32c: input.checksum_crc32c.take(),
-            checksum_crc64nvme: input.checksum_crc64nvme.take(),
-            checksum_sha1: input.checksum_sha1.take(),
-            checksum_sha256: input.checksum_sha256.take(),
-            checksum_type: None,
-        };
-        let trailers = request.trailing_headers.take();
-        let md5 = input.content_md5.take();
+        let plan = plan_of(&bucket, &input.key, &input.upload_id, input.part_number)?;
         let declared = Declared::read(
             self.config.integrity,
             &request.headers,
-            trailers,
-            &fields,
-            md5,
+            request.trailing_headers.take(),
+            &checksums_of!(input),
+            input.content_md5.take(),
         )?;
         check_algorithm(&plan, declared.algorithm())?;
         let algorithm = self.keeps_checksums().then(|| part_algorithm(&plan));
@@ -123,15 +109,12 @@ impl Store {
         let shown = plan.checksum.is_some();
         let part = store_part(bucket, plan, input.part_number, received, damaged).await?;
         let fields = checksum::fields(part.checksum.as_ref().filter(|_| shown), None);
-        Ok(S3Response::new(UploadPartOutput {
+        let mut output = UploadPartOutput {
             e_tag: Some(dto::ETag::Strong(part.etag)),
-            checksum_crc32: fields.checksum_crc32,
-            checksum_crc32c: fields.checksum_crc32c,
-            checksum_crc64nvme: fields.checksum_crc64nvme,
-            checksum_sha1: fields.checksum_sha1,
-            checksum_sha256: fields.checksum_sha256,
             ..Default::default()
-        }))
+        };
+        tell_checksums!(output, fields);
+        Ok(S3Response::new(output))
     }
 
     pub(crate) async fn copy_part(
@@ -140,12 +123,7 @@ impl Store {
     ) -> S3Result<S3Response<UploadPartCopyOutput>> {
         let input = request.input;
         let bucket = self.bucket(&input.bucket)?;
-        check_number(input.part_number)?;
-        let plan = bucket
-            .uploads()
-            .get(&input.key, &input.upload_id)?
-            .plan
-            .clone();
+        let plan = plan_of(&bucket, &input.key, &input.upload_id, input.part_number)?;
         let source = Source::find(self, &input.copy_source).await?;
         source.check(
             input.copy_source_if_match.as_ref(),
@@ -159,16 +137,14 @@ impl Store {
         let shown = plan.checksum.is_some();
         let part = store_part(bucket, plan, input.part_number, received, false).await?;
         let fields = checksum::fields(part.checksum.as_ref().filter(|_| shown), None);
+        let mut result = CopyPartResult {
+            e_tag: Some(dto::ETag::Strong(part.etag)),
+            last_modified: Some(timestamp(part.modified)),
+            ..Default::default()
+        };
+        tell_checksums!(result, fields);
         Ok(S3Response::new(UploadPartCopyOutput {
-            copy_part_result: Some(CopyPartResult {
-                e_tag: Some(dto::ETag::Strong(part.etag)),
-                last_modified: Some(timestamp(part.modified)),
-                checksum_crc32: fields.checksum_crc32,
-                checksum_crc32c: fields.checksum_crc32c,
-                checksum_crc64nvme: fields.checksum_crc64nvme,
-                checksum_sha1: fields.checksum_sha1,
-                checksum_sha256: fields.checksum_sha256,
-            }),
+            copy_part_result: Some(result),
             ..Default::default()
         }))
     }
@@ -222,17 +198,15 @@ impl Store {
 
 fn listed(part: &Part, with_checksum: bool) -> dto::Part {
     let fields = checksum::fields(part.checksum.as_ref().filter(|_| with_checksum), None);
-    dto::Part {
+    let mut listed = dto::Part {
         part_number: Some(part.number),
         e_tag: Some(dto::ETag::Strong(part.etag.clone())),
         size: Some(signed(part.segment.size)),
         last_modified: Some(timestamp(part.modified)),
-        checksum_crc32: fields.checksum_crc32,
-        checksum_crc32c: fields.checksum_crc32c,
-        checksum_crc64nvme: fields.checksum_crc64nvme,
-        checksum_sha1: fields.checksum_sha1,
-        checksum_sha256: fields.checksum_sha256,
-    }
+        ..Default::default()
+    };
+    tell_checksums!(listed, fields);
+    listed
 }
 
 /// `bytes=first-last`, both given and both within the source.

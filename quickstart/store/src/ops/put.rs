@@ -10,7 +10,9 @@ use super::content::receive;
 use super::{Store, on_disk};
 use crate::access::RequestControl;
 use crate::bucket::{Precondition, disk_error, now};
-use crate::checksum::{self, Algorithm, ChecksumKind, Hashes, ObjectChecksum, Value};
+use crate::checksum::{
+    self, Algorithm, ChecksumKind, Hashes, ObjectChecksum, Value, checksums_of, tell_checksums,
+};
 use crate::config::StoreIntegrity;
 use crate::disk::{Disk, Received};
 use crate::object::ObjectRecord;
@@ -128,22 +130,12 @@ impl Store {
     ) -> S3Result<S3Response<PutObjectOutput>> {
         let input = &mut request.input;
         let bucket = self.bucket(&input.bucket)?;
-        let fields = dto::Checksum {
-            checksum_crc32: input.checksum_crc32.take(),
-            checksum_crc32c: input.checksum_crc32c.take(),
-            checksum_crc64nvme: input.checksum_crc64nvme.take(),
-            checksum_sha1: input.checksum_sha1.take(),
-            checksum_sha256: input.checksum_sha256.take(),
-            checksum_type: None,
-        };
-        let trailers = request.trailing_headers.take();
-        let md5 = input.content_md5.take();
         let declared = Declared::read(
             self.config.integrity,
             &request.headers,
-            trailers,
-            &fields,
-            md5,
+            request.trailing_headers.take(),
+            &checksums_of!(input),
+            input.content_md5.take(),
         )?;
         let precondition = Precondition {
             if_match: input.if_match.take(),
@@ -196,16 +188,12 @@ impl Store {
 }
 
 fn put_output(record: &ObjectRecord) -> PutObjectOutput {
-    let checksum = record.checksum.as_ref();
-    let fields = checksum::fields(checksum.map(|c| &c.value), checksum.map(|c| c.kind));
-    PutObjectOutput {
+    let fields = checksum::object_fields(record.checksum.as_ref());
+    let mut output = PutObjectOutput {
         e_tag: Some(dto::ETag::Strong(record.etag.clone())),
-        checksum_crc32: fields.checksum_crc32,
-        checksum_crc32c: fields.checksum_crc32c,
-        checksum_crc64nvme: fields.checksum_crc64nvme,
-        checksum_sha1: fields.checksum_sha1,
-        checksum_sha256: fields.checksum_sha256,
         checksum_type: fields.checksum_type,
         ..Default::default()
-    }
+    };
+    tell_checksums!(output, fields);
+    output
 }

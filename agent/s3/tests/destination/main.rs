@@ -1,0 +1,15 @@
+//! The destination over the embedded store, with its three levels of integrity, and over a sink
+//! that speaks HTTP by hand.
+
+#![allow(clippy::unwrap_used, reason = "the helpers of tests may panic too")]
+
+mod answers;
+mod contract;
+mod metadata;
+mod objects;
+mod opening;
+mod requests;
+mod setup;
+mod sink;
+mod uploads;
+mod world;

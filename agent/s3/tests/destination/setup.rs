@@ -1,0 +1,65 @@
+//! What all these tests begin with.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use bytes::Bytes;
+use datasync_endpoint::{Crc64, Key, ObjectHeader, Payload, PosixMetadata, Timestamp, Unpaced};
+use datasync_model::{S3Location, StorageClass};
+use datasync_s3::S3Config;
+
+pub(crate) fn credentials(id: &str, secret: &str) -> SharedCredentialsProvider {
+    SharedCredentialsProvider::new(Credentials::new(id, secret, None, None, "test"))
+}
+
+pub(crate) fn config(endpoint: &str, prefix: &str) -> S3Config {
+    S3Config {
+        location: S3Location {
+            arn: "arn:aws:datasync:us-east-1:111122223333:location/loc-0123456789abcdef0"
+                .parse()
+                .unwrap(),
+            bucket: "bucket".to_owned(),
+            prefix: prefix.to_owned(),
+            region: None,
+            endpoint: Some(endpoint.to_owned()),
+            server_certificate: None,
+            storage_class: StorageClass::Standard,
+        },
+        credentials: credentials("AKID", "SECRET"),
+        object_max: None,
+        request_timeout: Duration::from_secs(60),
+        requests_max: 8,
+    }
+}
+
+pub(crate) fn payload(content: &[u8]) -> Payload {
+    Payload {
+        chunks: content
+            .chunks(1 << 18)
+            .map(Bytes::copy_from_slice)
+            .collect(),
+        length: content.len() as u64,
+        crc64: Crc64::of(content),
+        pace: Arc::new(Unpaced),
+    }
+}
+
+pub(crate) fn header() -> ObjectHeader {
+    ObjectHeader {
+        metadata: PosixMetadata {
+            owner: Some(7),
+            group: Some(8),
+            permissions: Some(0o100_640),
+            mtime: Timestamp::from_nanoseconds(-1),
+            atime: Timestamp::from_nanoseconds(5),
+        },
+        storage_class: None,
+        only_if_absent: false,
+    }
+}
+
+pub(crate) fn key(text: &str) -> Key {
+    Key::from_listing(text.to_owned())
+}

@@ -105,11 +105,14 @@ impl FailureList {
         }
     }
 
-    /// Whether an item failed or was skipped. Beyond 500,000 items on the list it may be so all
-    /// the same.
+    /// What became of an item. Beyond 500,000 items on the list `None` says nothing.
+    pub(crate) fn verdict(&self, key: &Key) -> Option<Verdict> {
+        self.known.get(&hash(key.as_str())).copied()
+    }
+
+    /// Whether an item failed or was skipped, as far as [`FailureList::verdict`] tells.
     pub(crate) fn is_settled(&self, key: &Key) -> bool {
-        let verdict = self.known.get(&hash(key.as_str()));
-        matches!(verdict, Some(Verdict::Failed | Verdict::Skipped))
+        matches!(self.verdict(key), Some(Verdict::Failed | Verdict::Skipped))
     }
 
     /// Adds an item, unless an earlier run of the process did; it is with the kernel on return.

@@ -34,15 +34,14 @@ impl<S: Source, D: Destination> Verifier<S, D> {
         entry: &SourceEntry,
         listed: Option<&ListedObject>,
     ) -> Option<Result<(), ItemFailure>> {
-        let content = content_of(entry.node.attributes.kind, &self.options)?;
-        Some(self.compare(entry, listed, content).await)
+        content_of(entry.node.attributes.kind, &self.options)?;
+        Some(self.compare(entry, listed).await)
     }
 
     async fn compare(
         &self,
         entry: &SourceEntry,
         listed: Option<&ListedObject>,
-        content: Content,
     ) -> Result<(), ItemFailure> {
         let missing = || {
             ItemFailure::new(
@@ -67,21 +66,12 @@ impl<S: Source, D: Destination> Verifier<S, D> {
                 format!("source: {wanted:?}; destination: {:?}", found.metadata),
             ));
         }
-        let source = self.source_content(entry, content).await?;
+        let source = self.source_content(entry).await?;
         let stored = self
             .stored_content(entry, &found)
             .await
             .map_err(|error| ItemFailure::of_destination(&error))?;
-        if source == stored {
-            return Ok(());
-        }
-        Err(ItemFailure::new(
-            ErrorCode::ChecksumMismatch,
-            format!(
-                "source: {} bytes with CRC-64/NVME {:016x}; destination: {} bytes with {:016x}",
-                source.size, source.crc64.0, stored.size, stored.crc64.0
-            ),
-        ))
+        compared(source, stored)
     }
 
     async fn stored_content(
@@ -102,17 +92,17 @@ impl<S: Source, D: Destination> Verifier<S, D> {
         }
     }
 
-    async fn source_content(
+    /// What the object of an entry is to hold, read from the source.
+    pub(crate) async fn source_content(
         &self,
         entry: &SourceEntry,
-        content: Content,
     ) -> Result<ReadBack, ItemFailure> {
-        match content {
-            Content::Empty => Ok(ReadBack {
+        match content_of(entry.node.attributes.kind, &self.options) {
+            Some(Content::Empty) | None => Ok(ReadBack {
                 size: 0,
                 crc64: Crc64::EMPTY,
             }),
-            Content::LinkTarget => {
+            Some(Content::LinkTarget) => {
                 let target = self
                     .attempts
                     .run(|| self.source.read_link(&entry.node.handle))
@@ -123,7 +113,7 @@ impl<S: Source, D: Destination> Verifier<S, D> {
                     crc64: Crc64::of(&target),
                 })
             }
-            Content::File => self.file_content(entry).await,
+            Some(Content::File) => self.file_content(entry).await,
         }
     }
 
@@ -161,6 +151,23 @@ impl<S: Source, D: Destination> Verifier<S, D> {
         }
         Ok(ReadBack { size, crc64 })
     }
+}
+
+/// What the object is to hold and what it holds.
+///
+/// # Errors
+/// If they differ, with both.
+pub(crate) fn compared(source: ReadBack, stored: ReadBack) -> Result<(), ItemFailure> {
+    if source == stored {
+        return Ok(());
+    }
+    Err(ItemFailure::new(
+        ErrorCode::ChecksumMismatch,
+        format!(
+            "source: {} bytes with CRC-64/NVME {:016x}; destination: {} bytes with {:016x}",
+            source.size, source.crc64.0, stored.size, stored.crc64.0
+        ),
+    ))
 }
 
 fn changed_or_fault(error: ReadError) -> ItemFailure {

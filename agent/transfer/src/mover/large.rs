@@ -2,7 +2,7 @@
 
 use datasync_endpoint::{
     Attributes, Crc64, Destination, Effect, EndpointError, ErrorKind, Key, ObjectHeader,
-    PartReceipt, Payload, ReadBack, Receipt, Source, UploadId,
+    PartReceipt, Payload, ReadBack, Source, UploadId,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 
@@ -122,10 +122,8 @@ impl<S: Source, D: Destination> Mover<S, D> {
             size: attributes.size,
             crc64: whole,
         };
-        let receipt = self
-            .complete(&entry.key, upload, header, &parts, sent)
-            .await?;
-        self.confirm(&entry.key, &receipt, sent).await
+        self.complete(&entry.key, upload, header, &parts, sent)
+            .await
     }
 
     #[expect(
@@ -193,7 +191,7 @@ impl<S: Source, D: Destination> Mover<S, D> {
         })
     }
 
-    /// Completes an upload; where the reply was lost, the store is asked what became of it.
+    /// Completes an upload; where that was refused or not answered, what is there decides.
     async fn complete(
         &self,
         key: &Key,
@@ -201,7 +199,7 @@ impl<S: Source, D: Destination> Mover<S, D> {
         header: &ObjectHeader,
         parts: &[PartReceipt],
         sent: ReadBack,
-    ) -> Result<Receipt, TryError> {
+    ) -> Result<(), TryError> {
         let completed = self
             .attempts
             .run(|| {
@@ -209,40 +207,21 @@ impl<S: Source, D: Destination> Mover<S, D> {
                     .complete_upload(key, upload, header, parts, sent.crc64)
             })
             .await;
-        let error = match completed {
-            Ok(receipt) => return Ok(receipt),
-            Err(error) => error,
-        };
-        // What is there may be our own object: an earlier try that was not answered.
-        let refused = header.only_if_absent && error.kind == ErrorKind::Precondition;
-        if !refused && !is_uncertain(&error) {
-            return Err(destination_error(&error));
-        }
-        let found = self
-            .attempts
-            .run(|| self.destination.stat(key))
-            .await
-            .map_err(|error| destination_error(&error))?;
-        match found {
-            Some(found)
-                if found.size == sent.size
-                    && header.metadata.agrees_with(&found.metadata)
-                    && (!refused || found.crc64 == Some(sent.crc64)) =>
-            {
-                let vouched = found.crc64 == Some(sent.crc64);
-                Ok(Receipt {
-                    etag: found.etag,
-                    version_id: None,
-                    vouched,
-                })
+        match completed {
+            Ok(receipt) => Ok(self.confirm(key, &receipt, sent).await?),
+            Err(error) if is_to_be_settled(&error, header.only_if_absent) => {
+                self.settle(key, header, sent, &error).await
             }
-            _ if refused => Err(TryError::Exists),
-            _ => Err(destination_error(&error)),
+            Err(error) => Err(destination_error(&error)),
         }
     }
 }
 
-/// An upload that does not exist any more may be one that an earlier, unanswered try completed.
-fn is_uncertain(error: &EndpointError) -> bool {
-    error.effect == Effect::Unknown || error.kind == ErrorKind::NotFound
+/// Whether what is there decides on a completion that failed. An upload that does not exist any
+/// more may be one that an earlier, unanswered try completed; after a conflict S3 wants a new one.
+fn is_to_be_settled(error: &EndpointError, only_if_absent: bool) -> bool {
+    let is_conflict = matches!(error.kind, ErrorKind::Precondition | ErrorKind::Busy);
+    error.effect == Effect::Unknown
+        || error.kind == ErrorKind::NotFound
+        || (only_if_absent && is_conflict)
 }

@@ -105,35 +105,15 @@ impl<S: Source, D: Destination> Mover<S, D> {
             .attempts
             .run(|| self.destination.put(key, &header, payload.clone()))
             .await;
+        let sent = ReadBack {
+            size: length,
+            crc64,
+        };
         match put {
-            Ok(receipt) => {
-                self.confirm(
-                    key,
-                    &receipt,
-                    ReadBack {
-                        size: length,
-                        crc64,
-                    },
-                )
-                .await
-            }
+            Ok(receipt) => Ok(self.confirm(key, &receipt, sent).await?),
+            // What is there may be our own object: an earlier try that was not answered.
             Err(error) if header.only_if_absent && error.kind == ErrorKind::Precondition => {
-                // It may be our own object: a lost reply of an earlier try.
-                let found = self
-                    .attempts
-                    .run(|| self.destination.stat(key))
-                    .await
-                    .map_err(|error| destination_error(&error))?;
-                let is_ours = found.is_some_and(|found| {
-                    found.size == length
-                        && found.crc64 == Some(crc64)
-                        && header.metadata.agrees_with(&found.metadata)
-                });
-                if is_ours {
-                    Ok(())
-                } else {
-                    Err(TryError::Exists)
-                }
+                self.settle(key, &header, sent, &error).await
             }
             Err(error) => Err(destination_error(&error)),
         }

@@ -37,7 +37,8 @@ use ended::local;
 /// How an execution is run; the same for all executions of an agent.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// What the process may use, in bytes; at least 32 MiB. Half of it holds payloads.
+    /// What the execution may use, in bytes; at least 64 MiB. Half of it holds payloads, a quarter
+    /// of that one part: larger ones are read while they are sent.
     pub memory_target_bytes: u64,
     /// Where the identity of the source's root is kept from one execution of the same pair of
     /// locations to the next; `None`: not at all.

@@ -10,7 +10,8 @@ mod streamed;
 use std::sync::Arc;
 
 use datasync_endpoint::{
-    Attributes, Destination, EndpointError, ListedObject, Node, ObjectHeader, PosixMetadata, Source,
+    Attributes, Destination, EndpointError, Fingerprint, Handle, ListedObject, Node, ObjectHeader,
+    PosixMetadata, Source,
 };
 use datasync_model::{ErrorCode, Failure, Options};
 
@@ -22,7 +23,7 @@ use crate::locate::locate;
 use crate::outcome::{ItemFailure, Outcome};
 use crate::plan::{self, Content, Decision, Difference, SINGLE_PUT_MAX, SkipReason};
 use crate::progress::{InFlight, Progress};
-use crate::read::ReadError;
+use crate::read::{ReadError, Version};
 use crate::uploads::Uploads;
 use crate::verify::Verifier;
 use crate::walk::SourceEntry;
@@ -223,6 +224,15 @@ impl<S: Source, D: Destination> Mover<S, D> {
             metadata: PosixMetadata::kept(attributes, &self.options),
             storage_class: copy.storage_class.clone(),
             only_if_absent: copy.only_if_absent,
+        }
+    }
+
+    fn version<'a>(&'a self, file: &'a Handle, fingerprint: Fingerprint) -> Version<'a, S> {
+        Version {
+            source: &*self.source,
+            attempts: &self.attempts,
+            file,
+            fingerprint,
         }
     }
 

@@ -11,7 +11,7 @@ use crate::attempts::Attempts;
 use crate::budget::Budget;
 use crate::outcome::ItemFailure;
 use crate::plan::{Content, content_of};
-use crate::read::{ReadError, is_unchanged, read_range};
+use crate::read::{ReadError, Version};
 use crate::walk::SourceEntry;
 
 /// Compares entries with objects. Shared by all items of an execution.
@@ -118,9 +118,13 @@ impl<S: Source, D: Destination> Verifier<S, D> {
     }
 
     async fn file_content(&self, entry: &SourceEntry) -> Result<ReadBack, ItemFailure> {
-        let fingerprint = entry.node.attributes.fingerprint();
-        let file = &entry.node.handle;
-        let size = fingerprint.size;
+        let version = Version {
+            source: &*self.source,
+            attempts: &self.attempts,
+            file: &entry.node.handle,
+            fingerprint: entry.node.attributes.fingerprint(),
+        };
+        let size = version.fingerprint.size;
         let mut crc64 = Crc64::EMPTY;
         let mut offset = 0;
         while offset < size {
@@ -129,21 +133,13 @@ impl<S: Source, D: Destination> Verifier<S, D> {
                 self.budget.reserve(length).await.map_err(|error| {
                     ItemFailure::new(ErrorCode::NotSupported, error.to_string())
                 })?;
-            let range = read_range(
-                &*self.source,
-                file,
-                &fingerprint,
-                offset,
-                length,
-                &self.attempts,
-            )
-            .await
-            .map_err(changed_or_fault)?;
-            crc64 = crc64.followed_by(range.crc64, length);
+            let range = version.range(offset, length).await;
+            crc64 = crc64.followed_by(range.map_err(changed_or_fault)?.crc64, length);
             offset += length;
             drop(reservation);
         }
-        let stable = is_unchanged(&*self.source, file, &fingerprint, None, &self.attempts)
+        let stable = version
+            .is_current(None)
             .await
             .map_err(|error| ItemFailure::of_source(&error))?;
         if !stable {

@@ -153,79 +153,47 @@ async fn a_directory_that_changes_under_the_cursor_is_read_again() {
     }
 }
 
+/// A run in which one call fails for ever ends with this code.
+async fn ends_with(add: fn(&World, Fault), operation: Operation, kind: ErrorKind, code: ErrorCode) {
+    let world = World::new(tree());
+    add(&world, Fault::new(operation, Action::Fail(kind)));
+    let run = world.run().await;
+    let found = run.code();
+    assert_eq!(
+        found,
+        Some(code),
+        "{operation:?} {kind:?}: {}",
+        run.detail()
+    );
+    assert_eq!(world.destination.open_upload_keys(), Vec::new());
+    assert_ne!(run.report.result.transfer_status, PhaseStatus::Success);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_source_that_is_gone_ends_the_run_with_its_code() {
-    let source = [
-        (
-            Operation::Root,
-            ErrorKind::Unreachable,
-            ErrorCode::SourceUnreachable,
-        ),
-        (
-            Operation::Root,
-            ErrorKind::ContainerNotFound,
-            ErrorCode::SourcePathNotFound,
-        ),
-        (
-            Operation::ReadDir,
-            ErrorKind::Unreachable,
-            ErrorCode::SourceUnreachable,
-        ),
-        (
-            Operation::Read,
-            ErrorKind::Unreachable,
-            ErrorCode::SourceUnreachable,
-        ),
-    ];
-    for (operation, kind, code) in source {
-        let world = World::new(tree());
-        world.at_source(Fault::new(operation, Action::Fail(kind)));
-        let run = world.run().await;
-        assert_eq!(
-            run.code(),
-            Some(code),
-            "{operation:?} {kind:?}: {}",
-            run.detail()
-        );
+    use ErrorKind::{ContainerNotFound, Unreachable};
+    use Operation::{Read, ReadDir, Root};
+    for (operation, kind, code) in [
+        (Root, Unreachable, ErrorCode::SourceUnreachable),
+        (Root, ContainerNotFound, ErrorCode::SourcePathNotFound),
+        (ReadDir, Unreachable, ErrorCode::SourceUnreachable),
+        (Read, Unreachable, ErrorCode::SourceUnreachable),
+    ] {
+        ends_with(World::at_source, operation, kind, code).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_destination_that_is_gone_ends_the_run_with_its_code() {
-    let destination = [
-        (
-            Operation::List,
-            ErrorKind::ContainerNotFound,
-            ErrorCode::BucketNotFound,
-        ),
-        (
-            Operation::Put,
-            ErrorKind::Unreachable,
-            ErrorCode::DestinationUnreachable,
-        ),
-        (
-            Operation::Put,
-            ErrorKind::Credentials,
-            ErrorCode::CredentialsUnavailable,
-        ),
-        (
-            Operation::UploadPart,
-            ErrorKind::NoSpace,
-            ErrorCode::DestinationFault,
-        ),
-    ];
-    for (operation, kind, code) in destination {
-        let world = World::new(tree());
-        world.at_destination(Fault::new(operation, Action::Fail(kind)));
-        let run = world.run().await;
-        assert_eq!(
-            run.code(),
-            Some(code),
-            "{operation:?} {kind:?}: {}",
-            run.detail()
-        );
-        assert_eq!(world.destination.open_upload_keys(), Vec::new());
-        assert_ne!(run.report.result.transfer_status, PhaseStatus::Success);
+    use ErrorKind::{ContainerNotFound, Credentials, NoSpace, Unreachable};
+    use Operation::{List, Put, UploadPart};
+    for (operation, kind, code) in [
+        (List, ContainerNotFound, ErrorCode::BucketNotFound),
+        (Put, Unreachable, ErrorCode::DestinationUnreachable),
+        (Put, Credentials, ErrorCode::CredentialsUnavailable),
+        (UploadPart, NoSpace, ErrorCode::DestinationFault),
+    ] {
+        ends_with(World::at_destination, operation, kind, code).await;
     }
 }
 

@@ -53,6 +53,7 @@ pub(crate) struct State {
     /// How many items that left the merge exist at the destination.
     pub(crate) matched: u64,
     /// Directories above the greatest key that could not be read to their ends.
+    #[serde(default)]
     pub(crate) unread: BTreeSet<Key>,
     /// Sums over all finished items.
     pub(crate) counters: Counters,

@@ -6,6 +6,8 @@ use datasync_model::{ErrorCode, PreserveDeletedFiles, VerifyMode};
 
 use crate::world::{World, cut_journal};
 
+type Change = fn(&mut Tree);
+
 /// Stopped while `d/file` was on its way.
 async fn stopped() -> (World, std::path::PathBuf) {
     let tree = Tree::new().file("d/file", "1").file("other", "2");
@@ -18,7 +20,7 @@ async fn stopped() -> (World, std::path::PathBuf) {
 
 #[tokio::test(start_paused = true)]
 async fn an_item_in_flight_that_is_gone_or_of_another_kind_is_named() {
-    let changes: [(fn(&mut Tree), &str); 5] = [
+    let changes: [(Change, &str); 5] = [
         (|tree| tree.remove("d/file"), "failed SourceVanished"),
         (|tree| tree.remove("d"), "failed SourceVanished"),
         (
@@ -60,7 +62,7 @@ async fn an_item_in_flight_whose_directory_cannot_be_read_is_named() {
 
 #[tokio::test(start_paused = true)]
 async fn an_item_in_flight_that_became_a_link_or_a_larger_file_is_copied_as_it_is() {
-    let changes: [fn(&mut Tree); 2] = [
+    let changes: [Change; 2] = [
         |tree| tree.add("d/file", EntryKind::Symlink, "../other"),
         |tree| tree.write("d/file", vec![1; 9 << 20]),
     ];

@@ -134,10 +134,7 @@ pub(crate) fn as_destination(location: &Location) -> Result<&S3Location, Failure
 
 /// Names a failure to open `location`: what was wrong, where, and what to do.
 fn failure(side: Side, location: &Location, error: &EndpointError) -> Failure {
-    let (code, advice) = match side {
-        Side::Source => source_failure(error.kind),
-        Side::Destination => destination_failure(error.kind),
-    };
+    let (code, advice) = named(side, error.kind);
     let place = match location {
         Location::Nfs(nfs) => format!("nfs://{}{}", nfs.server_hostname, nfs.subdirectory),
         Location::S3(s3) => match &s3.endpoint {
@@ -148,68 +145,63 @@ fn failure(side: Side, location: &Location, error: &EndpointError) -> Failure {
     Failure::new(code, format!("{place}: {error}; {advice}"))
 }
 
-fn source_failure(kind: ErrorKind) -> (ErrorCode, &'static str) {
-    match kind {
-        ErrorKind::Unreachable | ErrorKind::Timeout | ErrorKind::Busy => (
+fn named(side: Side, kind: ErrorKind) -> (ErrorCode, &'static str) {
+    match (kind, side) {
+        (ErrorKind::Unreachable | ErrorKind::Timeout | ErrorKind::Busy, Side::Source) => (
             ErrorCode::SourceUnreachable,
             "check the host name, that the NFS server runs, and that the agent may reach its ports \
              (111, 2049 and mountd's)",
         ),
-        ErrorKind::ContainerNotFound | ErrorKind::NotFound | ErrorKind::Stale => (
-            ErrorCode::SourcePathNotFound,
-            "check that the path is exported, or lies below an export (showmount -e lists them)",
-        ),
-        ErrorKind::PermissionDenied | ErrorKind::Credentials => (
-            ErrorCode::SourcePermissionDenied,
-            "allow the agent's address in the export, with no_root_squash where root must read",
-        ),
-        ErrorKind::NotSupported => (
-            ErrorCode::NotSupported,
-            "the server must offer NFS version 3 over TCP",
-        ),
-        ErrorKind::Invalid | ErrorKind::InvalidName | ErrorKind::TooLarge => {
-            (ErrorCode::InvalidConfiguration, "correct the location")
-        }
-        ErrorKind::BadCookie
-        | ErrorKind::ServerFault
-        | ErrorKind::Protocol
-        | ErrorKind::ChecksumRefused
-        | ErrorKind::Precondition
-        | ErrorKind::NoSpace => (ErrorCode::SourceFault, "look at the NFS server's log"),
-    }
-}
-
-fn destination_failure(kind: ErrorKind) -> (ErrorCode, &'static str) {
-    match kind {
-        ErrorKind::Unreachable | ErrorKind::Timeout | ErrorKind::Busy => (
+        (ErrorKind::Unreachable | ErrorKind::Timeout | ErrorKind::Busy, Side::Destination) => (
             ErrorCode::DestinationUnreachable,
             "check the endpoint's name and port, its certificate, and that the agent may reach it",
         ),
-        ErrorKind::ContainerNotFound | ErrorKind::NotFound | ErrorKind::Stale => (
+        (ErrorKind::ContainerNotFound | ErrorKind::NotFound | ErrorKind::Stale, Side::Source) => (
+            ErrorCode::SourcePathNotFound,
+            "check that the path is exported, or lies below an export (showmount -e lists them)",
+        ),
+        (
+            ErrorKind::ContainerNotFound | ErrorKind::NotFound | ErrorKind::Stale,
+            Side::Destination,
+        ) => (
             ErrorCode::BucketNotFound,
             "create the bucket or correct the location",
         ),
-        ErrorKind::PermissionDenied => (
+        (ErrorKind::PermissionDenied | ErrorKind::Credentials, Side::Source) => (
+            ErrorCode::SourcePermissionDenied,
+            "allow the agent's address in the export, with no_root_squash where root must read",
+        ),
+        (ErrorKind::PermissionDenied, Side::Destination) => (
             ErrorCode::DestinationPermissionDenied,
             "allow the role to list the bucket and to put, get and delete its objects",
         ),
-        ErrorKind::Credentials => (
+        (ErrorKind::Credentials, Side::Destination) => (
             ErrorCode::DestinationPermissionDenied,
             "check the key or role that control holds for this location",
         ),
-        ErrorKind::NotSupported => (
+        (ErrorKind::NotSupported, Side::Source) => (
+            ErrorCode::NotSupported,
+            "the server must offer NFS version 3 over TCP",
+        ),
+        (ErrorKind::NotSupported, Side::Destination) => (
             ErrorCode::NotSupported,
             "the store lacks something that a transfer needs",
         ),
-        ErrorKind::Invalid | ErrorKind::InvalidName | ErrorKind::TooLarge => {
+        (ErrorKind::Invalid | ErrorKind::InvalidName | ErrorKind::TooLarge, _) => {
             (ErrorCode::InvalidConfiguration, "correct the location")
         }
-        ErrorKind::BadCookie
-        | ErrorKind::ServerFault
-        | ErrorKind::Protocol
-        | ErrorKind::ChecksumRefused
-        | ErrorKind::Precondition
-        | ErrorKind::NoSpace => (ErrorCode::DestinationFault, "look at the store's log"),
+        (
+            ErrorKind::BadCookie
+            | ErrorKind::ServerFault
+            | ErrorKind::Protocol
+            | ErrorKind::ChecksumRefused
+            | ErrorKind::Precondition
+            | ErrorKind::NoSpace,
+            _,
+        ) => match side {
+            Side::Source => (ErrorCode::SourceFault, "look at the NFS server's log"),
+            Side::Destination => (ErrorCode::DestinationFault, "look at the store's log"),
+        },
     }
 }
 

@@ -71,6 +71,12 @@ fn bad_flags_and_bad_configuration_exit_with_64() {
             assert!(text.contains(fault), "{fault} not in {text}");
         }
     }
+    let little = ["--memory-target", "127MiB", "--executions-max", "2"];
+    let (code, text) = output(&[&["check-config"][..], &little].concat());
+    assert_eq!(code, 64, "{text}");
+    for words in ["each of 2 executions", "needs 64 MiB, together 128 MiB"] {
+        assert!(text.contains(words), "{words} not in {text}");
+    }
     let (code, text) = output(&["check-config", "--config", "/nowhere/agent.toml"]);
     assert_eq!(code, 64);
     assert!(text.contains("/nowhere/agent.toml"), "{text}");

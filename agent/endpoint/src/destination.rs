@@ -238,9 +238,17 @@ pub trait Destination: Send + Sync + 'static {
         key: &Key,
     ) -> impl Future<Output = Result<Vec<OpenUpload>, EndpointError>> + Send;
 
+    /// Whether an open upload has a part; one that does not exist (any more) has none.
+    fn has_parts(
+        &self,
+        key: &Key,
+        upload: &UploadId,
+    ) -> impl Future<Output = Result<bool, EndpointError>> + Send;
+
     /// Replaces the POSIX metadata, keeping content, storage class, content type and tags.
     /// `current` is the state as of a [`Destination::stat`]; a different present state is a
-    /// [`crate::ErrorKind::Precondition`].
+    /// [`crate::ErrorKind::Precondition`]. An object larger than [`Abilities::put_max`] is copied
+    /// by a multipart upload of its key, which may stay open if the call fails or is dropped.
     fn set_metadata(
         &self,
         key: &Key,

@@ -19,7 +19,8 @@ pub enum ErrorKind {
     Stale,
     /// A directory changed under the cursor (NFS3ERR_BAD_COOKIE): read it again from its start.
     BadCookie,
-    /// The server asks to wait (NFS3ERR_JUKEBOX, 503 SlowDown).
+    /// The server asks to wait or is at odds with a request at the same time (NFS3ERR_JUKEBOX,
+    /// 503 SlowDown, 409 ConditionalRequestConflict).
     Busy,
     /// No answer in time.
     Timeout,
@@ -31,7 +32,7 @@ pub enum ErrorKind {
     Protocol,
     /// The store found another checksum than the one we sent.
     ChecksumRefused,
-    /// A conditional request did not apply (412, 409).
+    /// A conditional request did not apply (412).
     Precondition,
     /// The name or key cannot exist there.
     InvalidName,

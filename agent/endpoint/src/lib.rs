@@ -27,6 +27,6 @@ pub use destination::{
 pub use error::{Effect, EndpointError, ErrorKind};
 pub use key::{EntryPath, Key, KeyError, decode_name, encode_name};
 pub use metadata::PosixMetadata;
-pub use pace::{Pace, Unpaced};
+pub use pace::{Grant, Pace, Unpaced};
 pub use part_stream::{BrokenOff, Chunks, PartStream};
 pub use source::{DirCursor, DirEntry, DirPage, Handle, Node, ReadReply, Source};

@@ -6,6 +6,7 @@
     reason = "test support: a test that asks for something impossible must fail loudly"
 )]
 
+mod bodies;
 mod destination;
 mod expected;
 mod objects;
@@ -15,7 +16,7 @@ mod tree;
 
 pub use destination::MemoryDestination;
 pub use expected::{Expected, differences, expected};
-pub use objects::{Stored, Transit};
+pub use objects::{EPOCH, Stored, Transit};
 pub use script::{Action, Call, Fault, Operation, Script};
 pub use source::MemorySource;
 pub use tree::{Inode, Tree};

@@ -5,17 +5,21 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+/// Resolves to the number of bytes that may be written.
+pub type Grant = Pin<Box<dyn Future<Output = usize> + Send>>;
+
 /// Grants bytes of request bodies. One value per stream: grants are fair between streams.
 pub trait Pace: Debug + Send + Sync {
     /// The largest grant that may be asked for at once, in bytes; at least 1. It changes with the
     /// rate: ask again before every slice.
     fn slice_max(&self) -> usize;
 
-    /// Waits until `bytes` (at most [`Pace::slice_max`] as it was when asked) may be written;
-    /// `None` means at once.
+    /// Waits until bytes may be written; `None` means all of `bytes` at once. At least 1 and at
+    /// most `bytes` are granted: fewer than asked for where the rate fell meanwhile, and the rest
+    /// must be asked for again.
     ///
     /// Cancel-safe: a grant that is dropped before it resolves is not charged.
-    fn grant(self: Arc<Self>, bytes: usize) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>>;
+    fn grant(self: Arc<Self>, bytes: usize) -> Option<Grant>;
 }
 
 /// No limit.
@@ -27,7 +31,7 @@ impl Pace for Unpaced {
         usize::MAX
     }
 
-    fn grant(self: Arc<Self>, _bytes: usize) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
+    fn grant(self: Arc<Self>, _bytes: usize) -> Option<Grant> {
         None
     }
 }

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use datasync_endpoint::{BrokenOff, Chunks, Crc64Hasher, Pace, PartStream, Payload};
+use datasync_endpoint::{BrokenOff, Chunks, Crc64Hasher, Grant, Pace, PartStream, Payload};
 use http_body::{Body, Frame, SizeHint};
 use md5::{Digest as _, Md5};
 use tokio::time::Instant;
@@ -62,8 +62,6 @@ impl Progress {
         }
     }
 }
-
-type Grant = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Digests of the bytes that were taken from a stream.
 #[derive(Debug, Default)]
@@ -194,14 +192,18 @@ impl Body for PacedBody {
                 }
             }
         }
-        if let Some((grant, _)) = &mut this.waiting {
-            let grant = grant.get_mut().unwrap_or_else(PoisonError::into_inner);
-            ready!(grant.as_mut().poll(context));
+        let Some((grant, slice)) = &mut this.waiting else {
+            return Poll::Ready(None);
+        };
+        let grant = grant.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let granted = ready!(grant.as_mut().poll(context));
+        let mut slice = std::mem::take(slice);
+        this.waiting = None;
+        let rest = slice.split_off(granted.min(slice.len()));
+        if !rest.is_empty() {
+            this.chunks.push_front(rest);
         }
-        match this.waiting.take() {
-            Some((_, slice)) => this.emit(slice),
-            None => Poll::Ready(None),
-        }
+        this.emit(slice)
     }
 
     fn is_end_stream(&self) -> bool {

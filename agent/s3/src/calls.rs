@@ -34,6 +34,7 @@ operations! {
     HeadObject: false,
     ListMultipartUploads: false,
     ListObjectsV2: false,
+    ListParts: false,
     PutObject: true,
     UploadPart: true,
     UploadPartCopy: true,

@@ -263,6 +263,11 @@ impl Destination for S3Destination {
             .await
     }
 
+    async fn has_parts(&self, key: &Key, upload: &UploadId) -> Result<bool, EndpointError> {
+        let object_key = self.store.place.object_key(key);
+        self.store.has_parts(&object_key, upload).await
+    }
+
     async fn set_metadata(
         &self,
         key: &Key,

@@ -276,6 +276,31 @@ impl Store {
         self.reply(operation, &target, etag, output.version_id, found)
     }
 
+    pub(crate) async fn has_parts(
+        &self,
+        object_key: &str,
+        upload: &UploadId,
+    ) -> Result<bool, EndpointError> {
+        let request = self
+            .client
+            .list_parts()
+            .bucket(&self.place.bucket)
+            .key(object_key)
+            .upload_id(&upload.0)
+            .max_parts(1)
+            .send();
+        let target = self.place.target(object_key);
+        let listed = self
+            .requests
+            .send(Wait::Answer, Operation::ListParts, &target, request)
+            .await;
+        match listed {
+            Ok(output) => Ok(!output.parts().is_empty()),
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     pub(crate) async fn abort(
         &self,
         object_key: &str,

@@ -1,7 +1,7 @@
 //! The default of `memory_target`.
 
-/// What one execution needs at least.
-pub(super) const PER_EXECUTION_MIN: u64 = 32 << 20;
+/// What one execution needs at least: an eighth of it is one part of 8 MiB.
+pub(super) const PER_EXECUTION_MIN: u64 = 64 << 20;
 /// More does not make a transfer faster.
 const DEFAULT_MAX: u64 = 256 << 20;
 
@@ -27,7 +27,8 @@ mod tests {
             (Some(4096 * MIB), Some(65_536 * MIB), 256 * MIB),
             (None, Some(800 * MIB), 200 * MIB),
             (Some(65_536 * MIB), Some(400 * MIB), 100 * MIB),
-            (Some(8 * MIB), None, 32 * MIB),
+            (Some(8 * MIB), None, 64 * MIB),
+            (Some(200 * MIB), None, 64 * MIB),
             (None, None, 256 * MIB),
         ] {
             assert_eq!(default_target(limit, total), target, "{limit:?} {total:?}");

@@ -191,7 +191,9 @@ impl Check {
         let needed = memory::PER_EXECUTION_MIN.saturating_mul(executions as u64);
         if target < needed {
             let what = format!(
-                "{target} bytes are too few: {executions} execution(s) at once need {} MiB",
+                "{target} bytes are too few: each of {executions} executions at once \
+                 (executions_max) needs {} MiB, together {} MiB",
+                memory::PER_EXECUTION_MIN >> 20,
                 needed >> 20
             );
             self.fault("memory_target", &what);

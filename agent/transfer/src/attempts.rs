@@ -23,6 +23,11 @@ impl Attempts {
         }
     }
 
+    /// The longest time from the first attempt of a call to the start of the last, in seconds.
+    pub(crate) fn seconds_max(&self) -> i64 {
+        i64::try_from(self.limits.elapsed_max.as_secs()).unwrap_or(i64::MAX)
+    }
+
     /// Calls until the answer is final: success, an error that no retry cures, or the limits.
     ///
     /// Cancel-safe as far as `call`'s future is.

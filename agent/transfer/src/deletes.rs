@@ -33,7 +33,8 @@ pub(crate) struct Facts {
     pub(crate) matched: u64,
     /// Whether the source has anything besides its root, as far as the scope goes.
     pub(crate) source_has_entries: bool,
-    /// Whether the root is the one of the last run; `None` if there was none.
+    /// Whether the root is the one of the last run and the one that this run began with; `None` if
+    /// neither is known.
     pub(crate) same_root: Option<bool>,
     /// The largest share of objects that may be deleted, in percent.
     pub(crate) share_max_percent: u64,
@@ -62,7 +63,7 @@ pub(crate) fn guard(facts: Facts) -> Result<(), Failure> {
     }
     if facts.same_root == Some(false) {
         return withheld(
-            "the root of the source is not the directory of the last run. Check that the right \
+            "the root of the source is not the directory that it was. Check that the right \
              file system is exported; to accept it, run once with PreserveDeletedFiles=PRESERVE"
                 .to_owned(),
         );
@@ -97,6 +98,26 @@ pub(crate) struct Deleter<S, D> {
     pub(crate) progress: Arc<Progress>,
 }
 
+/// What became of the candidates of a chunk.
+#[derive(Debug, Default)]
+struct Settled {
+    /// The last candidate that was looked at.
+    last: Option<Key>,
+    deleted: Counters,
+    failed: Vec<(Key, Failure)>,
+    /// The endpoint that is gone.
+    broken: Option<ItemFailure>,
+}
+
+impl Settled {
+    fn fail(&mut self, key: Key, failure: ItemFailure) {
+        self.failed.push((key, failure.failure.clone()));
+        if failure.endpoint_wide {
+            self.broken.get_or_insert(failure);
+        }
+    }
+}
+
 impl<S: Source, D: Destination> Deleter<S, D> {
     /// Deletes what is gone from the source; lists the objects that could not be deleted.
     pub(crate) async fn run(
@@ -106,99 +127,100 @@ impl<S: Source, D: Destination> Deleter<S, D> {
         failures: &mut FailureList,
     ) -> Result<(), DeleteError> {
         loop {
-            // Directories may be renamed meanwhile: what leads to a key is looked up anew.
-            let mut presence = Presence::new(&*self.source, &self.attempts);
-            let chunk = candidates
+            let mut chunk = candidates
                 .next_chunk(CHUNK)
                 .await
                 .map_err(DeleteError::Candidates)?;
-            let Some(last) = chunk.last().map(|candidate| candidate.key.clone()) else {
+            if chunk.is_empty() {
                 return Ok(());
-            };
-            let mut gone = Vec::with_capacity(chunk.len());
-            let mut failed = Vec::new();
-            for candidate in chunk {
-                if last_deleted.is_some_and(|done| candidate.key <= *done) {
-                    continue;
-                }
-                match presence.is_gone(&candidate.key).await {
-                    Ok(true) => gone.push(candidate),
-                    Ok(false) => tracing::info!(key = %candidate.key, "is at the source after all"),
-                    Err(error) => {
-                        let failure = ItemFailure::of_source(&error);
-                        if failure.endpoint_wide {
-                            return Err(DeleteError::Failed(failure));
-                        }
-                        failed.push((candidate, failure.failure));
-                    }
-                }
             }
-            let mut add = Counters::default();
-            for (candidate, failure) in self.delete(gone).await? {
-                match failure {
-                    None => {
-                        let one = Counters {
-                            deleted: 1,
-                            ..Counters::default()
-                        };
-                        add.add(&counted(&candidate.key, one));
-                    }
-                    Some(failure) => failed.push((candidate, failure)),
-                }
-            }
-            // Not an entry of the source, but an item that had to be handled and was not (I8).
-            let one = Counters {
-                discovered: 1,
-                failed: 1,
-                delete_failed: 1,
-                ..Counters::default()
-            };
-            for (Candidate { key, .. }, failure) in failed {
-                add.add(&counted(&key, one));
-                let path = key.path().unwrap_or_default();
-                failures
-                    .add(&path, &key, Verdict::Failed, &failure)
-                    .await
-                    .map_err(DeleteError::List)?;
-            }
-            self.progress.finish(&add);
-            let record = Record::Deleted { key: last, add };
-            self.journal
-                .append(record)
-                .await
-                .map_err(DeleteError::Journal)?;
+            chunk.retain(|candidate| last_deleted.is_none_or(|done| candidate.key > *done));
+            let mut settled = Settled::default();
+            let gone = self.look_up(chunk, &mut settled).await;
+            self.delete(gone, &mut settled).await;
+            self.record(settled, failures).await?;
         }
     }
 
-    async fn delete(
-        &self,
-        gone: Vec<Candidate>,
-    ) -> Result<Vec<(Candidate, Option<Failure>)>, DeleteError> {
-        let deletes = gone.into_iter().map(|candidate| async {
+    /// Those of a chunk that are gone from the source, up to a source that does not answer.
+    async fn look_up(&self, chunk: Vec<Candidate>, settled: &mut Settled) -> Vec<Candidate> {
+        // Directories may be renamed meanwhile: what leads to a key is looked up anew.
+        let mut presence = Presence::new(&*self.source, &self.attempts);
+        let mut gone = Vec::with_capacity(chunk.len());
+        for candidate in chunk {
+            settled.last = Some(candidate.key.clone());
+            match presence.is_gone(&candidate.key).await {
+                Ok(true) => gone.push(candidate),
+                Ok(false) => tracing::info!(key = %candidate.key, "is at the source after all"),
+                Err(error) => settled.fail(candidate.key, ItemFailure::of_source(&error)),
+            }
+            if settled.broken.is_some() {
+                break;
+            }
+        }
+        gone
+    }
+
+    async fn delete(&self, gone: Vec<Candidate>, settled: &mut Settled) {
+        let deletes = gone.into_iter().map(|candidate| async move {
             let result = self
                 .attempts
                 .run(|| self.destination.delete(&candidate.key, &candidate.etag))
                 .await;
-            (candidate, result)
+            (candidate.key, result)
         });
-        let results: Vec<_> = stream::iter(deletes)
-            .buffer_unordered(DELETES_IN_FLIGHT)
-            .collect()
-            .await;
-        results
-            .into_iter()
-            .map(|(candidate, result)| match result {
-                Ok(()) => Ok((candidate, None)),
-                Err(error) => {
-                    let failure = ItemFailure::of_destination(&error);
-                    if failure.endpoint_wide {
-                        Err(DeleteError::Failed(failure))
-                    } else {
-                        Ok((candidate, Some(failure.failure)))
-                    }
+        let mut results = stream::iter(deletes).buffer_unordered(DELETES_IN_FLIGHT);
+        while let Some((key, result)) = results.next().await {
+            match result {
+                Ok(()) => {
+                    let one = Counters {
+                        deleted: 1,
+                        ..Counters::default()
+                    };
+                    let one = counted(&key, one);
+                    // At once: a cancel in the middle of the chunk tells what was deleted.
+                    self.progress.finish(&one);
+                    settled.deleted.add(&one);
                 }
-            })
-            .collect()
+                Err(error) => settled.fail(key, ItemFailure::of_destination(&error)),
+            }
+        }
+    }
+
+    /// Makes durable and known what became of a chunk.
+    async fn record(
+        &self,
+        settled: Settled,
+        failures: &mut FailureList,
+    ) -> Result<(), DeleteError> {
+        // Not an entry of the source, but an item that had to be handled and was not (I8).
+        let one = Counters {
+            discovered: 1,
+            failed: 1,
+            delete_failed: 1,
+            ..Counters::default()
+        };
+        let mut failed = Counters::default();
+        for (key, failure) in settled.failed {
+            failed.add(&counted(&key, one));
+            let path = key.path().unwrap_or_default();
+            failures
+                .add(&path, &key, Verdict::Failed, &failure)
+                .await
+                .map_err(DeleteError::List)?;
+        }
+        self.progress.finish(&failed);
+        if let Some(key) = settled.last {
+            let mut add = settled.deleted;
+            add.add(&failed);
+            self.journal
+                .append(Record::Deleted { key, add })
+                .await
+                .map_err(DeleteError::Journal)?;
+        }
+        settled
+            .broken
+            .map_or(Ok(()), |failure| Err(DeleteError::Failed(failure)))
     }
 }
 

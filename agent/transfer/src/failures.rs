@@ -1,10 +1,11 @@
 //! The list of items that were not done, as JSON lines next to the journal.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use datasync_endpoint::{Crc64, EntryPath, Key};
+use datasync_endpoint::{EntryPath, Key};
 use datasync_model::Failure;
 use serde::{Deserialize, Serialize};
 use tokio::fs::{self, File, OpenOptions};
@@ -44,12 +45,10 @@ pub(crate) struct FailureList {
     file: File,
     lines: u64,
     first: Option<String>,
+    /// Secret, so that nobody can choose names of the same hash.
+    hasher: RandomState,
     /// Hashes of the keys of the first [`REMEMBERED_MAX`] items.
     known: HashMap<u64, Verdict>,
-}
-
-fn hash(key: &str) -> u64 {
-    Crc64::of(key.as_bytes()).0
 }
 
 impl FailureList {
@@ -68,6 +67,7 @@ impl FailureList {
             file,
             lines: 0,
             first: None,
+            hasher: RandomState::new(),
             known: HashMap::new(),
         };
         list.read_back().await?;
@@ -94,10 +94,15 @@ impl FailureList {
         Ok(())
     }
 
+    fn hash(&self, key: &str) -> u64 {
+        self.hasher.hash_one(key)
+    }
+
     fn note(&mut self, line: &Line) {
         self.lines += 1;
         if self.known.len() < REMEMBERED_MAX {
-            self.known.insert(hash(&line.key), line.outcome);
+            let hash = self.hash(&line.key);
+            self.known.insert(hash, line.outcome);
         }
         if line.outcome != Verdict::Skipped && self.first.is_none() {
             let Line { path, failure, .. } = line;
@@ -105,11 +110,14 @@ impl FailureList {
         }
     }
 
-    /// Whether an item failed or was skipped. Beyond 500,000 items on the list it may be so all
-    /// the same.
+    /// What became of an item. Beyond 500,000 items on the list `None` says nothing.
+    pub(crate) fn verdict(&self, key: &Key) -> Option<Verdict> {
+        self.known.get(&self.hash(key.as_str())).copied()
+    }
+
+    /// Whether an item failed or was skipped, as far as [`FailureList::verdict`] tells.
     pub(crate) fn is_settled(&self, key: &Key) -> bool {
-        let verdict = self.known.get(&hash(key.as_str()));
-        matches!(verdict, Some(Verdict::Failed | Verdict::Skipped))
+        matches!(self.verdict(key), Some(Verdict::Failed | Verdict::Skipped))
     }
 
     /// Adds an item, unless an earlier run of the process did; it is with the kernel on return.
@@ -120,7 +128,7 @@ impl FailureList {
         outcome: Verdict,
         failure: &Failure,
     ) -> io::Result<()> {
-        if self.known.contains_key(&hash(key.as_str())) {
+        if self.verdict(key).is_some() {
             return Ok(());
         }
         let line = Line {

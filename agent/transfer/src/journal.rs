@@ -18,8 +18,10 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
+use crate::history::Root;
+
 pub(crate) use frame::{read_frames, write_frame};
-pub(crate) use state::{State, Upload};
+pub(crate) use state::{Intent, Pending, State, Upload};
 
 /// The stages of an execution, in order.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -60,12 +62,19 @@ pub(crate) enum Record {
     /// An item is finished; the counters are what it adds.
     #[serde(rename = "f")]
     Final { n: u64, add: Counters },
+    /// A directory could not be read to its end.
+    #[serde(rename = "l")]
+    Unread { key: Key, add: Counters },
     /// Things counted outside of items.
     #[serde(rename = "c")]
     Counted { add: Counters },
     /// A multipart upload is about to be created.
     #[serde(rename = "i")]
-    UploadIntent { key: Key, at_seconds: i64 },
+    UploadIntent {
+        key: Key,
+        #[serde(flatten)]
+        intent: Intent,
+    },
     /// It was created.
     #[serde(rename = "u")]
     UploadOpen { key: Key, upload: UploadId },
@@ -75,6 +84,9 @@ pub(crate) enum Record {
     /// A stage begins.
     #[serde(rename = "g")]
     Stage { stage: Stage },
+    /// The root that the execution began with.
+    #[serde(rename = "r")]
+    Root { root: Root },
     /// A guard held the deletes back.
     #[serde(rename = "w")]
     Withheld { failure: Failure },

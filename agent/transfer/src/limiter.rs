@@ -1,11 +1,9 @@
 //! The bandwidth limiter: one task owns the bucket, streams queue for grants.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use datasync_endpoint::Pace;
+use datasync_endpoint::{Grant, Pace};
 use datasync_model::BytesPerSecond;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -14,7 +12,7 @@ mod bucket;
 mod dispatcher;
 mod queue;
 
-use dispatcher::{Dispatcher, Grant, Request};
+use dispatcher::{Dispatcher, Request};
 
 /// The largest slice in bytes, at any rate.
 const SLICE_MAX: u64 = 1024 * 1024;
@@ -91,7 +89,7 @@ impl Pace for Stream {
         usize::try_from(slice).unwrap_or(usize::MAX)
     }
 
-    fn grant(self: Arc<Self>, bytes: usize) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
+    fn grant(self: Arc<Self>, bytes: usize) -> Option<Grant> {
         let bytes = bytes as u64;
         if self.shared.rate.borrow().limit().is_none() {
             self.shared
@@ -108,13 +106,12 @@ impl Pace for Stream {
                 reply,
             };
             if self.shared.requests.send(request).await.is_ok()
-                && let Ok(grant) = answer.await
+                && let Ok(paid) = answer.await
             {
-                Grant::take(grant);
-                return;
+                return usize::try_from(paid.take()).unwrap_or(usize::MAX);
             }
             // The dispatcher was aborted with the run: nothing may be sent any more.
-            std::future::pending::<()>().await;
+            std::future::pending().await
         }))
     }
 }

@@ -1,14 +1,17 @@
 //! One item from the source to the destination, verified.
 
 mod large;
+mod metadata;
+mod receipts;
+mod resume;
 mod small;
 mod streamed;
 
 use std::sync::Arc;
 
 use datasync_endpoint::{
-    Attributes, Destination, EndpointError, Integrity, Key, ListedObject, Node, ObjectHeader,
-    PosixMetadata, ReadBack, Receipt, Source,
+    Attributes, Destination, EndpointError, Fingerprint, Handle, ListedObject, Node, ObjectHeader,
+    PosixMetadata, Source,
 };
 use datasync_model::{ErrorCode, Failure, Options};
 
@@ -20,12 +23,16 @@ use crate::locate::locate;
 use crate::outcome::{ItemFailure, Outcome};
 use crate::plan::{self, Content, Decision, Difference, SINGLE_PUT_MAX, SkipReason};
 use crate::progress::{InFlight, Progress};
-use crate::read::ReadError;
+use crate::read::{ReadError, Version};
 use crate::uploads::Uploads;
+use crate::verify::Verifier;
 use crate::walk::SourceEntry;
 
-/// How often a file that changes while it is read is tried.
-const STABLE_READ_TRIES: u32 = 3;
+pub(crate) use resume::Resumed;
+
+/// How often an item is tried whose file changes while it is read, or whose object somebody else
+/// is at.
+const TRIES: u32 = 3;
 
 /// Everything that moving an item needs. Shared by all items of an execution.
 pub(crate) struct Mover<S, D> {
@@ -37,6 +44,7 @@ pub(crate) struct Mover<S, D> {
     pub(crate) limiter: Limiter,
     pub(crate) uploads: Arc<Uploads>,
     pub(crate) progress: Arc<Progress>,
+    pub(crate) verifier: Arc<Verifier<S, D>>,
     /// Wall clock in seconds since 1970, for the announcement of uploads.
     pub(crate) now_seconds: fn() -> i64,
 }
@@ -47,8 +55,10 @@ enum TryError {
     Changed,
     /// The handle means nothing any more.
     Stale,
-    /// `only_if_absent`, and something is there.
+    /// `only_if_absent`, and something is there that is not ours.
     Exists,
+    /// What was at odds with the write is gone; another try may get through.
+    Conflict(ItemFailure),
     Failed(ItemFailure),
     Journal(JournalError),
 }
@@ -100,11 +110,7 @@ impl<S: Source, D: Destination> Mover<S, D> {
         entry: &SourceEntry,
         listed: Option<&ListedObject>,
     ) -> Result<(Outcome, Option<u64>), JournalError> {
-        let found = match self
-            .attempts
-            .run(|| self.destination.stat(&entry.key))
-            .await
-        {
+        let found = match self.stat(&entry.key).await {
             Ok(Some(found)) => found,
             Ok(None) => return self.copy(entry, plan::Copy::default()).await,
             Err(error) => {
@@ -126,17 +132,12 @@ impl<S: Source, D: Destination> Mover<S, D> {
             Difference::Metadata if found.size == 0 => self.copy(entry, copy).await,
             Difference::Metadata => {
                 let in_flight = self.progress.begin(0);
-                let set = self
-                    .attempts
-                    .run(|| self.destination.set_metadata(&entry.key, &found, &wanted))
-                    .await;
+                let is_done = self.replace_metadata(entry, &found, &wanted).await?;
                 drop(in_flight);
-                match set {
-                    Ok(_) => Ok((Outcome::Transferred { bytes: 0 }, Some(0))),
-                    Err(error) => {
-                        tracing::info!(%error, "metadata cannot be replaced alone: copying anew");
-                        self.copy(entry, copy).await
-                    }
+                if is_done {
+                    Ok((Outcome::Transferred { bytes: 0 }, Some(0)))
+                } else {
+                    self.copy(entry, copy).await
                 }
             }
         }
@@ -166,19 +167,20 @@ impl<S: Source, D: Destination> Mover<S, D> {
                 TryError::Exists => {
                     break Outcome::Skipped(skip_failure(SkipReason::OverwriteProtected));
                 }
-                TryError::Changed | TryError::Stale if tries < STABLE_READ_TRIES => {}
+                TryError::Changed | TryError::Stale | TryError::Conflict(_) if tries < TRIES => {}
+                TryError::Conflict(failure) => break Outcome::Failed(failure),
                 TryError::Changed => {
                     break Outcome::Failed(ItemFailure::new(
                         ErrorCode::SourceChanged,
-                        format!("the file changed each of {STABLE_READ_TRIES} times it was read"),
+                        format!("the file changed each of {TRIES} times it was read"),
                     ));
                 }
-                TryError::Stale => break Outcome::Failed(vanished()),
+                TryError::Stale => break Outcome::Failed(ItemFailure::vanished()),
             }
             in_flight.restart();
             match locate(&*self.source, &entry.path, &self.attempts).await {
                 Ok(Some(node)) if self.is_same_kind(&entry.node, &node) => entry.node = node,
-                Ok(_) => break Outcome::Failed(vanished()),
+                Ok(_) => break Outcome::Failed(ItemFailure::vanished()),
                 Err(error) => break Outcome::Failed(ItemFailure::of_source(&error)),
             }
         };
@@ -225,26 +227,13 @@ impl<S: Source, D: Destination> Mover<S, D> {
         }
     }
 
-    /// Makes sure that the store holds what was sent, where its word is not enough.
-    async fn confirm(&self, key: &Key, receipt: &Receipt, sent: ReadBack) -> Result<(), TryError> {
-        if receipt.vouched && self.destination.abilities().integrity != Integrity::ReadBack {
-            return Ok(());
+    fn version<'a>(&'a self, file: &'a Handle, fingerprint: Fingerprint) -> Version<'a, S> {
+        Version {
+            source: &*self.source,
+            attempts: &self.attempts,
+            file,
+            fingerprint,
         }
-        let stored = self
-            .attempts
-            .run(|| self.destination.read_back(key))
-            .await
-            .map_err(|error| destination_error(&error))?;
-        if stored == sent {
-            return Ok(());
-        }
-        Err(TryError::Failed(ItemFailure::new(
-            ErrorCode::ChecksumMismatch,
-            format!(
-                "read back from the store: {} bytes with CRC-64/NVME {:016x}; sent: {} bytes with {:016x}",
-                stored.size, stored.crc64.0, sent.size, sent.crc64.0
-            ),
-        )))
     }
 
     fn read_error(&self, error: ReadError) -> TryError {
@@ -260,13 +249,6 @@ impl<S: Source, D: Destination> Mover<S, D> {
             )),
         }
     }
-}
-
-fn vanished() -> ItemFailure {
-    ItemFailure::new(
-        ErrorCode::SourceVanished,
-        "the item is gone from the source, or was replaced",
-    )
 }
 
 fn skip_failure(reason: SkipReason) -> Failure {

@@ -45,6 +45,13 @@ impl ItemFailure {
         }
     }
 
+    pub(crate) fn vanished() -> Self {
+        Self::new(
+            ErrorCode::SourceVanished,
+            "the item is gone from the source, or was replaced",
+        )
+    }
+
     /// Whether an endpoint did not answer at all.
     pub(crate) fn is_silence(&self) -> bool {
         let code = self.failure.code;
@@ -94,7 +101,7 @@ impl ItemFailure {
 }
 
 /// An error with its sources, each once.
-fn chain(error: &EndpointError) -> String {
+pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

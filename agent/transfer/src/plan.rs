@@ -185,10 +185,10 @@ impl PartLayout {
     }
 }
 
-/// Whether a part is sent while it is read, since a memory budget of `budget` bytes is not to hold
-/// it: a quarter of the budget is for one part, or as much as the smallest takes.
+/// Whether a part is sent while it is read: at most a quarter of a memory budget of `budget` bytes
+/// holds one part.
 pub(crate) fn is_streamed(part: u64, budget: u64) -> bool {
-    part > budget || part > (budget / 4).max(SINGLE_PUT_MAX)
+    part > budget / 4
 }
 
 #[cfg(test)]

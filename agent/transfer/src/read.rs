@@ -33,39 +33,111 @@ pub(crate) struct Range {
     pub(crate) attributes: Option<Attributes>,
 }
 
-/// Reads `length` bytes at `offset` of a file with this fingerprint.
-pub(crate) async fn read_range<S: Source>(
-    source: &S,
-    file: &Handle,
-    fingerprint: &Fingerprint,
-    offset: u64,
-    length: u64,
-    attempts: &Attempts,
-) -> Result<Range, ReadError> {
-    let step = u64::from(source.read_max().max(1));
-    let reads = (0..length.div_ceil(step).max(1)).map(|index| {
-        let at = offset + index * step;
-        let wanted = u32::try_from(step.min(offset + length - at)).unwrap_or(u32::MAX);
-        read_exactly(source, file, fingerprint, at, wanted, attempts)
-    });
-    let mut replies = stream::iter(reads).buffered(READS_IN_FLIGHT);
-    let mut range = Range {
-        chunks: Vec::new(),
-        crc64: Crc64::EMPTY,
-        attributes: None,
-    };
-    let mut hasher = Crc64Hasher::default();
-    let mut reads_done = 0;
-    while let Some((chunks, attributes)) = replies.try_next().await? {
-        for chunk in chunks {
-            hasher.update(&chunk);
-            range.chunks.push(chunk);
+/// One version of a file: what is read of another is an error.
+#[derive(Debug)]
+pub(crate) struct Version<'a, S> {
+    pub(crate) source: &'a S,
+    pub(crate) attempts: &'a Attempts,
+    pub(crate) file: &'a Handle,
+    pub(crate) fingerprint: Fingerprint,
+}
+
+impl<S: Source> Version<'_, S> {
+    /// Reads `length` bytes at `offset`.
+    pub(crate) async fn range(&self, offset: u64, length: u64) -> Result<Range, ReadError> {
+        let step = u64::from(self.source.read_max().max(1));
+        let reads = (0..length.div_ceil(step).max(1)).map(|index| {
+            let at = offset + index * step;
+            let wanted = u32::try_from(step.min(offset + length - at)).unwrap_or(u32::MAX);
+            self.read_exactly(at, wanted)
+        });
+        let mut replies = stream::iter(reads).buffered(READS_IN_FLIGHT);
+        let mut range = Range {
+            chunks: Vec::new(),
+            crc64: Crc64::EMPTY,
+            attributes: None,
+        };
+        let mut hasher = Crc64Hasher::default();
+        let mut reads_done = 0;
+        while let Some((chunks, attributes)) = replies.try_next().await? {
+            for chunk in chunks {
+                hasher.update(&chunk);
+                range.chunks.push(chunk);
+            }
+            reads_done += 1;
+            range.attributes = attributes.filter(|_| reads_done == 1);
         }
-        reads_done += 1;
-        range.attributes = attributes.filter(|_| reads_done == 1);
+        range.crc64 = hasher.finish();
+        Ok(range)
     }
-    range.crc64 = hasher.finish();
-    Ok(range)
+
+    /// Whether the file still is what it was before its first READ. `known` are attributes that
+    /// came with the last READ.
+    pub(crate) async fn is_current(
+        &self,
+        known: Option<Attributes>,
+    ) -> Result<bool, EndpointError> {
+        let now = match known {
+            Some(attributes) => attributes,
+            None => {
+                self.attempts
+                    .run(|| self.source.attributes(self.file))
+                    .await?
+            }
+        };
+        Ok(now.fingerprint() == self.fingerprint)
+    }
+
+    /// Reads until `wanted` bytes are there; the attributes are given if one READ did it.
+    async fn read_exactly(
+        &self,
+        offset: u64,
+        wanted: u32,
+    ) -> Result<(Vec<Bytes>, Option<Attributes>), ReadError> {
+        // An empty file is read too: the reply's attributes tell whether it still is empty.
+        let mut missing = wanted.max(1);
+        let mut at = offset;
+        let mut chunks = Vec::new();
+        loop {
+            let reply = self
+                .attempts
+                .run(|| self.source.read(self.file, at, missing))
+                .await
+                .map_err(ReadError::Source)?;
+            if reply
+                .attributes
+                .is_some_and(|now| now.fingerprint() != self.fingerprint)
+            {
+                return Err(ReadError::Changed);
+            }
+            let got = u32::try_from(reply.data.len())
+                .unwrap_or(u32::MAX)
+                .min(missing);
+            if wanted == 0 {
+                let grown = got > 0;
+                return if grown {
+                    Err(ReadError::Changed)
+                } else {
+                    Ok((chunks, reply.attributes))
+                };
+            }
+            if got > 0 {
+                chunks.push(reply.data.slice(..got as usize));
+            }
+            at += u64::from(got);
+            missing -= got;
+            if missing == 0 {
+                let only = chunks.len() == 1;
+                return Ok((chunks, reply.attributes.filter(|_| only)));
+            }
+            if reply.eof || got == 0 {
+                return Err(ReadError::Short {
+                    announced: self.fingerprint.size,
+                    delivered: at,
+                });
+            }
+        }
+    }
 }
 
 /// READs in flight of a [`stream_range`].
@@ -86,80 +158,16 @@ pub(crate) fn stream_range<S: Source>(
         let (source, file) = (Arc::clone(&source), file.clone());
         let attempts = Arc::clone(&attempts);
         async move {
-            let read = read_exactly(&*source, &file, &fingerprint, at, wanted, &attempts).await;
-            let (chunks, _) = read?;
+            let version = Version {
+                source: &*source,
+                attempts: &attempts,
+                file: &file,
+                fingerprint,
+            };
+            let (chunks, _) = version.read_exactly(at, wanted).await?;
             Ok(stream::iter(chunks.into_iter().map(Ok)))
         }
     });
     let in_flight = usize::try_from(STREAM_READS).unwrap_or(1);
     stream::iter(reads).buffered(in_flight).try_flatten()
-}
-
-/// Reads until `wanted` bytes are there; the attributes are given if one READ did it.
-async fn read_exactly<S: Source>(
-    source: &S,
-    file: &Handle,
-    fingerprint: &Fingerprint,
-    offset: u64,
-    wanted: u32,
-    attempts: &Attempts,
-) -> Result<(Vec<Bytes>, Option<Attributes>), ReadError> {
-    // An empty file is read too: the reply's attributes tell whether it still is empty.
-    let mut missing = wanted.max(1);
-    let mut at = offset;
-    let mut chunks = Vec::new();
-    loop {
-        let reply = attempts
-            .run(|| source.read(file, at, missing))
-            .await
-            .map_err(ReadError::Source)?;
-        if reply
-            .attributes
-            .is_some_and(|now| now.fingerprint() != *fingerprint)
-        {
-            return Err(ReadError::Changed);
-        }
-        let got = u32::try_from(reply.data.len())
-            .unwrap_or(u32::MAX)
-            .min(missing);
-        if wanted == 0 {
-            let grown = got > 0;
-            return if grown {
-                Err(ReadError::Changed)
-            } else {
-                Ok((chunks, reply.attributes))
-            };
-        }
-        if got > 0 {
-            chunks.push(reply.data.slice(..got as usize));
-        }
-        at += u64::from(got);
-        missing -= got;
-        if missing == 0 {
-            let only = chunks.len() == 1;
-            return Ok((chunks, reply.attributes.filter(|_| only)));
-        }
-        if reply.eof || got == 0 {
-            return Err(ReadError::Short {
-                announced: fingerprint.size,
-                delivered: at,
-            });
-        }
-    }
-}
-
-/// Whether the file still is what it was before its first READ. `known` are attributes that came
-/// with the last READ.
-pub(crate) async fn is_unchanged<S: Source>(
-    source: &S,
-    file: &Handle,
-    fingerprint: &Fingerprint,
-    known: Option<Attributes>,
-    attempts: &Attempts,
-) -> Result<bool, EndpointError> {
-    let now = match known {
-        Some(attributes) => attributes,
-        None => attempts.run(|| source.attributes(file)).await?,
-    };
-    Ok(now.fingerprint() == *fingerprint)
 }

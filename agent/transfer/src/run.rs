@@ -3,6 +3,7 @@
 mod cleanup;
 mod deleting;
 mod ended;
+mod resuming;
 mod scanning;
 mod verifying;
 
@@ -22,19 +23,22 @@ use tokio_util::sync::CancellationToken;
 use crate::attempts::Attempts;
 use crate::budget::Budget;
 use crate::failures::{FAILURES_FILE, FailureList};
+use crate::history::Root;
 use crate::journal::{Journal, Record, Stage, State};
 use crate::limiter::Limiter;
 use crate::mover::Mover;
 use crate::progress::Progress;
 use crate::retry::RetryLimits;
 use crate::uploads::Uploads;
+use crate::verify::Verifier;
 pub(crate) use ended::Ended;
 use ended::local;
 
 /// How an execution is run; the same for all executions of an agent.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// What the process may use, in bytes; at least 32 MiB. Half of it holds payloads.
+    /// What the execution may use, in bytes; at least 64 MiB. Half of it holds payloads, a quarter
+    /// of that one part: larger ones are read while they are sent.
     pub memory_target_bytes: u64,
     /// Where the identity of the source's root is kept from one execution of the same pair of
     /// locations to the next; `None`: not at all.
@@ -49,6 +53,8 @@ pub struct Settings {
     pub retries: RetryLimits,
     /// Seeds the jitter of retries.
     pub seed: u64,
+    /// Wall clock in seconds since 1970.
+    pub now_seconds: fn() -> i64,
 }
 
 impl Default for Settings {
@@ -60,6 +66,7 @@ impl Default for Settings {
             delete_share_max_percent: 50,
             retries: RetryLimits::default(),
             seed: 0,
+            now_seconds,
         }
     }
 }
@@ -160,13 +167,14 @@ struct Engine<S, D> {
     source: Arc<S>,
     destination: Arc<D>,
     attempts: Arc<Attempts>,
-    budget: Budget,
     limiter: Limiter,
     journal: Journal,
     uploads: Arc<Uploads>,
     progress: Arc<Progress>,
     failures: FailureList,
     mover: Arc<Mover<S, D>>,
+    /// The source's root when the execution began; `None` before the scan.
+    root: Option<Root>,
     /// Deletes that a guard held back.
     withheld: Option<Failure>,
     /// Items in a row whose endpoint did not answer.
@@ -200,16 +208,24 @@ impl<S: Source, D: Destination> Engine<S, D> {
         let budget = Budget::new(settings.memory_target_bytes / 2);
         let uploads = Arc::new(Uploads::new(journal.clone(), state.uploads.clone()));
         let progress = Progress::new(state.counters, state.stage, state.elapsed);
-        let mover = Arc::new(Mover {
+        let verifier = Arc::new(Verifier {
             source: source.clone(),
             destination: destination.clone(),
             options: spec.options.clone(),
             attempts: attempts.clone(),
             budget: budget.clone(),
+        });
+        let mover = Arc::new(Mover {
+            source: source.clone(),
+            destination: destination.clone(),
+            options: spec.options.clone(),
+            attempts: attempts.clone(),
+            budget,
             limiter: limiter.clone(),
             uploads: uploads.clone(),
             progress: progress.clone(),
-            now_seconds,
+            verifier,
+            now_seconds: settings.now_seconds,
         });
         let engine = Self {
             spec: spec.clone(),
@@ -219,13 +235,13 @@ impl<S: Source, D: Destination> Engine<S, D> {
             source,
             destination,
             attempts,
-            budget,
             limiter,
             journal,
             uploads,
             progress,
             failures,
             mover,
+            root: state.root,
             withheld: state.withheld.clone(),
             silent_items: 0,
         };

@@ -1,13 +1,16 @@
 //! Multipart uploads of ours: announced before they exist, remembered until they are gone.
 
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use datasync_endpoint::{Destination, Effect, EndpointError, Key, ObjectHeader, UploadId};
+use datasync_endpoint::{
+    Destination, Effect, EndpointError, ErrorKind, Key, ObjectHeader, Receipt, UploadId,
+};
 
 use crate::attempts::Attempts;
-use crate::journal::{Journal, JournalError, Record, Upload};
+use crate::journal::{Intent, Journal, JournalError, Record, Upload};
 
 /// The uploads that may be open at the store, mirrored in the journal.
 #[derive(Debug)]
@@ -38,48 +41,94 @@ impl Uploads {
         destination: &D,
         attempts: &Attempts,
     ) -> Result<UploadId, UploadError> {
+        let intent = Intent {
+            at_seconds,
+            has_parts: false,
+        };
+        let create = || destination.create_upload(key, header, size);
+        let upload = self
+            .announced(key, intent, destination, attempts, create)
+            .await?;
+        self.opened(key, &upload).await?;
+        Ok(upload)
+    }
+
+    /// Announces `copy`, a call that makes an upload of its own, fills it and completes it.
+    pub(crate) async fn copy<D, F>(
+        &self,
+        key: &Key,
+        at_seconds: i64,
+        destination: &D,
+        attempts: &Attempts,
+        copy: impl Fn() -> F + Send + Sync,
+    ) -> Result<Receipt, UploadError>
+    where
+        D: Destination,
+        F: Future<Output = Result<Receipt, EndpointError>> + Send,
+    {
+        let intent = Intent {
+            at_seconds,
+            has_parts: true,
+        };
+        let receipt = self
+            .announced(key, intent, destination, attempts, copy)
+            .await?;
+        self.closed(key).await?;
+        Ok(receipt)
+    }
+
+    /// Makes a call that begins an upload. Before it is made again, and after the last failure,
+    /// what an unanswered one may have left open is aborted: at any time at most one upload of
+    /// a key is ours and has no known id.
+    async fn announced<D, T, F>(
+        &self,
+        key: &Key,
+        intent: Intent,
+        destination: &D,
+        attempts: &Attempts,
+        call: impl Fn() -> F + Send + Sync,
+    ) -> Result<T, UploadError>
+    where
+        D: Destination,
+        F: Future<Output = Result<T, EndpointError>> + Send,
+    {
         self.abort(key, destination, attempts).await?;
-        self.intend(key, at_seconds).await?;
-        let unanswered = AtomicBool::new(false);
-        let created = attempts.run(|| async {
-            if unanswered.load(Ordering::Relaxed) {
-                for stray in ours(key, at_seconds, destination).await? {
+        self.intend(key, intent).await?;
+        let may_be_open = AtomicBool::new(false);
+        let called = attempts.run(|| async {
+            if may_be_open.load(Ordering::Relaxed) {
+                if let Some(stray) = stray(key, intent, destination, attempts).await? {
                     destination.abort_upload(key, &stray).await?;
                 }
-                unanswered.store(false, Ordering::Relaxed);
+                may_be_open.store(false, Ordering::Relaxed);
             }
-            let created = destination.create_upload(key, header, size).await;
-            if created
-                .as_ref()
-                .is_err_and(|error| error.effect == Effect::Unknown)
+            let called = call().await;
+            if let Err(error) = &called
+                && (intent.has_parts || error.effect == Effect::Unknown)
             {
-                unanswered.store(true, Ordering::Relaxed);
+                may_be_open.store(true, Ordering::Relaxed);
             }
-            created
+            called
         });
-        match created.await {
-            Ok(upload) => {
-                self.opened(key, &upload).await?;
-                Ok(upload)
-            }
-            Err(error) => {
-                if !unanswered.load(Ordering::Relaxed) {
-                    self.closed(key).await?;
-                } else if let Err(owed) = self.abort(key, destination, attempts).await {
-                    tracing::warn!(error = %owed, "an upload of ours may stay open for now");
-                }
-                Err(error.into())
-            }
+        let error = match called.await {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
+        if !may_be_open.load(Ordering::Relaxed) {
+            self.closed(key).await?;
+        } else if let Err(owed) = self.abort(key, destination, attempts).await {
+            tracing::warn!(error = %owed, "an upload of ours may stay open for now");
         }
+        Err(error.into())
     }
 
     /// Announces an upload; durable when it returns.
-    async fn intend(&self, key: &Key, at_seconds: i64) -> Result<(), JournalError> {
-        self.edit(|open| open.insert(key.clone(), Upload::Intended { at_seconds }));
+    async fn intend(&self, key: &Key, intent: Intent) -> Result<(), JournalError> {
+        self.edit(|open| open.insert(key.clone(), Upload::Intended(intent)));
         self.journal
             .commit(Record::UploadIntent {
                 key: key.clone(),
-                at_seconds,
+                intent,
             })
             .await
     }
@@ -111,8 +160,7 @@ impl Uploads {
         })
     }
 
-    /// Aborts the upload of `key`, if one may be open. Of uploads whose id is not known, those of
-    /// exactly this key that began after the announcement are ours.
+    /// Aborts the upload of `key`, if one may be open.
     pub(crate) async fn abort<D: Destination>(
         &self,
         key: &Key,
@@ -120,35 +168,69 @@ impl Uploads {
         attempts: &Attempts,
     ) -> Result<(), UploadError> {
         let upload = self.edit(|open| open.get(key).cloned());
-        let ids = match upload {
+        let id = match upload {
             None => return Ok(()),
-            Some(Upload::Open(id)) => vec![id],
-            Some(Upload::Intended { at_seconds }) => {
-                attempts.run(|| ours(key, at_seconds, destination)).await?
+            Some(Upload::Open(id)) => Some(id),
+            Some(Upload::Intended(intent)) => {
+                attempts
+                    .run(|| stray(key, intent, destination, attempts))
+                    .await?
             }
         };
-        for id in ids {
+        if let Some(id) = id {
             attempts.run(|| destination.abort_upload(key, &id)).await?;
         }
         Ok(self.closed(key).await?)
     }
 }
 
-/// The open uploads of exactly this key that began after the announcement.
-async fn ours<D: Destination>(
+/// The open upload that was announced and whose id is not known, if there is one.
+///
+/// Uploads of others may have the same key. Ours began when it was announced, and has no part
+/// unless the store itself copies them: without its id we cannot have sent one. At most one is
+/// ours: of several, none is aborted until the others are gone.
+async fn stray<D: Destination>(
     key: &Key,
-    at_seconds: i64,
+    intent: Intent,
     destination: &D,
-) -> Result<Vec<UploadId>, EndpointError> {
-    let open = destination.open_uploads(key).await?.into_iter();
-    Ok(open
-        .filter(|found| found.initiated.seconds >= at_seconds - CLOCK_TOLERANCE_SECONDS)
-        .map(|found| found.id)
-        .collect())
+    attempts: &Attempts,
+) -> Result<Option<UploadId>, EndpointError> {
+    let mut found = Vec::new();
+    for open in destination.open_uploads(key).await? {
+        if began_as_announced(intent, open.initiated.seconds, attempts.seconds_max())
+            && (intent.has_parts || !destination.has_parts(key, &open.id).await?)
+        {
+            found.push(open.id);
+        }
+    }
+    if found.len() < 2 {
+        return Ok(found.pop());
+    }
+    let count = found.len();
+    Err(EndpointError::new(
+        ErrorKind::Busy,
+        "ListMultipartUploads",
+        key.as_str().escape_debug().to_string(),
+        format!("{count} uploads of this key, one of them ours, cannot be told apart"),
+    ))
 }
 
-/// How far the store's clock may be behind ours, in seconds.
+/// Whether an upload that began at this time of the store may be the one that was announced. The
+/// last try of a call begins within `tries_seconds` after the announcement.
+fn began_as_announced(intent: Intent, initiated_seconds: i64, tries_seconds: i64) -> bool {
+    let first = intent.at_seconds.saturating_sub(CLOCK_TOLERANCE_SECONDS);
+    let last = intent
+        .at_seconds
+        .saturating_add(tries_seconds)
+        .saturating_add(TRY_SECONDS_MAX)
+        .saturating_add(CLOCK_TOLERANCE_SECONDS);
+    (first..=last).contains(&initiated_seconds)
+}
+
+/// How far the store's clock may be off ours, in seconds.
 const CLOCK_TOLERANCE_SECONDS: i64 = 300;
+/// How long after its start a try may begin its upload, in seconds.
+const TRY_SECONDS_MAX: i64 = 300;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UploadError {
@@ -156,4 +238,30 @@ pub(crate) enum UploadError {
     Destination(#[from] EndpointError),
     #[error(transparent)]
     Journal(#[from] JournalError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_upload_began_about_when_it_was_announced_or_is_not_ours() {
+        let intent = Intent {
+            at_seconds: 10_000,
+            has_parts: false,
+        };
+        for (initiated, ours) in [
+            (9_699, false),
+            (9_700, true),
+            (10_000, true),
+            (10_900, true),
+            (10_901, false),
+        ] {
+            assert_eq!(
+                began_as_announced(intent, initiated, 300),
+                ours,
+                "{initiated}"
+            );
+        }
+    }
 }

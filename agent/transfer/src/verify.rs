@@ -11,7 +11,7 @@ use crate::attempts::Attempts;
 use crate::budget::Budget;
 use crate::outcome::ItemFailure;
 use crate::plan::{Content, content_of};
-use crate::read::{ReadError, is_unchanged, read_range};
+use crate::read::{ReadError, Version};
 use crate::walk::SourceEntry;
 
 /// Compares entries with objects. Shared by all items of an execution.
@@ -34,15 +34,14 @@ impl<S: Source, D: Destination> Verifier<S, D> {
         entry: &SourceEntry,
         listed: Option<&ListedObject>,
     ) -> Option<Result<(), ItemFailure>> {
-        let content = content_of(entry.node.attributes.kind, &self.options)?;
-        Some(self.compare(entry, listed, content).await)
+        content_of(entry.node.attributes.kind, &self.options)?;
+        Some(self.compare(entry, listed).await)
     }
 
     async fn compare(
         &self,
         entry: &SourceEntry,
         listed: Option<&ListedObject>,
-        content: Content,
     ) -> Result<(), ItemFailure> {
         let missing = || {
             ItemFailure::new(
@@ -67,21 +66,12 @@ impl<S: Source, D: Destination> Verifier<S, D> {
                 format!("source: {wanted:?}; destination: {:?}", found.metadata),
             ));
         }
-        let source = self.source_content(entry, content).await?;
+        let source = self.source_content(entry).await?;
         let stored = self
             .stored_content(entry, &found)
             .await
             .map_err(|error| ItemFailure::of_destination(&error))?;
-        if source == stored {
-            return Ok(());
-        }
-        Err(ItemFailure::new(
-            ErrorCode::ChecksumMismatch,
-            format!(
-                "source: {} bytes with CRC-64/NVME {:016x}; destination: {} bytes with {:016x}",
-                source.size, source.crc64.0, stored.size, stored.crc64.0
-            ),
-        ))
+        compared(source, stored)
     }
 
     async fn stored_content(
@@ -102,17 +92,17 @@ impl<S: Source, D: Destination> Verifier<S, D> {
         }
     }
 
-    async fn source_content(
+    /// What the object of an entry is to hold, read from the source.
+    pub(crate) async fn source_content(
         &self,
         entry: &SourceEntry,
-        content: Content,
     ) -> Result<ReadBack, ItemFailure> {
-        match content {
-            Content::Empty => Ok(ReadBack {
+        match content_of(entry.node.attributes.kind, &self.options) {
+            Some(Content::Empty) | None => Ok(ReadBack {
                 size: 0,
                 crc64: Crc64::EMPTY,
             }),
-            Content::LinkTarget => {
+            Some(Content::LinkTarget) => {
                 let target = self
                     .attempts
                     .run(|| self.source.read_link(&entry.node.handle))
@@ -123,14 +113,18 @@ impl<S: Source, D: Destination> Verifier<S, D> {
                     crc64: Crc64::of(&target),
                 })
             }
-            Content::File => self.file_content(entry).await,
+            Some(Content::File) => self.file_content(entry).await,
         }
     }
 
     async fn file_content(&self, entry: &SourceEntry) -> Result<ReadBack, ItemFailure> {
-        let fingerprint = entry.node.attributes.fingerprint();
-        let file = &entry.node.handle;
-        let size = fingerprint.size;
+        let version = Version {
+            source: &*self.source,
+            attempts: &self.attempts,
+            file: &entry.node.handle,
+            fingerprint: entry.node.attributes.fingerprint(),
+        };
+        let size = version.fingerprint.size;
         let mut crc64 = Crc64::EMPTY;
         let mut offset = 0;
         while offset < size {
@@ -139,21 +133,13 @@ impl<S: Source, D: Destination> Verifier<S, D> {
                 self.budget.reserve(length).await.map_err(|error| {
                     ItemFailure::new(ErrorCode::NotSupported, error.to_string())
                 })?;
-            let range = read_range(
-                &*self.source,
-                file,
-                &fingerprint,
-                offset,
-                length,
-                &self.attempts,
-            )
-            .await
-            .map_err(changed_or_fault)?;
-            crc64 = crc64.followed_by(range.crc64, length);
+            let range = version.range(offset, length).await;
+            crc64 = crc64.followed_by(range.map_err(changed_or_fault)?.crc64, length);
             offset += length;
             drop(reservation);
         }
-        let stable = is_unchanged(&*self.source, file, &fingerprint, None, &self.attempts)
+        let stable = version
+            .is_current(None)
             .await
             .map_err(|error| ItemFailure::of_source(&error))?;
         if !stable {
@@ -161,6 +147,23 @@ impl<S: Source, D: Destination> Verifier<S, D> {
         }
         Ok(ReadBack { size, crc64 })
     }
+}
+
+/// What the object is to hold and what it holds.
+///
+/// # Errors
+/// If they differ, with both.
+pub(crate) fn compared(source: ReadBack, stored: ReadBack) -> Result<(), ItemFailure> {
+    if source == stored {
+        return Ok(());
+    }
+    Err(ItemFailure::new(
+        ErrorCode::ChecksumMismatch,
+        format!(
+            "source: {} bytes with CRC-64/NVME {:016x}; destination: {} bytes with {:016x}",
+            source.size, source.crc64.0, stored.size, stored.crc64.0
+        ),
+    ))
 }
 
 fn changed_or_fault(error: ReadError) -> ItemFailure {

@@ -47,7 +47,7 @@ pub(crate) struct SourceEntry {
 /// Why a walk cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WalkError {
-    #[error("the root of the source cannot be read: {0}")]
+    #[error("the root of the source cannot be read")]
     Root(#[source] EndpointError),
     #[error(transparent)]
     Sort(#[from] SortError),
@@ -151,7 +151,7 @@ impl<S: Source> Walk<S> {
             Ok(node) if key.as_str().len() <= self.key_max => node,
             Ok(_) => {
                 if in_scope {
-                    let error = self.key_too_long(&path, &key);
+                    let error = Arc::new(key_too_long(&path, &key, self.key_max));
                     send(out, Walked::Unknown { path, key, error }).await;
                 }
                 return None;
@@ -168,20 +168,6 @@ impl<S: Source> Walk<S> {
             send(out, Walked::Entry(entry.clone())).await;
         }
         Some(entry)
-    }
-
-    fn key_too_long(&self, path: &EntryPath, key: &Key) -> Arc<EndpointError> {
-        let detail = format!(
-            "its key would have {} bytes; the store allows {} below this location: shorten the path",
-            key.as_str().len(),
-            self.key_max
-        );
-        Arc::new(EndpointError::new(
-            ErrorKind::InvalidName,
-            "walk",
-            path.to_string(),
-            detail,
-        ))
     }
 
     fn is_new(&self, key: &Key) -> bool {
@@ -304,6 +290,15 @@ impl<S: Source> Walk<S> {
             }
         }
     }
+}
+
+/// Why an item whose key the store does not take cannot be copied.
+pub(crate) fn key_too_long(path: &EntryPath, key: &Key, key_max: usize) -> EndpointError {
+    let detail = format!(
+        "its key would have {} bytes; the store allows {key_max} below this location: shorten the path",
+        key.as_str().len(),
+    );
+    EndpointError::new(ErrorKind::InvalidName, "walk", path.to_string(), detail)
 }
 
 /// Whether a directory is one of those that lead to it.

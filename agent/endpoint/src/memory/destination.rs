@@ -1,11 +1,7 @@
 //! A destination that keeps objects in memory.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-use bytes::{Bytes, BytesMut};
-use futures::StreamExt;
-use tokio::time::Instant;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::objects::{Objects, Stored, Transit};
 use super::script::{Aftermath, error};
@@ -13,16 +9,16 @@ use super::source::flipped;
 use super::{Operation, Script};
 use crate::{
     Abilities, Crc64, Destination, EndpointError, ErrorKind, Integrity, Key, ListPage,
-    ObjectHeader, ObjectState, OpenUpload, Pace, PartReceipt, PartStream, Payload, PosixMetadata,
+    ObjectHeader, ObjectState, OpenUpload, PartReceipt, PartStream, Payload, PosixMetadata,
     ReadBack, Receipt, Timestamp, UploadId,
 };
 
 /// Objects in memory as a destination. Bodies are taken slice by slice, as their pace grants.
 #[derive(Debug)]
 pub struct MemoryDestination {
-    objects: Mutex<Objects>,
-    script: Script,
-    abilities: Abilities,
+    pub(super) objects: Mutex<Objects>,
+    pub(super) script: Script,
+    pub(super) abilities: Abilities,
     page: usize,
 }
 
@@ -43,21 +39,6 @@ impl Default for MemoryDestination {
             },
             page: 1000,
         }
-    }
-}
-
-/// Bytes of a body that are with the store but not acknowledged.
-struct Held<'a> {
-    objects: &'a Mutex<Objects>,
-    bytes: u64,
-}
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        self.objects
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .held -= self.bytes;
     }
 }
 
@@ -90,7 +71,7 @@ impl MemoryDestination {
         &self.script
     }
 
-    fn lock(&self) -> MutexGuard<'_, Objects> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Objects> {
         self.objects.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -138,100 +119,14 @@ impl MemoryDestination {
         self.lock().held_max
     }
 
-    fn hold(&self, bytes: u64) -> Held<'_> {
-        let mut objects = self.lock();
-        objects.held += bytes;
-        objects.held_max = objects.held_max.max(objects.held);
-        Held {
-            objects: &self.objects,
-            bytes,
-        }
-    }
-
-    /// Takes a chunk as a socket would.
-    async fn take(&self, chunk: &[u8], pace: &Arc<dyn Pace>, body: &mut BytesMut) {
-        let mut rest = chunk;
-        while !rest.is_empty() {
-            let length = rest.len().min(pace.slice_max().max(1));
-            if let Some(grant) = pace.clone().grant(length) {
-                grant.await;
-            }
-            let (slice, more) = rest.split_at(length);
-            body.extend_from_slice(slice);
-            rest = more;
-            self.lock().transits.push(Transit {
-                at: Instant::now(),
-                bytes: length as u64,
-            });
-        }
-    }
-
-    /// Takes a body; gives what was stored and its checksum.
-    async fn receive(
-        &self,
-        operation: Operation,
-        key: &Key,
-        payload: &Payload,
-        aftermath: &Aftermath,
-    ) -> Result<(Bytes, Crc64), EndpointError> {
-        let held = self.hold(payload.length);
-        let mut body = BytesMut::new();
-        for chunk in &payload.chunks {
-            self.take(chunk, &payload.pace, &mut body).await;
-        }
-        drop(held);
-        if body.len() as u64 != payload.length {
-            return Err(error(operation, key.as_str(), ErrorKind::Invalid));
-        }
-        self.checked((operation, key), body.freeze(), payload.crc64, aftermath)
-    }
-
-    /// Takes a body that is read meanwhile; gives also the checksum of what was sent.
-    async fn receive_stream(
-        &self,
-        key: &Key,
-        part: PartStream,
-        aftermath: &Aftermath,
-    ) -> Result<(Bytes, Crc64), EndpointError> {
-        let fail = |kind| error(Operation::UploadPart, key.as_str(), kind);
-        let PartStream {
-            mut chunks,
-            length,
-            pace,
-        } = part;
-        let mut body = BytesMut::new();
-        while let Some(chunk) = chunks.next().await {
-            let chunk = chunk.map_err(|_| fail(ErrorKind::Unreachable))?;
-            let held = self.hold(chunk.len() as u64);
-            self.take(&chunk, &pace, &mut body).await;
-            drop(held);
-        }
-        if body.len() as u64 != length {
-            return Err(fail(ErrorKind::Invalid));
-        }
-        let sent = Crc64::of(&body);
-        self.checked((Operation::UploadPart, key), body.freeze(), sent, aftermath)
-    }
-
-    /// What is stored of a body, unless its checksum is refused.
-    fn checked(
-        &self,
-        (operation, key): (Operation, &Key),
-        mut body: Bytes,
-        sent: Crc64,
-        aftermath: &Aftermath,
-    ) -> Result<(Bytes, Crc64), EndpointError> {
-        if aftermath.flip {
-            body = flipped(&body);
-        }
-        let crc64 = Crc64::of(&body);
-        if crc64 != sent && self.abilities.integrity != Integrity::ReadBack {
-            return Err(error(operation, key.as_str(), ErrorKind::ChecksumRefused));
-        }
-        if aftermath.flip_stored {
-            body = flipped(&body);
-        }
-        Ok((body, sent))
+    /// The upload of a copy onto itself, with a part.
+    fn begin_copy(&self, key: &Key, current: &ObjectState) -> UploadId {
+        let header = ObjectHeader {
+            metadata: current.metadata,
+            storage_class: None,
+            only_if_absent: false,
+        };
+        self.lock().create_copy(key, &header, current.size)
     }
 
     /// What the store remembers of a content's checksum.
@@ -239,8 +134,8 @@ impl MemoryDestination {
         (self.abilities.integrity == Integrity::Crc64).then_some(crc64)
     }
 
-    fn receipt(&self, etag: String) -> Receipt {
-        let vouched = self.abilities.integrity != Integrity::ReadBack;
+    fn receipt(&self, etag: String, aftermath: &Aftermath) -> Receipt {
+        let vouched = self.abilities.integrity != Integrity::ReadBack && !aftermath.unvouched;
         Receipt {
             etag,
             version_id: None,
@@ -283,7 +178,8 @@ impl Destination for MemoryDestination {
         let etag = self
             .lock()
             .store(Operation::Put, key, header, body, crc64)?;
-        aftermath.reply(self.receipt(etag))
+        let receipt = self.receipt(etag, &aftermath);
+        aftermath.reply(receipt)
     }
 
     async fn create_upload(
@@ -364,7 +260,8 @@ impl Destination for MemoryDestination {
             objects.uploads.remove(&upload.0);
             etag
         };
-        aftermath.reply(self.receipt(etag))
+        let receipt = self.receipt(etag, &aftermath);
+        aftermath.reply(receipt)
     }
 
     async fn abort_upload(&self, key: &Key, upload: &UploadId) -> Result<(), EndpointError> {
@@ -385,6 +282,15 @@ impl Destination for MemoryDestination {
         aftermath.reply(found)
     }
 
+    async fn has_parts(&self, key: &Key, upload: &UploadId) -> Result<bool, EndpointError> {
+        let aftermath = self
+            .script
+            .enter(Operation::ListParts, key.as_str())
+            .await?;
+        let found = self.lock().has_parts(key, upload);
+        aftermath.reply(found)
+    }
+
     async fn set_metadata(
         &self,
         key: &Key,
@@ -395,8 +301,22 @@ impl Destination for MemoryDestination {
             .script
             .enter(Operation::SetMetadata, key.as_str())
             .await?;
-        let etag = self.lock().set_metadata(key, current, metadata)?;
-        aftermath.reply(self.receipt(etag))
+        let copy = (current.size > self.abilities.put_max).then(|| self.begin_copy(key, current));
+        if let Some(upload) = &copy
+            && let Err(error) = self.script.enter(Operation::CopyPart, key.as_str()).await
+        {
+            self.abort_upload(key, upload).await?;
+            return Err(error);
+        }
+        let etag = {
+            let mut objects = self.lock();
+            if let Some(upload) = &copy {
+                objects.uploads.remove(&upload.0);
+            }
+            objects.set_metadata(key, current, metadata, aftermath.flip_stored)?
+        };
+        let receipt = self.receipt(etag, &aftermath);
+        aftermath.reply(receipt)
     }
 
     async fn read_back(&self, key: &Key) -> Result<ReadBack, EndpointError> {

@@ -7,14 +7,14 @@ use tokio::time::Instant;
 
 use super::Operation;
 use super::script::error;
+use super::source::flipped;
 use crate::{
     Crc64, EndpointError, ErrorKind, Key, ListedObject, ObjectHeader, ObjectState, OpenUpload,
     PartReceipt, PosixMetadata, Timestamp, UploadId,
 };
 
-/// Seconds since 1970 at which the store's own clock starts: later than every test runs, so that
-/// uploads count as begun after they were announced.
-const EPOCH: i64 = 4_000_000_000;
+/// Seconds since 1970 at which the store's own clock starts; uploads begin at this second.
+pub const EPOCH: i64 = 4_000_000_000;
 
 /// An object in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,6 +150,7 @@ impl Objects {
         key: &Key,
         current: &ObjectState,
         metadata: &PosixMetadata,
+        damages: bool,
     ) -> Result<String, EndpointError> {
         let etag = self.tag();
         let last_modified = self.tick();
@@ -160,6 +161,9 @@ impl Objects {
             .ok_or_else(|| fail(ErrorKind::NotFound))?;
         if stored.etag != current.etag {
             return Err(fail(ErrorKind::Precondition));
+        }
+        if damages {
+            stored.content = flipped(&stored.content);
         }
         stored.metadata = *metadata;
         stored.etag.clone_from(&etag);
@@ -189,8 +193,12 @@ impl Objects {
         header: &ObjectHeader,
         size: u64,
     ) -> UploadId {
-        let initiated = self.tick();
+        self.tick();
         let id = format!("upload-{}", self.clock);
+        let initiated = Timestamp {
+            seconds: EPOCH,
+            nanoseconds: 0,
+        };
         let upload = Upload {
             key: key.clone(),
             header: header.clone(),
@@ -200,6 +208,21 @@ impl Objects {
         };
         self.uploads.insert(id.clone(), upload);
         UploadId(id)
+    }
+
+    /// An upload that has a part already.
+    pub(super) fn create_copy(&mut self, key: &Key, header: &ObjectHeader, size: u64) -> UploadId {
+        let id = self.create_upload(key, header, size);
+        let receipt = PartReceipt {
+            number: 1,
+            etag: self.tag(),
+            crc64: Crc64::EMPTY,
+            length: 0,
+        };
+        if let Some(upload) = self.uploads.get_mut(&id.0) {
+            upload.parts.insert(1, (receipt, Bytes::new()));
+        }
+        id
     }
 
     fn upload(
@@ -279,7 +302,12 @@ impl Objects {
             .collect()
     }
 
-    /// An upload that somebody else began, long ago by the store's clock.
+    pub(super) fn has_parts(&self, key: &Key, id: &UploadId) -> bool {
+        let found = self.uploads.get(&id.0);
+        found.is_some_and(|upload| upload.key == *key && !upload.parts.is_empty())
+    }
+
+    /// An upload that somebody else began at this time.
     pub(super) fn add_foreign_upload(&mut self, key: &Key, initiated: Timestamp) -> UploadId {
         let header = ObjectHeader {
             metadata: PosixMetadata::default(),

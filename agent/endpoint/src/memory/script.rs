@@ -42,8 +42,12 @@ pub enum Operation {
     AbortUpload,
     /// `Destination::open_uploads`.
     OpenUploads,
+    /// `Destination::has_parts`.
+    ListParts,
     /// `Destination::set_metadata`.
     SetMetadata,
+    /// The copy of the content, by an upload, of an object that is too large for one request.
+    CopyPart,
     /// `Destination::read_back`.
     ReadBack,
     /// `Destination::delete`.
@@ -67,7 +71,9 @@ impl Operation {
             Self::CompleteUpload => "CompleteMultipartUpload",
             Self::AbortUpload => "AbortMultipartUpload",
             Self::OpenUploads => "ListMultipartUploads",
+            Self::ListParts => "ListParts",
             Self::SetMetadata => "CopyObject",
+            Self::CopyPart => "UploadPartCopy",
             Self::ReadBack => "GET",
             Self::Delete => "DELETE",
         }
@@ -93,6 +99,8 @@ pub enum Action {
     Flip,
     /// One byte of the stored content is flipped after the body was checked.
     FlipStored,
+    /// It succeeds, but the receipt does not vouch for the content.
+    Unvouched,
     /// The source's tree changes before the call is served.
     Change(Change),
 }
@@ -114,6 +122,7 @@ impl fmt::Debug for Action {
             Self::Panic => f.write_str("Panic"),
             Self::Flip => f.write_str("Flip"),
             Self::FlipStored => f.write_str("FlipStored"),
+            Self::Unvouched => f.write_str("Unvouched"),
             Self::Change(_) => f.write_str("Change"),
         }
     }
@@ -217,6 +226,7 @@ pub struct Call {
 pub(super) struct Aftermath {
     pub(super) flip: bool,
     pub(super) flip_stored: bool,
+    pub(super) unvouched: bool,
     pub(super) changes: Vec<ChangeOnce>,
     lose: Option<EndpointError>,
 }
@@ -347,6 +357,7 @@ impl Script {
                 Action::Panic => panic!("scripted panic: {operation:?} {target}"),
                 Action::Flip => aftermath.flip = true,
                 Action::FlipStored => aftermath.flip_stored = true,
+                Action::Unvouched => aftermath.unvouched = true,
                 Action::Change(change) => aftermath.changes.push(ChangeOnce(change)),
             }
         }

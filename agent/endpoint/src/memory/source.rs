@@ -7,8 +7,8 @@ use bytes::{Bytes, BytesMut};
 use super::script::{Aftermath, error};
 use super::{Operation, Script, Tree};
 use crate::{
-    Attributes, DirCursor, DirEntry, DirPage, EndpointError, EntryPath, ErrorKind, Handle, Node,
-    ReadReply, Source,
+    Attributes, DirCursor, DirEntry, DirPage, EndpointError, EntryKind, EntryPath, ErrorKind,
+    Handle, Node, ReadReply, Source,
 };
 
 const VERIFIER: [u8; 8] = *b"verifier";
@@ -174,10 +174,14 @@ impl Source for MemorySource {
         let aftermath = self.enter_target(Operation::Lookup, &target).await?;
         let found = {
             let tree = self.tree();
-            if tree.by_handle(directory).is_none() {
-                return Err(error(Operation::Lookup, &target, ErrorKind::Stale));
+            let fail = |kind| Err(error(Operation::Lookup, &target, kind));
+            match tree.by_handle(directory) {
+                None => return fail(ErrorKind::Stale),
+                Some(inode) if inode.attributes.kind != EntryKind::Directory => {
+                    return fail(ErrorKind::Invalid);
+                }
+                Some(_) => tree.lookup(directory, name),
             }
-            tree.lookup(directory, name)
         };
         aftermath.reply(found)
     }

@@ -9,6 +9,8 @@ use http_body_util::BodyExt;
 struct Ticks {
     granted: Mutex<Vec<usize>>,
     every: Duration,
+    /// Grants at most so many bytes of those that are asked for.
+    most: usize,
 }
 
 impl Pace for Ticks {
@@ -19,7 +21,9 @@ impl Pace for Ticks {
     fn grant(self: Arc<Self>, bytes: usize) -> Option<Grant> {
         Some(Box::pin(async move {
             tokio::time::sleep(self.every).await;
-            self.granted.lock().unwrap().push(bytes);
+            let granted = bytes.min(self.most);
+            self.granted.lock().unwrap().push(granted);
+            granted
         }))
     }
 }
@@ -37,11 +41,12 @@ fn payload(chunks: &[&'static [u8]], pace: Arc<dyn Pace>) -> Payload {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn every_slice_is_granted_before_it_leaves() {
+/// What is granted while a body of two chunks is sent.
+async fn grants(most: usize) -> Vec<usize> {
     let pace = Arc::new(Ticks {
         granted: Mutex::default(),
         every: Duration::from_secs(100),
+        most,
     });
     let progress = Progress::new();
     let body = PacedBody::new(
@@ -54,7 +59,17 @@ async fn every_slice_is_granted_before_it_leaves() {
         () = progress.stalled(Duration::from_secs(30)) => panic!("waiting for grants is no stall"),
     };
     assert_eq!(sent, "123456789");
-    assert_eq!(*pace.granted.lock().unwrap(), [3, 2, 3, 1]);
+    pace.granted.lock().unwrap().clone()
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_slice_is_granted_before_it_leaves() {
+    assert_eq!(grants(3).await, [3, 2, 3, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_granted_of_a_slice_is_asked_for_again() {
+    assert_eq!(grants(2).await, [2, 1, 2, 2, 1, 1]);
 }
 
 #[tokio::test]

@@ -47,7 +47,7 @@ impl Candidate {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("the delete candidates in {path} cannot be read: {source}")]
+#[error("the delete candidates in {path} cannot be read", path = path.display())]
 pub(crate) struct CandidatesError {
     path: PathBuf,
     source: io::Error,

@@ -1,20 +1,40 @@
 //! The fold of the journal's records.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use datasync_endpoint::{Key, UploadId};
 use datasync_model::{Counters, Failure};
 use serde::{Deserialize, Serialize};
 
 use super::{Elapsed, Record, Stage};
+use crate::history::Root;
+
+/// The announcement of a multipart upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Intent {
+    /// By our wall clock, in seconds since 1970.
+    pub(crate) at_seconds: i64,
+    /// Whether the call that begins the upload fills it too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) has_parts: bool,
+}
 
 /// A multipart upload of ours that may be open at the store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Upload {
-    /// Announced at this wall-clock second; whether it was created is unknown.
-    Intended { at_seconds: i64 },
+    /// Announced; whether it was created is unknown.
+    Intended(Intent),
     /// Created.
     Open(UploadId),
+}
+
+/// An item that left the merge and is not finished.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Pending {
+    pub(crate) key: Key,
+    /// Whether the destination had an object of this key.
+    #[serde(rename = "x", default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) existed: bool,
 }
 
 /// Where an execution stands.
@@ -27,17 +47,22 @@ pub(crate) struct State {
     /// The greatest key that left the merge.
     pub(crate) last_handed: Option<Key>,
     /// Items that left the merge and are not finished, by number.
-    pub(crate) pending: BTreeMap<u64, Key>,
+    pub(crate) pending: BTreeMap<u64, Pending>,
     /// The number of the next item.
     pub(crate) next_number: u64,
     /// How many items that left the merge exist at the destination.
     pub(crate) matched: u64,
+    /// Directories above the greatest key that could not be read to their ends.
+    #[serde(default)]
+    pub(crate) unread: BTreeSet<Key>,
     /// Sums over all finished items.
     pub(crate) counters: Counters,
     /// Uploads that may be open, by key.
     pub(crate) uploads: BTreeMap<Key, Upload>,
     /// Time spent.
     pub(crate) elapsed: Elapsed,
+    /// The source's root when the execution began.
+    pub(crate) root: Option<Root>,
     /// Why the deletes were held back, if they were.
     pub(crate) withheld: Option<Failure>,
     /// The last delete candidate that was dealt with.
@@ -52,7 +77,13 @@ impl State {
             Record::Handed { n, key, exists } => {
                 self.matched += u64::from(exists);
                 self.next_number = self.next_number.max(n + 1);
-                self.pending.insert(n, key.clone());
+                let pending = Pending {
+                    key: key.clone(),
+                    existed: exists,
+                };
+                self.pending.insert(n, pending);
+                self.unread
+                    .retain(|directory| key.as_str().starts_with(directory.as_str()));
                 if self.last_handed.as_ref().is_none_or(|last| *last < key) {
                     self.last_handed = Some(key);
                 }
@@ -62,9 +93,13 @@ impl State {
                     self.counters.add(&add);
                 }
             }
+            Record::Unread { key, add } => {
+                self.counters.add(&add);
+                self.unread.insert(key);
+            }
             Record::Counted { add } => self.counters.add(&add),
-            Record::UploadIntent { key, at_seconds } => {
-                self.uploads.insert(key, Upload::Intended { at_seconds });
+            Record::UploadIntent { key, intent } => {
+                self.uploads.insert(key, Upload::Intended(intent));
             }
             Record::UploadOpen { key, upload } => {
                 self.uploads.insert(key, Upload::Open(upload));
@@ -73,6 +108,7 @@ impl State {
                 self.uploads.remove(&key);
             }
             Record::Stage { stage } => self.stage = stage,
+            Record::Root { root } => self.root = Some(root),
             Record::Withheld { failure } => self.withheld = Some(failure),
             Record::Elapsed { elapsed } => self.elapsed = elapsed,
             Record::Deleted { key, add } => {

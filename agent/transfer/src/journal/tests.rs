@@ -54,7 +54,10 @@ async fn what_was_written_is_read_again() {
         },
         Record::UploadIntent {
             key: key("b"),
-            at_seconds: 7,
+            intent: Intent {
+                at_seconds: 7,
+                has_parts: true,
+            },
         },
         Record::UploadOpen {
             key: key("b"),
@@ -66,7 +69,11 @@ async fn what_was_written_is_read_again() {
     ];
     let state = written(directory.path(), &records).await;
     assert_eq!(state.last_handed, Some(key("b")));
-    assert_eq!(state.pending.values().collect::<Vec<_>>(), [&key("b")]);
+    let pending = Pending {
+        key: key("b"),
+        existed: false,
+    };
+    assert_eq!(state.pending.values().collect::<Vec<_>>(), [&pending]);
     assert_eq!((state.matched, state.counters), (1, count(1)));
     assert_eq!(
         state.uploads[&key("b")],
@@ -125,9 +132,15 @@ fn record() -> impl Strategy<Value = Record> {
         }),
         (0u64..6, 0u64..3).prop_map(|(n, c)| Record::Final { n, add: count(c) }),
         "[a-c]{1,3}".prop_map(|k| Record::UploadClosed { key: key(&k) }),
-        ("[a-c]{1,3}", any::<i64>()).prop_map(|(k, at_seconds)| Record::UploadIntent {
-            key: key(&k),
-            at_seconds
+        ("[a-c]{1,3}", any::<i64>(), any::<bool>()).prop_map(|(k, at_seconds, has_parts)| {
+            let intent = Intent {
+                at_seconds,
+                has_parts,
+            };
+            Record::UploadIntent {
+                key: key(&k),
+                intent,
+            }
         }),
         Just(Record::Stage {
             stage: Stage::Delete

@@ -8,9 +8,9 @@ use datasync_model::BytesPerSecond;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep;
 
-use super::Ledger;
 use super::bucket::Bucket;
 use super::queue::FairQueue;
+use super::{Ledger, slice_max};
 
 /// Requests that wait in the fair queue; more wait in the channel.
 const WAITING_MAX: usize = 4096;
@@ -20,29 +20,28 @@ const WAITING_MAX: usize = 4096;
 pub(super) struct Request {
     pub(super) stream: u64,
     pub(super) bytes: u64,
-    pub(super) reply: oneshot::Sender<Grant>,
+    pub(super) reply: oneshot::Sender<Paid>,
 }
 
 /// Bytes that were paid for; given back if nobody takes them.
 #[derive(Debug)]
-pub(super) struct Grant {
+pub(super) struct Paid {
     bytes: u64,
     is_paid: bool,
     is_taken: bool,
     ledger: Arc<Ledger>,
 }
 
-impl Grant {
-    pub(super) fn take(mut grant: Self) {
-        grant.is_taken = true;
-        grant
-            .ledger
-            .granted
-            .fetch_add(grant.bytes, Ordering::Relaxed);
+impl Paid {
+    /// Takes the bytes; gives how many they are.
+    pub(super) fn take(mut self) -> u64 {
+        self.is_taken = true;
+        self.ledger.granted.fetch_add(self.bytes, Ordering::Relaxed);
+        self.bytes
     }
 }
 
-impl Drop for Grant {
+impl Drop for Paid {
     fn drop(&mut self) {
         if self.is_paid && !self.is_taken {
             self.ledger
@@ -98,7 +97,9 @@ impl Dispatcher {
             {
                 self.enqueue(request);
             }
-            if let Some(request) = self.queue.pop(|request| !request.reply.is_closed()) {
+            let slice = slice_max(*self.rate.borrow());
+            let is_wanted = |request: &Request| !request.reply.is_closed();
+            if let Some(request) = self.queue.pop(slice, is_wanted) {
                 self.serve(request).await;
                 // Whoever was served asks again before the next one is chosen.
                 tokio::task::yield_now().await;
@@ -121,17 +122,20 @@ impl Dispatcher {
         self.queue.push(request.stream, request.bytes, request);
     }
 
-    /// Pays for a request and grants it, unless it is dropped meanwhile.
+    /// Pays for a request and grants it, unless it is dropped meanwhile. What was asked for at a
+    /// higher rate is cut to a slice of the present one.
     async fn serve(&mut self, mut request: Request) {
         loop {
             self.follow_rate();
             self.reclaim();
             let Some(bucket) = &self.bucket else {
-                return self.give(request, false);
+                let bytes = request.bytes;
+                return self.give(request, bytes, false);
             };
-            let Some(missing) = request.bytes.checked_sub(self.credit).filter(|n| *n > 0) else {
-                self.credit -= request.bytes;
-                return self.give(request, true);
+            let wanted = request.bytes.min(slice_max(self.current));
+            let Some(missing) = wanted.checked_sub(self.credit).filter(|n| *n > 0) else {
+                self.credit -= wanted;
+                return self.give(request, wanted, true);
             };
             match bucket.take(missing) {
                 Ok(bytes) => self.credit += bytes,
@@ -167,6 +171,7 @@ impl Dispatcher {
         if rate != self.current {
             self.current = rate;
             self.bucket = rate.limit().map(Bucket::empty);
+            self.credit = self.credit.min(slice_max(rate));
         }
     }
 
@@ -182,15 +187,15 @@ impl Dispatcher {
         self.bucket.as_ref().map_or(0, Bucket::burst_bytes)
     }
 
-    fn give(&self, request: Request, is_paid: bool) {
+    fn give(&self, request: Request, bytes: u64, is_paid: bool) {
         let ledger = Arc::clone(&self.ledger);
-        let grant = Grant {
-            bytes: request.bytes,
+        let paid = Paid {
+            bytes,
             is_paid,
             is_taken: false,
             ledger,
         };
-        // A grant that cannot be delivered gives itself back.
-        drop(request.reply.send(grant));
+        // What cannot be delivered gives itself back.
+        drop(request.reply.send(paid));
     }
 }

@@ -48,8 +48,9 @@ impl<T> FairQueue<T> {
         self.len += 1;
     }
 
-    /// The next request that `is_wanted`; others are dropped without costing their stream.
-    pub(super) fn pop(&mut self, is_wanted: impl Fn(&T) -> bool) -> Option<T> {
+    /// The next request that `is_wanted`; others are dropped without costing their stream. A
+    /// request costs at most `bytes_max`: no more is served of it.
+    pub(super) fn pop(&mut self, bytes_max: u64, is_wanted: impl Fn(&T) -> bool) -> Option<T> {
         while let Some(stream) = self.round.pop_front() {
             let Some(waiting) = self.streams.get_mut(&stream) else {
                 continue;
@@ -66,7 +67,7 @@ impl<T> FairQueue<T> {
                 self.streams.remove(&stream);
                 continue;
             };
-            let bytes = *bytes;
+            let bytes = (*bytes).min(bytes_max);
             if waiting.deficit < bytes {
                 waiting.deficit += QUANTUM;
             }

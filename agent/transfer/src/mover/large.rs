@@ -2,20 +2,29 @@
 
 use datasync_endpoint::{
     Attributes, Crc64, Destination, Effect, EndpointError, ErrorKind, Key, ObjectHeader,
-    PartReceipt, Payload, ReadBack, Receipt, Source, UploadId,
+    PartReceipt, Payload, ReadBack, Source, UploadId,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 
-use super::streamed::StreamedPart;
 use super::{Mover, TryError, destination_error, source_error};
 use crate::plan::{self, PartLayout};
 use crate::progress::InFlight;
-use crate::read::{is_unchanged, read_range};
+use crate::read::Version;
 use crate::uploads::UploadError;
 use crate::walk::SourceEntry;
 
 /// Parts of one file in flight; memory may allow fewer.
 const PARTS_IN_FLIGHT: usize = 8;
+
+/// One part of one upload.
+pub(super) struct Part<'a, S> {
+    pub(super) key: &'a Key,
+    pub(super) version: &'a Version<'a, S>,
+    pub(super) upload: &'a UploadId,
+    pub(super) number: u32,
+    pub(super) offset: u64,
+    pub(super) length: u64,
+}
 
 impl<S: Source, D: Destination> Mover<S, D> {
     pub(super) async fn copy_large(
@@ -99,20 +108,25 @@ impl<S: Source, D: Destination> Mover<S, D> {
     ) -> Result<(), TryError> {
         let limits = self.destination.abilities();
         let layout = PartLayout::of(attributes.size, limits.parts_max);
+        let version = self.version(&entry.node.handle, attributes.fingerprint());
         let uploads = layout.parts().map(|(number, offset, length)| {
-            self.move_part(entry, attributes, upload, number, offset, length, in_flight)
+            let part = Part {
+                key: &entry.key,
+                version: &version,
+                upload,
+                number,
+                offset,
+                length,
+            };
+            self.move_part(part, in_flight)
         });
         let mut parts: Vec<PartReceipt> = stream::iter(uploads)
             .buffer_unordered(PARTS_IN_FLIGHT)
             .try_collect()
             .await?;
         parts.sort_by_key(|part| part.number);
-        let fingerprint = attributes.fingerprint();
-        let file = &entry.node.handle;
-        if !is_unchanged(&*self.source, file, &fingerprint, None, &self.attempts)
-            .await
-            .map_err(|error| source_error(&error))?
-        {
+        let stable = version.is_current(None).await;
+        if !stable.map_err(|error| source_error(&error))? {
             return Err(TryError::Changed);
         }
         let whole = parts.iter().fold(Crc64::EMPTY, |whole, part| {
@@ -122,78 +136,55 @@ impl<S: Source, D: Destination> Mover<S, D> {
             size: attributes.size,
             crc64: whole,
         };
-        let receipt = self
-            .complete(&entry.key, upload, header, &parts, sent)
-            .await?;
-        self.confirm(&entry.key, &receipt, sent).await
+        self.complete(&entry.key, upload, header, &parts, sent)
+            .await
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one part is described by all of these"
-    )]
     async fn move_part(
         &self,
-        entry: &SourceEntry,
-        attributes: &Attributes,
-        upload: &UploadId,
-        number: u32,
-        offset: u64,
-        length: u64,
+        part: Part<'_, S>,
         in_flight: &InFlight,
     ) -> Result<PartReceipt, TryError> {
-        let fingerprint = attributes.fingerprint();
-        let file = &entry.node.handle;
-        if plan::is_streamed(length, self.budget.total()) {
-            let part = StreamedPart {
-                key: &entry.key,
-                file,
-                fingerprint,
-                upload,
-                number,
-                range: (offset, length),
-            };
-            let receipt = self.stream_part(&part).await?;
-            in_flight.advance(length);
-            return Ok(receipt);
-        }
-        let reservation = self.reserve(length).await?;
-        let range = read_range(
-            &*self.source,
-            file,
-            &fingerprint,
-            offset,
-            length,
-            &self.attempts,
-        )
-        .await
-        .map_err(|error| self.read_error(error))?;
-        let crc64 = range.crc64;
+        let receipt = if plan::is_streamed(part.length, self.budget.total()) {
+            self.stream_part(&part).await?
+        } else {
+            self.send_part(&part).await?
+        };
+        in_flight.advance(part.length);
+        Ok(receipt)
+    }
+
+    async fn send_part(&self, part: &Part<'_, S>) -> Result<PartReceipt, TryError> {
+        let reservation = self.reserve(part.length).await?;
+        let range = part
+            .version
+            .range(part.offset, part.length)
+            .await
+            .map_err(|error| self.read_error(error))?;
         let payload = Payload {
             chunks: range.chunks,
-            length,
-            crc64,
+            length: part.length,
+            crc64: range.crc64,
             pace: self.pace(),
         };
         let receipt = self
             .attempts
             .run(|| {
                 self.destination
-                    .upload_part(&entry.key, upload, number, payload.clone())
+                    .upload_part(part.key, part.upload, part.number, payload.clone())
             })
             .await
             .map_err(|error| destination_error(&error))?;
         drop(reservation);
-        in_flight.advance(length);
         // What the whole is compared with comes from the bytes that were read, not from the store.
         Ok(PartReceipt {
-            crc64,
-            length,
+            crc64: range.crc64,
+            length: part.length,
             ..receipt
         })
     }
 
-    /// Completes an upload; where the reply was lost, the store is asked what became of it.
+    /// Completes an upload; where that was refused or not answered, what is there decides.
     async fn complete(
         &self,
         key: &Key,
@@ -201,7 +192,7 @@ impl<S: Source, D: Destination> Mover<S, D> {
         header: &ObjectHeader,
         parts: &[PartReceipt],
         sent: ReadBack,
-    ) -> Result<Receipt, TryError> {
+    ) -> Result<(), TryError> {
         let completed = self
             .attempts
             .run(|| {
@@ -209,40 +200,21 @@ impl<S: Source, D: Destination> Mover<S, D> {
                     .complete_upload(key, upload, header, parts, sent.crc64)
             })
             .await;
-        let error = match completed {
-            Ok(receipt) => return Ok(receipt),
-            Err(error) => error,
-        };
-        // What is there may be our own object: an earlier try that was not answered.
-        let refused = header.only_if_absent && error.kind == ErrorKind::Precondition;
-        if !refused && !is_uncertain(&error) {
-            return Err(destination_error(&error));
-        }
-        let found = self
-            .attempts
-            .run(|| self.destination.stat(key))
-            .await
-            .map_err(|error| destination_error(&error))?;
-        match found {
-            Some(found)
-                if found.size == sent.size
-                    && header.metadata.agrees_with(&found.metadata)
-                    && (!refused || found.crc64 == Some(sent.crc64)) =>
-            {
-                let vouched = found.crc64 == Some(sent.crc64);
-                Ok(Receipt {
-                    etag: found.etag,
-                    version_id: None,
-                    vouched,
-                })
+        match completed {
+            Ok(receipt) => Ok(self.confirm(key, &receipt, sent).await?),
+            Err(error) if is_to_be_settled(&error, header.only_if_absent) => {
+                self.settle(key, header, sent, &error).await
             }
-            _ if refused => Err(TryError::Exists),
-            _ => Err(destination_error(&error)),
+            Err(error) => Err(destination_error(&error)),
         }
     }
 }
 
-/// An upload that does not exist any more may be one that an earlier, unanswered try completed.
-fn is_uncertain(error: &EndpointError) -> bool {
-    error.effect == Effect::Unknown || error.kind == ErrorKind::NotFound
+/// Whether what is there decides on a completion that failed. An upload that does not exist any
+/// more may be one that an earlier, unanswered try completed; after a conflict S3 wants a new one.
+fn is_to_be_settled(error: &EndpointError, only_if_absent: bool) -> bool {
+    let is_conflict = matches!(error.kind, ErrorKind::Precondition | ErrorKind::Busy);
+    error.effect == Effect::Unknown
+        || error.kind == ErrorKind::NotFound
+        || (only_if_absent && is_conflict)
 }

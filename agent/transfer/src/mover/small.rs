@@ -11,7 +11,6 @@ use datasync_model::ErrorCode;
 use super::{Mover, TryError, destination_error, source_error};
 use crate::outcome::ItemFailure;
 use crate::plan;
-use crate::read::{is_unchanged, read_range};
 use crate::walk::SourceEntry;
 
 impl<S: Source, D: Destination> Mover<S, D> {
@@ -22,21 +21,16 @@ impl<S: Source, D: Destination> Mover<S, D> {
     ) -> Result<u64, TryError> {
         let attributes = entry.node.attributes;
         let size = attributes.size;
-        let file = &entry.node.handle;
         let reservation = self.reserve(size).await?;
-        let fingerprint = attributes.fingerprint();
-        let range = read_range(&*self.source, file, &fingerprint, 0, size, &self.attempts)
+        let version = self.version(&entry.node.handle, attributes.fingerprint());
+        let range = version
+            .range(0, size)
             .await
             .map_err(|error| self.read_error(error))?;
-        let stable = is_unchanged(
-            &*self.source,
-            file,
-            &fingerprint,
-            range.attributes,
-            &self.attempts,
-        )
-        .await
-        .map_err(|error| source_error(&error))?;
+        let stable = version
+            .is_current(range.attributes)
+            .await
+            .map_err(|error| source_error(&error))?;
         if !stable {
             return Err(TryError::Changed);
         }
@@ -105,35 +99,15 @@ impl<S: Source, D: Destination> Mover<S, D> {
             .attempts
             .run(|| self.destination.put(key, &header, payload.clone()))
             .await;
+        let sent = ReadBack {
+            size: length,
+            crc64,
+        };
         match put {
-            Ok(receipt) => {
-                self.confirm(
-                    key,
-                    &receipt,
-                    ReadBack {
-                        size: length,
-                        crc64,
-                    },
-                )
-                .await
-            }
+            Ok(receipt) => Ok(self.confirm(key, &receipt, sent).await?),
+            // What is there may be our own object: an earlier try that was not answered.
             Err(error) if header.only_if_absent && error.kind == ErrorKind::Precondition => {
-                // It may be our own object: a lost reply of an earlier try.
-                let found = self
-                    .attempts
-                    .run(|| self.destination.stat(key))
-                    .await
-                    .map_err(|error| destination_error(&error))?;
-                let is_ours = found.is_some_and(|found| {
-                    found.size == length
-                        && found.crc64 == Some(crc64)
-                        && header.metadata.agrees_with(&found.metadata)
-                });
-                if is_ours {
-                    Ok(())
-                } else {
-                    Err(TryError::Exists)
-                }
+                self.settle(key, &header, sent, &error).await
             }
             Err(error) => Err(destination_error(&error)),
         }

@@ -6,29 +6,18 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use datasync_endpoint::{
-    BrokenOff, Crc64Hasher, Destination, EndpointError, ErrorKind, Fingerprint, Handle, Key,
-    PartReceipt, PartStream, Source, UploadId,
+    BrokenOff, Crc64Hasher, Destination, EndpointError, ErrorKind, PartReceipt, PartStream, Source,
 };
 use datasync_model::ErrorCode;
 use futures::StreamExt;
 
+use super::large::Part;
 use super::{Mover, TryError, destination_error};
 use crate::outcome::ItemFailure;
 use crate::read::{ReadError, STREAM_READS, stream_range};
 
 /// Beside the READs in flight: the reply that is being sent, and one that the sender has buffered.
 const REPLIES_IN_HAND: u64 = 2;
-
-/// One part of one upload.
-pub(super) struct StreamedPart<'a> {
-    pub(super) key: &'a Key,
-    pub(super) file: &'a Handle,
-    pub(super) fingerprint: Fingerprint,
-    pub(super) upload: &'a UploadId,
-    pub(super) number: u32,
-    /// Offset and length.
-    pub(super) range: (u64, u64),
-}
 
 /// What is known of the bytes that went by.
 #[derive(Debug, Default)]
@@ -38,10 +27,7 @@ struct Passed {
 }
 
 impl<S: Source, D: Destination> Mover<S, D> {
-    pub(super) async fn stream_part(
-        &self,
-        part: &StreamedPart<'_>,
-    ) -> Result<PartReceipt, TryError> {
+    pub(super) async fn stream_part(&self, part: &Part<'_, S>) -> Result<PartReceipt, TryError> {
         let read_max = u64::from(self.source.read_max().max(1));
         let window = read_max.saturating_mul(STREAM_READS + REPLIES_IN_HAND);
         let reservation = self.reserve(window).await?;
@@ -75,24 +61,24 @@ impl<S: Source, D: Destination> Mover<S, D> {
             return Err(self.read_error(failure));
         }
         let (receipt, crc64) = sent.map_err(|error| destination_error(&error))?;
-        if (receipt.crc64, receipt.length) == (crc64, part.range.1) {
+        if (receipt.crc64, receipt.length) == (crc64, part.length) {
             return Ok(receipt);
         }
         Err(TryError::Failed(ItemFailure::new(
             ErrorCode::ChecksumMismatch,
             format!(
                 "part {}: {} bytes with CRC-64/NVME {:016x} were sent, {} bytes with {:016x} were read",
-                part.number, receipt.length, receipt.crc64.0, part.range.1, crc64.0
+                part.number, receipt.length, receipt.crc64.0, part.length, crc64.0
             ),
         )))
     }
 
-    fn body(&self, part: &StreamedPart<'_>, passed: Arc<Mutex<Passed>>) -> PartStream {
+    fn body(&self, part: &Part<'_, S>, passed: Arc<Mutex<Passed>>) -> PartStream {
         let chunks = stream_range(
             Arc::clone(&self.source),
-            part.file.clone(),
-            part.fingerprint,
-            part.range,
+            part.version.file.clone(),
+            part.version.fingerprint,
+            (part.offset, part.length),
             Arc::clone(&self.attempts),
         );
         let chunks = chunks.map(move |chunk| {
@@ -110,14 +96,14 @@ impl<S: Source, D: Destination> Mover<S, D> {
         });
         PartStream {
             chunks: Box::pin(chunks),
-            length: part.range.1,
+            length: part.length,
             pace: self.pace(),
         }
     }
 }
 
 /// Ends the attempts: the READs had their own.
-fn not_read(part: &StreamedPart<'_>) -> EndpointError {
+fn not_read<S>(part: &Part<'_, S>) -> EndpointError {
     let target = format!("{} part {}", part.key.as_str().escape_debug(), part.number);
     EndpointError::new(ErrorKind::Invalid, "READ", target, BrokenOff.to_string())
 }

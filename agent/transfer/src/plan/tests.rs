@@ -187,6 +187,15 @@ fn without_mtime_the_stores_own_date_decides() {
     assert_eq!(difference(&edited, &found, &options), Difference::Content);
 }
 
+/// The smallest memory target is 64 MiB, the budget half of it.
+#[test]
+fn the_smallest_budget_holds_the_smallest_part_and_streams_larger_ones() {
+    let budget = 32 * MEBIBYTE;
+    assert!(!is_streamed(SINGLE_PUT_MAX, budget));
+    assert!(is_streamed(SINGLE_PUT_MAX + 1, budget));
+    assert!(!is_streamed(16 * MEBIBYTE, 2 * budget));
+}
+
 proptest! {
     #[test]
     fn parts_cover_the_file_exactly(size in 1u64..50_000_000_000_000, parts_max in 1u32..=10_000) {

@@ -32,11 +32,15 @@ impl<S: Source, D: Destination> Engine<S, D> {
                 Some(facts) => facts,
                 None => self.recall_facts(state).await?,
             };
+            // What an earlier run of the process met may be gone, and all that followed it.
+            let source_has_entries = facts.source_has_entries
+                || (state.last_handed.is_some() && self.source_has_entries().await?);
+            let roots = remembered.into_iter().chain(self.root);
             let allowed = guard(Facts {
                 candidates: facts.candidates,
                 matched: facts.matched,
-                source_has_entries: facts.source_has_entries,
-                same_root: remembered.map(|root| root == present),
+                source_has_entries,
+                same_root: roots.map(|root| root == present).reduce(|a, b| a && b),
                 share_max_percent: self.settings.delete_share_max_percent,
             });
             if let Err(withheld) = allowed {
@@ -72,10 +76,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
         Ok(ScanFacts {
             candidates: count.to_delete,
             matched: state.matched,
-            source_has_entries: state
-                .last_handed
-                .as_ref()
-                .is_some_and(|key| !key.as_str().is_empty()),
+            source_has_entries: false,
         })
     }
 

@@ -4,7 +4,7 @@ use datasync_model::{ErrorCode, Failure};
 
 use crate::deletes::CandidatesError;
 use crate::journal::JournalError;
-use crate::outcome::ItemFailure;
+use crate::outcome::{ItemFailure, chain};
 use crate::sorter::SortError;
 
 /// Why the stages of an execution ended early.
@@ -51,7 +51,27 @@ pub(super) fn local(error: &dyn std::error::Error) -> Ended {
     Ended::Local(Failure::new(
         ErrorCode::LocalStateFault,
         format!(
-            "{error}; see to the agent's state directory (space, permissions): the execution then goes on"
+            "{}; see to the agent's state directory (space, permissions): the execution then goes on",
+            chain(error)
         ),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn a_fault_of_the_disk_is_told_with_its_cause_once() {
+        let source = io::Error::other("Input/output error");
+        let path = "/state/spill/1".into();
+        let Ended::Local(failure) = Ended::from(SortError::Io { path, source }) else {
+            panic!("the disk is the agent's own");
+        };
+        let told =
+            "cannot use /state/spill/1 for sorting a large directory: Input/output error; see";
+        assert!(failure.detail.starts_with(told), "{failure}");
+    }
 }

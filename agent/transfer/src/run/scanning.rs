@@ -1,5 +1,6 @@
 //! The stage that walks, merges and transfers.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datasync_endpoint::{
@@ -14,35 +15,59 @@ use tokio::task::JoinSet;
 use super::{Ended, Engine};
 use crate::deletes::{Candidate, trim};
 use crate::failures::Verdict;
+use crate::history::Root;
 use crate::journal::{JournalError, Record, State};
 use crate::lanes::{Lane, Lanes, Ticket};
 use crate::listing::list;
-use crate::locate::locate;
 use crate::merge::{Merge, MergeError, Shadow, Step};
-use crate::mover::Mover;
+use crate::mover::{Mover, Resumed};
 use crate::outcome::{ItemFailure, Outcome, counted};
 use crate::plan::SINGLE_PUT_MAX;
-use crate::walk::{SourceEntry, Walk};
+use crate::walk::{SourceEntry, Walk, WalkError, Walked};
 
 /// What scanning learned that deleting needs.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct ScanFacts {
     pub(super) candidates: u64,
     pub(super) matched: u64,
+    /// Whether this run of the process met anything besides the root.
     pub(super) source_has_entries: bool,
 }
 
 /// Entries and objects that wait for the merge, each.
 const STREAM_BUFFER: usize = 1024;
 
-type Work = (SourceEntry, Option<ListedObject>);
+/// What is to be done in a lane.
+pub(super) enum Work {
+    /// An entry of the merge, with the object of its key.
+    Met(SourceEntry, Option<ListedObject>),
+    Resumed(Resumed),
+}
+
+impl Work {
+    fn entry(&self) -> &SourceEntry {
+        match self {
+            Self::Met(entry, _) => entry,
+            Self::Resumed(item) => &item.entry,
+        }
+    }
+}
+
 type Done = Result<(Outcome, Option<u64>), JournalError>;
 
+/// What is not to be counted again when a resumed walk meets it again.
+struct Before {
+    last_handed: Option<Key>,
+    unread: BTreeSet<Key>,
+}
+
 /// The scan as far as it got.
-struct Scan {
+pub(super) struct Scan {
     lanes: Lanes<Work, Done>,
     shadow: Shadow,
-    facts: ScanFacts,
+    pub(super) facts: ScanFacts,
+    /// What earlier runs of the process did.
+    before: Before,
     next_number: u64,
     merge_ended: bool,
     /// Keys that are the key of no path are named up to a bound.
@@ -57,6 +82,7 @@ const SILENT_ITEMS_MAX: u32 = 64;
 
 impl<S: Source, D: Destination> Engine<S, D> {
     pub(super) async fn scan(&mut self, state: &State) -> Result<ScanFacts, Ended> {
+        self.note_root().await?;
         let after = state.last_handed.clone();
         let kept = trim(&self.directory, after.as_ref()).await?;
         self.progress.finish(&kept);
@@ -66,17 +92,20 @@ impl<S: Source, D: Destination> Engine<S, D> {
             facts: ScanFacts {
                 candidates: kept.to_delete,
                 matched: state.matched,
-                source_has_entries: state
-                    .last_handed
-                    .as_ref()
-                    .is_some_and(|k| !k.as_str().is_empty()),
+                source_has_entries: false,
+            },
+            before: Before {
+                last_handed: after.clone(),
+                unread: state.unread.clone(),
             },
             next_number: state.next_number,
             merge_ended: false,
             strange_keys: 0,
         };
-        for (number, key) in &state.pending {
-            self.resume_item(*number, key, &mut scan).await?;
+        for (number, pending) in &state.pending {
+            let was_uploading = state.uploads.contains_key(&pending.key);
+            self.resume_item(*number, pending, was_uploading, &mut scan)
+                .await?;
         }
         let mut streams = JoinSet::new();
         let mut merge = self.start_merge(after, &mut streams);
@@ -99,13 +128,29 @@ impl<S: Source, D: Destination> Engine<S, D> {
         Ok(scan.facts)
     }
 
-    pub(super) fn start_merge(&self, after: Option<Key>, streams: &mut JoinSet<()>) -> Merge {
+    /// Remembers the root that the execution begins with.
+    async fn note_root(&mut self) -> Result<(), Ended> {
+        if self.root.is_some() {
+            return Ok(());
+        }
+        let root = self.attempts.run(|| self.source.root()).await;
+        let root = root.map_err(|error| ItemFailure::of_source(&error))?;
+        let root = Root::of(&root.attributes);
+        self.root = Some(root);
+        Ok(self.journal.append(Record::Root { root }).await?)
+    }
+
+    pub(super) fn start_walk(
+        &self,
+        after: Option<Key>,
+        streams: &mut JoinSet<()>,
+    ) -> mpsc::Receiver<Walked> {
         let abilities = self.destination.abilities();
         let walk = Walk {
             source: self.source.clone(),
             scope: self.scope.clone(),
             attempts: self.attempts.clone(),
-            resume_after: after.clone(),
+            resume_after: after,
             has_root: abilities.has_root,
             key_max: abilities.key_max,
             spill_directory: self.directory.join("spill"),
@@ -114,6 +159,11 @@ impl<S: Source, D: Destination> Engine<S, D> {
         };
         let (walk_out, walked) = mpsc::channel(STREAM_BUFFER);
         streams.spawn(walk.run(walk_out));
+        walked
+    }
+
+    pub(super) fn start_merge(&self, after: Option<Key>, streams: &mut JoinSet<()>) -> Merge {
+        let walked = self.start_walk(after.clone(), streams);
         let options = &self.spec.options;
         let blind = options.transfer_mode == TransferMode::All
             && options.overwrite_mode == OverwriteMode::Always
@@ -131,61 +181,13 @@ impl<S: Source, D: Destination> Engine<S, D> {
         Merge::new(walked, listed)
     }
 
-    async fn resume_item(&mut self, number: u64, key: &Key, scan: &mut Scan) -> Result<(), Ended> {
-        let path = key.path().unwrap_or_default();
-        let ticket = Ticket {
-            number,
-            key: key.clone(),
-            path: path.clone(),
-        };
-        let outcome = match locate(&*self.source, &path, &self.attempts).await {
-            Ok(Some(node))
-                if key.is_directory() == (node.attributes.kind == EntryKind::Directory) =>
-            {
-                let entry = SourceEntry {
-                    key: key.clone(),
-                    path,
-                    node,
-                };
-                let listed = match self.attempts.run(|| self.destination.stat(key)).await {
-                    Ok(found) => found.map(|found| ListedObject {
-                        key: key.clone(),
-                        size: found.size,
-                        etag: found.etag,
-                        last_modified: datasync_endpoint::Timestamp::default(),
-                        storage_class: found.storage_class,
-                    }),
-                    Err(error) => {
-                        let failure = ItemFailure::of_destination(&error);
-                        return self.record(ticket, Outcome::Failed(failure), None).await;
-                    }
-                };
-                self.start_item(ticket, entry, listed, scan);
-                return Ok(());
-            }
-            Ok(_) => Outcome::Failed(ItemFailure::new(
-                ErrorCode::SourceVanished,
-                "the item is gone from the source, or was replaced",
-            )),
-            Err(error) => Outcome::Failed(ItemFailure::of_source(&error)),
-        };
-        self.record(ticket, outcome, None).await
-    }
-
-    fn start_item(
-        &self,
-        ticket: Ticket,
-        entry: SourceEntry,
-        listed: Option<ListedObject>,
-        scan: &mut Scan,
-    ) {
-        let is_large = entry.node.attributes.kind == EntryKind::File
-            && entry.node.attributes.size > SINGLE_PUT_MAX;
+    pub(super) fn start_item(&self, ticket: Ticket, work: Work, scan: &mut Scan) {
+        let attributes = &work.entry().node.attributes;
+        let is_large = attributes.kind == EntryKind::File && attributes.size > SINGLE_PUT_MAX;
         let lane = if is_large { Lane::Large } else { Lane::Small };
         let mover = self.mover.clone();
-        scan.lanes.add(lane, ticket, (entry, listed), |work| {
-            handle(mover.clone(), work)
-        });
+        scan.lanes
+            .add(lane, ticket, work, |work| handle(mover.clone(), work));
     }
 
     async fn take(&mut self, step: Step, scan: &mut Scan) -> Result<(), Ended> {
@@ -197,17 +199,26 @@ impl<S: Source, D: Destination> Engine<S, D> {
                 let ticket = self
                     .hand(&entry.key, &entry.path, listed.is_some(), scan)
                     .await?;
-                self.start_item(ticket, entry, listed, scan);
+                match self.listed_outcome(&entry.key) {
+                    Some(outcome) => self.record(ticket, outcome, None).await?,
+                    None => self.start_item(ticket, Work::Met(entry, listed), scan),
+                }
             }
             Step::Unread { directory, error } => {
                 scan.shadow.cast(directory.key.clone());
-                self.report_unread(&directory, &error).await?;
+                if !scan.before.unread.contains(&directory.key) {
+                    self.report_unread(&directory, &error).await?;
+                }
             }
             Step::Unknown { path, key, error } => {
                 scan.facts.source_has_entries = true;
                 scan.shadow.cast(key.join("/"));
-                // A resumed walk meets it again.
-                if self.failures.is_settled(&key) {
+                if scan
+                    .before
+                    .last_handed
+                    .as_ref()
+                    .is_some_and(|last| key <= *last)
+                {
                     return Ok(());
                 }
                 let ticket = self.hand(&key, &path, false, scan).await?;
@@ -254,10 +265,6 @@ impl<S: Source, D: Destination> Engine<S, D> {
         if endpoint_wide {
             return Err(Ended::Failed(failure));
         }
-        // A resumed walk meets it again.
-        if self.failures.is_settled(&directory.key) {
-            return Ok(());
-        }
         let failure = Failure::new(
             failure.code,
             format!(
@@ -276,7 +283,8 @@ impl<S: Source, D: Destination> Engine<S, D> {
         }
         .of_directories();
         self.progress.finish(&add);
-        Ok(self.journal.append(Record::Counted { add }).await?)
+        let key = directory.key.clone();
+        Ok(self.journal.append(Record::Unread { key, add }).await?)
     }
 
     async fn take_extra(&mut self, object: ListedObject, scan: &mut Scan) -> Result<(), Ended> {
@@ -326,7 +334,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
     }
 
     /// Makes the end of an item durable and known.
-    async fn record(
+    pub(super) async fn record(
         &mut self,
         ticket: Ticket,
         outcome: Outcome,
@@ -369,16 +377,17 @@ impl<S: Source, D: Destination> Engine<S, D> {
     }
 }
 
-async fn handle<S: Source, D: Destination>(mover: Arc<Mover<S, D>>, (entry, listed): Work) -> Done {
-    mover.handle(&entry, listed.as_ref()).await
+async fn handle<S: Source, D: Destination>(mover: Arc<Mover<S, D>>, work: Work) -> Done {
+    match work {
+        Work::Met(entry, listed) => mover.handle(&entry, listed.as_ref()).await,
+        Work::Resumed(item) => mover.resume(&item).await,
+    }
 }
 
 pub(super) fn merge_error(error: MergeError) -> Ended {
     match error {
-        MergeError::Source(crate::walk::WalkError::Sort(error)) => error.into(),
-        MergeError::Source(crate::walk::WalkError::Root(error)) => {
-            ItemFailure::of_source(&error).into()
-        }
+        MergeError::Source(WalkError::Sort(error)) => error.into(),
+        MergeError::Source(WalkError::Root(error)) => ItemFailure::of_source(&error).into(),
         MergeError::Destination(error) => ItemFailure::of_destination(&error).into(),
         MergeError::Lost(stream) => Ended::Failed(Failure::new(
             ErrorCode::Internal,

@@ -20,13 +20,7 @@ type Checked = Option<Result<(), ItemFailure>>;
 
 impl<S: Source, D: Destination> Engine<S, D> {
     pub(super) async fn verify(&mut self) -> Result<(), Ended> {
-        let verifier = Arc::new(Verifier {
-            source: self.source.clone(),
-            destination: self.destination.clone(),
-            options: self.spec.options.clone(),
-            attempts: self.attempts.clone(),
-            budget: self.budget.clone(),
-        });
+        let verifier = self.mover.verifier.clone();
         let mut streams = JoinSet::new();
         let mut merge = self.start_merge(None, &mut streams);
         let mut lanes: Lanes<Work, Checked> = Lanes::new();

@@ -57,7 +57,7 @@ async fn a_cancelled_run_ends_at_once_and_aborts_its_uploads() {
             Operation::CreateUpload,
         ] {
             let slow = Action::Delay(Duration::from_millis(700));
-            world.destination.script().add(Fault::new(operation, slow));
+            world.at_destination(Fault::new(operation, slow));
         }
         let (report, cancelled, took) = cancel_after(&world, Duration::from_millis(wait)).await;
         assert_eq!(report.status, ExecutionStatus::Error);
@@ -84,10 +84,7 @@ async fn a_store_that_hangs_does_not_hold_up_the_end_and_what_is_owed_is_named()
         Operation::UploadPart,
         Operation::AbortUpload,
     ] {
-        world
-            .destination
-            .script()
-            .add(Fault::new(operation, Action::Hang));
+        world.at_destination(Fault::new(operation, Action::Hang));
     }
     let (report, cancelled, took) = cancel_after(&world, Duration::from_secs(5)).await;
     assert!(took <= Duration::from_secs(10), "{took:?}");
@@ -107,10 +104,7 @@ async fn a_store_that_hangs_does_not_hold_up_the_end_and_what_is_owed_is_named()
 async fn a_source_that_hangs_does_not_hold_up_the_end() {
     for operation in [Operation::Root, Operation::ReadDir, Operation::Read] {
         let world = World::new(tree());
-        world
-            .source
-            .script()
-            .add(Fault::new(operation, Action::Hang));
+        world.at_source(Fault::new(operation, Action::Hang));
         let (report, cancelled, took) = cancel_after(&world, Duration::from_secs(3)).await;
         assert_eq!(report.result.failure.unwrap().code, ErrorCode::Cancelled);
         assert!(took < Duration::from_secs(1), "{took:?}");
@@ -123,10 +117,7 @@ async fn an_upload_whose_creation_was_not_answered_is_found_and_aborted() {
     let world = World::new(tree());
     // Created at the store, and the answer takes too long.
     let lose = Action::LoseReply(datasync_endpoint::ErrorKind::Timeout);
-    world
-        .destination
-        .script()
-        .add(Fault::new(Operation::CreateUpload, lose));
+    world.at_destination(Fault::new(Operation::CreateUpload, lose));
     let (report, _, _) = cancel_after(&world, Duration::from_millis(300)).await;
     assert_eq!(report.result.failure.unwrap().code, ErrorCode::Cancelled);
     assert_eq!(world.destination.open_upload_keys(), Vec::new());

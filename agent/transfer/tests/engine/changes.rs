@@ -151,7 +151,7 @@ async fn a_change_after_the_last_read_is_seen_before_the_file_is_stored() {
         let fault = Fault::new(Operation::Attributes, change)
             .after(before)
             .times(1);
-        world.source.script().add(fault);
+        world.at_source(fault);
         world.run_well().await;
         assert_eq!(world.writes()["file"], 1);
     }
@@ -183,10 +183,7 @@ async fn a_file_that_keeps_changing_keeps_the_object_of_the_run_before() {
     world.run_well().await;
     world.source.edit(|tree| tree.write("file", "new"));
     let change = Action::change(|tree| tree.write_and_put_mtime_back("file", "now"));
-    world
-        .source
-        .script()
-        .add(Fault::new(Operation::Read, change).at("/file"));
+    world.at_source(Fault::new(Operation::Read, change).at("/file"));
     let run = world.run().await;
     assert_eq!(run.code(), Some(ErrorCode::ItemsFailed));
     assert_eq!(&world.object("file").unwrap().content[..], b"old");
@@ -202,14 +199,10 @@ async fn a_file_that_vanishes_or_turns_into_a_directory_while_it_is_read_fails_a
         let fault = Fault::new(Operation::Read, Action::change(change))
             .at("/file")
             .times(1);
-        world.source.script().add(fault);
+        world.at_source(fault);
         let run = world.run().await;
         assert_eq!(run.code(), Some(ErrorCode::ItemsFailed));
-        let first = run.failures().swap_remove(0);
-        assert_eq!(
-            (first.0.as_str(), first.2.as_str()),
-            ("/file", "SourceVanished")
-        );
+        assert_eq!(run.failures()[0], "/file failed SourceVanished");
         assert!(world.object("other").is_some());
     }
 }
@@ -219,10 +212,7 @@ async fn a_file_that_is_replaced_under_its_name_is_looked_up_again() {
     let mut world = World::new(Tree::new().file("file", "1"));
     world.options().verify_mode = VerifyMode::OnlyFilesTransferred;
     let change = Action::change(|tree| tree.add("file", EntryKind::File, "replaced"));
-    world
-        .source
-        .script()
-        .add(Fault::new(Operation::Read, change).at("/file").times(1));
+    world.at_source(Fault::new(Operation::Read, change).at("/file").times(1));
     let run = world.run().await;
     assert_eq!(run.code(), None, "{}", run.detail());
     assert_eq!(&world.object("file").unwrap().content[..], b"replaced");
@@ -236,11 +226,6 @@ async fn a_size_that_is_a_lie_is_named() {
         .source
         .edit(|tree| tree.set("file", |attributes| attributes.size = 5));
     let run = world.run().await;
-    let failed = (
-        "/file".to_owned(),
-        "failed".to_owned(),
-        "SourceSizeMismatch".to_owned(),
-    );
-    assert_eq!(run.failures(), [failed]);
+    assert_eq!(run.failures(), ["/file failed SourceSizeMismatch"]);
     assert_eq!(world.object("file"), None);
 }

@@ -67,12 +67,10 @@ async fn a_tree_of_odd_names_is_copied_exactly_and_only_once() {
     let world = World::of(source, MemoryDestination::new().with_page(4));
     let first = world.run_well().await;
     assert_eq!(first.report.counters.skipped, 3);
-    let skipped: Vec<_> = first
-        .failures()
-        .into_iter()
-        .map(|(path, _, _)| path)
-        .collect();
-    assert_eq!(skipped, ["/device", "/fifo", "/socket"]);
+    assert_eq!(
+        first.failures(),
+        ["/device", "/fifo", "/socket"].map(|path| format!("{path} skipped NotSupported"))
+    );
     let objects = world.destination.snapshot();
     let second = world.run_well().await;
     assert_eq!(world.destination.snapshot(), objects);
@@ -248,12 +246,7 @@ async fn a_file_above_the_stores_limit_fails_by_name_and_the_rest_is_copied() {
     world.options().verify_mode = VerifyMode::None;
     let run = world.run().await;
     assert_eq!(run.code(), Some(ErrorCode::ItemsFailed));
-    let failed = (
-        "/large".to_owned(),
-        "failed".to_owned(),
-        "ObjectTooLarge".to_owned(),
-    );
-    assert_eq!(run.failures(), [failed]);
+    assert_eq!(run.failures(), ["/large failed ObjectTooLarge"]);
     assert!(world.object("small").is_some());
 }
 
@@ -266,7 +259,7 @@ async fn keys_that_are_too_long_fail_by_name() {
     assert!(
         run.failures()
             .iter()
-            .all(|(_, _, code)| code == "KeyNotAllowed"),
+            .all(|line| line.ends_with(" failed KeyNotAllowed")),
         "{run:?}"
     );
     assert!(world.object("ok").is_some());

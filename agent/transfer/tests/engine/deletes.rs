@@ -61,10 +61,10 @@ async fn directories_are_counted_apart_too() {
         Operation::ReadDir,
         Action::Fail(ErrorKind::PermissionDenied),
     );
-    world.source.script().add(fault.at("/d"));
+    world.at_source(fault.at("/d"));
     world.source.edit(|tree| tree.remove("z"));
     let fault = Fault::new(Operation::Delete, Action::Fail(ErrorKind::PermissionDenied));
-    world.destination.script().add(fault.at("z"));
+    world.at_destination(fault.at("z"));
     let third = world.run().await.report.counters;
     assert_eq!((third.failed, third.directories_failed), (2, 1));
     assert_eq!((third.directories_unlisted, third.delete_failed), (1, 1));
@@ -92,10 +92,7 @@ async fn nothing_below_an_unreadable_directory_is_deleted() {
             tree.remove("gone");
             tree.remove("d/b");
         });
-        world
-            .source
-            .script()
-            .add(Fault::new(Operation::ReadDir, Action::Fail(kind)).at("/d"));
+        world.at_source(Fault::new(Operation::ReadDir, Action::Fail(kind)).at("/d"));
         let run = world.run().await;
         assert_eq!(run.code(), Some(ErrorCode::ItemsFailed));
         assert!(run.detail().contains("/d ("), "{}", run.detail());
@@ -121,7 +118,7 @@ async fn a_directory_that_breaks_off_half_way_loses_nothing() {
         Operation::ReadDir,
         Action::Fail(ErrorKind::PermissionDenied),
     );
-    world.source.script().add(fault.at("/d").after(2));
+    world.at_source(fault.at("/d").after(2));
     world.source.edit(|tree| tree.remove("gone"));
     let run = world.run().await;
     assert_eq!(run.code(), Some(ErrorCode::ItemsFailed));
@@ -137,7 +134,7 @@ async fn an_unreadable_root_deletes_nothing() {
         Operation::ReadDir,
         Action::Fail(ErrorKind::PermissionDenied),
     );
-    world.source.script().add(fault.at("/"));
+    world.at_source(fault.at("/"));
     let run = world.run().await;
     assert!(run.code().is_some());
     assert_eq!(world.destination.snapshot(), before);
@@ -148,22 +145,12 @@ async fn an_entry_without_attributes_keeps_its_object_and_what_is_below() {
     let world = removing(tree());
     world.run_well().await;
     let fault = Fault::new(Operation::Entry, Action::Fail(ErrorKind::ServerFault));
-    world
-        .source
-        .script()
-        .add(fault.when(|path| path == "/d" || path == "/z"));
+    world.at_source(fault.when(|path| path == "/d" || path == "/z"));
     world.source.edit(|tree| tree.remove("gone"));
     let run = world.run().await;
     assert_eq!(run.code(), Some(ErrorCode::ItemsFailed));
-    let paths: Vec<_> = run
-        .failures()
-        .into_iter()
-        .map(|(path, _, _)| path)
-        .collect();
-    assert!(
-        paths.contains(&"/d".to_owned()) && paths.contains(&"/z".to_owned()),
-        "{paths:?}"
-    );
+    let lines = ["/d", "/z"].map(|path| format!("{path} failed SourceFault"));
+    assert_eq!(run.failures(), lines);
     for key in ["d/", "d/b", "d/e/c", "z"] {
         assert!(world.object(key).is_some(), "{key} was deleted");
     }
@@ -286,10 +273,7 @@ async fn an_entry_that_the_listing_skipped_is_looked_up_before_its_object_goes()
     // Away while the directory is read, back before the deletes.
     world.source.edit(|tree| tree.remove("gone"));
     let back = Action::change(|tree| tree.add("gone", EntryKind::File, "back"));
-    world
-        .source
-        .script()
-        .add(Fault::new(Operation::ReadDir, back).at("/d/e").times(1));
+    world.at_source(Fault::new(Operation::ReadDir, back).at("/d/e").times(1));
     let mut before_verification = world;
     before_verification.options().verify_mode = VerifyMode::None;
     let run = before_verification.run().await;
@@ -304,7 +288,7 @@ async fn an_object_that_was_replaced_meanwhile_is_not_deleted() {
     world.run_well().await;
     world.source.edit(|tree| tree.remove("gone"));
     let fault = Fault::new(Operation::Delete, Action::Fail(ErrorKind::Precondition)).at("gone");
-    world.destination.script().add(fault);
+    world.at_destination(fault);
     let run = world.run().await;
     assert!(world.object("gone").is_some());
     assert_eq!(run.code(), Some(ErrorCode::ItemsFailed), "{}", run.detail());
@@ -316,8 +300,66 @@ async fn a_lookup_that_fails_deletes_nothing() {
     world.run_well().await;
     world.source.edit(|tree| tree.remove("gone"));
     let fault = Fault::new(Operation::Lookup, Action::Fail(ErrorKind::PermissionDenied));
-    world.source.script().add(fault.at("/gone"));
+    world.at_source(fault.at("/gone"));
     let run = world.run().await;
     assert!(world.object("gone").is_some());
     assert_eq!(run.code(), Some(ErrorCode::ItemsFailed), "{}", run.detail());
+}
+
+/// Ten objects to delete, of which the store refuses two as if it were gone.
+#[tokio::test(start_paused = true)]
+async fn what_was_deleted_before_the_store_was_gone_is_counted_and_journalled() {
+    let mut many = Tree::new().file("keep", "1");
+    for number in 0..10 {
+        many.add(format!("gone{number}"), EntryKind::File, "x");
+    }
+    let mut world = removing(many);
+    world.run_well().await;
+    world.options().verify_mode = VerifyMode::None;
+    world.source.edit(|tree| {
+        for number in 0..10 {
+            tree.remove(format!("gone{number}"));
+        }
+    });
+    let gone = Fault::new(Operation::Delete, Action::Fail(ErrorKind::Unreachable));
+    world.at_destination(gone.when(|key| key == "gone3" || key == "gone6"));
+    let run = world.run().await;
+    assert_eq!(run.code(), Some(ErrorCode::DestinationUnreachable));
+    let left = world.destination.snapshot().len();
+    assert_eq!(
+        left, 4,
+        "the root, what is kept, and two that could not be deleted"
+    );
+    let counters = run.report.counters;
+    assert_eq!((counters.deleted, counters.delete_failed), (8, 2));
+    let failed = ["/gone3", "/gone6"].map(|path| format!("{path} failed DestinationUnreachable"));
+    assert_eq!(run.failures(), failed);
+    // The journal knows it too.
+    world.destination.script().clear();
+    let again = world.resume(run.directory).await.report.counters;
+    assert_eq!((again.deleted, again.delete_failed), (8, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_deleted_before_a_cancel_is_counted() {
+    let world = removing(tree());
+    world.run_well().await;
+    world.source.edit(|tree| {
+        tree.remove("gone");
+        tree.remove("d");
+    });
+    world.at_destination(Fault::new(Operation::Delete, Action::Hang).at("d/e/"));
+    let directory = world.directory();
+    let (controls, handles) = world.controls();
+    let cancelling = async {
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        handles.cancel.cancel();
+    };
+    let (report, ()) = tokio::join!(world.run_in(&directory, controls), cancelling);
+    let report = report.unwrap();
+    assert_eq!(report.result.failure.unwrap().code, ErrorCode::Cancelled);
+    let left = world.destination.snapshot();
+    let left: Vec<_> = left.keys().map(Key::as_str).collect();
+    assert_eq!(left, ["", "a", "d/e/", "z"]);
+    assert_eq!(report.counters.deleted, 4);
 }

@@ -3,15 +3,20 @@
 use std::time::Duration;
 
 use datasync_endpoint::memory::{Action, Fault, MemoryDestination, MemorySource, Operation, Tree};
-use datasync_endpoint::{EntryKind, ErrorKind, Key, Timestamp};
+use datasync_endpoint::{EntryKind, ErrorKind};
 use datasync_model::{ErrorCode, OverwriteMode, PhaseStatus, VerifyMode};
 
-use crate::world::{MIB, World, bytes};
+use crate::world::{INTEGRITIES, KIB, MIB, World, bytes, store};
 
 fn tree() -> Tree {
+    tree_with(9 * MIB)
+}
+
+/// `d/large` is so large.
+fn tree_with(large: u64) -> Tree {
     Tree::new()
         .file("d/file", "content")
-        .file("d/large", bytes(1, 9 * MIB))
+        .file("d/large", bytes(1, large))
         .file("other", "fine")
         .symlink("link", "other")
 }
@@ -24,7 +29,7 @@ const SOURCE_CALLS: [Operation; 6] = [
     Operation::Read,
     Operation::ReadLink,
 ];
-const DESTINATION_CALLS: [Operation; 11] = [
+const DESTINATION_CALLS: [Operation; 12] = [
     Operation::List,
     Operation::Stat,
     Operation::Put,
@@ -33,6 +38,7 @@ const DESTINATION_CALLS: [Operation; 11] = [
     Operation::CompleteUpload,
     Operation::AbortUpload,
     Operation::OpenUploads,
+    Operation::ListParts,
     Operation::SetMetadata,
     Operation::ReadBack,
     Operation::Delete,
@@ -49,16 +55,10 @@ async fn transient_errors_of_every_call_are_retried() {
     for kind in TRANSIENT {
         let world = World::new(tree());
         for operation in SOURCE_CALLS {
-            world
-                .source
-                .script()
-                .add(Fault::new(operation, Action::Fail(kind)).times(3));
+            world.at_source(Fault::new(operation, Action::Fail(kind)).times(3));
         }
         for operation in DESTINATION_CALLS {
-            world
-                .destination
-                .script()
-                .add(Fault::new(operation, Action::Fail(kind)).times(3));
+            world.at_destination(Fault::new(operation, Action::Fail(kind)).times(3));
         }
         world.run_well().await;
     }
@@ -66,79 +66,21 @@ async fn transient_errors_of_every_call_are_retried() {
 
 #[tokio::test(start_paused = true)]
 async fn lost_replies_of_every_call_leave_nothing_behind() {
-    for mode in OverwriteMode::ALL {
-        for operation in DESTINATION_CALLS {
-            let mut world = World::new(tree());
-            world.options().overwrite_mode = *mode;
-            let lost = Fault::new(operation, Action::LoseReply(ErrorKind::Timeout)).times(2);
-            world.destination.script().add(lost);
-            let run = world.run_well().await;
-            assert_eq!(run.report.counters.transferred, 6, "{mode} {operation:?}");
-            assert_eq!(run.report.counters.skipped, 0, "{mode} {operation:?}");
+    for integrity in INTEGRITIES {
+        for mode in OverwriteMode::ALL {
+            for operation in DESTINATION_CALLS {
+                let tree = tree_with(2 * KIB);
+                let mut world = World::of(MemorySource::new(tree), store(integrity));
+                world.options().overwrite_mode = *mode;
+                let lost = Action::LoseReply(ErrorKind::Timeout);
+                world.at_destination(Fault::new(operation, lost).times(2));
+                let run = world.run_well().await;
+                let counters = run.report.counters;
+                let found = (counters.transferred, counters.skipped);
+                assert_eq!(found, (6, 0), "{mode} {integrity:?} {operation:?}");
+            }
         }
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_object_of_ours_that_the_store_refuses_to_replace_counts_as_written() {
-    let mut world = World::new(tree());
-    world.options().overwrite_mode = OverwriteMode::Never;
-    let complete = |action| Fault::new(Operation::CompleteUpload, action);
-    let script = world.destination.script();
-    script.add(
-        complete(Action::Fail(ErrorKind::Precondition))
-            .after(1)
-            .times(1),
-    );
-    script.add(complete(Action::LoseReply(ErrorKind::Timeout)).times(1));
-    let run = world.run_well().await;
-    assert_eq!(run.report.counters.skipped, 0, "{:?}", run.failures());
-}
-
-#[tokio::test(start_paused = true)]
-async fn uploads_of_others_are_never_aborted() {
-    let world = World::new(tree());
-    let key = |text: &str| Key::from_listing(text.to_owned());
-    let long_ago = Timestamp {
-        seconds: 1_600_000_000,
-        nanoseconds: 0,
-    };
-    world
-        .destination
-        .add_foreign_upload(&key("d/large"), long_ago);
-    world
-        .destination
-        .add_foreign_upload(&key("d/large.txt"), long_ago);
-    let lost = Fault::new(
-        Operation::CreateUpload,
-        Action::LoseReply(ErrorKind::Timeout),
-    )
-    .times(1);
-    world.destination.script().add(lost);
-    let run = world.run().await;
-    assert_eq!(run.code(), None);
-    let mut open = world.destination.open_upload_keys();
-    open.sort();
-    assert_eq!(open, [key("d/large"), key("d/large.txt")]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_upload_whose_abort_failed_is_aborted_before_the_next_try() {
-    let source = MemorySource::new(tree()).with_read_max(1 << 20);
-    let change = Action::change(|tree| tree.write("d/large", bytes(5, 9 * MIB)));
-    source.script().add(
-        Fault::new(Operation::Read, change)
-            .at("/d/large")
-            .after(4)
-            .times(1),
-    );
-    let world = World::of(source, MemoryDestination::new());
-    let refuse = Fault::new(
-        Operation::AbortUpload,
-        Action::Fail(ErrorKind::PermissionDenied),
-    );
-    world.destination.script().add(refuse.times(1));
-    world.run_well().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -152,7 +94,7 @@ async fn an_unreadable_file_is_reported_and_the_rest_is_copied() {
         let mut world = World::new(tree());
         world.options().verify_mode = VerifyMode::OnlyFilesTransferred;
         let refuse = Fault::new(operation, Action::Fail(ErrorKind::PermissionDenied)).at(path);
-        world.source.script().add(refuse);
+        world.at_source(refuse);
         let run = world.run().await;
         assert_eq!(run.code(), Some(ErrorCode::ItemsFailed));
         assert_eq!(run.report.counters.failed, 1);
@@ -165,12 +107,10 @@ async fn an_unreadable_file_is_reported_and_the_rest_is_copied() {
         ] {
             assert!(run.detail().contains(part), "{part}: {}", run.detail());
         }
-        let named = (
-            path.to_owned(),
-            "failed".to_owned(),
-            "SourcePermissionDenied".to_owned(),
+        assert_eq!(
+            run.failures(),
+            [format!("{path} failed SourcePermissionDenied")]
         );
-        assert_eq!(run.failures(), [named]);
         assert_eq!(
             world.differences(),
             [format!("Key({:?}) is missing", &path[1..])]
@@ -186,7 +126,7 @@ async fn stale_handles_are_looked_up_again() {
     for operation in [Operation::Read, Operation::Attributes, Operation::ReadLink] {
         let world = World::new(tree());
         let stale = Fault::new(operation, Action::Fail(ErrorKind::Stale)).times(1);
-        world.source.script().add(stale);
+        world.at_source(stale);
         world.run_well().await;
         assert!(
             world.source.script().count(Operation::Lookup) > 0,
@@ -213,85 +153,47 @@ async fn a_directory_that_changes_under_the_cursor_is_read_again() {
     }
 }
 
+/// A run in which one call fails for ever ends with this code.
+async fn ends_with(add: fn(&World, Fault), operation: Operation, kind: ErrorKind, code: ErrorCode) {
+    let world = World::new(tree());
+    add(&world, Fault::new(operation, Action::Fail(kind)));
+    let run = world.run().await;
+    let found = run.code();
+    assert_eq!(
+        found,
+        Some(code),
+        "{operation:?} {kind:?}: {}",
+        run.detail()
+    );
+    assert_eq!(world.destination.open_upload_keys(), Vec::new());
+    assert_ne!(run.report.result.transfer_status, PhaseStatus::Success);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_source_that_is_gone_ends_the_run_with_its_code() {
-    let source = [
-        (
-            Operation::Root,
-            ErrorKind::Unreachable,
-            ErrorCode::SourceUnreachable,
-        ),
-        (
-            Operation::Root,
-            ErrorKind::ContainerNotFound,
-            ErrorCode::SourcePathNotFound,
-        ),
-        (
-            Operation::ReadDir,
-            ErrorKind::Unreachable,
-            ErrorCode::SourceUnreachable,
-        ),
-        (
-            Operation::Read,
-            ErrorKind::Unreachable,
-            ErrorCode::SourceUnreachable,
-        ),
-    ];
-    for (operation, kind, code) in source {
-        let world = World::new(tree());
-        world
-            .source
-            .script()
-            .add(Fault::new(operation, Action::Fail(kind)));
-        let run = world.run().await;
-        assert_eq!(
-            run.code(),
-            Some(code),
-            "{operation:?} {kind:?}: {}",
-            run.detail()
-        );
+    use ErrorKind::{ContainerNotFound, Unreachable};
+    use Operation::{Read, ReadDir, Root};
+    for (operation, kind, code) in [
+        (Root, Unreachable, ErrorCode::SourceUnreachable),
+        (Root, ContainerNotFound, ErrorCode::SourcePathNotFound),
+        (ReadDir, Unreachable, ErrorCode::SourceUnreachable),
+        (Read, Unreachable, ErrorCode::SourceUnreachable),
+    ] {
+        ends_with(World::at_source, operation, kind, code).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_destination_that_is_gone_ends_the_run_with_its_code() {
-    let destination = [
-        (
-            Operation::List,
-            ErrorKind::ContainerNotFound,
-            ErrorCode::BucketNotFound,
-        ),
-        (
-            Operation::Put,
-            ErrorKind::Unreachable,
-            ErrorCode::DestinationUnreachable,
-        ),
-        (
-            Operation::Put,
-            ErrorKind::Credentials,
-            ErrorCode::CredentialsUnavailable,
-        ),
-        (
-            Operation::UploadPart,
-            ErrorKind::NoSpace,
-            ErrorCode::DestinationFault,
-        ),
-    ];
-    for (operation, kind, code) in destination {
-        let world = World::new(tree());
-        world
-            .destination
-            .script()
-            .add(Fault::new(operation, Action::Fail(kind)));
-        let run = world.run().await;
-        assert_eq!(
-            run.code(),
-            Some(code),
-            "{operation:?} {kind:?}: {}",
-            run.detail()
-        );
-        assert_eq!(world.destination.open_upload_keys(), Vec::new());
-        assert_ne!(run.report.result.transfer_status, PhaseStatus::Success);
+    use ErrorKind::{ContainerNotFound, Credentials, NoSpace, Unreachable};
+    use Operation::{List, Put, UploadPart};
+    for (operation, kind, code) in [
+        (List, ContainerNotFound, ErrorCode::BucketNotFound),
+        (Put, Unreachable, ErrorCode::DestinationUnreachable),
+        (Put, Credentials, ErrorCode::CredentialsUnavailable),
+        (UploadPart, NoSpace, ErrorCode::DestinationFault),
+    ] {
+        ends_with(World::at_destination, operation, kind, code).await;
     }
 }
 
@@ -299,7 +201,7 @@ async fn a_destination_that_is_gone_ends_the_run_with_its_code() {
 async fn a_refused_listing_ends_the_run() {
     let world = World::new(tree());
     let refuse = Fault::new(Operation::List, Action::Fail(ErrorKind::PermissionDenied));
-    world.destination.script().add(refuse);
+    world.at_destination(refuse);
     let run = world.run().await;
     assert_eq!(run.code(), Some(ErrorCode::DestinationPermissionDenied));
     assert!(world.writes().is_empty());
@@ -313,14 +215,14 @@ async fn a_panic_ends_its_item_and_nothing_else() {
         (Operation::ReadLink, "/link"),
     ] {
         let world = World::new(tree());
-        world
-            .source
-            .script()
-            .add(Fault::new(operation, Action::Panic).at(path));
+        world.at_source(Fault::new(operation, Action::Panic).at(path));
         let run = world.run().await;
         assert_eq!(run.code(), Some(ErrorCode::ItemsFailed));
-        let failed = (path.to_owned(), "failed".to_owned(), "Internal".to_owned());
-        assert!(run.failures().contains(&failed), "{:?}", run.failures());
+        assert!(
+            run.failures().contains(&format!("{path} failed Internal")),
+            "{:?}",
+            run.failures()
+        );
         assert_eq!(
             world.differences(),
             [format!("Key({:?}) is missing", &path[1..])]
@@ -332,16 +234,10 @@ async fn a_panic_ends_its_item_and_nothing_else() {
 #[tokio::test(start_paused = true)]
 async fn a_panic_of_the_walk_or_the_listing_ends_the_run() {
     let world = World::new(tree());
-    world
-        .source
-        .script()
-        .add(Fault::new(Operation::ReadDir, Action::Panic).at("/d"));
+    world.at_source(Fault::new(Operation::ReadDir, Action::Panic).at("/d"));
     assert_eq!(world.run().await.code(), Some(ErrorCode::Internal));
     let world = World::new(tree());
-    world
-        .destination
-        .script()
-        .add(Fault::new(Operation::List, Action::Panic));
+    world.at_destination(Fault::new(Operation::List, Action::Panic));
     assert_eq!(world.run().await.code(), Some(ErrorCode::Internal));
 }
 
@@ -350,13 +246,10 @@ async fn slow_servers_only_take_longer() {
     let world = World::new(tree());
     let slow = || Action::Delay(Duration::from_millis(300));
     for operation in SOURCE_CALLS {
-        world.source.script().add(Fault::new(operation, slow()));
+        world.at_source(Fault::new(operation, slow()));
     }
     for operation in DESTINATION_CALLS {
-        world
-            .destination
-            .script()
-            .add(Fault::new(operation, slow()));
+        world.at_destination(Fault::new(operation, slow()));
     }
     let run = world.run_well().await;
     assert!(run.report.result.total_duration_ms > 1_000);

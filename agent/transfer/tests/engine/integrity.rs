@@ -1,20 +1,16 @@
 //! Corruption on the way and at rest: never reported as good.
 
 use datasync_endpoint::memory::{Action, Fault, MemoryDestination, MemorySource, Operation, Tree};
-use datasync_endpoint::{Crc64, Integrity, Key};
+use datasync_endpoint::{Crc64, Integrity};
 use datasync_model::{ErrorCode, VerifyMode};
 
-use crate::world::{MIB, World, bytes};
+use crate::world::{MIB, World, bytes, key};
 
 fn tree() -> Tree {
     Tree::new()
         .file("file", bytes(1, 1000))
         .file("large", bytes(2, 9 * MIB))
         .file("other", "fine")
-}
-
-fn key(text: &str) -> Key {
-    Key::from_listing(text.to_owned())
 }
 
 #[tokio::test(start_paused = true)]
@@ -37,7 +33,7 @@ async fn a_body_that_was_damaged_on_its_way_is_sent_again() {
 async fn a_body_that_is_always_damaged_fails_as_such() {
     let world = World::new(tree());
     let fault = Fault::new(Operation::Put, Action::Flip).at("file");
-    world.destination.script().add(fault);
+    world.at_destination(fault);
     let run = world.run().await;
     assert_eq!(run.code(), Some(ErrorCode::ItemsFailed));
     assert!(
@@ -57,19 +53,12 @@ async fn reading_back_finds_what_the_store_did_not() {
             let mut world = World::of(MemorySource::new(tree()), destination);
             world.options().verify_mode = *mode;
             let at = &path[1..];
-            world
-                .destination
-                .script()
-                .add(Fault::new(operation, Action::Flip).at(at));
+            world.at_destination(Fault::new(operation, Action::Flip).at(at));
             let run = world.run().await;
             assert_eq!(run.code(), Some(ErrorCode::ItemsFailed), "{mode}");
-            let failed = (
-                path.to_owned(),
-                "failed".to_owned(),
-                "ChecksumMismatch".to_owned(),
-            );
             assert!(
-                run.failures().contains(&failed),
+                run.failures()
+                    .contains(&format!("{path} failed ChecksumMismatch")),
                 "{mode} {:?}",
                 run.failures()
             );
@@ -108,12 +97,7 @@ async fn the_end_check_reads_back_where_the_store_has_no_checksum() {
         });
         let run = world.run().await;
         assert_eq!(run.code(), Some(ErrorCode::ChecksumMismatch));
-        let found = (
-            "/file".to_owned(),
-            "mismatched".to_owned(),
-            "ChecksumMismatch".to_owned(),
-        );
-        assert_eq!(run.failures(), [found]);
+        assert_eq!(run.failures(), ["/file mismatched ChecksumMismatch"]);
     }
 }
 
@@ -160,18 +144,10 @@ async fn the_end_check_finds_metadata_that_changes_while_the_run_goes_on() {
             objects.get_mut(&key("file")).unwrap().metadata.owner = Some(8);
         });
     });
-    // The root of the source is asked for before the scan, before the deletes, before the check.
-    world
-        .source
-        .script()
-        .add(Fault::new(Operation::Root, forget).after(2).times(1));
+    // The root of the source is asked for twice for the scan, before the deletes, before the check.
+    world.at_source(Fault::new(Operation::Root, forget).after(3).times(1));
     let run = world.run().await;
-    let found = (
-        "/file".to_owned(),
-        "mismatched".to_owned(),
-        "MetadataDiffers".to_owned(),
-    );
-    assert_eq!(run.failures(), [found]);
+    assert_eq!(run.failures(), ["/file mismatched MetadataDiffers"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -181,23 +157,15 @@ async fn an_object_that_vanishes_before_the_end_check_is_missed() {
     let steal = Action::change(move |_| {
         destination.edit(|objects| objects.remove(&key("other")));
     });
-    world
-        .source
-        .script()
-        .add(Fault::new(Operation::Root, steal).after(2).times(1));
+    world.at_source(Fault::new(Operation::Root, steal).after(3).times(1));
     let run = world.run().await;
-    let missed = (
-        "/other".to_owned(),
-        "mismatched".to_owned(),
-        "FileNotAtDestination".to_owned(),
-    );
-    assert_eq!(run.failures(), [missed]);
+    assert_eq!(run.failures(), ["/other mismatched FileNotAtDestination"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_end_check_finds_what_the_source_delivered_wrong() {
     let mut world = World::new(tree());
-    world.source.script().add(
+    world.at_source(
         Fault::new(Operation::Read, Action::Flip)
             .at("/file")
             .times(1),
@@ -205,12 +173,7 @@ async fn the_end_check_finds_what_the_source_delivered_wrong() {
     world.options().verify_mode = VerifyMode::PointInTimeConsistent;
     let run = world.run().await;
     assert_eq!(run.code(), Some(ErrorCode::ChecksumMismatch));
-    let found = (
-        "/file".to_owned(),
-        "mismatched".to_owned(),
-        "ChecksumMismatch".to_owned(),
-    );
-    assert_eq!(run.failures(), [found]);
+    assert_eq!(run.failures(), ["/file mismatched ChecksumMismatch"]);
 }
 
 /// A store that has no checksum of its own is read back at the end; one that has is believed.
@@ -231,11 +194,9 @@ async fn content_that_rots_in_the_store_after_it_was_checked_is_found_by_reading
             Some(ErrorCode::ChecksumMismatch),
             "{operation:?}"
         );
-        let found = (
-            path.to_owned(),
-            "mismatched".to_owned(),
-            "ChecksumMismatch".to_owned(),
+        assert_eq!(
+            run.failures(),
+            [format!("{path} mismatched ChecksumMismatch")]
         );
-        assert_eq!(run.failures(), [found]);
     }
 }

@@ -1,17 +1,19 @@
 //! Random trees, changes, options and faults against the reference model.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use datasync_endpoint::memory::{Action, Fault, MemoryDestination, MemorySource, Operation, Tree};
-use datasync_endpoint::{EntryKind, ErrorKind, Integrity};
+use datasync_endpoint::memory::{
+    Action, Fault, MemoryDestination, MemorySource, Operation, Stored, Tree,
+};
+use datasync_endpoint::{EntryKind, ErrorKind, Integrity, Key};
 use datasync_model::{
-    Atime, Excludes, Gid, Mtime, PosixPermissions, PreserveDeletedFiles, TransferMode, Uid,
-    VerifyMode,
+    Atime, Excludes, Gid, Mtime, OverwriteMode, PosixPermissions, PreserveDeletedFiles,
+    TransferMode, Uid, VerifyMode,
 };
 use proptest::prelude::*;
-use tokio::time::sleep;
 
-use crate::world::{World, bytes};
+use crate::world::{INTEGRITIES, World, bytes, cut_journal};
 
 #[derive(Debug, Clone)]
 enum Change {
@@ -125,65 +127,61 @@ struct Case {
     metadata: bool,
     mtime: bool,
     all: bool,
+    never: bool,
     verify: VerifyMode,
     integrity: Integrity,
     excludes: bool,
     faults: Vec<(usize, u64, bool)>,
     stop_ms: Option<u64>,
+    /// How many records of the journal outlive the stop.
+    cut: Option<usize>,
 }
 
 fn case() -> impl Strategy<Value = Case> {
     let changes = || proptest::collection::vec(change(), 0..14);
     let fault = (0usize..FAULTY.len(), 0u64..6, any::<bool>());
+    let flags = proptest::array::uniform5(any::<bool>());
     (
-        (
-            changes(),
-            changes(),
-            1usize..5,
-            any::<bool>(),
-            any::<bool>(),
-            any::<bool>(),
-        ),
+        (changes(), changes(), 1usize..5, flags),
         proptest::sample::select(VerifyMode::ALL.to_vec()),
-        proptest::sample::select(vec![Integrity::Crc64, Integrity::Md5, Integrity::ReadBack]),
-        any::<bool>(),
+        proptest::sample::select(INTEGRITIES.to_vec()),
         proptest::collection::vec(fault, 0..4),
         proptest::option::of(0u64..60),
+        proptest::option::of(0usize..60),
     )
-        .prop_map(
-            |(
-                (first, second, page, metadata, mtime, all),
+        .prop_map(|(tree, verify, integrity, faults, stop_ms, cut)| {
+            let (first, second, page, [metadata, mtime, all, never, excludes]) = tree;
+            Case {
+                first,
+                second,
+                page,
+                metadata,
+                mtime,
+                all,
+                never,
                 verify,
                 integrity,
                 excludes,
                 faults,
                 stop_ms,
-            )| {
-                Case {
-                    first,
-                    second,
-                    page,
-                    metadata,
-                    mtime,
-                    all,
-                    verify,
-                    integrity,
-                    excludes,
-                    faults,
-                    stop_ms,
-                }
-            },
-        )
+                cut,
+            }
+        })
 }
 
-const FAULTY: [Operation; 9] = [
+const FAULTY: [Operation; 14] = [
     Operation::ReadDir,
     Operation::Read,
     Operation::ReadLink,
     Operation::List,
     Operation::Stat,
     Operation::Put,
+    Operation::CreateUpload,
+    Operation::UploadPart,
+    Operation::CompleteUpload,
     Operation::SetMetadata,
+    Operation::CopyPart,
+    Operation::AbortUpload,
     Operation::Delete,
     Operation::ReadBack,
 ];
@@ -193,9 +191,10 @@ fn world_of(case: &Case) -> World {
     case.first
         .iter()
         .for_each(|change| apply(&mut tree, change));
+    // About half of the files go out in parts.
     let destination = MemoryDestination::new()
         .with_page(case.page + 1)
-        .with_abilities(|a| a.integrity = case.integrity);
+        .with_abilities(|a| (a.integrity, a.put_max) = (case.integrity, 120));
     let source = MemorySource::new(tree)
         .with_page(case.page)
         .with_read_max(100);
@@ -214,6 +213,9 @@ fn world_of(case: &Case) -> World {
     } else {
         TransferMode::Changed
     };
+    if case.never {
+        options.overwrite_mode = OverwriteMode::Never;
+    }
     // The API refuses ALL together with REMOVE.
     if !case.all {
         options.preserve_deleted_files = PreserveDeletedFiles::Remove;
@@ -233,68 +235,65 @@ fn add_faults(world: &World, case: &Case) {
             Action::Fail(ErrorKind::Busy)
         };
         let fault = || Fault::new(operation, action.clone()).after(*after).times(2);
-        world.source.script().add(fault());
-        world.destination.script().add(fault());
+        world.at_source(fault());
+        world.at_destination(fault());
     }
 }
 
-/// What is not as it should be; without REMOVE old objects stay.
-fn differences(world: &World, case: &Case) -> Vec<String> {
-    let mut lines = world.differences();
+/// What is not as it should be after a run that began with `before`: without REMOVE old objects
+/// stay, with NEVER they also stay as they were.
+fn differences(world: &World, case: &Case, before: &BTreeMap<Key, Stored>) -> Vec<String> {
+    let mut found = world.destination.snapshot();
+    let mut wanted = world.expected();
+    let mut lines = Vec::new();
+    if case.never {
+        for (key, stored) in before {
+            if wanted.remove(key).is_some() && found.remove(key).as_ref() != Some(stored) {
+                lines.push(format!("{key:?} was touched"));
+            }
+        }
+    }
+    lines.extend(datasync_endpoint::memory::differences(&wanted, &found));
     lines.retain(|line| !case.all || !line.ends_with("should not be there"));
+    if case.cut.is_none() {
+        let open = world.destination.open_upload_keys();
+        lines.extend(open.iter().map(|key| format!("{key:?} has an open upload")));
+    }
     lines
 }
 
-/// Two executions with changes between them; the second one may be stopped once.
+/// One execution, which may be stopped once; it ends well.
+async fn run(world: &World, case: &Case, stop_ms: Option<u64>) -> Result<(), TestCaseError> {
+    let before = world.destination.snapshot();
+    add_faults(world, case);
+    let directory = world.directory();
+    if let Some(stop_ms) = stop_ms {
+        let slow = |operation| Fault::new(operation, Action::Delay(Duration::from_millis(3)));
+        world.at_destination(slow(Operation::Put));
+        world.at_source(slow(Operation::ReadDir));
+        let time = Duration::from_millis(stop_ms);
+        let stopped = Box::pin(world.run_for(&directory, time)).await.is_none();
+        if let Some(records) = case.cut.filter(|_| stopped) {
+            // An upload whose record is lost would stay in the way of one whose creation is.
+            world.destination.script().clear();
+            cut_journal(&directory, records);
+        }
+    }
+    let run = Box::pin(world.resume(directory)).await;
+    prop_assert_eq!(&run.report.result.failure, &None, "{:?}", run.failures());
+    prop_assert_eq!(differences(world, case, &before), Vec::<String>::new());
+    Ok(())
+}
+
+/// Two executions with changes between them; the second one may be stopped once, and lose any
+/// part of its journal (I2).
 async fn check(case: Case) -> Result<(), TestCaseError> {
     let world = world_of(&case);
-    add_faults(&world, &case);
-    let first = world.run().await;
-    prop_assert_eq!(
-        &first.report.result.failure,
-        &None,
-        "{:?}",
-        first.failures()
-    );
-    prop_assert_eq!(differences(&world, &case), Vec::<String>::new());
+    run(&world, &case, None).await?;
     world
         .source
         .edit(|tree| case.second.iter().for_each(|change| apply(tree, change)));
-    add_faults(&world, &case);
-    if let Some(stop_ms) = case.stop_ms {
-        let slow = || Action::Delay(Duration::from_millis(3));
-        world
-            .destination
-            .script()
-            .add(Fault::new(Operation::Put, slow()));
-        world
-            .source
-            .script()
-            .add(Fault::new(Operation::ReadDir, slow()));
-        let directory = world.directory();
-        let (controls, handles) = world.controls();
-        let stopping = async {
-            sleep(Duration::from_millis(stop_ms)).await;
-            handles.stop.cancel();
-        };
-        let (ended, ()) = tokio::join!(Box::pin(world.run_in(&directory, controls)), stopping);
-        if ended.is_err() {
-            let (controls, _handles) = world.controls();
-            let report = Box::pin(world.run_in(&directory, controls)).await.unwrap();
-            prop_assert_eq!(&report.result.failure, &None);
-            crate::world::assert_consistent(&report);
-        }
-    } else {
-        let second = world.run().await;
-        prop_assert_eq!(
-            &second.report.result.failure,
-            &None,
-            "{:?}",
-            second.failures()
-        );
-    }
-    prop_assert_eq!(differences(&world, &case), Vec::<String>::new());
-    Ok(())
+    run(&world, &case, case.stop_ms).await
 }
 
 proptest! {

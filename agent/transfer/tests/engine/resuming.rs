@@ -1,14 +1,11 @@
 //! A run that is stopped anywhere, and goes on from its directory.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Duration;
 
 use datasync_endpoint::EntryKind;
 use datasync_endpoint::memory::{Action, Fault, MemoryDestination, MemorySource, Operation, Tree};
 use datasync_model::{ExecutionReport, PreserveDeletedFiles, VerifyMode};
-use datasync_transfer::Interrupted;
-use tokio::time::sleep;
 
 use crate::world::{MIB, World, assert_consistent, bytes};
 
@@ -40,7 +37,7 @@ fn slow_world(tree: Tree) -> World {
         Operation::Attributes,
         Operation::Lookup,
     ] {
-        world.source.script().add(slow(operation, 7));
+        world.at_source(slow(operation, 7));
     }
     for operation in [
         Operation::List,
@@ -52,32 +49,16 @@ fn slow_world(tree: Tree) -> World {
         Operation::AbortUpload,
         Operation::Delete,
     ] {
-        world.destination.script().add(slow(operation, 31));
+        world.at_destination(slow(operation, 31));
     }
     world
-}
-
-/// Runs for `time` and stops; the report if the run was faster.
-async fn run_for(world: &World, directory: &Path, time: Duration) -> Option<ExecutionReport> {
-    let (controls, handles) = world.controls();
-    let stopping = async {
-        sleep(time).await;
-        handles.stop.cancel();
-    };
-    let running = Box::pin(world.run_in(directory, controls));
-    let (result, ()) = tokio::join!(running, stopping);
-    match result {
-        Ok(report) => Some(report),
-        Err(Interrupted::Stopped) => None,
-        Err(error) => panic!("{error}"),
-    }
 }
 
 /// Runs in slices of `time` to the end.
 async fn run_in_slices(world: &World, time: Duration) -> ExecutionReport {
     let directory = world.directory();
     for _ in 0..1_000 {
-        if let Some(report) = run_for(world, &directory, time).await {
+        if let Some(report) = world.run_for(&directory, time).await {
             return report;
         }
     }
@@ -91,10 +72,11 @@ async fn a_run_that_is_stopped_once_anywhere_completes_exactly() {
     ] {
         let world = slow_world(tree());
         let directory = world.directory();
-        let first = run_for(&world, &directory, Duration::from_millis(wait)).await;
+        let first = world.run_for(&directory, Duration::from_millis(wait)).await;
         let report = match first {
             Some(report) => report,
-            None => run_for(&world, &directory, Duration::from_secs(3_000))
+            None => world
+                .run_for(&directory, Duration::from_secs(3_000))
                 .await
                 .unwrap(),
         };
@@ -150,13 +132,14 @@ async fn deletes_that_are_interrupted_are_completed() {
 async fn a_source_that_changes_between_stop_and_start_is_copied_as_it_is_then() {
     let world = slow_world(tree());
     let directory = world.directory();
-    let first = run_for(&world, &directory, Duration::from_millis(100)).await;
+    let first = world.run_for(&directory, Duration::from_millis(100)).await;
     assert!(first.is_none());
     world.source.edit(|tree| {
         tree.write("large", bytes(9, 17 * MIB));
         tree.add("zz/new", EntryKind::File, "new");
     });
-    let report = run_for(&world, &directory, Duration::from_secs(3_000))
+    let report = world
+        .run_for(&directory, Duration::from_secs(3_000))
         .await
         .unwrap();
     assert_eq!(world.object("zz/new").unwrap().content.len(), 3);
@@ -169,11 +152,9 @@ async fn a_source_that_changes_between_stop_and_start_is_copied_as_it_is_then() 
 async fn an_upload_that_could_not_be_aborted_at_the_start_is_aborted_later() {
     let (world, directory) = stopped_with_an_open_upload().await;
     let refuse = Action::Fail(datasync_endpoint::ErrorKind::PermissionDenied);
-    world
-        .destination
-        .script()
-        .add(Fault::new(Operation::AbortUpload, refuse).times(2));
-    let report = run_for(&world, &directory, Duration::from_secs(3_000))
+    world.at_destination(Fault::new(Operation::AbortUpload, refuse).times(2));
+    let report = world
+        .run_for(&directory, Duration::from_secs(3_000))
         .await
         .unwrap();
     assert_consistent(&report);
@@ -185,7 +166,7 @@ async fn stopped_with_an_open_upload() -> (World, std::path::PathBuf) {
     for wait in (20..400).step_by(20) {
         let world = slow_world(tree());
         let directory = world.directory();
-        let ended = run_for(&world, &directory, Duration::from_millis(wait)).await;
+        let ended = world.run_for(&directory, Duration::from_millis(wait)).await;
         if ended.is_none() && !world.destination.open_upload_keys().is_empty() {
             return (world, directory);
         }

@@ -52,7 +52,7 @@ async fn a_change_in_the_middle_of_a_part_begins_the_file_anew() {
     let world = world(Integrity::Crc64);
     let change = Action::change(|tree| tree.write("large", bytes(2, 41 * MIB + 1)));
     let fault = Fault::new(Operation::Read, change).at("/large");
-    world.source.script().add(fault.after(50).times(1));
+    world.at_source(fault.after(50).times(1));
     world.run_well().await;
     assert_eq!(world.destination.script().count(Operation::CreateUpload), 2);
 }
@@ -62,11 +62,11 @@ async fn what_cannot_be_read_is_the_source_s_failure() {
     let world = world(Integrity::Crc64);
     let denied = Action::Fail(ErrorKind::PermissionDenied);
     let fault = Fault::new(Operation::Read, denied).at("/large").after(50);
-    world.source.script().add(fault);
+    world.at_source(fault);
     let run = world.run().await;
     assert_eq!(run.code(), Some(ErrorCode::ItemsFailed));
     assert!(run.detail().contains("/large"), "{}", run.detail());
-    assert_eq!(run.failures()[0].2, "SourcePermissionDenied");
+    assert_eq!(run.failures()[0], "/large failed SourcePermissionDenied");
     assert_eq!(world.destination.open_upload_keys(), []);
     assert_eq!(world.object("large"), None);
 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use datasync_endpoint::memory::{
-    MemoryDestination, MemorySource, Stored, Tree, differences, expected,
+    EPOCH, Expected, Fault, MemoryDestination, MemorySource, Stored, Tree, differences, expected,
 };
-use datasync_endpoint::{Destination, Key};
+use datasync_endpoint::{Destination, Integrity, Key};
 use datasync_model::{
     BytesPerSecond, ErrorCode, Excludes, ExecutionReport, ExecutionSpec, ExecutionStatus, Includes,
     Location, NfsLocation, NfsVersion, Options, Pair, S3Location, Scope, StorageClass, TaskMode,
@@ -16,7 +16,7 @@ use datasync_model::{
 use datasync_transfer::{Controls, FAILURES_FILE, Interrupted, Settings, run};
 use tempfile::TempDir;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) const KIB: u64 = 1 << 10;
@@ -102,6 +102,7 @@ impl World {
         let settings = Settings {
             memory_target_bytes: 64 * MIB,
             history_file: Some(state.path().join("history/root.json")),
+            now_seconds: || EPOCH,
             ..Settings::default()
         };
         Self {
@@ -115,6 +116,14 @@ impl World {
 
     pub(crate) fn options(&mut self) -> &mut Options {
         &mut self.spec.options
+    }
+
+    pub(crate) fn at_source(&self, fault: Fault) {
+        self.source.script().add(fault);
+    }
+
+    pub(crate) fn at_destination(&self, fault: Fault) {
+        self.destination.script().add(fault);
     }
 
     /// A new execution's directory.
@@ -176,13 +185,48 @@ impl World {
         result
     }
 
-    /// One execution from start to end; its counters add up (I8).
-    pub(crate) async fn run(&self) -> Run {
+    /// Runs for `time` and stops; the report if the run was faster.
+    pub(crate) async fn run_for(
+        &self,
+        directory: &Path,
+        time: Duration,
+    ) -> Option<ExecutionReport> {
+        let (controls, handles) = self.controls();
+        let stopping = async {
+            sleep(time).await;
+            handles.stop.cancel();
+        };
+        let (result, ()) = tokio::join!(self.run_in(directory, controls), stopping);
+        match result {
+            Ok(report) => Some(report),
+            Err(Interrupted::Stopped) => None,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Runs for a second of virtual time, which must not be enough, and stops; then nothing is
+    /// broken any more.
+    pub(crate) async fn stop_half_way(&self) -> PathBuf {
         let directory = self.directory();
+        let report = self.run_for(&directory, Duration::from_secs(1)).await;
+        assert_eq!(report, None);
+        self.source.script().clear();
+        self.destination.script().clear();
+        self.destination.script().forget_calls();
+        directory
+    }
+
+    /// Goes on to the end.
+    pub(crate) async fn resume(&self, directory: PathBuf) -> Run {
         let (controls, _handles) = self.controls();
         let report = self.run_in(&directory, controls).await.unwrap();
         assert_consistent(&report);
         Run { report, directory }
+    }
+
+    /// One execution from start to end; its counters add up (I8).
+    pub(crate) async fn run(&self) -> Run {
+        self.resume(self.directory()).await
     }
 
     /// An execution that has nothing to complain of, after which everything is as it should be.
@@ -193,12 +237,16 @@ impl World {
         run
     }
 
-    pub(crate) fn differences(&self) -> Vec<String> {
+    /// What the destination is to hold.
+    pub(crate) fn expected(&self) -> BTreeMap<Key, Expected> {
         let scope = Scope::new(self.spec.includes.clone(), self.spec.excludes.clone());
         let has_root = self.destination.abilities().has_root;
         let tree = self.source.snapshot();
-        let wanted = expected(&tree, &self.spec.options, &scope, has_root);
-        differences(&wanted, &self.destination.snapshot())
+        expected(&tree, &self.spec.options, &scope, has_root)
+    }
+
+    pub(crate) fn differences(&self) -> Vec<String> {
+        differences(&self.expected(), &self.destination.snapshot())
     }
 
     pub(crate) fn assert_exact(&self) {
@@ -211,9 +259,7 @@ impl World {
     }
 
     pub(crate) fn object(&self, key: &str) -> Option<Stored> {
-        self.destination
-            .snapshot()
-            .remove(&Key::from_listing(key.to_owned()))
+        self.destination.snapshot().remove(&self::key(key))
     }
 
     pub(crate) fn writes(&self) -> BTreeMap<String, u64> {
@@ -224,6 +270,35 @@ impl World {
             .collect()
     }
 }
+
+/// Loses all but the first `records` of the journal, at least one, as a power cut may.
+pub(crate) fn cut_journal(directory: &Path, records: usize) {
+    let file = directory.join("journal");
+    let bytes = std::fs::read(&file).unwrap();
+    let mut end = 0;
+    for _ in 0..records.max(1) {
+        let Some(length) = bytes.get(end..end + 4) else {
+            break;
+        };
+        end += 8 + u32::from_le_bytes(length.try_into().unwrap()) as usize;
+    }
+    std::fs::write(&file, &bytes[..end]).unwrap();
+}
+
+pub(crate) fn key(text: &str) -> Key {
+    Key::from_listing(text.to_owned())
+}
+
+/// A store with this integrity to which files above 1 KiB go in parts.
+pub(crate) fn store(integrity: Integrity) -> MemoryDestination {
+    MemoryDestination::new().with_abilities(|abilities| {
+        abilities.integrity = integrity;
+        abilities.put_max = KIB;
+    })
+}
+
+pub(crate) const INTEGRITIES: [Integrity; 3] =
+    [Integrity::Crc64, Integrity::Md5, Integrity::ReadBack];
 
 pub(crate) fn assert_consistent(report: &ExecutionReport) {
     let c = report.counters;
@@ -265,13 +340,13 @@ impl Run {
             .map_or("", |failure| &failure.detail)
     }
 
-    /// Paths and codes of the list of items that were not done.
-    pub(crate) fn failures(&self) -> Vec<(String, String, String)> {
+    /// Path, outcome and code of every item that was not done.
+    pub(crate) fn failures(&self) -> Vec<String> {
         let text = std::fs::read_to_string(self.directory.join(FAILURES_FILE)).unwrap();
         let line = |line: &str| {
             let line: serde_json::Value = serde_json::from_str(line).unwrap();
             let field = |name: &str| line[name].as_str().unwrap().to_owned();
-            (field("path"), field("outcome"), field("code"))
+            [field("path"), field("outcome"), field("code")].join(" ")
         };
         let mut found: Vec<_> = text.lines().map(line).collect();
         found.sort();

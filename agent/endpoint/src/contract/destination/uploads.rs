@@ -84,6 +84,14 @@ pub(super) async fn uploads_are_found_and_aborted(destination: &impl Destination
         assert_eq!(found, wanted, "{key:?}");
     }
     for (key, upload) in &uploads {
+        let has_parts = destination.has_parts(key, upload).await;
+        assert!(!has_parts.expect("has_parts"), "{key:?}");
+        destination
+            .upload_part(key, upload, 1, payload(b"1"))
+            .await
+            .expect("upload_part");
+        let has_parts = destination.has_parts(key, upload).await;
+        assert!(has_parts.expect("has_parts"), "{key:?}");
         destination
             .abort_upload(key, upload)
             .await
@@ -92,6 +100,8 @@ pub(super) async fn uploads_are_found_and_aborted(destination: &impl Destination
             .abort_upload(key, upload)
             .await
             .expect("a second abort_upload");
+        let has_parts = destination.has_parts(key, upload).await;
+        assert!(!has_parts.expect("has_parts"), "{key:?}");
     }
     for key in &keys {
         assert_eq!(

@@ -1,0 +1,72 @@
+//! New metadata for an object whose content is as it should be.
+
+use datasync_endpoint::{Destination, ObjectState, PosixMetadata, ReadBack, Receipt, Source};
+
+use super::Mover;
+use crate::journal::JournalError;
+use crate::outcome::ItemFailure;
+use crate::uploads::UploadError;
+use crate::walk::SourceEntry;
+
+impl<S: Source, D: Destination> Mover<S, D> {
+    /// Whether the metadata was replaced and the content is proven to be what it was; if not, the
+    /// item must be copied anew.
+    pub(super) async fn replace_metadata(
+        &self,
+        entry: &SourceEntry,
+        found: &ObjectState,
+        wanted: &PosixMetadata,
+    ) -> Result<bool, JournalError> {
+        let receipt = match self.set_metadata(entry, found, wanted).await {
+            Ok(receipt) => receipt,
+            Err(UploadError::Journal(error)) => return Err(error),
+            Err(UploadError::Destination(error)) => {
+                tracing::info!(%error, "metadata cannot be replaced alone: copying anew");
+                return Ok(false);
+            }
+        };
+        let proven = self.confirm_copy(entry, found, &receipt).await;
+        if let Err(ItemFailure { failure, .. }) = &proven {
+            tracing::warn!(%failure, "content is not proven after new metadata: copying anew");
+        }
+        Ok(proven.is_ok())
+    }
+
+    async fn set_metadata(
+        &self,
+        entry: &SourceEntry,
+        found: &ObjectState,
+        wanted: &PosixMetadata,
+    ) -> Result<Receipt, UploadError> {
+        let (key, destination) = (&entry.key, &*self.destination);
+        let set = || destination.set_metadata(key, found, wanted);
+        if found.size <= destination.abilities().put_max {
+            return Ok(self.attempts.run(set).await?);
+        }
+        let at_seconds = (self.now_seconds)();
+        self.uploads
+            .copy(key, at_seconds, destination, &self.attempts, set)
+            .await
+    }
+
+    /// What is there now is compared with what was there, or with the source where the store has
+    /// no checksum of that.
+    async fn confirm_copy(
+        &self,
+        entry: &SourceEntry,
+        found: &ObjectState,
+        receipt: &Receipt,
+    ) -> Result<(), ItemFailure> {
+        if self.is_proof(receipt) {
+            return Ok(());
+        }
+        let before = match found.crc64 {
+            Some(crc64) => ReadBack {
+                size: found.size,
+                crc64,
+            },
+            None => self.verifier.source_content(entry).await?,
+        };
+        self.confirm(&entry.key, receipt, before).await
+    }
+}

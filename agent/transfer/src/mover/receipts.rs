@@ -1,0 +1,81 @@
+//! What the store holds after a write: asked where its word is not enough, or did not come.
+
+use datasync_endpoint::{
+    Destination, Effect, EndpointError, Integrity, Key, ObjectHeader, ObjectState, ReadBack,
+    Receipt, Source,
+};
+
+use super::{Mover, TryError, destination_error};
+use crate::outcome::ItemFailure;
+use crate::verify::compared;
+
+impl<S: Source, D: Destination> Mover<S, D> {
+    pub(super) async fn stat(&self, key: &Key) -> Result<Option<ObjectState>, EndpointError> {
+        self.attempts.run(|| self.destination.stat(key)).await
+    }
+
+    async fn read_back(&self, key: &Key) -> Result<ReadBack, ItemFailure> {
+        self.attempts
+            .run(|| self.destination.read_back(key))
+            .await
+            .map_err(|error| ItemFailure::of_destination(&error))
+    }
+
+    /// Whether a receipt proves the content.
+    pub(super) fn is_proof(&self, receipt: &Receipt) -> bool {
+        receipt.vouched && self.destination.abilities().integrity != Integrity::ReadBack
+    }
+
+    /// Makes sure that the store holds what was sent, where its word is not enough.
+    pub(super) async fn confirm(
+        &self,
+        key: &Key,
+        receipt: &Receipt,
+        sent: ReadBack,
+    ) -> Result<(), ItemFailure> {
+        if self.is_proof(receipt) {
+            return Ok(());
+        }
+        compared(sent, self.read_back(key).await?)
+    }
+
+    /// Decides by what is there now on a write that was refused, or whose reply was lost.
+    pub(super) async fn settle(
+        &self,
+        key: &Key,
+        header: &ObjectHeader,
+        sent: ReadBack,
+        error: &EndpointError,
+    ) -> Result<(), TryError> {
+        let found = self.stat(key).await.map_err(|e| destination_error(&e))?;
+        let alike = |found: &ObjectState| {
+            found.size == sent.size && header.metadata.agrees_with(&found.metadata)
+        };
+        match found {
+            Some(found) if alike(&found) && self.holds(key, &found, sent).await? => Ok(()),
+            Some(_) if header.only_if_absent => Err(TryError::Exists),
+            // The upload, or the object that stood in the way, is gone.
+            None if error.effect == Effect::None => {
+                Err(TryError::Conflict(ItemFailure::of_destination(error)))
+            }
+            Some(_) | None => Err(destination_error(error)),
+        }
+    }
+
+    /// Whether an object of the right size and metadata has this content.
+    ///
+    /// # Errors
+    /// Where only reading back can tell, another content: it may be ours, damaged.
+    pub(super) async fn holds(
+        &self,
+        key: &Key,
+        found: &ObjectState,
+        content: ReadBack,
+    ) -> Result<bool, ItemFailure> {
+        if let Some(crc64) = found.crc64 {
+            return Ok(crc64 == content.crc64 && found.size == content.size);
+        }
+        compared(content, self.read_back(key).await?)?;
+        Ok(true)
+    }
+}

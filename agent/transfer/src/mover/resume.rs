@@ -1,0 +1,102 @@
+//! Items that an earlier run of the process was at: what is there may be what it wrote.
+
+use datasync_endpoint::{
+    Destination, EntryKind, ListedObject, ObjectState, PosixMetadata, Source, Timestamp,
+};
+use datasync_model::{OverwriteMode, TransferMode};
+
+use super::{Mover, skip_failure};
+use crate::journal::JournalError;
+use crate::outcome::{ItemFailure, Outcome};
+use crate::plan::{self, SINGLE_PUT_MAX, SkipReason};
+use crate::walk::SourceEntry;
+
+/// An item that left the merge in an earlier run of the process and was not finished.
+#[derive(Debug, Clone)]
+pub(crate) struct Resumed {
+    pub(crate) entry: SourceEntry,
+    /// Whether the destination had an object of its key when it left the merge.
+    pub(crate) existed: bool,
+    /// Whether an upload of it is known to have been begun.
+    pub(crate) was_uploading: bool,
+}
+
+impl<S: Source, D: Destination> Mover<S, D> {
+    /// As [`Mover::handle`]. An object that agrees with the entry and may be ours was perhaps
+    /// never confirmed: its content is compared before it counts.
+    pub(crate) async fn resume(
+        &self,
+        item: &Resumed,
+    ) -> Result<(Outcome, Option<u64>), JournalError> {
+        let entry = &item.entry;
+        let found = match self.stat(&entry.key).await {
+            Ok(Some(found)) => found,
+            Ok(None) => return self.handle(entry, None).await,
+            Err(error) => return Ok((Outcome::Failed(ItemFailure::of_destination(&error)), None)),
+        };
+        if self.may_be_ours(item, &found) {
+            self.recognise(item, &found).await
+        } else {
+            self.handle(entry, Some(&listed(entry, &found))).await
+        }
+    }
+
+    /// Whether an object that is as it should be, as far as HEAD tells, may be what was written
+    /// before.
+    fn may_be_ours(&self, item: &Resumed, found: &ObjectState) -> bool {
+        let attributes = &item.entry.node.attributes;
+        let is_file = attributes.kind == EntryKind::File;
+        let was_written =
+            !item.existed || item.was_uploading || !(is_file && attributes.size > SINGLE_PUT_MAX);
+        let counts = match self.options.overwrite_mode {
+            OverwriteMode::Never => !item.existed,
+            OverwriteMode::Always => self.options.transfer_mode == TransferMode::Changed,
+        };
+        let agrees = PosixMetadata::kept(attributes, &self.options).agrees_with(&found.metadata)
+            && (!is_file || found.size == attributes.size);
+        was_written && counts && agrees
+    }
+
+    async fn recognise(
+        &self,
+        item: &Resumed,
+        found: &ObjectState,
+    ) -> Result<(Outcome, Option<u64>), JournalError> {
+        let entry = &item.entry;
+        let compared = match self.verifier.source_content(entry).await {
+            Ok(source) => self
+                .holds(&entry.key, found, source)
+                .await
+                .map(|is_same| is_same.then_some(source.size)),
+            Err(failure) => Err(failure),
+        };
+        let is_protected = self.options.overwrite_mode == OverwriteMode::Never;
+        match compared {
+            Ok(Some(_)) if item.existed => Ok((Outcome::Unchanged, None)),
+            Ok(Some(bytes)) => Ok((Outcome::Transferred { bytes }, Some(bytes))),
+            Ok(None) if is_protected => {
+                let reason = skip_failure(SkipReason::OverwriteProtected);
+                Ok((Outcome::Skipped(reason), None))
+            }
+            Err(failure) if is_protected => Ok((Outcome::Failed(failure), None)),
+            Ok(None) | Err(_) => {
+                let copy = plan::Copy {
+                    only_if_absent: false,
+                    storage_class: found.storage_class.clone(),
+                };
+                self.copy(entry, copy).await
+            }
+        }
+    }
+}
+
+/// HEAD's answer as a listing's. Its date is unknown: the object counts as older than any file.
+fn listed(entry: &SourceEntry, found: &ObjectState) -> ListedObject {
+    ListedObject {
+        key: entry.key.clone(),
+        size: found.size,
+        etag: found.etag.clone(),
+        last_modified: Timestamp::default(),
+        storage_class: found.storage_class.clone(),
+    }
+}

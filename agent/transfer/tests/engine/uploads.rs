@@ -1,0 +1,130 @@
+//! Multipart uploads: ours are aborted, those of others never.
+
+use std::time::Duration;
+
+use datasync_endpoint::memory::{Action, EPOCH, Fault, MemorySource, Operation, Tree};
+use datasync_endpoint::{
+    Crc64, Destination, ErrorKind, Integrity, Payload, Timestamp, Unpaced, UploadId,
+};
+use tokio::time::sleep;
+
+use crate::world::{KIB, World, bytes, key, store};
+
+fn tree() -> Tree {
+    Tree::new().file("large", bytes(1, 2 * KIB))
+}
+
+fn world() -> World {
+    World::of(MemorySource::new(tree()), store(Integrity::Crc64))
+}
+
+/// An upload of `large` that somebody else began so long after our start.
+fn foreign(world: &World, seconds: i64) -> UploadId {
+    let initiated = Timestamp {
+        seconds: EPOCH + seconds,
+        nanoseconds: 0,
+    };
+    world
+        .destination
+        .add_foreign_upload(&key("large"), initiated)
+}
+
+fn lose_the_creation(world: &World) {
+    let lost = Action::LoseReply(ErrorKind::Timeout);
+    world.at_destination(Fault::new(Operation::CreateUpload, lost).times(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn uploads_of_others_are_never_aborted() {
+    let world = world();
+    foreign(&world, -1_000_000);
+    foreign(&world, 3_600);
+    let with_a_part = foreign(&world, 0);
+    let payload = Payload {
+        chunks: vec!["1".into()],
+        length: 1,
+        crc64: Crc64::of(b"1"),
+        pace: std::sync::Arc::new(Unpaced),
+    };
+    let large = key("large");
+    world
+        .destination
+        .upload_part(&large, &with_a_part, 1, payload)
+        .await
+        .unwrap();
+    let other = Timestamp {
+        seconds: EPOCH,
+        nanoseconds: 0,
+    };
+    world
+        .destination
+        .add_foreign_upload(&key("large.txt"), other);
+    lose_the_creation(&world);
+    let run = world.run().await;
+    assert_eq!(run.code(), None, "{}", run.detail());
+    let mut open = world.destination.open_upload_keys();
+    open.sort();
+    let large = key("large");
+    assert_eq!(
+        open,
+        [large.clone(), large.clone(), large, key("large.txt")]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_asked_for_uploads_while_every_creation_is_answered() {
+    let world = world();
+    world.run_well().await;
+    for operation in [Operation::OpenUploads, Operation::ListParts] {
+        assert_eq!(world.destination.script().count(operation), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_uploads_that_cannot_be_told_apart_none_is_aborted_and_ours_is_named() {
+    let world = world();
+    foreign(&world, 5);
+    lose_the_creation(&world);
+    let run = world.run().await;
+    assert_eq!(run.failures(), ["/large failed DestinationFault"]);
+    for part in ["cannot be told apart", "still open at the store: large"] {
+        assert!(run.detail().contains(part), "{}", run.detail());
+    }
+    assert_eq!(world.destination.open_upload_keys().len(), 2);
+    assert_eq!(world.destination.script().count(Operation::AbortUpload), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn once_the_upload_of_somebody_else_is_completed_ours_is_known() {
+    let world = world();
+    let theirs = foreign(&world, 5);
+    lose_the_creation(&world);
+    let completing = async {
+        sleep(Duration::from_millis(500)).await;
+        world
+            .destination
+            .abort_upload(&key("large"), &theirs)
+            .await
+            .unwrap();
+    };
+    tokio::join!(world.run_well(), completing);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_whose_abort_failed_is_aborted_before_the_next_try() {
+    let source = MemorySource::new(tree()).with_read_max(100);
+    let change = Action::change(|tree| tree.write("large", bytes(5, 2 * KIB)));
+    source.script().add(
+        Fault::new(Operation::Read, change)
+            .at("/large")
+            .after(4)
+            .times(1),
+    );
+    let world = World::of(source, store(Integrity::Crc64));
+    let refuse = Fault::new(
+        Operation::AbortUpload,
+        Action::Fail(ErrorKind::PermissionDenied),
+    );
+    world.at_destination(refuse.times(1));
+    world.run_well().await;
+}

@@ -142,6 +142,7 @@ async fn a_store_that_takes_the_body_and_never_answers_is_timed_out() {
     let slow = Arc::new(Ticks {
         granted: Mutex::default(),
         every: Duration::from_secs(100),
+        most: usize::MAX,
     });
     let paces: [Arc<dyn Pace>; 2] = [Arc::new(Unpaced), slow];
     for pace in paces {

@@ -80,6 +80,8 @@ pub(crate) struct Executions {
     work: Work,
     slots: Arc<Semaphore>,
     here: BTreeMap<String, Execution>,
+    /// What control wants, as it last said.
+    desired: Vec<DesiredExecution>,
     tasks: JoinSet<()>,
     stop: CancellationToken,
 }
@@ -104,6 +106,7 @@ impl Executions {
             work,
             slots: Arc::new(Semaphore::new(executions_max)),
             here: BTreeMap::new(),
+            desired: Vec::new(),
             tasks: JoinSet::new(),
             stop: CancellationToken::new(),
             state,
@@ -122,9 +125,14 @@ impl Executions {
 
     /// Makes what is here agree with what control wants.
     pub(crate) fn apply(&mut self, desired: &[DesiredExecution]) {
+        self.desired = desired.to_vec();
+        self.reconcile();
+    }
+
+    fn reconcile(&mut self) {
         let (mut wanted, mut unreadable) = (BTreeMap::new(), BTreeSet::new());
-        for execution in desired {
-            match reconcile::read(execution) {
+        for read in self.desired.iter().map(reconcile::read).collect::<Vec<_>>() {
+            match read {
                 Ok(read) => {
                     wanted.insert(read.spec.execution.id().to_owned(), read);
                 }
@@ -180,6 +188,7 @@ impl Executions {
     /// Stops everything and removes every trace.
     pub(crate) async fn discard(&mut self, deadline: Duration) {
         self.stop(deadline).await;
+        self.desired.clear();
         for (id, execution) in std::mem::take(&mut self.here) {
             if let Err(error) = execution.folder.remove() {
                 tracing::error!(task_execution_id = id, %error, "cannot remove an execution's files");
@@ -321,6 +330,7 @@ impl Executions {
 
     fn remove_forgotten(&mut self) {
         while self.tasks.try_join_next().is_some() {}
+        let before = self.here.len();
         self.here.retain(|id, execution| {
             let gone = execution.forgotten && execution.has_ended();
             if gone && let Err(error) = execution.folder.remove() {
@@ -328,6 +338,10 @@ impl Executions {
             }
             !gone
         });
+        if self.here.len() < before {
+            // Control may have listed one of them again meanwhile: it begins anew.
+            self.reconcile();
+        }
     }
 }
 

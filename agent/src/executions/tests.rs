@@ -112,6 +112,18 @@ fn folders(root: &Path) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn what_control_lists_again_while_it_is_forgotten_begins_anew() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut executions = open(scratch.path(), patient());
+    executions.apply(&[desired(1, -1, false)]);
+    until(&mut executions, 1, ExecutionStatus::Transferring).await;
+    executions.apply(&[]);
+    executions.apply(&[desired(1, -1, false)]);
+    until(&mut executions, 1, ExecutionStatus::Transferring).await;
+    executions.stop(DEADLINE).await;
+}
+
+#[tokio::test]
 async fn an_execution_runs_ends_and_is_forgotten_when_control_says_so() {
     let scratch = tempfile::tempdir().unwrap();
     let mut executions = open(scratch.path(), patient());

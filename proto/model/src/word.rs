@@ -6,17 +6,20 @@
 pub struct UnknownWord {
     /// The enumeration's name in the API.
     pub name: &'static str,
-    /// What was given.
+    /// What was given, cut to 100 characters.
     pub word: String,
     /// The members, joined by commas.
     pub members: String,
 }
 
+/// Nobody's text makes an error of any length.
+pub(crate) const SHOWN_CHARACTERS_MAX: usize = 100;
+
 /// Declares an enumeration with its API words, both ways.
 macro_rules! words {
     ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
         $(#[$meta])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
         pub enum $name {
             $($(#[$vmeta])* #[serde(rename = $word)] $variant,)+
         }
@@ -38,6 +41,13 @@ macro_rules! words {
             }
         }
 
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let word = <String as serde::Deserialize>::deserialize(deserializer)?;
+                word.parse().map_err(serde::de::Error::custom)
+            }
+        }
+
         impl std::str::FromStr for $name {
             type Err = $crate::UnknownWord;
 
@@ -46,7 +56,7 @@ macro_rules! words {
                     $($word => Ok(Self::$variant),)+
                     _ => Err($crate::UnknownWord {
                         name: stringify!($name),
-                        word: word.to_owned(),
+                        word: word.chars().take($crate::word::SHOWN_CHARACTERS_MAX).collect(),
                         members: [$($word),+].join(", "),
                     }),
                 }

@@ -158,8 +158,8 @@ fn options(given: Map<String, Value>) -> Result<OptionsOverride, ApiError> {
             continue;
         }
         let alone = Map::from_iter([(name.clone(), value.clone())]);
-        if serde_json::from_value::<OptionsOverride>(Value::Object(alone)).is_err() {
-            return Err(bad_option(&name, &value));
+        if let Err(error) = serde_json::from_value::<OptionsOverride>(Value::Object(alone)) {
+            return Err(bad_option(&name, &value, &error));
         }
         known.insert(name, value);
     }
@@ -167,7 +167,7 @@ fn options(given: Map<String, Value>) -> Result<OptionsOverride, ApiError> {
         .map_err(|error| ApiError::serialization(error.to_string()))
 }
 
-fn bad_option(name: &str, value: &Value) -> ApiError {
+fn bad_option(name: &str, value: &Value, error: &serde_json::Error) -> ApiError {
     let wrong_type = || ApiError::serialization(format!("Options.{name} has the wrong type."));
     match (name, value) {
         ("BytesPerSecond", Value::Number(number)) => number.as_i64().map_or_else(wrong_type, |n| {
@@ -177,11 +177,9 @@ fn bad_option(name: &str, value: &Value) -> ApiError {
             }
         }),
         ("BytesPerSecond", _) => wrong_type(),
-        (_, Value::String(word)) => ApiError::constraint(
-            &format!("Options.{name}"),
-            word,
-            "must be one of the words of this option",
-        ),
+        (_, Value::String(_)) => {
+            ApiError::invalid(format!("Invalid parameter: Options.{name}: {error}"))
+        }
         _ => wrong_type(),
     }
 }

@@ -17,10 +17,12 @@ mod identity;
 mod link;
 mod logging;
 mod probe;
+mod progress_line;
 mod renewal;
 mod session;
 mod state;
 mod supervisor;
+mod urls;
 
 pub use config::{
     CONFIG_FILE_VARIABLE, Config, ConfigFaults, ControlAddress, ControlTrust, Layers, LogFormat,
@@ -28,8 +30,10 @@ pub use config::{
 };
 pub use health::{Unhealthy, check_health};
 pub use logging::{LoggingError, init_logging};
+pub use progress_line::{ProgressDisplay, Standing};
 pub use state::StateError;
 pub use supervisor::{Phase, RunError, run, run_observed};
+pub use urls::{NfsUrl, S3Url, StoreUrl, UrlError};
 
 /// The version that the agent reports to control.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -8,6 +8,7 @@ mod activation;
 mod backoff;
 mod cgroup;
 mod config;
+mod copy;
 mod credentials;
 mod endpoints;
 mod executions;
@@ -26,8 +27,9 @@ mod urls;
 
 pub use config::{
     CONFIG_FILE_VARIABLE, Config, ConfigFaults, ControlAddress, ControlTrust, Layers, LogFormat,
-    NfsSettings, Overrides, PrivilegedPorts, ReadError, S3Settings,
+    NfsSettings, Overrides, PrivilegedPorts, ProcessFlags, ProcessSettings, ReadError, S3Settings,
 };
+pub use copy::{CopyFlags, CopyReport, CopyRequest, CopyStatus, copy};
 pub use health::{Unhealthy, check_health};
 pub use logging::{LoggingError, init_logging};
 pub use progress_line::{ProgressDisplay, Standing};

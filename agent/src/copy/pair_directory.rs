@@ -64,8 +64,13 @@ impl PairDirectory {
 
     /// Interrupted copies of the pair with other options.
     pub(super) fn others(&self) -> Vec<PathBuf> {
-        let Ok(entries) = std::fs::read_dir(self.root.join(EXECUTIONS)) else {
-            return Vec::new();
+        let executions = self.root.join(EXECUTIONS);
+        let entries = match std::fs::read_dir(&executions) {
+            Ok(entries) => entries,
+            Err(error) => {
+                tracing::warn!(%error, directory = %executions.display(), "cannot be listed");
+                return Vec::new();
+            }
         };
         let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
         let own = self.execution();

@@ -4,13 +4,13 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use datasync_agent::{ConfigFaults, Overrides};
+use datasync_agent::{ConfigFaults, CopyFlags, Overrides, ProcessFlags};
 
 #[derive(Debug, Parser)]
 #[command(
     name = "datasync-agent",
     version,
-    about = "Copies between NFS and S3 as a DataSync control plane says"
+    about = "Copies between NFS and S3 as a DataSync control plane says, or once by itself"
 )]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -25,6 +25,14 @@ pub(crate) enum Command {
     CheckConfig(Box<RunArguments>),
     /// Exits with 0 if the agent on the state directory runs and is alive (also: --health)
     Health(Box<RunArguments>),
+    /// Copies an NFS directory to a bucket once, without control
+    ///
+    /// The same command line again goes on with a copy that was interrupted. Credentials come from
+    /// the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN), a profile or
+    /// the machine's role, never from a flag. Exit codes: 0 everything done, 1 could not begin or
+    /// ended early, 2 done except for items that failed or deletes that were withheld, 64 bad flags,
+    /// 130 and 143 interrupted.
+    Copy(Box<CopyFlags>),
 }
 
 /// Every flag has a variable (DATASYNC_AGENT_ and its name in capitals) and a member of the
@@ -59,35 +67,19 @@ pub(crate) struct RunArguments {
     /// Activation key issued beforehand
     #[arg(long)]
     activation_key: Option<String>,
-    /// Bytes of data held in memory, such as 256MiB [default: a quarter of the memory limit, at
-    /// most 256MiB]
-    #[arg(long)]
-    memory_target: Option<String>,
     /// Executions that run at once [default: 1]
     #[arg(long)]
     executions_max: Option<String>,
     /// Name to report in place of the host name
     #[arg(long)]
     name: Option<String>,
-    /// TCP connections per NFS server [default: 4]
-    #[arg(long)]
-    nfs_connections: Option<String>,
-    /// Source ports below 1024: prefer, never, require [default: prefer]
-    #[arg(long)]
-    nfs_privileged_ports: Option<String>,
-    /// Largest object of the store, such as 5TiB [default: the store's known limit]
-    #[arg(long)]
-    s3_object_max: Option<String>,
-    /// error, warn, info, debug, trace, or filter directives [default: info]
-    #[arg(long)]
-    log_level: Option<String>,
-    /// text or json [default: text]
-    #[arg(long)]
-    log_format: Option<String>,
+    #[command(flatten)]
+    process: ProcessFlags,
 }
 
 impl RunArguments {
     pub(crate) fn overrides(&self) -> Result<Overrides, ConfigFaults> {
+        let overrides = self.process.lay_over(Overrides::default())?;
         [
             ("state_dir", &self.state_dir),
             ("control", &self.control),
@@ -97,17 +89,11 @@ impl RunArguments {
             ("activation_listen", &self.activation_listen),
             ("activation_key_file", &self.activation_key_file),
             ("activation_key", &self.activation_key),
-            ("memory_target", &self.memory_target),
             ("executions_max", &self.executions_max),
             ("name", &self.name),
-            ("nfs.connections", &self.nfs_connections),
-            ("nfs.privileged_ports", &self.nfs_privileged_ports),
-            ("s3.object_max", &self.s3_object_max),
-            ("log.level", &self.log_level),
-            ("log.format", &self.log_format),
         ]
         .into_iter()
-        .try_fold(Overrides::default(), |overrides, (member, value)| {
+        .try_fold(overrides, |overrides, (member, value)| {
             overrides.set(member, value.as_deref())
         })
     }

@@ -1,5 +1,6 @@
 //! Configuration: flags over environment over file, checked as a whole.
 
+mod flags;
 mod layers;
 mod memory;
 mod units;
@@ -11,7 +12,9 @@ use std::path::PathBuf;
 
 use datasync_model::ActivationKey;
 
+pub use flags::ProcessFlags;
 pub use layers::{CONFIG_FILE_VARIABLE, Layers, Overrides, ReadError};
+pub(crate) use units::parse_bytes;
 
 /// Everything an agent is told from outside. Made by [`Layers::validate`].
 #[derive(Debug, Clone)]
@@ -26,10 +29,19 @@ pub struct Config {
     pub activation_listen: SocketAddr,
     /// A key issued beforehand, for activation without HTTP.
     pub activation_key: Option<ActivationKey>,
-    /// Bytes of data that may be in memory at once, over all executions.
-    pub memory_target_bytes: u64,
     /// Executions that run at once; others wait.
     pub executions_max: usize,
+    /// Memory, clients and logs.
+    pub process: ProcessSettings,
+    /// Reported to control in place of the host name.
+    pub name: Option<String>,
+}
+
+/// What every process that transfers is told, whether control asks it to or a command line.
+#[derive(Debug, Clone)]
+pub struct ProcessSettings {
+    /// Bytes of data that may be in memory at once, over all executions.
+    pub memory_target_bytes: u64,
     /// Settings of the NFS client.
     pub nfs: NfsSettings,
     /// Settings of the S3 client.
@@ -38,8 +50,6 @@ pub struct Config {
     pub log_level: String,
     /// Form of log lines.
     pub log_format: LogFormat,
-    /// Reported to control in place of the host name.
-    pub name: Option<String>,
 }
 
 /// Where control listens for agents.

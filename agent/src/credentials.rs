@@ -52,9 +52,50 @@ pub(crate) enum Availability {
     Denied(String),
 }
 
+/// Who hands out credentials: failures say whom to ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Giver {
+    /// The control plane, over the session.
+    Control,
+    /// The environment and the files of the AWS tools.
+    Environment,
+}
+
+impl Giver {
+    /// What is wrong when there are none.
+    pub(crate) fn has_none(self) -> &'static str {
+        match self {
+            Self::Control => "control has sent no valid credentials",
+            Self::Environment => "they expired, and no others were found",
+        }
+    }
+
+    /// Where to put some.
+    pub(crate) fn remedy(self) -> &'static str {
+        match self {
+            Self::Control => "give control a key or role for it",
+            Self::Environment => {
+                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile by --profile \
+                 or AWS_PROFILE"
+            }
+        }
+    }
+
+    /// What to look at when the store does not accept them.
+    pub(crate) fn suspects(self) -> &'static str {
+        match self {
+            Self::Control => "check the key or role that control holds for this location",
+            Self::Environment => "check the access key, its secret and the session token",
+        }
+    }
+}
+
 /// Credentials of all locations. Clones share their content; `Debug` shows none.
 #[derive(Clone)]
-pub(crate) struct CredentialStore(Arc<watch::Sender<HashMap<String, Held>>>);
+pub(crate) struct CredentialStore {
+    held: Arc<watch::Sender<HashMap<String, Held>>>,
+    giver: Giver,
+}
 
 impl fmt::Debug for CredentialStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -63,45 +104,59 @@ impl fmt::Debug for CredentialStore {
 }
 
 impl CredentialStore {
-    pub(crate) fn new() -> Self {
-        Self(Arc::new(watch::Sender::new(HashMap::new())))
+    pub(crate) fn new(giver: Giver) -> Self {
+        Self {
+            held: Arc::new(watch::Sender::new(HashMap::new())),
+            giver,
+        }
+    }
+
+    pub(crate) fn giver(&self) -> Giver {
+        self.giver
     }
 
     /// Takes what control sent.
     pub(crate) fn accept(&self, message: datasync_proto::Credentials) {
-        let answer = if message.error_detail.is_empty() {
+        if message.error_detail.is_empty() {
             let expires = u64::try_from(message.expires_at_seconds)
                 .ok()
                 .filter(|seconds| *seconds > 0)
                 .map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds));
             let token = Some(message.session_token).filter(|token| !token.is_empty());
-            Ok(Credentials::new(
+            let granted = Credentials::new(
                 message.access_key_id,
                 message.secret_access_key,
                 token,
                 expires,
                 "control",
-            ))
+            );
+            self.grant(message.location_arn, granted);
         } else {
             tracing::warn!(
                 location_arn = message.location_arn,
                 reason = message.error_detail,
                 "control has no credentials for a location"
             );
-            Err(message.error_detail)
-        };
-        self.0.send_modify(|all| {
-            if all.len() < LOCATIONS_MAX || all.contains_key(&message.location_arn) {
-                let held = all.entry(message.location_arn).or_default();
-                match answer {
-                    Ok(credentials) => {
-                        *held = Held {
-                            granted: Some(credentials),
-                            denied: None,
-                        };
-                    }
-                    Err(reason) => held.denied = Some(reason),
-                }
+            self.change(message.location_arn, |held| {
+                held.denied = Some(message.error_detail);
+            });
+        }
+    }
+
+    /// Puts credentials in place of those that a location has.
+    pub(crate) fn grant(&self, location: String, credentials: Credentials) {
+        self.change(location, |held| {
+            *held = Held {
+                granted: Some(credentials),
+                denied: None,
+            };
+        });
+    }
+
+    fn change(&self, location: String, change: impl FnOnce(&mut Held)) {
+        self.held.send_modify(|all| {
+            if all.len() < LOCATIONS_MAX || all.contains_key(&location) {
+                change(all.entry(location).or_default());
             } else {
                 tracing::error!("credentials of more than {LOCATIONS_MAX} locations; ignored");
             }
@@ -110,11 +165,11 @@ impl CredentialStore {
 
     /// Forgets everything.
     pub(crate) fn clear(&self) {
-        self.0.send_modify(HashMap::clear);
+        self.held.send_modify(HashMap::clear);
     }
 
     pub(crate) fn availability(&self, location: &LocationArn, now: SystemTime) -> Availability {
-        self.0
+        self.held
             .borrow()
             .get(&location.to_string())
             .map_or(Availability::Missing, |held| held.availability(now))
@@ -122,7 +177,7 @@ impl CredentialStore {
 
     /// Told of every change.
     pub(crate) fn changes(&self) -> watch::Receiver<impl Sized + use<>> {
-        self.0.subscribe()
+        self.held.subscribe()
     }
 
     /// A provider for one location that waits for a refresh when it must.
@@ -135,7 +190,7 @@ impl CredentialStore {
 
     async fn usable(&self, location: &LocationArn) -> Result<Credentials, CredentialsError> {
         let key = location.to_string();
-        let mut changes = self.0.subscribe();
+        let mut changes = self.held.subscribe();
         let waited = tokio::time::timeout(REFRESH_TIMEOUT, async {
             loop {
                 let held = changes.borrow_and_update().get(&key).cloned();
@@ -202,7 +257,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_request_waits_for_credentials_and_for_their_refresh() {
-        let store = CredentialStore::new();
+        let store = CredentialStore::new(Giver::Control);
         let arn = ARN.parse().unwrap();
         let provider = store.provider(&arn);
         store.accept(message("expired", 1));
@@ -224,7 +279,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn waiting_is_bounded_and_a_denial_is_passed_on() {
-        let store = CredentialStore::new();
+        let store = CredentialStore::new(Giver::Control);
         let arn = ARN.parse().unwrap();
         let provider = store.provider(&arn);
         let error = provider.provide_credentials().await.unwrap_err();
@@ -243,7 +298,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_denial_counts_once_what_was_granted_is_not_usable() {
-        let store = CredentialStore::new();
+        let store = CredentialStore::new(Giver::Control);
         let arn = ARN.parse().unwrap();
         let expiry = SystemTime::now() + Duration::from_secs(3600);
         let seconds = expiry.duration_since(UNIX_EPOCH).unwrap().as_secs();
@@ -265,7 +320,7 @@ mod tests {
 
     #[test]
     fn nothing_shows_the_secret() {
-        let store = CredentialStore::new();
+        let store = CredentialStore::new(Giver::Control);
         store.accept(message("canary-secret", 0));
         let provider = store.provider(&ARN.parse().unwrap());
         let shown = format!("{store:?} {provider:?} {:?}", message("canary-secret", 0));

@@ -7,8 +7,8 @@ use datasync_model::{ErrorCode, Failure, Location, NfsLocation, NfsVersion, S3Lo
 use datasync_nfs::{NfsConfig, NfsSource};
 use datasync_s3::{S3Config, S3Destination};
 
-use crate::config::{Config, NfsSettings, PrivilegedPorts, S3Settings};
-use crate::credentials::{Availability, CredentialStore};
+use crate::config::{NfsSettings, PrivilegedPorts, ProcessSettings, S3Settings};
+use crate::credentials::{Availability, CredentialStore, Giver};
 
 const S3_REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 const S3_REQUESTS_MAX: usize = 64;
@@ -20,7 +20,7 @@ pub(crate) enum Side {
     Destination,
 }
 
-/// Makes endpoints from locations, with this agent's settings.
+/// Makes endpoints from locations, with this process's settings.
 #[derive(Debug, Clone)]
 pub(crate) struct Endpoints {
     nfs: NfsSettings,
@@ -29,15 +29,15 @@ pub(crate) struct Endpoints {
 }
 
 impl Endpoints {
-    pub(crate) fn new(config: &Config, credentials: CredentialStore) -> Self {
+    pub(crate) fn new(settings: &ProcessSettings, credentials: CredentialStore) -> Self {
         Self {
-            nfs: config.nfs,
-            s3: config.s3,
+            nfs: settings.nfs,
+            s3: settings.s3,
             credentials,
         }
     }
 
-    /// What control sent for the locations.
+    /// The credentials of the locations.
     pub(crate) fn credentials(&self) -> &CredentialStore {
         &self.credentials
     }
@@ -55,20 +55,19 @@ impl Endpoints {
                 .availability(location.arn(), SystemTime::now())
             {
                 Availability::Usable(_) => None,
-                Availability::Missing => Some("control has sent no valid credentials".to_owned()),
+                Availability::Missing => Some(self.credentials.giver().has_none().to_owned()),
                 Availability::Denied(reason) => Some(reason),
             };
             if let Some(detail) = detail {
-                let arn = location.arn();
-                return Failure::new(
-                    ErrorCode::CredentialsUnavailable,
-                    format!(
-                        "no credentials for {arn}: {detail}; give control a key or role for it"
-                    ),
-                );
+                return self.no_credentials(location, &detail);
             }
         }
-        failure(side, location, error)
+        failure(side, location, error, self.credentials.giver())
+    }
+
+    /// Names the lack of credentials for `location`.
+    pub(crate) fn no_credentials(&self, location: &Location, reason: &str) -> Failure {
+        no_credentials(location, reason, self.credentials.giver())
     }
 
     pub(crate) async fn source(&self, location: &NfsLocation) -> Result<NfsSource, EndpointError> {
@@ -133,19 +132,33 @@ pub(crate) fn as_destination(location: &Location) -> Result<&S3Location, Failure
 }
 
 /// Names a failure to open `location`: what was wrong, where, and what to do.
-fn failure(side: Side, location: &Location, error: &EndpointError) -> Failure {
-    let (code, advice) = named(side, error.kind);
-    let place = match location {
+fn failure(side: Side, location: &Location, error: &EndpointError, giver: Giver) -> Failure {
+    let (code, advice) = named(side, error.kind, giver);
+    let place = place(location);
+    Failure::new(code, format!("{place}: {error}; {advice}"))
+}
+
+/// Names the lack of credentials for `location`.
+pub(crate) fn no_credentials(location: &Location, reason: &str, giver: Giver) -> Failure {
+    let (place, remedy) = (place(location), giver.remedy());
+    Failure::new(
+        ErrorCode::CredentialsUnavailable,
+        format!("no credentials for {place}: {reason}; {remedy}"),
+    )
+}
+
+/// A location as people write it.
+pub(crate) fn place(location: &Location) -> String {
+    match location {
         Location::Nfs(nfs) => format!("nfs://{}{}", nfs.server_hostname, nfs.subdirectory),
         Location::S3(s3) => match &s3.endpoint {
             Some(endpoint) => format!("s3://{}/{} at {endpoint}", s3.bucket, s3.prefix),
             None => format!("s3://{}/{}", s3.bucket, s3.prefix),
         },
-    };
-    Failure::new(code, format!("{place}: {error}; {advice}"))
+    }
 }
 
-fn named(side: Side, kind: ErrorKind) -> (ErrorCode, &'static str) {
+fn named(side: Side, kind: ErrorKind, giver: Giver) -> (ErrorCode, &'static str) {
     match (kind, side) {
         (ErrorKind::Unreachable | ErrorKind::Timeout | ErrorKind::Busy, Side::Source) => (
             ErrorCode::SourceUnreachable,
@@ -173,12 +186,11 @@ fn named(side: Side, kind: ErrorKind) -> (ErrorCode, &'static str) {
         ),
         (ErrorKind::PermissionDenied, Side::Destination) => (
             ErrorCode::DestinationPermissionDenied,
-            "allow the role to list the bucket and to put, get and delete its objects",
+            "allow the key or role to list the bucket and to put, get and delete its objects",
         ),
-        (ErrorKind::Credentials, Side::Destination) => (
-            ErrorCode::DestinationPermissionDenied,
-            "check the key or role that control holds for this location",
-        ),
+        (ErrorKind::Credentials, Side::Destination) => {
+            (ErrorCode::DestinationPermissionDenied, giver.suspects())
+        }
         (ErrorKind::NotSupported, Side::Source) => (
             ErrorCode::NotSupported,
             "the server must offer NFS version 3 over TCP",
@@ -232,7 +244,8 @@ mod tests {
             (ErrorKind::Protocol, ErrorCode::SourceFault),
         ] {
             let error = EndpointError::new(kind, "MNT", "/export/data", "said no");
-            let failure = failure(Side::Source, &nfs(NfsVersion::Automatic), &error);
+            let location = nfs(NfsVersion::Automatic);
+            let failure = failure(Side::Source, &location, &error, Giver::Control);
             assert_eq!(failure.code, code);
             assert!(
                 failure

@@ -30,8 +30,9 @@ use crate::state::{EXECUTIONS, StateDir, StateError};
 use folder::{Folder, Order};
 use reconcile::{Action, Here, Wanted};
 
+pub(crate) use failure_list::path as failure_list_path;
 pub(crate) use reconcile::is_current;
-pub(crate) use run::Runner;
+pub(crate) use run::{Halt, Runner};
 
 /// An end that control did not keep is told again after this time.
 const REPEAT_INTERVAL: Duration = Duration::from_secs(30);
@@ -345,7 +346,7 @@ impl Executions {
     }
 }
 
-fn launching(execution: TaskExecutionArn) -> ExecutionReport {
+pub(crate) fn launching(execution: TaskExecutionArn) -> ExecutionReport {
     ExecutionReport {
         execution,
         status: ExecutionStatus::Launching,
@@ -355,7 +356,7 @@ fn launching(execution: TaskExecutionArn) -> ExecutionReport {
 }
 
 /// The report of an execution that ended before the engine took over.
-fn failed(execution: TaskExecutionArn, failure: Failure) -> ExecutionReport {
+pub(crate) fn failed(execution: TaskExecutionArn, failure: Failure) -> ExecutionReport {
     let mut report = launching(execution);
     report.status = ExecutionStatus::Error;
     report.result.prepare_status = datasync_model::PhaseStatus::Error;

@@ -8,6 +8,7 @@ mod activation;
 mod backoff;
 mod cgroup;
 mod config;
+mod copy;
 mod credentials;
 mod endpoints;
 mod executions;
@@ -17,19 +18,24 @@ mod identity;
 mod link;
 mod logging;
 mod probe;
+mod progress_line;
 mod renewal;
 mod session;
 mod state;
 mod supervisor;
+mod urls;
 
 pub use config::{
     CONFIG_FILE_VARIABLE, Config, ConfigFaults, ControlAddress, ControlTrust, Layers, LogFormat,
-    NfsSettings, Overrides, PrivilegedPorts, ReadError, S3Settings,
+    NfsSettings, Overrides, PrivilegedPorts, ProcessFlags, ProcessSettings, ReadError, S3Settings,
 };
+pub use copy::{CopyFlags, CopyReport, CopyRequest, CopyStatus, copy};
 pub use health::{Unhealthy, check_health};
 pub use logging::{LoggingError, init_logging};
+pub use progress_line::{ProgressDisplay, Standing};
 pub use state::StateError;
 pub use supervisor::{Phase, RunError, run, run_observed};
+pub use urls::{NfsUrl, S3Url, StoreUrl, UrlError};
 
 /// The version that the agent reports to control.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

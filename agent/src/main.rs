@@ -1,6 +1,7 @@
 //! The `datasync-agent` command.
 
 mod arguments;
+mod copying;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,7 +9,10 @@ use std::process::ExitCode;
 use arguments::{Command, RunArguments};
 use clap::Parser;
 use clap::error::ErrorKind;
-use datasync_agent::{CONFIG_FILE_VARIABLE, Config, Layers, check_health, init_logging, run};
+use datasync_agent::{
+    CONFIG_FILE_VARIABLE, Config, Layers, ProcessSettings, check_health, init_logging, run,
+};
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -43,6 +47,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }),
         Command::Health(arguments) => health(&arguments),
+        Command::Copy(flags) => copying::start(&flags),
     }
 }
 
@@ -62,25 +67,21 @@ fn layers(arguments: &RunArguments) -> Result<Layers, String> {
         .config
         .clone()
         .or_else(|| std::env::var_os(CONFIG_FILE_VARIABLE).map(PathBuf::from));
-    // Variables that are not UTF-8 are none of ours.
-    let environment = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let flags = arguments.overrides().map_err(|e| e.to_string())?;
-    Layers::read(file.as_deref(), environment, flags).map_err(|e| e.to_string())
+    Layers::read(file.as_deref(), environment(), flags).map_err(|e| e.to_string())
+}
+
+/// Variables that are not UTF-8 are none of ours.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 fn start(config: Config) -> ExitCode {
-    if let Err(error) = init_logging(&config) {
-        eprintln!("datasync-agent: {error}");
-        return ExitCode::from(EXIT_FAILURE);
-    }
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
+    let runtime = match prepare(&config.process) {
         Ok(runtime) => runtime,
-        Err(error) => {
-            tracing::error!(%error, "cannot start the runtime");
+        Err(text) => {
+            eprintln!("datasync-agent: {text}");
             return ExitCode::from(EXIT_FAILURE);
         }
     };
@@ -91,6 +92,12 @@ fn start(config: Config) -> ExitCode {
             ExitCode::from(EXIT_FAILURE)
         }
     }
+}
+
+/// Logging, and something to run on.
+fn prepare(settings: &ProcessSettings) -> Result<Runtime, String> {
+    init_logging(settings).map_err(|e| e.to_string())?;
+    Runtime::new().map_err(|e| format!("cannot start the runtime: {e}"))
 }
 
 async fn run_until_signal(config: Config) -> Result<(), String> {

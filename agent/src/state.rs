@@ -31,6 +31,11 @@ impl StateError {
             source,
         }
     }
+
+    /// Whether another process holds the lock.
+    pub(crate) fn is_locked(&self) -> bool {
+        self.source.kind() == ErrorKind::WouldBlock
+    }
 }
 
 fn advice(error: &io::Error) -> &'static str {
@@ -60,14 +65,7 @@ impl StateDir {
     /// Makes what is missing (directories 0700) and takes the lock.
     pub(crate) fn open(root: &Path) -> Result<Self, StateError> {
         make_private_directory(root)?;
-        let path = root.join(LOCK);
-        let lock = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(|e| StateError::new("open", &path, e))?;
-        take_lock(&lock).map_err(|e| StateError::new("lock", &path, e))?;
+        let lock = lock(root)?;
         for name in [IDENTITY, EXECUTIONS, HISTORY, FAILURES] {
             make_private_directory(&root.join(name))?;
         }
@@ -84,6 +82,19 @@ impl StateDir {
     pub(crate) fn root(&self) -> &Path {
         &self.root
     }
+}
+
+/// Takes the lock of the directory at `root`; it is held until the file is dropped.
+pub(crate) fn lock(root: &Path) -> Result<File, StateError> {
+    let path = root.join(LOCK);
+    let lock = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(&path)
+        .map_err(|e| StateError::new("open", &path, e))?;
+    take_lock(&lock).map_err(|e| StateError::new("lock", &path, e))?;
+    Ok(lock)
 }
 
 /// A health check holds a shared lock for an instant, hence the second and third try.

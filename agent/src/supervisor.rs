@@ -14,7 +14,7 @@ use tonic::Code;
 use crate::activation::{self, ActivationError, EnrollError, Enroller};
 use crate::backoff;
 use crate::config::Config;
-use crate::credentials::CredentialStore;
+use crate::credentials::{CredentialStore, Giver};
 use crate::endpoints::Endpoints;
 use crate::executions::{Executions, Runner};
 use crate::health;
@@ -147,10 +147,10 @@ impl Agent {
         getrandom::fill(&mut nonce).map_err(|e| RunError::Randomness(e.to_string()))?;
         let name = host::host_name(config.name.as_deref());
         let identity = Identity::load_or_create(Arc::clone(&state), &name)?;
-        let credentials = CredentialStore::new();
-        let endpoints = Endpoints::new(&config, credentials.clone());
+        let credentials = CredentialStore::new(Giver::Control);
+        let endpoints = Endpoints::new(&config.process, credentials.clone());
         let slots = u64::try_from(config.executions_max).unwrap_or(1).max(1);
-        let memory = config.memory_target_bytes / slots;
+        let memory = config.process.memory_target_bytes / slots;
         let runner = Runner::new(
             endpoints.clone(),
             memory,
@@ -163,7 +163,7 @@ impl Agent {
         tracing::info!(
             version = crate::VERSION,
             state_dir = %config.state_dir.display(),
-            memory_target_bytes = config.memory_target_bytes,
+            memory_target_bytes = config.process.memory_target_bytes,
             "agent started"
         );
         Ok(Self {

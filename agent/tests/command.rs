@@ -83,8 +83,59 @@ fn bad_flags_and_bad_configuration_exit_with_64() {
 }
 
 #[test]
+fn a_copy_names_every_bad_flag_and_needs_no_control() {
+    assert_eq!(output(&["copy"]).0, 64);
+    assert_eq!(
+        output(&["copy", "nfs://nas/x", "s3://b", "--secret-key", "x"]).0,
+        64
+    );
+    let (code, text) = output(&[
+        "copy",
+        "nas:/x",
+        "s3://b",
+        "--uid",
+        "0",
+        "--memory-target",
+        "1",
+    ]);
+    assert_eq!(code, 64, "{text}");
+    for fault in [
+        "SOURCE: ",
+        "--uid: ",
+        "memory_target (flag",
+        "--state-dir: missing",
+    ] {
+        assert!(text.contains(fault), "{fault} not in {text}");
+    }
+    let scratch = tempfile::tempdir().unwrap();
+    let file = scratch.path().join("file");
+    std::fs::write(&file, b"").unwrap();
+    let state_dir = file.to_str().unwrap();
+    let arguments = [
+        "copy",
+        "nfs://nas/x",
+        "s3://b",
+        "--state-dir",
+        state_dir,
+        "--json",
+    ];
+    let (code, text) = output(&arguments);
+    assert_eq!(code, 1, "{text}");
+    assert!(
+        text.starts_with("{\"version\":1,\"status\":\"ERROR\""),
+        "{text}"
+    );
+    assert!(text.contains("cannot make directory"), "{text}");
+}
+
+#[test]
 fn help_version_and_a_good_configuration_exit_with_0() {
-    for arguments in [&["--help"][..], &["run", "--help"], &["--version"]] {
+    for arguments in [
+        &["--help"][..],
+        &["run", "--help"],
+        &["copy", "--help"],
+        &["--version"],
+    ] {
         assert_eq!(output(arguments).0, 0, "{arguments:?}");
     }
     let (code, text) = output(&[

@@ -2,8 +2,6 @@
 
 mod arguments;
 mod client;
-mod display;
-mod endpoints;
 mod error;
 mod extra;
 mod sample;

@@ -45,12 +45,8 @@ pub(crate) fn lines_to_paste(world: &World, task: &Task, execution: &DescribeTas
     if world.store_is_embedded {
         println!("\nWhat arrived, in the embedded store:\n");
         println!(
-            "AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY={} aws s3 ls --recursive s3://{}/{}/ --endpoint-url {}",
-            world.store_key.id,
-            world.store_key.secret,
-            world.destination.bucket,
-            world.destination.prefix,
-            world.store,
+            "AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY={} aws s3 ls --recursive {} --endpoint-url {}",
+            world.store_key.id, world.store_key.secret, world.destination, world.store,
         );
     }
     println!("\nOne more agent, to activate yourself:\n");
@@ -62,9 +58,6 @@ pub(crate) fn lines_to_paste(world: &World, task: &Task, execution: &DescribeTas
     if let Some(exported) = &world.exported {
         println!("source       {}", exported.display());
     }
-    println!(
-        "destination  s3://{}/{} at {}",
-        world.destination.bucket, world.destination.prefix, world.store,
-    );
+    println!("destination  {} at {}", world.destination, world.store);
     println!("state        {}", world.directory().display());
 }

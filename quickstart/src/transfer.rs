@@ -6,9 +6,10 @@ use aws_sdk_datasync::operation::describe_task_execution::DescribeTaskExecutionO
 use aws_sdk_datasync::types::{
     ObjectStorageServerProtocol, OnPremConfig, Options, TaskExecutionStatus, TaskStatus, VerifyMode,
 };
+use datasync_agent::{ProgressDisplay, Standing};
+use datasync_model::{ExecutionStatus, PhaseStatus};
 use tokio::time::sleep;
 
-use crate::display::Display;
 use crate::error::Fault;
 use crate::world::World;
 
@@ -124,13 +125,13 @@ pub(crate) async fn execute(
         world.api.start_task_execution().task_arn(&task.arn)
     );
     let arn = started.task_execution_arn().unwrap_or_default();
-    let display = Display::new();
+    let mut display = ProgressDisplay::new();
     let ended = loop {
         let execution = call!(
             "DescribeTaskExecution",
             world.api.describe_task_execution().task_execution_arn(arn)
         );
-        display.show(&execution);
+        display.show(&standing(&execution));
         match execution.status() {
             Some(TaskExecutionStatus::Success | TaskExecutionStatus::Error) => break execution,
             _ => sleep(POLL_EVERY).await,
@@ -148,4 +149,51 @@ pub(crate) async fn execute(
             .and_then(|result| result.error_detail())
             .unwrap_or("?"),
     )))
+}
+
+/// The numbers of the progress line, of which the API knows all that it shows.
+fn standing(execution: &DescribeTaskExecutionOutput) -> Standing {
+    let count = |count: i64| u64::try_from(count).unwrap_or(0);
+    let status = execution.status().map(|status| status.as_str().parse());
+    let prepared = execution
+        .result()
+        .and_then(|result| result.prepare_status());
+    Standing {
+        status: status
+            .and_then(Result::ok)
+            .unwrap_or(ExecutionStatus::Launching),
+        is_scanned: prepared.is_some_and(|status| status.as_str() == PhaseStatus::Success.as_str()),
+        files_transferred: count(execution.files_transferred()),
+        files_to_transfer: count(execution.estimated_files_to_transfer()),
+        bytes_written: count(execution.bytes_written()),
+        bytes_to_transfer: count(execution.estimated_bytes_to_transfer()),
+        files_verified: count(execution.files_verified()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_has_the_numbers_of_the_api() {
+        let described = DescribeTaskExecutionOutput::builder()
+            .status(TaskExecutionStatus::Transferring)
+            .files_transferred(1)
+            .estimated_files_to_transfer(2)
+            .bytes_written(3)
+            .estimated_bytes_to_transfer(-1)
+            .files_verified(5)
+            .build();
+        let expected = Standing {
+            status: ExecutionStatus::Transferring,
+            is_scanned: false,
+            files_transferred: 1,
+            files_to_transfer: 2,
+            bytes_written: 3,
+            bytes_to_transfer: 0,
+            files_verified: 5,
+        };
+        assert_eq!(standing(&described), expected);
+    }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aws_sdk_datasync::Client;
-use datasync_agent::{Layers, Overrides, Phase};
+use datasync_agent::{Layers, NfsUrl, Overrides, Phase, S3Url, StoreUrl, UrlError};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -16,7 +16,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::arguments::Arguments;
 use crate::client::{self, AccessKey};
-use crate::endpoints::{self, NfsUrl, S3Url, StoreUrl};
 use crate::error::Fault;
 use crate::sample;
 
@@ -140,7 +139,7 @@ async fn open_source(
     shutdown: &CancellationToken,
 ) -> Result<(NfsUrl, Option<PathBuf>), Fault> {
     if let Some(url) = &arguments.source {
-        return Ok((endpoints::nfs(url)?, None));
+        return Ok((url.parse().map_err(|e| unusable("--source", e))?, None));
     }
     let exported = match &arguments.directory {
         Some(given) => given
@@ -183,8 +182,10 @@ async fn open_destination(
             .clone()
             .unwrap_or_else(|| format!("https://s3.{}.amazonaws.com", arguments.region));
         return Ok((
-            endpoints::s3(url)?,
-            endpoints::store(&endpoint)?,
+            url.parse().map_err(|e| unusable("--destination", e))?,
+            endpoint
+                .parse()
+                .map_err(|e| unusable("--endpoint-url", e))?,
             key_from_environment()?,
         ));
     }
@@ -205,7 +206,7 @@ async fn open_destination(
     println!("S3 store at http://{address}, in {}", root.display());
     let destination = S3Url {
         bucket: BUCKET.to_owned(),
-        prefix: "copy".to_owned(),
+        prefix: "copy/".to_owned(),
     };
     let store = StoreUrl {
         secure: false,
@@ -213,6 +214,10 @@ async fn open_destination(
         port: address.port(),
     };
     Ok((destination, store, key))
+}
+
+fn unusable(flag: &str, error: UrlError) -> Fault {
+    Fault::new(flag, error)
 }
 
 fn key_from_environment() -> Result<AccessKey, Fault> {

@@ -4,11 +4,11 @@ use std::net::Ipv6Addr;
 
 /// Host and fixed NFS port of a location.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ServerName {
+pub struct ServerName {
     /// Name or address literal, without brackets.
-    pub(crate) host: String,
+    pub host: String,
     /// The NFS port, where it is fixed.
-    pub(crate) port: Option<u16>,
+    pub port: Option<u16>,
 }
 
 /// Text that names no server.
@@ -16,12 +16,15 @@ pub(crate) struct ServerName {
 #[error(
     "{0:?} names no server: write a host name, an address, or host:port with a port of 1 to 65535"
 )]
-pub(crate) struct NotAServer(String);
+pub struct NotAServer(String);
 
 impl ServerName {
     /// Exactly one colon means `host:port`; more mean an IPv6 literal, which may stand in brackets
     /// and then have a port of its own.
-    pub(crate) fn parse(text: &str) -> Result<Self, NotAServer> {
+    ///
+    /// # Errors
+    /// [`NotAServer`] for text without a host, and for ports outside 1 to 65535.
+    pub fn parse(text: &str) -> Result<Self, NotAServer> {
         let refused = || NotAServer(text.to_owned());
         let port_of = |digits: &str| {
             let port = digits.parse::<u16>().ok().filter(|port| *port != 0);

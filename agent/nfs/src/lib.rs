@@ -30,4 +30,5 @@ mod script;
 
 pub use config::{NfsConfig, PrivilegedPorts};
 pub use counts::CallCounts;
+pub use hostname::{NotAServer, ServerName};
 pub use source::NfsSource;

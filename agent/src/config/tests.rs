@@ -44,8 +44,8 @@ fn flags_win_over_environment_over_file() {
     assert_eq!(config.control.to_string(), "flag:3");
     assert_eq!(config.name.as_deref(), Some("environment"));
     assert_eq!(config.executions_max, 3);
-    assert_eq!(config.nfs.connections, 9);
-    assert_eq!(config.log_level, "debug");
+    assert_eq!(config.process.nfs.connections, 9);
+    assert_eq!(config.process.log_level, "debug");
     assert_eq!(config.activation_listen.to_string(), "0.0.0.0:80");
     assert_eq!(config.state_dir, Path::new("/var/lib/datasync-agent"));
 }

@@ -2,7 +2,7 @@
 
 /// Reads `67108864`, `64MiB`, `64 MiB`, `64MB`; units in any case. Decimal units are powers of
 /// 1000, binary ones of 1024.
-pub(super) fn parse_bytes(text: &str) -> Result<u64, String> {
+pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
     let text = text.trim();
     let digits = text
         .find(|character: char| !character.is_ascii_digit())

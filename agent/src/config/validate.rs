@@ -10,11 +10,12 @@ use tracing_subscriber::EnvFilter;
 use super::layers::{Layers, STATE_DIR};
 use super::{
     Config, ConfigFaults, ControlAddress, ControlTrust, LogFormat, NfsSettings, PrivilegedPorts,
-    S3Settings, memory, units,
+    ProcessSettings, S3Settings, memory, units,
 };
 use crate::{cgroup, link};
 
 const NAME_LENGTH_MAX: usize = 64;
+const LOG_LEVEL: &str = "info";
 
 impl Layers {
     /// Checks every value and fills in the defaults.
@@ -22,13 +23,25 @@ impl Layers {
     /// # Errors
     /// [`ConfigFaults`] lists everything that is wrong, not only the first fault.
     pub fn validate(self) -> Result<Config, ConfigFaults> {
+        self.checked(Check::config)
+    }
+
+    /// Checks only what a process needs that runs one transfer without control; `log_level` is the
+    /// default.
+    ///
+    /// # Errors
+    /// As [`Layers::validate`].
+    pub(crate) fn validate_process(self, log_level: &str) -> Result<ProcessSettings, ConfigFaults> {
+        self.checked(|check| check.process(1, log_level))
+    }
+
+    fn checked<T>(self, read: impl FnOnce(&mut Check) -> Option<T>) -> Result<T, ConfigFaults> {
         let mut check = Check {
             faults: self.faults.clone(),
             layers: self,
         };
-        let config = check.config();
-        match config {
-            Some(config) if check.faults.is_empty() => Ok(config),
+        match read(&mut check) {
+            Some(value) if check.faults.is_empty() => Ok(value),
             _ => Err(ConfigFaults(check.faults)),
         }
     }
@@ -50,15 +63,9 @@ impl Check {
                 format!("{text:?} is not address:port, for example 0.0.0.0:80 or [::]:80")
             })
         });
-        let memory_target_bytes = self.memory_target();
         let executions_max: Option<usize> =
             self.or("executions_max", "1", |text| number(text, 1, 64));
-        self.check_memory(memory_target_bytes, executions_max);
-        let connections = self.or("nfs.connections", "4", |text| number(text, 1, 64));
-        let privileged_ports = self.or("nfs.privileged_ports", "prefer", privileged_ports);
-        let object_max = self.optional("s3.object_max", units::parse_bytes);
-        let log_level = self.or("log.level", "info", log_level);
-        let log_format = self.or("log.format", "text", log_format);
+        let process = self.process(executions_max.unwrap_or(1), LOG_LEVEL);
         let name = self.optional("name", name);
         let state_dir = self.or("state_dir", STATE_DIR, |text| match PathBuf::from(text) {
             path if path.as_os_str().is_empty() => Err("must not be empty".to_owned()),
@@ -70,8 +77,22 @@ impl Check {
             control_trust: control_trust?,
             activation_listen: activation_listen?,
             activation_key,
-            memory_target_bytes: memory_target_bytes?,
             executions_max: executions_max?,
+            process: process?,
+            name,
+        })
+    }
+
+    /// `None` only where a fault was noted.
+    fn process(&mut self, executions_max: usize, level_default: &str) -> Option<ProcessSettings> {
+        let memory_target_bytes = self.memory_target(executions_max);
+        let connections = self.or("nfs.connections", "4", |text| number(text, 1, 64));
+        let privileged_ports = self.or("nfs.privileged_ports", "prefer", privileged_ports);
+        let object_max = self.optional("s3.object_max", units::parse_bytes);
+        let log_level = self.or("log.level", level_default, log_level);
+        let log_format = self.or("log.format", "text", log_format);
+        Some(ProcessSettings {
+            memory_target_bytes: memory_target_bytes?,
             nfs: NfsSettings {
                 connections: connections?,
                 privileged_ports: privileged_ports?,
@@ -79,7 +100,6 @@ impl Check {
             s3: S3Settings { object_max },
             log_level: log_level?,
             log_format: log_format?,
-            name,
         })
     }
 
@@ -184,28 +204,29 @@ impl Check {
         })
     }
 
-    fn check_memory(&mut self, target: Option<u64>, executions_max: Option<usize>) {
-        let (Some(target), Some(executions)) = (target, executions_max) else {
-            return;
-        };
-        let needed = memory::PER_EXECUTION_MIN.saturating_mul(executions as u64);
+    fn memory_target(&mut self, executions_max: usize) -> Option<u64> {
+        if self.text("memory_target").is_none() {
+            let total = crate::host::memory_total_bytes();
+            let target = memory::default_target(cgroup::memory_limit_bytes(), total);
+            self.check_memory(target, executions_max);
+            return Some(target);
+        }
+        let target = self.optional("memory_target", units::parse_bytes)?;
+        self.check_memory(target, executions_max);
+        Some(target)
+    }
+
+    fn check_memory(&mut self, target: u64, executions_max: usize) {
+        let needed = memory::PER_EXECUTION_MIN.saturating_mul(executions_max as u64);
         if target < needed {
             let what = format!(
-                "{target} bytes are too few: each of {executions} executions at once \
+                "{target} bytes are too few: each of {executions_max} executions at once \
                  (executions_max) needs {} MiB, together {} MiB",
                 memory::PER_EXECUTION_MIN >> 20,
                 needed >> 20
             );
             self.fault("memory_target", &what);
         }
-    }
-
-    fn memory_target(&mut self) -> Option<u64> {
-        if self.text("memory_target").is_none() {
-            let total = crate::host::memory_total_bytes();
-            return Some(memory::default_target(cgroup::memory_limit_bytes(), total));
-        }
-        self.optional("memory_target", units::parse_bytes)
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 const KEPT_MAX: usize = 100;
 
 /// The list of an execution.
-pub(super) fn path(directory: &Path, execution_id: &str) -> PathBuf {
+pub(crate) fn path(directory: &Path, execution_id: &str) -> PathBuf {
     directory.join(format!("{execution_id}.jsonl"))
 }
 

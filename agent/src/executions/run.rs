@@ -38,10 +38,14 @@ pub(crate) struct Runner {
     failures: PathBuf,
 }
 
-/// Why an execution does not come to the engine, or comes back from it.
-enum Halt {
+/// Why an execution does not come to the engine, or comes back from it before its end.
+pub(crate) enum Halt {
     Failed(Failure),
     Stopped,
+    /// The credentials ran out.
+    Expired,
+    /// Our own disk is full or failing.
+    LocalState(Failure),
 }
 
 impl Runner {
@@ -73,26 +77,34 @@ impl Runner {
     async fn run(&self, assignment: &Assignment) -> Ended {
         failure_list::prune(&self.failures);
         loop {
-            match self.run_once(assignment).await {
-                Ok(Some(report)) => return Some(report),
-                // Paused: go on from the journal when there is what it waits for.
-                Ok(None) => {}
-                Err(Halt::Stopped) => return None,
+            let halt = match self.run_once(assignment).await {
+                Ok(report) => return Some(report),
+                Err(halt) => halt,
+            };
+            // Paused: go on from the journal when there is what it waits for.
+            let waited = match halt {
+                Halt::Expired => Ok(()),
+                Halt::LocalState(failure) => self.pause_for_room(assignment, failure).await,
+                Halt::Failed(_) | Halt::Stopped => Err(halt),
+            };
+            match waited {
+                Ok(()) => {}
                 Err(Halt::Failed(failure)) => {
                     let mut report = failed(assignment.spec.execution.clone(), failure);
                     report.counters = assignment.reports.borrow().counters;
                     return Some(report);
                 }
+                Err(Halt::Stopped | Halt::Expired | Halt::LocalState(_)) => return None,
             }
         }
     }
 
-    /// `None` if the engine was paused.
-    async fn run_once(&self, assignment: &Assignment) -> Result<Option<ExecutionReport>, Halt> {
+    /// Opens both sides and runs the engine, up to its end or to what keeps it from going on.
+    pub(crate) async fn run_once(&self, assignment: &Assignment) -> Result<ExecutionReport, Halt> {
         let spec = &assignment.spec;
         let nfs = endpoints::as_source(&spec.source).map_err(Halt::Failed)?;
         let s3 = endpoints::as_destination(&spec.destination).map_err(Halt::Failed)?;
-        self.interruptible(assignment, self.await_credentials(&s3.arn))
+        self.interruptible(assignment, self.await_credentials(&spec.destination))
             .await?;
         let source = self
             .open(assignment, Side::Source, &spec.source, || {
@@ -133,13 +145,10 @@ impl Runner {
             () = self.pause_at_expiry(&s3.arn, &pause) => running.await,
         };
         match result {
-            Ok(report) => Ok(Some(report)),
+            Ok(report) => Ok(report),
             Err(_) if assignment.stop.is_cancelled() => Err(Halt::Stopped),
-            Err(Interrupted::Stopped) => Ok(None),
-            Err(Interrupted::LocalState(failure)) => self
-                .pause_for_room(assignment, failure)
-                .await
-                .map(|()| None),
+            Err(Interrupted::Stopped) => Err(Halt::Expired),
+            Err(Interrupted::LocalState(failure)) => Err(Halt::LocalState(failure)),
         }
     }
 
@@ -156,17 +165,18 @@ impl Runner {
         .await
     }
 
-    /// Waits for credentials, for ever while control is silent.
-    async fn await_credentials(&self, location: &LocationArn) -> Result<(), Failure> {
+    /// Waits for credentials, for ever while their giver is silent.
+    async fn await_credentials(&self, location: &Location) -> Result<(), Failure> {
+        let arn = location.arn();
         let store = self.endpoints.credentials();
         let mut changes = store.changes();
         let mut denied_since: Option<Instant> = None;
         loop {
             changes.mark_unchanged();
-            let waited = match store.availability(location, SystemTime::now()) {
+            let waited = match store.availability(arn, SystemTime::now()) {
                 Availability::Usable(_) => return Ok(()),
                 Availability::Missing => {
-                    tracing::info!(location_arn = %location, "waiting for credentials");
+                    tracing::info!(location_arn = %arn, "waiting for credentials");
                     changes.changed().await
                 }
                 Availability::Denied(reason) => {
@@ -174,12 +184,13 @@ impl Runner {
                     match tokio::time::timeout_at(since + DENIAL_PATIENCE, changes.changed()).await
                     {
                         Ok(changed) => changed,
-                        Err(_) => return Err(no_credentials(location, &reason)),
+                        Err(_) => return Err(self.endpoints.no_credentials(location, &reason)),
                     }
                 }
             };
             if waited.is_err() {
-                return Err(no_credentials(location, "the agent is stopping"));
+                let reason = "the agent is stopping";
+                return Err(self.endpoints.no_credentials(location, reason));
             }
         }
     }
@@ -197,7 +208,7 @@ impl Runner {
                     if expired {
                         tracing::warn!(
                             location_arn = %location,
-                            "credentials expired and control sent no others; pausing the execution"
+                            "credentials expired and no others have come; pausing the execution"
                         );
                         pause.cancel();
                         return;
@@ -276,18 +287,11 @@ fn cancelled(begun: bool) -> Failure {
     Failure::new(ErrorCode::Cancelled, detail)
 }
 
-fn no_credentials(location: &LocationArn, reason: &str) -> Failure {
-    Failure::new(
-        ErrorCode::CredentialsUnavailable,
-        format!("no credentials for {location}: {reason}; give control a key or role for it"),
-    )
-}
-
 fn timed_out(location: &Location) -> EndpointError {
     EndpointError::new(
         datasync_endpoint::ErrorKind::Timeout,
         "open",
-        location.arn().to_string(),
+        endpoints::place(location),
         format!("no answer within {} s", OPEN_TIMEOUT.as_secs()),
     )
 }

@@ -23,19 +23,47 @@ const LINES_MAX: u64 = 1_000_000;
 /// What became of the item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Verdict {
+pub enum Verdict {
+    /// It should have been written and was not.
     Failed,
+    /// It was left out on purpose.
     Skipped,
+    /// The verification found it to differ.
     Mismatched,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-struct Line {
-    path: String,
-    key: String,
-    outcome: Verdict,
+/// One line of the list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedItem {
+    /// The path below the location's root, with a leading `/`; bytes that cannot be shown are
+    /// written as `\xNN`.
+    pub path: String,
+    /// The object's key below the location's prefix.
+    pub key: String,
+    /// What became of it.
+    pub outcome: Verdict,
+    /// Why.
     #[serde(flatten)]
-    failure: Failure,
+    pub failure: Failure,
+}
+
+/// The first `count` items on the list at `path` that failed or did not match.
+///
+/// # Errors
+/// If the list cannot be read, or holds a line that is none of ours.
+pub async fn first_listed(path: &Path, count: usize) -> io::Result<Vec<ListedItem>> {
+    let mut lines = BufReader::new(File::open(path).await?).lines();
+    let mut items = Vec::new();
+    while items.len() < count {
+        let Some(line) = lines.next_line().await? else {
+            break;
+        };
+        let item: ListedItem = serde_json::from_str(&line)?;
+        if item.outcome != Verdict::Skipped {
+            items.push(item);
+        }
+    }
+    Ok(items)
 }
 
 /// The open list.
@@ -79,7 +107,7 @@ impl FailureList {
         let mut whole_bytes = 0;
         let mut text = Vec::new();
         while reader.read_until(b'\n', &mut text).await? > 0 {
-            let Ok(line) = serde_json::from_slice::<Line>(&text) else {
+            let Ok(line) = serde_json::from_slice::<ListedItem>(&text) else {
                 break;
             };
             whole_bytes += text.len() as u64;
@@ -98,14 +126,14 @@ impl FailureList {
         self.hasher.hash_one(key)
     }
 
-    fn note(&mut self, line: &Line) {
+    fn note(&mut self, line: &ListedItem) {
         self.lines += 1;
         if self.known.len() < REMEMBERED_MAX {
             let hash = self.hash(&line.key);
             self.known.insert(hash, line.outcome);
         }
         if line.outcome != Verdict::Skipped && self.first.is_none() {
-            let Line { path, failure, .. } = line;
+            let ListedItem { path, failure, .. } = line;
             self.first = Some(format!("{path} ({}: {})", failure.code, failure.detail));
         }
     }
@@ -131,7 +159,7 @@ impl FailureList {
         if self.verdict(key).is_some() {
             return Ok(());
         }
-        let line = Line {
+        let line = ListedItem {
             path: path.to_string(),
             key: key.to_string(),
             outcome,
@@ -155,5 +183,41 @@ impl FailureList {
     /// Where the list is.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use datasync_model::ErrorCode;
+
+    #[tokio::test]
+    async fn the_first_items_are_those_that_were_not_left_out_on_purpose() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("list.jsonl");
+        let mut list = FailureList::open(path.clone()).await.unwrap();
+        let failure = Failure::new(ErrorCode::SourceFault, "why");
+        for (name, outcome) in [
+            ("a", Verdict::Skipped),
+            ("b", Verdict::Failed),
+            ("c", Verdict::Mismatched),
+            ("d", Verdict::Failed),
+        ] {
+            let entry = EntryPath::ROOT.child(name.as_bytes());
+            let key = entry.key(false);
+            list.add(&entry, &key, outcome, &failure).await.unwrap();
+        }
+        let found = first_listed(&path, 2).await.unwrap();
+        let names: Vec<_> = found
+            .iter()
+            .map(|item| (&*item.path, item.outcome))
+            .collect();
+        assert_eq!(
+            names,
+            [("/b", Verdict::Failed), ("/c", Verdict::Mismatched)]
+        );
+        assert_eq!(found[0].failure, failure);
+        std::fs::write(&path, "no line of ours\n").unwrap();
+        assert!(first_listed(&path, 2).await.is_err());
     }
 }

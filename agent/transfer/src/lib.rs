@@ -27,6 +27,6 @@ mod uploads;
 mod verify;
 mod walk;
 
-pub use failures::FAILURES_FILE;
+pub use failures::{FAILURES_FILE, ListedItem, Verdict, first_listed};
 pub use retry::RetryLimits;
 pub use run::{Controls, Interrupted, Settings, run};

@@ -1,0 +1,45 @@
+//! Flags that every process takes that transfers.
+
+use clap::Args;
+
+use super::{ConfigFaults, Overrides};
+
+/// Memory, clients and logs; all values are text until they are validated.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ProcessFlags {
+    /// Bytes of data held in memory, such as 256MiB [default: a quarter of the memory limit, at
+    /// most 256MiB]
+    #[arg(long)]
+    memory_target: Option<String>,
+    /// TCP connections per NFS server [default: 4]
+    #[arg(long)]
+    nfs_connections: Option<String>,
+    /// Source ports below 1024: prefer, never, require [default: prefer]
+    #[arg(long)]
+    nfs_privileged_ports: Option<String>,
+    /// Largest object of the store, such as 5TiB [default: the store's known limit]
+    #[arg(long)]
+    s3_object_max: Option<String>,
+    /// error, warn, info, debug, trace, or filter directives [default: info; warn for copy]
+    #[arg(long)]
+    log_level: Option<String>,
+    /// text or json [default: text]
+    #[arg(long)]
+    log_format: Option<String>,
+}
+
+impl ProcessFlags {
+    /// Adds these flags to `overrides`.
+    ///
+    /// # Errors
+    /// As [`Overrides::set`].
+    pub fn lay_over(&self, overrides: Overrides) -> Result<Overrides, ConfigFaults> {
+        overrides
+            .set("memory_target", self.memory_target.as_deref())?
+            .set("nfs.connections", self.nfs_connections.as_deref())?
+            .set("nfs.privileged_ports", self.nfs_privileged_ports.as_deref())?
+            .set("s3.object_max", self.s3_object_max.as_deref())?
+            .set("log.level", self.log_level.as_deref())?
+            .set("log.format", self.log_format.as_deref())
+    }
+}

@@ -1,0 +1,174 @@
+//! One transfer on the agent's engine, without control: for scripts and for measuring.
+
+mod access;
+mod flags;
+mod options;
+mod pair_directory;
+mod report;
+mod request;
+mod summary;
+
+use std::sync::Arc;
+
+use datasync_model::{ExecutionReport, ExecutionStatus, Location};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+pub use flags::CopyFlags;
+pub use report::{CopyReport, CopyStatus};
+pub use request::CopyRequest;
+
+use crate::credentials::{CredentialStore, Giver};
+use crate::endpoints::{Endpoints, no_credentials};
+use crate::executions::{Assignment, Halt, Runner, failed, launching};
+use crate::progress_line::{ProgressDisplay, Standing};
+use access::Access;
+use pair_directory::PairDirectory;
+
+const GIVER: Giver = Giver::Environment;
+/// Items that were not done and that the report names.
+const NAMED_MAX: usize = 5;
+
+/// Copies once, or goes on with a copy that was interrupted, until the end or until `stop`, which
+/// leaves everything in place to go on later. Shows progress where standard error is a terminal.
+pub async fn copy(request: &CopyRequest, stop: &CancellationToken) -> CopyReport {
+    let spec = &request.spec;
+    let opened = PairDirectory::open(&request.state_dir, spec);
+    let pair = match opened.and_then(|pair| pair.begin().map(|()| pair)) {
+        Ok(pair) => pair,
+        Err(failure) => {
+            let report = failed(spec.execution.clone(), failure);
+            return CopyReport::new(spec, CopyStatus::of(&report), report);
+        }
+    };
+    for other in pair.others() {
+        let directory = other.display();
+        tracing::warn!(%directory, "a copy of the same pair with other options was interrupted; its uploads may be open until it is run again");
+    }
+    let resumed = pair.has_journal();
+    let reports = watch::Sender::new(launching(spec.execution.clone()));
+    let result = transfer(request, &pair, stop, &reports).await;
+    let is_finished = result.is_ok();
+    let last = reports.borrow().clone();
+    let (status, report) = concluded(result, last, &spec.destination);
+    if is_finished || !pair.has_journal() {
+        pair.end();
+    }
+    let mut report = CopyReport::new(spec, status, report);
+    report.resumed = resumed;
+    report.journal = pair.has_journal().then(|| pair.execution());
+    report.failure_list = pair.failure_list();
+    report.name_failures(NAMED_MAX).await;
+    report
+}
+
+async fn transfer(
+    request: &CopyRequest,
+    pair: &PairDirectory,
+    stop: &CancellationToken,
+    reports: &watch::Sender<ExecutionReport>,
+) -> Result<ExecutionReport, Halt> {
+    let store = CredentialStore::new(GIVER);
+    let endpoints = Endpoints::new(&request.process, store.clone());
+    let mut spec = request.spec.clone();
+    let arn = spec.destination.arn().clone();
+    let given = match &spec.destination {
+        Location::S3(s3) => s3.region.clone(),
+        Location::Nfs(_) => None,
+    };
+    let access = tokio::select! {
+        () = stop.cancelled() => return Err(Halt::Stopped),
+        access = Access::find(request.profile.as_deref(), given) => access,
+    };
+    let access = access
+        .map_err(|reason| Halt::Failed(endpoints.no_credentials(&spec.destination, &reason)))?;
+    if let Location::S3(s3) = &mut spec.destination {
+        s3.region.clone_from(&access.region);
+    }
+    let memory = request.process.memory_target_bytes;
+    let runner = Runner::new(endpoints, memory, pair.history(), pair.failures());
+    let assignment = Assignment {
+        directory: pair.execution(),
+        cancel: CancellationToken::new(),
+        stop: stop.clone(),
+        rate: watch::Sender::new(spec.options.bytes_per_second).subscribe(),
+        reports: reports.clone(),
+        spec: Arc::new(spec),
+    };
+    let mut progress = reports.subscribe();
+    let mut display = ProgressDisplay::new();
+    let mut running = Box::pin(runner.run_once(&assignment));
+    let mut keeping = Box::pin(access.keep(&store, &arn));
+    let result = loop {
+        tokio::select! {
+            result = &mut running => break result,
+            () = &mut keeping => {}
+            Ok(()) = progress.changed() => {
+                display.show(&Standing::from(&*progress.borrow_and_update()));
+            }
+        }
+    };
+    display.end();
+    result
+}
+
+/// The last report, whatever the end was.
+fn concluded(
+    result: Result<ExecutionReport, Halt>,
+    mut last: ExecutionReport,
+    destination: &Location,
+) -> (CopyStatus, ExecutionReport) {
+    let failure = match result {
+        Ok(report) => return (CopyStatus::of(&report), report),
+        Err(Halt::Stopped) => return (CopyStatus::Interrupted, last),
+        Err(Halt::Failed(failure) | Halt::LocalState(failure)) => failure,
+        Err(Halt::Expired) => no_credentials(destination, GIVER.has_none(), GIVER),
+    };
+    last.status = ExecutionStatus::Error;
+    last.result.failure = Some(failure);
+    (CopyStatus::Failed, last)
+}
+
+#[cfg(test)]
+mod tests {
+    use datasync_model::ExecutionSpec;
+
+    use super::*;
+
+    /// A copy from an export to a store of its own.
+    pub(super) fn spec() -> ExecutionSpec {
+        let flags = CopyFlags {
+            source: "nfs://nas/export".to_owned(),
+            destination: "s3://bucket/prefix".to_owned(),
+            endpoint_url: Some("http://store:9000".to_owned()),
+            state_dir: Some("/state".to_owned()),
+            ..CopyFlags::default()
+        };
+        CopyRequest::new(&flags, []).unwrap().spec
+    }
+
+    #[test]
+    fn every_halt_is_an_end_with_a_reason() {
+        let spec = spec();
+        let conclude = |halt| {
+            let last = launching(spec.execution.clone());
+            concluded(Err(halt), last, &spec.destination)
+        };
+        let (status, report) = conclude(Halt::Stopped);
+        assert_eq!(
+            (status, report.result.failure),
+            (CopyStatus::Interrupted, None)
+        );
+        let (status, report) = conclude(Halt::Expired);
+        let detail = report.result.failure.unwrap().detail;
+        assert_eq!(
+            (status, report.status),
+            (CopyStatus::Failed, ExecutionStatus::Error)
+        );
+        assert!(
+            detail.contains("s3://bucket/prefix/ at http://store:9000"),
+            "{detail}"
+        );
+        assert!(detail.contains("AWS_ACCESS_KEY_ID"), "{detail}");
+    }
+}

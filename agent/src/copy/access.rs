@@ -1,0 +1,155 @@
+//! Credentials and region as the AWS tools find them: environment, profiles, the machine's role.
+
+use std::error::Error;
+use std::time::{Duration, SystemTime};
+
+use aws_config::Region;
+use aws_config::default_provider::credentials::DefaultCredentialsChain;
+use aws_config::meta::region::ProvideRegion as _;
+use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider};
+use aws_config::provider_config::ProviderConfig;
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
+use aws_smithy_http_client::tls;
+use datasync_model::LocationArn;
+
+use crate::credentials::CredentialStore;
+
+/// A profile may run a program or ask another service.
+const FIND_TIMEOUT: Duration = Duration::from_secs(60);
+/// Expiring credentials are renewed this long before their end.
+const RENEWAL_MARGIN: Duration = Duration::from_secs(5 * 60);
+/// Expiry is looked at this often: wall time jumps, so no timer runs to it.
+const EXPIRY_CHECK: Duration = Duration::from_secs(30);
+
+/// What was found.
+pub(super) struct Access {
+    provider: SharedCredentialsProvider,
+    credentials: Credentials,
+    /// The region given, or else that of the profile.
+    pub(super) region: Option<String>,
+}
+
+impl Access {
+    /// Looks for credentials: those of `profile` if one is named, else the first of the
+    /// environment, `AWS_PROFILE` or the default profile, and the machine's role.
+    ///
+    /// # Errors
+    /// Why there are none, without any part of a secret.
+    pub(super) async fn find(
+        profile: Option<&str>,
+        region: Option<String>,
+    ) -> Result<Self, String> {
+        let http = aws_smithy_http_client::Builder::new()
+            .tls_provider(tls::Provider::Rustls(
+                tls::rustls_provider::CryptoMode::AwsLc,
+            ))
+            .build_https();
+        let config = ProviderConfig::without_region().with_http_client(http);
+        let region = match region {
+            Some(region) => Some(Region::new(region)),
+            None => region_of(profile, &config).await,
+        };
+        let config = config.with_region(region.clone());
+        let provider = match profile {
+            Some(name) => SharedCredentialsProvider::new(
+                ProfileFileCredentialsProvider::builder()
+                    .configure(&config)
+                    .profile_name(name)
+                    .build(),
+            ),
+            None => SharedCredentialsProvider::new(
+                DefaultCredentialsChain::builder()
+                    .region(region.clone())
+                    .configure(config)
+                    .build()
+                    .await,
+            ),
+        };
+        Ok(Self {
+            credentials: provide(&provider).await?,
+            provider,
+            region: region.map(|region| region.to_string()),
+        })
+    }
+
+    /// Puts the credentials into `store` and renews them for as long as this is polled.
+    pub(super) async fn keep(self, store: &CredentialStore, location: &LocationArn) {
+        let location = location.to_string();
+        let mut expiry = self.credentials.expiry();
+        store.grant(location.clone(), self.credentials);
+        loop {
+            tokio::time::sleep(EXPIRY_CHECK).await;
+            if !is_due(expiry, SystemTime::now()) {
+                continue;
+            }
+            match provide(&self.provider).await {
+                Ok(credentials) => {
+                    expiry = credentials.expiry();
+                    store.grant(location.clone(), credentials);
+                }
+                Err(reason) => tracing::warn!(reason, "cannot renew the credentials"),
+            }
+        }
+    }
+}
+
+async fn region_of(profile: Option<&str>, config: &ProviderConfig) -> Option<Region> {
+    let builder = ProfileFileRegionProvider::builder().configure(config);
+    let builder = match profile {
+        Some(name) => builder.profile_name(name),
+        None => builder,
+    };
+    builder.build().region().await
+}
+
+async fn provide(provider: &SharedCredentialsProvider) -> Result<Credentials, String> {
+    match tokio::time::timeout(FIND_TIMEOUT, provider.provide_credentials()).await {
+        Ok(Ok(credentials)) => Ok(credentials),
+        Ok(Err(error)) => Err(chain(&error)),
+        Err(_) => Err(format!("none within {} s", FIND_TIMEOUT.as_secs())),
+    }
+}
+
+fn is_due(expiry: Option<SystemTime>, now: SystemTime) -> bool {
+    expiry.is_some_and(|expiry| expiry <= now + RENEWAL_MARGIN)
+}
+
+/// An error with its sources, each once, on one line.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    lines.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_credential_types::provider::error::CredentialsError;
+
+    use super::*;
+
+    #[test]
+    fn what_was_tried_is_told_on_one_line() {
+        let error = CredentialsError::not_loaded("tried:\n  this\n  that");
+        let text = chain(&error);
+        assert!(text.ends_with(": tried:; this; that"), "{text}");
+    }
+
+    #[test]
+    fn only_credentials_that_end_are_renewed_and_in_time() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
+        assert!(!is_due(None, now));
+        assert!(!is_due(Some(now + Duration::from_secs(3600)), now));
+        assert!(is_due(Some(now + Duration::from_secs(60)), now));
+        assert!(is_due(Some(now - Duration::from_secs(60)), now));
+    }
+}

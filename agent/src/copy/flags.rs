@@ -1,0 +1,82 @@
+//! The flags of `copy`, all of them text until [`super::CopyRequest::new`] has checked them.
+
+use clap::Args;
+
+use crate::config::ProcessFlags;
+
+/// Locations, options and output of one copy. No flag takes a secret.
+#[derive(Debug, Clone, Default, Args)]
+pub struct CopyFlags {
+    /// nfs://HOST[:PORT]/EXPORT/PATH; an IPv6 address in brackets
+    #[arg(value_name = "SOURCE")]
+    pub(super) source: String,
+    /// s3://BUCKET[/PREFIX]
+    #[arg(value_name = "DESTINATION")]
+    pub(super) destination: String,
+    /// S3-compatible store, http[s]://HOST[:PORT]; variables AWS_ENDPOINT_URL_S3,
+    /// AWS_ENDPOINT_URL [default: AWS]
+    #[arg(long, value_name = "URL")]
+    pub(super) endpoint_url: Option<String>,
+    /// Region of the bucket; variables AWS_REGION, AWS_DEFAULT_REGION [default: the profile's, or
+    /// as the store says]
+    #[arg(long)]
+    pub(super) region: Option<String>,
+    /// Profile of the AWS tools' files, in place of any other credentials; variable AWS_PROFILE
+    #[arg(long)]
+    pub(super) profile: Option<String>,
+    /// PEM file of certificates to trust besides the system's; variable AWS_CA_BUNDLE
+    #[arg(long, value_name = "FILE")]
+    pub(super) ca_bundle: Option<String>,
+    /// Class of new objects: STANDARD, STANDARD_IA, ONEZONE_IA, INTELLIGENT_TIERING, GLACIER,
+    /// DEEP_ARCHIVE, OUTPOSTS, GLACIER_INSTANT_RETRIEVAL [default: STANDARD]
+    #[arg(long, value_name = "CLASS")]
+    pub(super) storage_class: Option<String>,
+    /// CHANGED or ALL [default: CHANGED]
+    #[arg(long, value_name = "MODE")]
+    pub(super) transfer_mode: Option<String>,
+    /// ALWAYS or NEVER [default: ALWAYS]
+    #[arg(long, value_name = "MODE")]
+    pub(super) overwrite_mode: Option<String>,
+    /// POINT_IN_TIME_CONSISTENT, ONLY_FILES_TRANSFERRED or NONE [default: ONLY_FILES_TRANSFERRED]
+    #[arg(long, value_name = "MODE")]
+    pub(super) verify_mode: Option<String>,
+    /// PRESERVE or REMOVE [default: PRESERVE]
+    #[arg(long, value_name = "WORD")]
+    pub(super) preserve_deleted_files: Option<String>,
+    /// Bandwidth limit, such as 100MiB; -1 for none [default: -1]
+    #[arg(long, value_name = "BYTES", allow_hyphen_values = true)]
+    pub(super) bytes_per_second: Option<String>,
+    /// INT_VALUE or NONE [default: INT_VALUE]
+    #[arg(long, value_name = "WORD")]
+    pub(super) uid: Option<String>,
+    /// INT_VALUE or NONE [default: INT_VALUE]
+    #[arg(long, value_name = "WORD")]
+    pub(super) gid: Option<String>,
+    /// PRESERVE or NONE [default: PRESERVE]
+    #[arg(long, value_name = "WORD")]
+    pub(super) mtime: Option<String>,
+    /// BEST_EFFORT or NONE [default: BEST_EFFORT]
+    #[arg(long, value_name = "WORD")]
+    pub(super) atime: Option<String>,
+    /// PRESERVE or NONE [default: PRESERVE]
+    #[arg(long, value_name = "WORD")]
+    pub(super) posix_permissions: Option<String>,
+    /// PRESERVE or NONE [default: NONE]
+    #[arg(long, value_name = "WORD")]
+    pub(super) preserve_devices: Option<String>,
+    /// Copies only what matches, such as /home|/srv/www*; may be given several times
+    #[arg(long, value_name = "PATTERNS")]
+    pub(super) include: Vec<String>,
+    /// Leaves out what matches, such as '*.tmp|*/cache'; may be given several times
+    #[arg(long, value_name = "PATTERNS")]
+    pub(super) exclude: Vec<String>,
+    /// Directory for what a copy needs to go on after an interruption [default:
+    /// $XDG_STATE_HOME/datasync-agent/copy, or the same below ~/.local/state]
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(super) state_dir: Option<String>,
+    /// Prints one JSON document at the end in place of the summary
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub(super) process: ProcessFlags,
+}

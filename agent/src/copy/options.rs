@@ -1,0 +1,203 @@
+//! DataSync's options and filters from flags.
+
+use std::str::FromStr;
+
+use datasync_model::{
+    BytesPerSecond, Excludes, FilterError, Includes, Options, OptionsOverride, Pair, StorageClass,
+    TaskMode, VerifyMode,
+};
+
+use super::flags::CopyFlags;
+use crate::config::parse_bytes;
+
+/// A copy is a BASIC task: every `VerifyMode` is to be had.
+pub(super) const TASK_MODE: TaskMode = TaskMode::Basic;
+
+/// A word of the API, or a fault.
+pub(super) fn word<T>(flag: &str, value: Option<&String>, faults: &mut Vec<String>) -> Option<T>
+where
+    T: FromStr,
+    T::Err: std::fmt::Display,
+{
+    let parsed = value?.parse();
+    parsed
+        .map_err(|error| faults.push(format!("--{flag}: {error}")))
+        .ok()
+}
+
+/// The options with every default filled in. Couplings are checked where each word is one.
+pub(super) fn options(
+    flags: &CopyFlags,
+    storage_class: StorageClass,
+    faults: &mut Vec<String>,
+) -> Options {
+    let before = faults.len();
+    let rate = flags.bytes_per_second.as_deref().map(bytes_per_second);
+    let given = OptionsOverride {
+        transfer_mode: word("transfer-mode", flags.transfer_mode.as_ref(), faults),
+        overwrite_mode: word("overwrite-mode", flags.overwrite_mode.as_ref(), faults),
+        verify_mode: word("verify-mode", flags.verify_mode.as_ref(), faults)
+            .or(Some(VerifyMode::OnlyFilesTransferred)),
+        preserve_deleted_files: word(
+            "preserve-deleted-files",
+            flags.preserve_deleted_files.as_ref(),
+            faults,
+        ),
+        bytes_per_second: rate.and_then(|rate| {
+            rate.map_err(|what| faults.push(format!("--bytes-per-second: {what}")))
+                .ok()
+        }),
+        uid: word("uid", flags.uid.as_ref(), faults),
+        gid: word("gid", flags.gid.as_ref(), faults),
+        mtime: word("mtime", flags.mtime.as_ref(), faults),
+        atime: word("atime", flags.atime.as_ref(), faults),
+        posix_permissions: word(
+            "posix-permissions",
+            flags.posix_permissions.as_ref(),
+            faults,
+        ),
+        preserve_devices: word("preserve-devices", flags.preserve_devices.as_ref(), faults),
+        ..OptionsOverride::default()
+    };
+    let pair = Pair {
+        object_to_object: false,
+        storage_class: Some(storage_class),
+    };
+    let options = Options::defaults(TASK_MODE, pair).merged(&given);
+    if faults.len() == before
+        && let Err(error) = options.check(TASK_MODE, pair)
+    {
+        faults.push(error.to_string());
+    }
+    options
+}
+
+fn bytes_per_second(text: &str) -> Result<BytesPerSecond, String> {
+    if text.trim() == "-1" {
+        return Ok(BytesPerSecond::UNLIMITED);
+    }
+    let bytes = i64::try_from(parse_bytes(text)?).unwrap_or(i64::MAX);
+    BytesPerSecond::try_from(bytes).map_err(|_| "must be more than 0; -1 is no limit".to_owned())
+}
+
+/// The patterns of `--include`.
+pub(super) fn includes(flags: &CopyFlags, faults: &mut Vec<String>) -> Includes {
+    joined("include", &flags.include, Includes::parse, faults)
+}
+
+/// The patterns of `--exclude`.
+pub(super) fn excludes(flags: &CopyFlags, faults: &mut Vec<String>) -> Excludes {
+    joined("exclude", &flags.exclude, Excludes::parse, faults)
+}
+
+/// Values are checked one by one, for the sake of the message, and then all together.
+fn joined<T: Default>(
+    flag: &str,
+    values: &[String],
+    parse: fn(&str) -> Result<T, FilterError>,
+    faults: &mut Vec<String>,
+) -> T {
+    let before = faults.len();
+    for value in values {
+        let backslashes = value.len() - value.trim_end_matches('\\').len();
+        if value.is_empty() {
+            faults.push(format!("--{flag}: must not be empty"));
+        } else if backslashes % 2 == 1 {
+            faults.push(format!("--{flag}: {value:?} ends in a lone backslash"));
+        } else if let Err(error) = parse(value) {
+            faults.push(format!("--{flag}: {error}"));
+        }
+    }
+    if faults.len() > before {
+        return T::default();
+    }
+    parse(&values.join("|")).unwrap_or_else(|error| {
+        faults.push(format!("--{flag}: {error}"));
+        T::default()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use datasync_model::{PreserveDeletedFiles, Uid};
+
+    use super::*;
+
+    fn checked(flags: &CopyFlags) -> (Options, Vec<String>) {
+        let mut faults = Vec::new();
+        let options = options(flags, StorageClass::Standard, &mut faults);
+        (options, faults)
+    }
+
+    #[test]
+    fn defaults_are_datasyncs_but_for_the_end_check() {
+        let (options, faults) = checked(&CopyFlags::default());
+        assert_eq!(faults, [""; 0]);
+        assert_eq!(options.verify_mode, VerifyMode::OnlyFilesTransferred);
+        assert_eq!(options.uid, Uid::IntValue);
+        assert_eq!(options.bytes_per_second, BytesPerSecond::UNLIMITED);
+        let (options, faults) = checked(&CopyFlags {
+            preserve_deleted_files: Some("REMOVE".to_owned()),
+            bytes_per_second: Some("2MiB".to_owned()),
+            ..CopyFlags::default()
+        });
+        assert_eq!(faults, [""; 0]);
+        assert_eq!(options.preserve_deleted_files, PreserveDeletedFiles::Remove);
+        assert_eq!(i64::from(options.bytes_per_second), 2 << 20);
+    }
+
+    #[test]
+    fn wrong_words_are_all_named_with_the_right_ones() {
+        let (_, faults) = checked(&CopyFlags {
+            verify_mode: Some("all".to_owned()),
+            uid: Some("0".to_owned()),
+            bytes_per_second: Some("0".to_owned()),
+            ..CopyFlags::default()
+        });
+        let faults = faults.join("\n");
+        for expected in [
+            "--verify-mode: \"all\" is not a VerifyMode",
+            "POINT_IN_TIME_CONSISTENT, ONLY_FILES_TRANSFERRED, NONE",
+            "--uid: \"0\" is not a Uid",
+            "--bytes-per-second: must be more than 0",
+        ] {
+            assert!(faults.contains(expected), "{expected} not in:\n{faults}");
+        }
+    }
+
+    #[test]
+    fn options_that_exclude_each_other_are_refused_as_by_the_api() {
+        let (_, faults) = checked(&CopyFlags {
+            transfer_mode: Some("ALL".to_owned()),
+            preserve_deleted_files: Some("REMOVE".to_owned()),
+            ..CopyFlags::default()
+        });
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        assert!(faults[0].contains("ALL,REMOVE"), "{faults:?}");
+        let mtime = Some("NONE".to_owned());
+        let (_, faults) = checked(&CopyFlags {
+            mtime,
+            ..CopyFlags::default()
+        });
+        assert!(faults[0].contains("Atime,Mtime"), "{faults:?}");
+    }
+
+    #[test]
+    fn patterns_are_joined_and_checked_one_by_one() {
+        let mut faults = Vec::new();
+        let exclude = vec!["*.tmp|*/cache".to_owned(), "/x".to_owned()];
+        let flags = CopyFlags {
+            exclude,
+            ..CopyFlags::default()
+        };
+        let found = excludes(&flags, &mut faults);
+        assert_eq!((found.as_str(), faults.len()), ("*.tmp|*/cache|/x", 0));
+        let include = ["a", "/a*b", "/a\\", ""].map(str::to_owned).to_vec();
+        let flags = CopyFlags {
+            include,
+            ..CopyFlags::default()
+        };
+        assert!(includes(&flags, &mut faults).is_everything());
+        assert_eq!(faults.len(), 4, "{faults:?}");
+    }
+}

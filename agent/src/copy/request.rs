@@ -1,0 +1,234 @@
+//! What a copy is asked to do: flags and environment, checked as a whole.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use datasync_model::{
+    BytesPerSecond, ExecutionSpec, Home, Location, LocationArn, NfsLocation, NfsVersion, Partition,
+    S3Location, StorageClass, TaskArn, TaskExecutionArn, UniqueId,
+};
+use sha2::{Digest, Sha256};
+
+use super::flags::CopyFlags;
+use super::options::{self, TASK_MODE};
+use crate::config::{ConfigFaults, Layers, Overrides, ProcessSettings};
+use crate::urls::{NfsUrl, S3Url, StoreUrl};
+
+/// Warnings only: a person reads the end.
+const LOG_LEVEL: &str = "warn";
+const CA_BUNDLE_BYTES_MAX: u64 = 1 << 20;
+
+/// Everything one copy needs to know; holds no secret.
+#[derive(Debug, Clone)]
+pub struct CopyRequest {
+    /// Memory, clients and logs.
+    pub process: ProcessSettings,
+    /// The execution, under ids that follow from what is copied whither and how. The region is
+    /// the one given; a profile may have another.
+    pub(super) spec: ExecutionSpec,
+    pub(super) profile: Option<String>,
+    pub(super) state_dir: PathBuf,
+}
+
+impl CopyRequest {
+    /// Checks flags and the process's environment.
+    ///
+    /// # Errors
+    /// [`ConfigFaults`] lists everything that is wrong, not only the first fault.
+    pub fn new(
+        flags: &CopyFlags,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigFaults> {
+        let environment: BTreeMap<String, String> = environment.into_iter().collect();
+        let mut faults = Vec::new();
+        let process = process(flags, &environment).unwrap_or_else(|found| {
+            faults.extend(found.0);
+            None
+        });
+        let spec = spec(flags, &environment, &mut faults);
+        let state_dir = state_dir(flags.state_dir.as_deref(), &environment);
+        let state_dir = state_dir.map_err(|fault| faults.push(fault)).ok();
+        match (process, spec, state_dir) {
+            (Some(process), Some(spec), Some(state_dir)) if faults.is_empty() => Ok(Self {
+                process,
+                spec,
+                profile: flags.profile.clone(),
+                state_dir,
+            }),
+            _ => Err(ConfigFaults(faults)),
+        }
+    }
+}
+
+fn process(
+    flags: &CopyFlags,
+    environment: &BTreeMap<String, String>,
+) -> Result<Option<ProcessSettings>, ConfigFaults> {
+    let overrides = flags.process.lay_over(Overrides::default())?;
+    Layers::read(None, environment.clone(), overrides)
+        .map_err(|error| ConfigFaults(vec![error.to_string()]))?
+        .validate_process(LOG_LEVEL)
+        .map(Some)
+}
+
+/// A flag or the first variable that is not empty, with the name of where it was found.
+fn given<'a>(
+    flag: (&'static str, &'a Option<String>),
+    variables: &[&'static str],
+    environment: &'a BTreeMap<String, String>,
+) -> Option<(&'static str, &'a str)> {
+    let by_flag = flag.1.as_deref().map(|value| (flag.0, value));
+    by_flag.or_else(|| {
+        variables.iter().find_map(|name| {
+            let value = environment.get(*name).filter(|value| !value.is_empty())?;
+            Some((*name, value.as_str()))
+        })
+    })
+}
+
+/// `None` only where a fault was noted.
+fn spec(
+    flags: &CopyFlags,
+    environment: &BTreeMap<String, String>,
+    faults: &mut Vec<String>,
+) -> Option<ExecutionSpec> {
+    let source = parsed::<NfsUrl>("SOURCE", &flags.source, faults);
+    let destination = parsed::<S3Url>("DESTINATION", &flags.destination, faults);
+    let endpoint = ("--endpoint-url", &flags.endpoint_url);
+    let variables = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
+    let endpoint = given(endpoint, &variables, environment)
+        .and_then(|(origin, url)| parsed::<StoreUrl>(origin, url, faults));
+    let region = ("--region", &flags.region);
+    let region = given(region, &["AWS_REGION", "AWS_DEFAULT_REGION"], environment);
+    let bundle = ("--ca-bundle", &flags.ca_bundle);
+    let bundle = given(bundle, &["AWS_CA_BUNDLE"], environment);
+    let class = options::word("storage-class", flags.storage_class.as_ref(), faults);
+    let storage_class = class.unwrap_or(StorageClass::Standard);
+    let options = options::options(flags, storage_class, faults);
+    let includes = options::includes(flags, faults);
+    let excludes = options::excludes(flags, faults);
+    let certificate = bundle.and_then(|(origin, file)| {
+        let read = ca_bundle(Path::new(file));
+        read.map_err(|what| faults.push(format!("{origin}: {what}")))
+            .ok()
+    });
+    let (source, destination) = (source?, destination?);
+    let endpoint = endpoint.map(|url| url.to_string());
+    let from = source.to_string();
+    let to = format!("{destination} {}", endpoint.as_deref().unwrap_or_default());
+    // Whatever changes what the destination will hold; a rate may change from run to run.
+    let how = [
+        serde_json::to_string(&datasync_model::Options {
+            bytes_per_second: BytesPerSecond::UNLIMITED,
+            ..options.clone()
+        })
+        .map_err(|error| faults.push(error.to_string()))
+        .ok()?,
+        storage_class.to_string(),
+        includes.as_str().to_owned(),
+        excludes.as_str().to_owned(),
+    ];
+    let home = home().map_err(|fault| faults.push(fault)).ok()?;
+    let task = TaskArn::new(&home, id(&["task", &from, &to]));
+    let how: Vec<&str> = ["execution", &from, &to]
+        .into_iter()
+        .chain(how.iter().map(String::as_str))
+        .collect();
+    Some(ExecutionSpec {
+        execution: TaskExecutionArn::new(&task, id(&how)),
+        task_mode: TASK_MODE,
+        source: Location::Nfs(NfsLocation {
+            arn: LocationArn::new(&home, id(&["source", &from])),
+            server_hostname: source.host,
+            subdirectory: source.path,
+            version: NfsVersion::Automatic,
+        }),
+        destination: Location::S3(S3Location {
+            arn: LocationArn::new(&home, id(&["destination", &to])),
+            bucket: destination.bucket,
+            prefix: destination.prefix,
+            region: region.map(|(_, region)| region.to_owned()),
+            endpoint,
+            server_certificate: certificate,
+            storage_class,
+        }),
+        options,
+        includes,
+        excludes,
+    })
+}
+
+fn parsed<T>(origin: &str, text: &str, faults: &mut Vec<String>) -> Option<T>
+where
+    T: std::str::FromStr,
+    T::Err: std::fmt::Display,
+{
+    text.parse()
+        .map_err(|error| faults.push(format!("{origin}: {error}")))
+        .ok()
+}
+
+/// No control plane stands behind the ids of a copy.
+fn home() -> Result<Home, String> {
+    Ok(Home {
+        partition: Partition::Aws,
+        region: "local".parse()?,
+        account: "000000000000".parse()?,
+    })
+}
+
+/// An id that follows from `parts`.
+fn id(parts: &[&str]) -> UniqueId {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    let mut first = [0; 8];
+    first.copy_from_slice(&hash.finalize()[..8]);
+    UniqueId::from_random(first)
+}
+
+fn ca_bundle(path: &Path) -> Result<String, String> {
+    let failed = |error: std::io::Error| format!("cannot read {}: {error}", path.display());
+    let size = std::fs::metadata(path).map_err(failed)?.len();
+    if size > CA_BUNDLE_BYTES_MAX {
+        return Err(format!(
+            "{} is larger than {CA_BUNDLE_BYTES_MAX} bytes",
+            path.display()
+        ));
+    }
+    let text = std::fs::read_to_string(path).map_err(failed)?;
+    if text.contains("-----BEGIN CERTIFICATE-----") {
+        Ok(text)
+    } else {
+        Err(format!("{} holds no certificate in PEM", path.display()))
+    }
+}
+
+/// The base of the XDG Base Directory Specification for what should outlive a restart.
+fn state_dir(
+    flag: Option<&str>,
+    environment: &BTreeMap<String, String>,
+) -> Result<PathBuf, String> {
+    if let Some(given) = flag {
+        return match given {
+            "" => Err("--state-dir: must not be empty".to_owned()),
+            path => Ok(PathBuf::from(path)),
+        };
+    }
+    // The specification has relative paths ignored.
+    let absolute = |name: &str| {
+        let path = PathBuf::from(environment.get(name)?);
+        path.is_absolute().then_some(path)
+    };
+    absolute("XDG_STATE_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
+        .map(|base| base.join("datasync-agent/copy"))
+        .ok_or_else(|| {
+            "--state-dir: missing, and neither XDG_STATE_HOME nor HOME names a directory".to_owned()
+        })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,136 @@
+use super::*;
+
+const HOME_DIR: (&str, &str) = ("HOME", "/home/somebody");
+
+fn flags() -> CopyFlags {
+    CopyFlags {
+        source: "nfs://nas/export/home".to_owned(),
+        destination: "s3://bucket/prefix".to_owned(),
+        ..CopyFlags::default()
+    }
+}
+
+fn request(flags: &CopyFlags, variables: &[(&str, &str)]) -> Result<CopyRequest, ConfigFaults> {
+    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    CopyRequest::new(flags, variables.iter().map(owned))
+}
+
+fn s3(request: &CopyRequest) -> &S3Location {
+    match &request.spec.destination {
+        Location::S3(s3) => s3,
+        Location::Nfs(_) => panic!("not a bucket"),
+    }
+}
+
+#[test]
+fn flags_win_over_variables_and_the_one_of_s3_over_the_general_one() {
+    let mut flags = flags();
+    let mut variables = vec![
+        HOME_DIR,
+        ("AWS_ENDPOINT_URL", "http://general:9000"),
+        ("AWS_DEFAULT_REGION", "garage"),
+        ("AWS_REGION", ""),
+    ];
+    let found = request(&flags, &variables).unwrap();
+    assert_eq!(s3(&found).endpoint.as_deref(), Some("http://general:9000"));
+    assert_eq!(s3(&found).region.as_deref(), Some("garage"));
+    variables.push(("AWS_ENDPOINT_URL_S3", "http://special:9000"));
+    variables.push(("DATASYNC_AGENT_NFS_CONNECTIONS", "7"));
+    let found = request(&flags, &variables).unwrap();
+    assert_eq!(s3(&found).endpoint.as_deref(), Some("http://special:9000"));
+    assert_eq!(found.process.nfs.connections, 7);
+    assert_eq!(found.process.log_level, "warn");
+    flags.endpoint_url = Some("https://flag/".to_owned());
+    flags.region = Some("eu-west-1".to_owned());
+    let found = request(&flags, &variables).unwrap();
+    assert_eq!(s3(&found).endpoint.as_deref(), Some("https://flag"));
+    assert_eq!(s3(&found).region.as_deref(), Some("eu-west-1"));
+    assert_eq!(
+        found.state_dir,
+        Path::new("/home/somebody/.local/state/datasync-agent/copy")
+    );
+}
+
+#[test]
+fn every_fault_is_named_at_once_and_nothing_secret() {
+    let flags = CopyFlags {
+        source: "nas:/export".to_owned(),
+        destination: "bucket".to_owned(),
+        endpoint_url: Some("http://key:canary@host".to_owned()),
+        storage_class: Some("COLD".to_owned()),
+        verify_mode: Some("ALL".to_owned()),
+        include: vec!["home".to_owned()],
+        ca_bundle: Some("/nowhere/ca.pem".to_owned()),
+        ..CopyFlags::default()
+    };
+    let variables = [("DATASYNC_AGENT_MEMORY_TARGET", "lots")];
+    let faults = request(&flags, &variables).unwrap_err().to_string();
+    for expected in [
+        "has 9 fault(s)",
+        "SOURCE: \"nas:/export\" is not nfs://HOST",
+        "DESTINATION: \"bucket\" is not s3://BUCKET",
+        "--endpoint-url: the URL holds a name or password",
+        "--storage-class: \"COLD\" is not a StorageClass",
+        "--verify-mode: \"ALL\"",
+        "--include: pattern \"home\"",
+        "--ca-bundle: cannot read /nowhere/ca.pem",
+        "memory_target (variable DATASYNC_AGENT_MEMORY_TARGET)",
+        "--state-dir: missing",
+    ] {
+        assert!(faults.contains(expected), "{expected} not in:\n{faults}");
+    }
+    assert!(!faults.contains("canary"), "{faults}");
+}
+
+#[test]
+fn the_same_command_line_is_the_same_copy() {
+    let ids = |change: &dyn Fn(&mut CopyFlags)| {
+        let mut flags = flags();
+        change(&mut flags);
+        let spec = request(&flags, &[HOME_DIR]).unwrap().spec;
+        let task = spec.execution.task().id().to_owned();
+        (task, spec.execution.id().to_owned())
+    };
+    let plain = ids(&|_| {});
+    for same in [
+        ids(&|flags| flags.source.push('/')),
+        ids(&|flags| flags.bytes_per_second = Some("1MiB".to_owned())),
+        ids(&|flags| flags.verify_mode = Some("ONLY_FILES_TRANSFERRED".to_owned())),
+        ids(&|flags| flags.region = Some("eu-west-1".to_owned())),
+    ] {
+        assert_eq!(same, plain);
+    }
+    for (other, same_pair) in [
+        (ids(&|flags| flags.exclude = vec!["*.tmp".to_owned()]), true),
+        (ids(&|flags| flags.include = vec!["/x".to_owned()]), true),
+        (ids(&|flags| flags.uid = Some("NONE".to_owned())), true),
+        (
+            ids(&|flags| flags.storage_class = Some("GLACIER".to_owned())),
+            true,
+        ),
+        (ids(&|flags| flags.source.push('x')), false),
+        (ids(&|flags| flags.destination.push('x')), false),
+        (
+            ids(&|flags| flags.endpoint_url = Some("http://s:1".to_owned())),
+            false,
+        ),
+    ] {
+        assert_ne!(other.1, plain.1);
+        assert_eq!(other.0 == plain.0, same_pair);
+    }
+}
+
+#[test]
+fn a_bundle_must_hold_certificates() {
+    let scratch = tempfile::tempdir().unwrap();
+    let file = scratch.path().join("ca.pem");
+    std::fs::write(&file, "-----BEGIN PRIVATE KEY-----\n").unwrap();
+    let path = file.display().to_string();
+    let variables = [HOME_DIR, ("AWS_CA_BUNDLE", path.as_str())];
+    let faults = request(&flags(), &variables).unwrap_err().to_string();
+    assert!(faults.contains("AWS_CA_BUNDLE"), "{faults}");
+    assert!(faults.contains("holds no certificate"), "{faults}");
+    std::fs::write(&file, "-----BEGIN CERTIFICATE-----\n").unwrap();
+    let found = request(&flags(), &variables).unwrap();
+    assert!(s3(&found).server_certificate.is_some());
+}

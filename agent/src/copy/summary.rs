@@ -1,0 +1,210 @@
+//! The end of a copy in words.
+
+use std::fmt::{self, Write as _};
+use std::time::Duration;
+
+use datasync_transfer::Verdict;
+use indicatif::HumanBytes;
+
+use super::report::{CopyReport, CopyStatus};
+
+impl fmt::Display for CopyReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}: {} to {}",
+            self.status.as_str(),
+            self.source,
+            self.destination
+        )?;
+        if let Some(endpoint) = &self.endpoint_url {
+            write!(f, " at {endpoint}")?;
+        }
+        if self.resumed {
+            f.write_str(", counting what was done before the interruption")?;
+        }
+        if self.report.result.total_duration_ms > 0 {
+            self.write_counts(f)?;
+        }
+        self.write_failures(f)?;
+        self.write_advice(f)
+    }
+}
+
+impl CopyReport {
+    fn write_counts(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (counters, result) = (&self.report.counters, &self.report.result);
+        write!(
+            f,
+            "\n  items     {} found: {} transferred, {} unchanged, {} skipped, {} failed\
+             \n  bytes     {} written, {} sent{}\
+             \n  verified  {} items, {} differ",
+            counters.discovered,
+            counters.transferred,
+            counters.unchanged,
+            counters.skipped,
+            counters.failed,
+            HumanBytes(counters.bytes_written),
+            HumanBytes(counters.bytes_transferred),
+            rate(counters.bytes_written, result.transfer_duration_ms),
+            counters.verified,
+            counters.mismatched,
+        )?;
+        if counters.to_delete > 0 {
+            let (deleted, listed) = (counters.deleted, counters.to_delete);
+            write!(
+                f,
+                "\n  deleted   {deleted} of {listed} objects without a source"
+            )?;
+        }
+        write!(
+            f,
+            "\n  time      {} s: prepare {} s, transfer {} s, verify {} s",
+            seconds(result.total_duration_ms),
+            seconds(result.prepare_duration_ms),
+            seconds(result.transfer_duration_ms),
+            seconds(result.verify_duration_ms),
+        )
+    }
+
+    fn write_failures(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(failure) = &self.report.result.failure {
+            write!(f, "\n  {}", printable(&failure.to_string()))?;
+        }
+        for item in &self.first_failures {
+            let verdict = match item.outcome {
+                Verdict::Failed => "failed",
+                Verdict::Skipped => "skipped",
+                Verdict::Mismatched => "differs",
+            };
+            let line = format!("{verdict}: {}: {}", item.path, item.failure);
+            write!(f, "\n  {}", printable(&line))?;
+        }
+        match &self.failure_list {
+            Some(list) => write!(f, "\n  all that was not done: {}", list.display()),
+            None => Ok(()),
+        }
+    }
+
+    fn write_advice(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.status, &self.journal) {
+            (CopyStatus::Success | CopyStatus::Incomplete, _) => Ok(()),
+            (CopyStatus::Failed | CopyStatus::Interrupted, Some(journal)) => write!(
+                f,
+                "\n  to go on from here, run the same command again (journal: {})",
+                journal.display()
+            ),
+            (CopyStatus::Interrupted, None) => f.write_str("\n  nothing was begun"),
+            (CopyStatus::Failed, None) => {
+                f.write_str("\n  run the same command again once the cause is gone")
+            }
+        }
+    }
+}
+
+/// ` (… /s)`, if there was time and something to do in it.
+fn rate(bytes: u64, milliseconds: u64) -> String {
+    if bytes == 0 || milliseconds == 0 {
+        return String::new();
+    }
+    let rate = bytes.saturating_mul(1000) / milliseconds;
+    format!(" ({}/s)", HumanBytes(rate))
+}
+
+fn seconds(milliseconds: u64) -> String {
+    format!("{:.1}", Duration::from_millis(milliseconds).as_secs_f64())
+}
+
+/// Servers choose some of these characters; a terminal obeys some of them.
+fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() {
+            // Writing to a String cannot fail.
+            write!(shown, "{}", character.escape_default()).ok();
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use datasync_model::{Counters, ErrorCode, Failure};
+    use datasync_transfer::ListedItem;
+
+    use super::super::tests::spec;
+    use super::*;
+    use crate::executions::launching;
+
+    fn report(status: CopyStatus) -> CopyReport {
+        let spec = spec();
+        let mut report = launching(spec.execution.clone());
+        report.counters = Counters {
+            discovered: 12,
+            transferred: 9,
+            unchanged: 2,
+            failed: 1,
+            verified: 9,
+            bytes_written: 5 << 20,
+            bytes_transferred: 6 << 20,
+            ..Counters::default()
+        };
+        report.result.total_duration_ms = 4_000;
+        report.result.transfer_duration_ms = 2_500;
+        CopyReport::new(&spec, status, report)
+    }
+
+    #[test]
+    fn a_good_end_is_counted() {
+        let mut done = report(CopyStatus::Success);
+        done.report.counters.to_delete = 3;
+        done.report.counters.deleted = 2;
+        assert_eq!(
+            done.to_string(),
+            "SUCCESS: nfs://nas/export/ to s3://bucket/prefix/ at http://store:9000\n  \
+             items     12 found: 9 transferred, 2 unchanged, 0 skipped, 1 failed\n  \
+             bytes     5.00 MiB written, 6.00 MiB sent (2.00 MiB/s)\n  \
+             verified  9 items, 0 differ\n  \
+             deleted   2 of 3 objects without a source\n  \
+             time      4.0 s: prepare 0.0 s, transfer 2.5 s, verify 0.0 s"
+        );
+    }
+
+    #[test]
+    fn what_was_not_done_is_named_and_cannot_speak_to_the_terminal() {
+        let mut partly = report(CopyStatus::Incomplete);
+        partly.report.result.failure = Some(Failure::new(ErrorCode::ItemsFailed, "1 of 12"));
+        partly.failure_list = Some(PathBuf::from("/state/list.jsonl"));
+        partly.first_failures = vec![ListedItem {
+            path: "/a".to_owned(),
+            key: "a".to_owned(),
+            outcome: Verdict::Failed,
+            failure: Failure::new(ErrorCode::SourceFault, "said \u{1b}[2J"),
+        }];
+        let text = partly.to_string();
+        let end = "\n  ItemsFailed: 1 of 12\n  failed: /a: SourceFault: said \\u{1b}[2J\n  \
+                   all that was not done: /state/list.jsonl";
+        assert!(text.ends_with(end), "{text}");
+    }
+
+    #[test]
+    fn an_early_end_says_how_to_go_on() {
+        let mut stopped = report(CopyStatus::Interrupted);
+        assert!(stopped.to_string().ends_with("\n  nothing was begun"));
+        stopped.journal = Some(PathBuf::from("/state/exec"));
+        stopped.resumed = true;
+        let text = stopped.to_string();
+        assert!(text.contains(", counting what was done before"), "{text}");
+        let end = "run the same command again (journal: /state/exec)";
+        assert!(text.ends_with(end), "{text}");
+        let mut failed = report(CopyStatus::Failed);
+        failed.report.result.total_duration_ms = 0;
+        let failed = failed.to_string();
+        assert_eq!(failed.lines().count(), 2, "nothing to count: {failed}");
+        assert!(failed.ends_with("once the cause is gone"), "{failed}");
+    }
+}

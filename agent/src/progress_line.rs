@@ -108,8 +108,8 @@ impl ProgressDisplay {
         let (since, before) = *self.began.get_or_insert_with(|| (Instant::now(), written));
         let planned = standing.bytes_to_transfer;
         self.bar.set_length(planned.max(1));
-        self.bar
-            .set_position(if planned == 0 { 1 } else { written });
+        let nothing_to_do = standing.is_scanned && planned == 0;
+        self.bar.set_position(if nothing_to_do { 1 } else { written });
         self.bar.set_message(standing.line(before, since.elapsed()));
     }
 

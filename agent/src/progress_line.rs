@@ -109,7 +109,8 @@ impl ProgressDisplay {
         let planned = standing.bytes_to_transfer;
         self.bar.set_length(planned.max(1));
         let nothing_to_do = standing.is_scanned && planned == 0;
-        self.bar.set_position(if nothing_to_do { 1 } else { written });
+        self.bar
+            .set_position(if nothing_to_do { 1 } else { written });
         self.bar.set_message(standing.line(before, since.elapsed()));
     }
 

@@ -15,6 +15,7 @@ use md5::{Digest as _, Md5};
 
 use crate::body::{Digests, PacedBody, Progress};
 use crate::calls::Operation;
+use crate::date::AnswerDate;
 use crate::destination::Store;
 use crate::object::{crc64_of, crc64_text, metadata_map};
 use crate::put::{Check, Reply, receipt, stream};
@@ -194,6 +195,7 @@ impl Store {
         let if_absent = header.only_if_absent && self.traits.if_none_match;
         let full = self.full_object();
         let length: u64 = parts.iter().map(|part| part.length).sum();
+        let date = AnswerDate::default();
         let request = self
             .client
             .complete_multipart_upload()
@@ -205,6 +207,8 @@ impl Store {
             .set_checksum_crc64_nvme(full.then(|| crc64_text(crc64)))
             .set_checksum_type(full.then_some(ChecksumType::FullObject))
             .set_mpu_object_size(full.then(|| i64::try_from(length).ok()).flatten())
+            .customize()
+            .interceptor(date.clone())
             .send();
         let output = self
             .requests
@@ -220,7 +224,10 @@ impl Store {
                     .and_then(|head| head.e_tag)
             }
         };
-        let reply = self.reply(operation, &target, etag, output.version_id, found)?;
+        let reply = Reply {
+            date: date.told(),
+            ..self.reply(operation, &target, etag, output.version_id, found)?
+        };
         if full {
             return self.receipt(operation, &object_key, reply, crc64).await;
         }

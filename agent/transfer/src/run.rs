@@ -1,5 +1,6 @@
 //! One execution from its first to its last record.
 
+mod cataloguing;
 mod cleanup;
 mod deleting;
 mod ended;
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::attempts::Attempts;
 use crate::budget::Budget;
+use crate::catalog::Catalog;
 use crate::failures::{FAILURES_FILE, FailureList};
 use crate::journal::{Journal, Record, Stage, State};
 use crate::limiter::Limiter;
@@ -39,6 +41,9 @@ pub struct Settings {
     /// Where the identity of the source's root is kept from one execution of the same pair of
     /// locations to the next; `None`: not at all.
     pub history_file: Option<PathBuf>,
+    /// Where is kept what is known of every object from one execution of the same pair of locations
+    /// to the next; `None`: nowhere, and every object is asked about.
+    pub catalog_file: Option<PathBuf>,
     /// Where the list of items that were not done is kept, one JSON object a line; `None`: in the
     /// execution's directory.
     pub failures_file: Option<PathBuf>,
@@ -56,6 +61,7 @@ impl Default for Settings {
         Self {
             memory_target_bytes: 256 << 20,
             history_file: None,
+            catalog_file: None,
             failures_file: None,
             delete_share_max_percent: 50,
             retries: RetryLimits::default(),
@@ -166,6 +172,7 @@ struct Engine<S, D> {
     uploads: Arc<Uploads>,
     progress: Arc<Progress>,
     failures: FailureList,
+    catalog: Option<Catalog>,
     mover: Arc<Mover<S, D>>,
     /// Deletes that a guard held back.
     withheld: Option<Failure>,
@@ -195,6 +202,8 @@ impl<S: Source, D: Destination> Engine<S, D> {
         let list = settings.failures_file.clone();
         let list = list.unwrap_or_else(|| directory.join(FAILURES_FILE));
         let failures = FailureList::open(list).await?;
+        let catalog = settings.catalog_file.clone();
+        let catalog = catalog.map(|file| Catalog::new(file, directory, spec));
         let limiter = Limiter::start(rate, background);
         let attempts = Arc::new(Attempts::new(settings.retries, settings.seed));
         let budget = Budget::new(settings.memory_target_bytes / 2);
@@ -225,6 +234,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
             uploads,
             progress,
             failures,
+            catalog,
             mover,
             withheld: state.withheld.clone(),
             silent_items: 0,
@@ -252,10 +262,12 @@ impl<S: Source, D: Destination> Engine<S, D> {
         if state.stage <= Stage::Delete {
             self.enter(Stage::Delete).await?;
             self.delete(&state, facts).await?;
+            self.adopt_catalog().await;
         }
         self.enter(Stage::Verify).await?;
         if self.spec.options.verify_mode == VerifyMode::PointInTimeConsistent {
             self.verify().await?;
+            self.adopt_catalog().await;
         }
         Ok(())
     }
@@ -269,9 +281,12 @@ impl<S: Source, D: Destination> Engine<S, D> {
 
     /// Makes the terminal report; `None` means stopped.
     async fn conclude(
-        self,
+        mut self,
         ended: Option<Result<(), Ended>>,
     ) -> Result<ExecutionReport, Interrupted> {
+        if let Some(catalog) = &mut self.catalog {
+            catalog.flush().await;
+        }
         let failure = match ended {
             None => return Err(Interrupted::Stopped),
             Some(Err(Ended::Local(failure))) => return Err(Interrupted::LocalState(failure)),

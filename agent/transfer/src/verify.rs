@@ -34,15 +34,14 @@ impl<S: Source, D: Destination> Verifier<S, D> {
         entry: &SourceEntry,
         listed: Option<&ListedObject>,
     ) -> Option<Result<(), ItemFailure>> {
-        let content = content_of(entry.node.attributes.kind, &self.options)?;
-        Some(self.compare(entry, listed, content).await)
+        content_of(entry.node.attributes.kind, &self.options)?;
+        Some(self.compare(entry, listed).await)
     }
 
     async fn compare(
         &self,
         entry: &SourceEntry,
         listed: Option<&ListedObject>,
-        content: Content,
     ) -> Result<(), ItemFailure> {
         let missing = || {
             ItemFailure::new(
@@ -67,7 +66,7 @@ impl<S: Source, D: Destination> Verifier<S, D> {
                 format!("source: {wanted:?}; destination: {:?}", found.metadata),
             ));
         }
-        let source = self.source_content(entry, content).await?;
+        let source = self.source_content(entry).await?;
         let stored = self
             .stored_content(entry, &found)
             .await
@@ -102,17 +101,17 @@ impl<S: Source, D: Destination> Verifier<S, D> {
         }
     }
 
-    async fn source_content(
+    /// What the object of an entry is to hold, read from the source.
+    pub(crate) async fn source_content(
         &self,
         entry: &SourceEntry,
-        content: Content,
     ) -> Result<ReadBack, ItemFailure> {
-        match content {
-            Content::Empty => Ok(ReadBack {
+        match content_of(entry.node.attributes.kind, &self.options) {
+            Some(Content::Empty) | None => Ok(ReadBack {
                 size: 0,
                 crc64: Crc64::EMPTY,
             }),
-            Content::LinkTarget => {
+            Some(Content::LinkTarget) => {
                 let target = self
                     .attempts
                     .run(|| self.source.read_link(&entry.node.handle))
@@ -123,7 +122,7 @@ impl<S: Source, D: Destination> Verifier<S, D> {
                     crc64: Crc64::of(&target),
                 })
             }
-            Content::File => self.file_content(entry).await,
+            Some(Content::File) => self.file_content(entry).await,
         }
     }
 

@@ -5,9 +5,10 @@ use datasync_endpoint::{
     PartReceipt, Payload, ReadBack, Receipt, Source, UploadId,
 };
 use futures::{StreamExt, TryStreamExt, stream};
+use tokio::time::Instant;
 
 use super::streamed::StreamedPart;
-use super::{Mover, TryError, destination_error, source_error};
+use super::{Mover, TryError, Written, destination_error, source_error};
 use crate::plan::{self, PartLayout};
 use crate::progress::InFlight;
 use crate::read::{is_unchanged, read_range};
@@ -23,7 +24,7 @@ impl<S: Source, D: Destination> Mover<S, D> {
         entry: &SourceEntry,
         copy: &plan::Copy,
         in_flight: &InFlight,
-    ) -> Result<u64, TryError> {
+    ) -> Result<Written, TryError> {
         let attributes = self
             .attempts
             .run(|| self.source.attributes(&entry.node.handle))
@@ -34,14 +35,20 @@ impl<S: Source, D: Destination> Mover<S, D> {
         }
         let key = &entry.key;
         let header = self.header(&attributes, copy);
+        let began = Instant::now();
         let upload = self.create_upload(key, &header, attributes.size).await?;
         match self
             .fill_upload(entry, &attributes, &header, &upload, in_flight)
             .await
         {
-            Ok(()) => {
+            Ok((content, receipt)) => {
+                let took = began.elapsed();
                 self.uploads.closed(key).await?;
-                Ok(attributes.size)
+                Ok(Written {
+                    content,
+                    receipt,
+                    took,
+                })
             }
             Err(error) => {
                 self.abandon_upload(key).await?;
@@ -96,7 +103,7 @@ impl<S: Source, D: Destination> Mover<S, D> {
         header: &ObjectHeader,
         upload: &UploadId,
         in_flight: &InFlight,
-    ) -> Result<(), TryError> {
+    ) -> Result<(ReadBack, Option<Receipt>), TryError> {
         let limits = self.destination.abilities();
         let layout = PartLayout::of(attributes.size, limits.parts_max);
         let uploads = layout.parts().map(|(number, offset, length)| {
@@ -125,7 +132,8 @@ impl<S: Source, D: Destination> Mover<S, D> {
         let receipt = self
             .complete(&entry.key, upload, header, &parts, sent)
             .await?;
-        self.confirm(&entry.key, &receipt, sent).await
+        self.confirm(&entry.key, &receipt, sent).await?;
+        Ok((sent, Some(receipt)))
     }
 
     #[expect(
@@ -234,6 +242,7 @@ impl<S: Source, D: Destination> Mover<S, D> {
                     etag: found.etag,
                     version_id: None,
                     vouched,
+                    date: None,
                 })
             }
             _ if refused => Err(TryError::Exists),

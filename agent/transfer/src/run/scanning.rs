@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::{Ended, Engine};
+use crate::catalog::{Entry, Remembered};
 use crate::deletes::{Candidate, trim};
 use crate::failures::Verdict;
 use crate::journal::{JournalError, Record, State};
@@ -35,13 +36,15 @@ pub(super) struct ScanFacts {
 /// Entries and objects that wait for the merge, each.
 const STREAM_BUFFER: usize = 1024;
 
-type Work = (SourceEntry, Option<ListedObject>);
+/// An entry, with the object of its key and what is remembered of it.
+type Work = (SourceEntry, Option<ListedObject>, Option<Box<Entry>>);
 type Done = Result<(Outcome, Option<u64>), JournalError>;
 
 /// The scan as far as it got.
-struct Scan {
+pub(super) struct Scan {
     lanes: Lanes<Work, Done>,
-    shadow: Shadow,
+    pub(super) shadow: Shadow,
+    pub(super) remembered: Remembered,
     facts: ScanFacts,
     next_number: u64,
     merge_ended: bool,
@@ -63,6 +66,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
         let mut scan = Scan {
             lanes: Lanes::new(),
             shadow: Shadow::default(),
+            remembered: self.read_catalog(after.clone()).await,
             facts: ScanFacts {
                 candidates: kept.to_delete,
                 matched: state.matched,
@@ -160,7 +164,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
                         return self.record(ticket, Outcome::Failed(failure), None).await;
                     }
                 };
-                self.start_item(ticket, entry, listed, scan);
+                self.start_item(ticket, (entry, listed, None), scan);
                 return Ok(());
             }
             Ok(_) => Outcome::Failed(ItemFailure::new(
@@ -172,23 +176,17 @@ impl<S: Source, D: Destination> Engine<S, D> {
         self.record(ticket, outcome, None).await
     }
 
-    fn start_item(
-        &self,
-        ticket: Ticket,
-        entry: SourceEntry,
-        listed: Option<ListedObject>,
-        scan: &mut Scan,
-    ) {
-        let is_large = entry.node.attributes.kind == EntryKind::File
-            && entry.node.attributes.size > SINGLE_PUT_MAX;
+    fn start_item(&self, ticket: Ticket, work: Work, scan: &mut Scan) {
+        let attributes = &work.0.node.attributes;
+        let is_large = attributes.kind == EntryKind::File && attributes.size > SINGLE_PUT_MAX;
         let lane = if is_large { Lane::Large } else { Lane::Small };
         let mover = self.mover.clone();
-        scan.lanes.add(lane, ticket, (entry, listed), |work| {
-            handle(mover.clone(), work)
-        });
+        scan.lanes
+            .add(lane, ticket, work, |work| handle(mover.clone(), work));
     }
 
     async fn take(&mut self, step: Step, scan: &mut Scan) -> Result<(), Ended> {
+        let known = self.remembered(&step, scan).await;
         match step {
             Step::End => scan.merge_ended = true,
             Step::Entry(entry, listed) => {
@@ -197,7 +195,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
                 let ticket = self
                     .hand(&entry.key, &entry.path, listed.is_some(), scan)
                     .await?;
-                self.start_item(ticket, entry, listed, scan);
+                self.start_item(ticket, (entry, listed, known), scan);
             }
             Step::Unread { directory, error } => {
                 scan.shadow.cast(directory.key.clone());
@@ -340,13 +338,14 @@ impl<S: Source, D: Destination> Engine<S, D> {
         let listed = match &outcome {
             Outcome::Failed(failed) => Some((Verdict::Failed, &failed.failure)),
             Outcome::Skipped(failure) => Some((Verdict::Skipped, failure)),
-            Outcome::Unchanged | Outcome::Transferred { .. } => None,
+            Outcome::Unchanged { .. } | Outcome::Transferred { .. } => None,
         };
         if let Some((verdict, failure)) = listed {
             self.failures
                 .add(&ticket.path, &ticket.key, verdict, failure)
                 .await?;
         }
+        self.remember(&ticket.key, &outcome).await;
         self.progress.finish(&add);
         self.journal
             .append(Record::Final {
@@ -356,7 +355,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
             .await?;
         self.silent_items = match &outcome {
             Outcome::Failed(failed) if failed.is_silence() => self.silent_items + 1,
-            Outcome::Transferred { .. } | Outcome::Unchanged => 0,
+            Outcome::Transferred { .. } | Outcome::Unchanged { .. } => 0,
             Outcome::Failed(_) | Outcome::Skipped(_) => self.silent_items,
         };
         let silent = self.silent_items >= SILENT_ITEMS_MAX;
@@ -369,8 +368,13 @@ impl<S: Source, D: Destination> Engine<S, D> {
     }
 }
 
-async fn handle<S: Source, D: Destination>(mover: Arc<Mover<S, D>>, (entry, listed): Work) -> Done {
-    mover.handle(&entry, listed.as_ref()).await
+async fn handle<S: Source, D: Destination>(
+    mover: Arc<Mover<S, D>>,
+    (entry, listed, known): Work,
+) -> Done {
+    mover
+        .handle(&entry, listed.as_ref(), known.as_deref())
+        .await
 }
 
 pub(super) fn merge_error(error: MergeError) -> Ended {

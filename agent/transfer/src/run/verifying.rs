@@ -114,6 +114,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
     }
 
     async fn mismatch(&mut self, ticket: &Ticket, failure: &Failure) -> Result<(), Ended> {
+        self.forget(&ticket.key).await;
         Ok(self
             .failures
             .add(&ticket.path, &ticket.key, Verdict::Mismatched, failure)

@@ -1,0 +1,73 @@
+//! The catalog along the stages of an execution.
+
+use datasync_endpoint::{Destination, Key, Source};
+
+use super::Engine;
+use super::scanning::Scan;
+use crate::catalog::{Entry, Remembered};
+use crate::merge::Step;
+use crate::outcome::Outcome;
+
+impl<S: Source, D: Destination> Engine<S, D> {
+    pub(super) async fn read_catalog(&self, after: Option<Key>) -> Remembered {
+        match &self.catalog {
+            Some(catalog) => catalog.read(after).await,
+            None => Remembered::nothing(),
+        }
+    }
+
+    /// What is remembered of the entry of a step. Keys before it that the merge has not met are
+    /// forgotten, but for those that this execution cannot see.
+    pub(super) async fn remembered(&mut self, step: &Step, scan: &mut Scan) -> Option<Box<Entry>> {
+        let catalog = self.catalog.as_mut()?;
+        let limit = match step {
+            Step::Entry(entry, _) => Some(&entry.key),
+            Step::Extra(object) => Some(&object.key),
+            Step::Unknown { key, .. } => Some(key),
+            Step::End => None,
+            // It comes after its own entry.
+            Step::Unread { .. } => return None,
+        };
+        while let Some(key) = scan.remembered.pass(limit).await {
+            let path = key.path().unwrap_or_default();
+            if self.scope.contains(&path.to_absolute()) && !scan.shadow.covers(&key) {
+                catalog.note(&key, None).await;
+            }
+        }
+        match step {
+            Step::Entry(entry, _) => scan.remembered.take(&entry.key).await.map(Box::new),
+            _ => None,
+        }
+    }
+
+    /// Notes what the end of an item taught.
+    pub(super) async fn remember(&mut self, key: &Key, outcome: &Outcome) {
+        let learned = match outcome {
+            Outcome::Unchanged { learned: None } | Outcome::Skipped(_) => return,
+            Outcome::Unchanged { learned } | Outcome::Transferred { learned, .. } => {
+                learned.as_deref()
+            }
+            Outcome::Failed(_) => None,
+        };
+        if let Some(catalog) = &mut self.catalog {
+            catalog.note(key, learned).await;
+        }
+    }
+
+    /// Lets the next execution ask about an object whatever the listing says.
+    pub(super) async fn forget(&mut self, key: &Key) {
+        if let Some(catalog) = &mut self.catalog {
+            catalog.note(key, None).await;
+        }
+    }
+
+    /// Makes what was noted part of the catalog.
+    pub(super) async fn adopt_catalog(&mut self) {
+        if let Some(catalog) = &mut self.catalog {
+            let memory_bytes = self.settings.memory_target_bytes / 8;
+            catalog
+                .adopt(usize::try_from(memory_bytes).unwrap_or(usize::MAX))
+                .await;
+        }
+    }
+}

@@ -10,7 +10,8 @@ use super::entry::{Entry, Window};
 /// A key and what is remembered of it; `None`: nothing any more.
 pub(super) type Record = (Key, Option<Entry>);
 
-const FORGOTTEN: u8 = 1;
+/// Alone, it is what no entry has: nothing is remembered.
+const PROVEN: u8 = 1;
 const MTIME_OF_SOURCE: u8 = 1 << 1;
 const CTIME_IS_MTIME: u8 = 1 << 2;
 const SAME_OWNER: u8 = 1 << 3;
@@ -49,7 +50,7 @@ impl Previous {
         self.key.truncate(shared);
         self.key.extend_from_slice(&key[shared..]);
         let Some(entry) = entry else {
-            out.push(FORGOTTEN);
+            out.push(PROVEN);
             return;
         };
         let flags = self.flags(entry);
@@ -101,6 +102,7 @@ impl Previous {
             (SAME_OWNER, owner(&entry.metadata) == self.owner),
             (SAME_CLASS, entry.storage_class == self.class),
             (HAS_CRC64, entry.crc64.is_some()),
+            (PROVEN, entry.is_proven && entry.crc64.is_some()),
             (EXACT, entry.written.is_exact()),
             (SIZE_OF_SOURCE, entry.size == source.size),
         ];
@@ -126,7 +128,7 @@ impl Previous {
         self.key.extend_from_slice(rest);
         let key = Key::from_listing(String::from_utf8(self.key.clone()).ok()?);
         let [flags] = array(input)?;
-        if flags == FORGOTTEN {
+        if flags == PROVEN {
             return Some((key, None));
         }
         let entry = self.decode_entry(flags, input)?;
@@ -136,7 +138,7 @@ impl Previous {
 
     fn decode_entry(&self, flags: u8, input: &mut &[u8]) -> Option<Entry> {
         let has = |flag| flags & flag != 0;
-        if has(FORGOTTEN) {
+        if has(PROVEN) && !has(HAS_CRC64) {
             return None;
         }
         let source_size = u64::try_from(number(input)?).ok()?;
@@ -201,6 +203,7 @@ impl Previous {
                 atime: None,
             },
             crc64,
+            is_proven: has(PROVEN),
         })
     }
 }

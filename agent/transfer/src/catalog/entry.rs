@@ -29,8 +29,10 @@ pub(crate) struct Entry {
     pub(crate) storage_class: Option<String>,
     /// On the object; without the time of access, which is never compared.
     pub(crate) metadata: PosixMetadata,
-    /// Of the content, where the store proved that it has it.
+    /// Of the object's content, where it is known.
     pub(crate) crc64: Option<Crc64>,
+    /// Whether the source, read at that fingerprint for nothing but that, had this checksum too.
+    pub(crate) is_proven: bool,
 }
 
 /// A span of the store's clock, both ends included.
@@ -89,8 +91,8 @@ fn compared(metadata: &PosixMetadata) -> PosixMetadata {
 }
 
 impl Entry {
-    /// An object that was just written, with `metadata` and proven content; `None` if the store does
-    /// not tell the time.
+    /// An object that was just written, with `metadata` and content of this size and checksum; `None`
+    /// if the store does not tell the time.
     pub(crate) fn written(
         source: &Attributes,
         metadata: &PosixMetadata,
@@ -106,6 +108,7 @@ impl Entry {
             storage_class: None,
             metadata: compared(metadata),
             crc64,
+            is_proven: false,
         })
     }
 
@@ -125,10 +128,20 @@ impl Entry {
             storage_class: class(listed),
             metadata: compared(&found.metadata),
             crc64: found.crc64,
+            is_proven: false,
         })
     }
 
-    /// This entry after a listing agreed with it, and the source is as `source` says.
+    /// This entry after the source was read once more and had this checksum, as the object has.
+    pub(crate) fn proven(self, crc64: Crc64) -> Self {
+        Self {
+            crc64: Some(crc64),
+            is_proven: true,
+            ..self
+        }
+    }
+
+    /// This entry after a listing agreed with it, and the source was found to be the same.
     pub(crate) fn confirmed(&self, source: &Attributes, listed: &ListedObject) -> Self {
         Self {
             source: source.fingerprint(),

@@ -58,7 +58,7 @@ fn entry() -> impl Strategy<Value = Entry> {
         any::<u64>(),
         window,
         class,
-        any::<Option<u64>>(),
+        any::<Option<(u64, bool)>>(),
     )
         .prop_map(|(source, metadata, size, etag, window, class, crc64)| {
             let (owner, group, permissions, mtime, same) = metadata;
@@ -78,7 +78,8 @@ fn entry() -> impl Strategy<Value = Entry> {
                     mtime: if same { Some(source.mtime) } else { mtime },
                     atime: None,
                 },
-                crc64: crc64.map(Crc64),
+                crc64: crc64.map(|(crc64, _)| Crc64(crc64)),
+                is_proven: crc64.is_some_and(|(_, is_proven)| is_proven),
             }
         })
 }
@@ -242,6 +243,7 @@ fn some_entry(number: u64) -> Entry {
             atime: None,
         },
         crc64: Some(Crc64::of(&number.to_be_bytes())),
+        is_proven: true,
     }
 }
 

@@ -23,19 +23,19 @@ impl<S: Source, D: Destination> Mover<S, D> {
         };
         let attributes = &entry.node.attributes;
         let wanted = PosixMetadata::kept(attributes, &self.options);
-        let is_same = match recall(known, listed, attributes, &wanted, &self.options) {
+        let same = match recall(known, listed, attributes, &wanted, &self.options) {
             Recall::Ask => return Ok(None),
-            Recall::Unchanged => true,
-            Recall::Content => false,
+            Recall::Unchanged => Some(known.confirmed(attributes, listed)),
+            Recall::Content => None,
             // What cannot be read or changes meanwhile is reported by the copy.
-            Recall::Suspect(crc64) => self
-                .verifier()
-                .source_content(entry)
-                .await
-                .is_ok_and(|read| read.crc64 == crc64 && read.size == known.size),
+            Recall::Suspect(crc64) => match self.verifier().source_content(entry).await {
+                Ok(read) if read.crc64 == crc64 && read.size == known.size => {
+                    Some(known.confirmed(attributes, listed).proven(crc64))
+                }
+                Ok(_) | Err(_) => None,
+            },
         };
-        if is_same {
-            let now = known.confirmed(attributes, listed);
+        if let Some(now) = same {
             let learned = (now != *known).then(|| Box::new(now));
             return Ok(Some((Outcome::Unchanged { learned }, None)));
         }
@@ -60,8 +60,8 @@ impl<S: Source, D: Destination> Mover<S, D> {
     pub(super) fn learned(&self, entry: &SourceEntry, written: &Written) -> Option<Box<Entry>> {
         let attributes = &entry.node.attributes;
         let metadata = PosixMetadata::kept(attributes, &self.options);
-        let content = (written.content.size, Some(written.content.crc64));
         let receipt = written.receipt.as_ref()?;
+        let content = (written.content.size, Some(written.content.crc64));
         Entry::written(attributes, &metadata, content, receipt, written.took).map(Box::new)
     }
 }

@@ -1,12 +1,13 @@
 //! The catalog along the stages of an execution.
 
-use datasync_endpoint::{Destination, Key, Source};
+use datasync_endpoint::{Destination, Integrity, Key, ListedObject, PosixMetadata, Source};
 
 use super::Engine;
 use super::scanning::Scan;
-use crate::catalog::{Entry, Remembered};
+use crate::catalog::{Entry, Recall, Remembered, recall};
 use crate::merge::Step;
 use crate::outcome::Outcome;
+use crate::walk::SourceEntry;
 
 impl<S: Source, D: Destination> Engine<S, D> {
     pub(super) async fn read_catalog(&self, after: Option<Key>) -> Remembered {
@@ -50,6 +51,33 @@ impl<S: Source, D: Destination> Engine<S, D> {
             Outcome::Failed(_) => None,
         };
         if let Some(catalog) = &mut self.catalog {
+            catalog.note(key, learned).await;
+        }
+    }
+
+    /// Whether source and store were compared, the store by a checksum of its own, and both are as
+    /// they were then.
+    pub(super) async fn is_proven(
+        &self,
+        entry: &SourceEntry,
+        listed: Option<&ListedObject>,
+        remembered: &mut Remembered,
+    ) -> bool {
+        while remembered.pass(Some(&entry.key)).await.is_some() {}
+        let (Some(known), Some(listed)) = (remembered.take(&entry.key).await, listed) else {
+            return false;
+        };
+        let options = &self.spec.options;
+        let attributes = &entry.node.attributes;
+        let wanted = PosixMetadata::kept(attributes, options);
+        self.destination.abilities().integrity == Integrity::Crc64
+            && known.is_proven
+            && recall(&known, listed, attributes, &wanted, options) == Recall::Unchanged
+    }
+
+    /// Notes what verifying an object taught, if anything.
+    pub(super) async fn note_proven(&mut self, key: &Key, learned: Option<&Entry>) {
+        if let (Some(catalog), Some(_)) = (&mut self.catalog, learned) {
             catalog.note(key, learned).await;
         }
     }

@@ -88,6 +88,7 @@ async fn the_end_check_finds_content_that_changed_at_the_destination() {
             content[500] ^= 0x40;
             stored.crc64 = Some(Crc64::of(&content));
             stored.content = content.into();
+            stored.last_modified.seconds += 60;
         });
         let run = world.run().await;
         assert_eq!(run.code(), Some(ErrorCode::ChecksumMismatch), "{at}");

@@ -123,6 +123,9 @@ pub struct Receipt {
     /// Whether the store vouched for the content as [`Abilities::integrity`] describes; otherwise
     /// the caller must read back.
     pub vouched: bool,
+    /// What the store said of the time: of the write, or of its answer; `None` if nothing.
+    #[serde(default)]
+    pub date: Option<Timestamp>,
 }
 
 /// The name of a multipart upload.

@@ -14,6 +14,7 @@ use datasync_endpoint::{
 
 use crate::calls::Operation;
 use crate::destination::Store;
+use crate::listing::timestamp;
 use crate::multipart::Whole;
 use crate::object::{crc64_of, replaced_metadata};
 use crate::place::{PARTS_MAX, PUT_MAX, in_path, in_query};
@@ -129,7 +130,9 @@ impl Store {
             .copy_object_result
             .unwrap_or_else(|| CopyObjectResult::builder().build());
         let found = crc64_of(result.checksum_crc64_nvme(), result.checksum_type());
-        self.reply(operation, &target, result.e_tag, output.version_id, found)
+        let date = result.last_modified().map(timestamp);
+        let reply = self.reply(operation, &target, result.e_tag, output.version_id, found)?;
+        Ok(Reply { date, ..reply })
     }
 
     /// CopyObject ends at 5 GiB; parts can be copied too.

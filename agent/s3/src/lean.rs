@@ -22,6 +22,7 @@ use crate::body::{PacedBody, Progress};
 use crate::calls::Operation;
 use crate::clock::StoreClock;
 use crate::config::S3Config;
+use crate::date::of_header;
 use crate::destination::Store;
 use crate::error::{Refusal, chain, element, not_answered};
 use crate::object::{crc64_of, user_metadata};
@@ -214,9 +215,9 @@ impl Store {
             let crc64 = crc64_of(header("x-amz-checksum-crc64nvme"), kind.as_ref());
             let etag = header("etag").map(str::to_owned);
             let version = header("x-amz-version-id").map(str::to_owned);
-            return self
-                .reply(operation, target, etag, version, crc64)
-                .map(Some);
+            let date = header("date").and_then(of_header);
+            let reply = self.reply(operation, target, etag, version, crc64)?;
+            return Ok(Some(Reply { date, ..reply }));
         }
         let code = element(&body, "Code");
         if code.is_none() && !matches!(status, 403 | 409 | 412 | 429 | 500..) {

@@ -11,6 +11,7 @@ mod client;
 mod clock;
 mod config;
 mod copy;
+mod date;
 mod destination;
 mod error;
 mod lean;

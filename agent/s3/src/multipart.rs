@@ -16,6 +16,7 @@ use md5::{Digest as _, Md5};
 
 use crate::body::{Digests, PacedBody, Progress};
 use crate::calls::Operation;
+use crate::date::AnswerDate;
 use crate::destination::Store;
 use crate::object::{crc64_of, crc64_text, metadata_map};
 use crate::put::{Check, Reply, receipt, stream};
@@ -247,6 +248,7 @@ impl Store {
         let crc64 = whole.crc64.filter(|_| self.full_object());
         let length = crc64.and_then(|_| i64::try_from(whole.length).ok());
         let parts = CompletedMultipartUpload::builder().set_parts(Some(whole.parts));
+        let date = AnswerDate::default();
         let request = self
             .client
             .complete_multipart_upload()
@@ -258,6 +260,8 @@ impl Store {
             .set_checksum_crc64_nvme(crc64.map(crc64_text))
             .set_checksum_type(crc64.map(|_| ChecksumType::FullObject))
             .set_mpu_object_size(length)
+            .customize()
+            .interceptor(date.clone())
             .send();
         let output = self
             .requests
@@ -273,7 +277,11 @@ impl Store {
                     .and_then(|head| head.e_tag)
             }
         };
-        self.reply(operation, &target, etag, output.version_id, found)
+        let reply = self.reply(operation, &target, etag, output.version_id, found)?;
+        Ok(Reply {
+            date: date.told(),
+            ..reply
+        })
     }
 
     pub(crate) async fn has_parts(

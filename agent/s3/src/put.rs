@@ -12,11 +12,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use datasync_endpoint::{
     Crc64, EndpointError, ErrorKind, Integrity, Key, ObjectHeader, Payload, PosixMetadata, Receipt,
+    Timestamp,
 };
 use md5::{Digest as _, Md5};
 
 use crate::body::{PacedBody, Progress};
 use crate::calls::Operation;
+use crate::date::AnswerDate;
 use crate::destination::Store;
 use crate::lean::BODY_MAX;
 use crate::object::{crc64_of, crc64_text, head_crc64, metadata_map};
@@ -91,6 +93,8 @@ pub(crate) struct Reply {
     pub(crate) etag: String,
     pub(crate) version_id: Option<String>,
     pub(crate) crc64: Option<Crc64>,
+    /// Of the write, or of the answer.
+    pub(crate) date: Option<Timestamp>,
 }
 
 impl Store {
@@ -155,14 +159,19 @@ impl Store {
         }
         let progress = Progress::new();
         let target = self.place.target(write.object_key);
-        let request = self.sdk_put(write, payload, Arc::clone(&progress));
+        let date = AnswerDate::default();
+        let request = self.sdk_put(write, payload, Arc::clone(&progress), &date);
         let operation = Operation::PutObject;
         let output = self
             .requests
             .send(Wait::Body(progress), operation, &target, request)
             .await?;
         let crc64 = crc64_of(output.checksum_crc64_nvme(), output.checksum_type());
-        self.reply(operation, &target, output.e_tag, output.version_id, crc64)
+        let reply = self.reply(operation, &target, output.e_tag, output.version_id, crc64)?;
+        Ok(Reply {
+            date: date.told(),
+            ..reply
+        })
     }
 
     async fn sdk_put(
@@ -170,6 +179,7 @@ impl Store {
         write: &Write<'_>,
         payload: &Payload,
         progress: Arc<Progress>,
+        date: &AnswerDate,
     ) -> Result<PutObjectOutput, SdkError<PutObjectError, HttpResponse>> {
         let (crc64, md5) = write.check.pair();
         self.client
@@ -184,6 +194,7 @@ impl Store {
             .body(stream(payload, &progress))
             .customize()
             .disable_payload_signing()
+            .interceptor(date.clone())
             .send()
             .await
     }
@@ -205,6 +216,7 @@ impl Store {
             etag,
             version_id,
             crc64,
+            date: None,
         })
     }
 
@@ -255,6 +267,7 @@ pub(crate) fn receipt(reply: Reply, vouched: bool) -> Receipt {
         etag: reply.etag,
         version_id: reply.version_id,
         vouched,
+        date: reply.date,
     }
 }
 

@@ -123,10 +123,11 @@ impl Runner {
             rate: assignment.rate.clone(),
             reports: assignment.reports.clone(),
         };
-        let pair = format!("{}_{}.json", nfs.arn.id(), s3.arn.id());
+        let pair = format!("{}_{}", nfs.arn.id(), s3.arn.id());
         let settings = Settings {
             memory_target_bytes: self.memory_target_bytes,
-            history_file: Some(self.history.join(pair)),
+            history_file: Some(self.history.join(format!("{pair}.json"))),
+            catalog_file: Some(self.history.join(format!("{pair}.catalog"))),
             failures_file: Some(failure_list::path(&self.failures, spec.execution.id())),
             seed: getrandom::u64().unwrap_or_default(),
             ..Settings::default()

@@ -6,6 +6,7 @@
 
 mod attempts;
 mod budget;
+mod catalog;
 mod deletes;
 mod failures;
 mod history;

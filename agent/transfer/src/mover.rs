@@ -3,20 +3,24 @@
 mod large;
 mod metadata;
 mod receipts;
+mod remembered;
 mod resume;
 mod small;
 mod streamed;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use datasync_endpoint::{
     Attributes, Destination, EndpointError, Fingerprint, Handle, ListedObject, Node, ObjectHeader,
-    PosixMetadata, Source,
+    PosixMetadata, ReadBack, Receipt, Source,
 };
 use datasync_model::{ErrorCode, Failure, Options};
+use tokio::time::Instant;
 
 use crate::attempts::Attempts;
 use crate::budget::Budget;
+use crate::catalog::Entry;
 use crate::journal::JournalError;
 use crate::limiter::Limiter;
 use crate::locate::locate;
@@ -63,6 +67,15 @@ enum TryError {
     Journal(JournalError),
 }
 
+/// A confirmed write.
+struct Written {
+    content: ReadBack,
+    /// `None` if its reply was lost and the store was asked what is there.
+    receipt: Option<Receipt>,
+    /// Until the reply came.
+    took: Duration,
+}
+
 impl From<JournalError> for TryError {
     fn from(error: JournalError) -> Self {
         Self::Journal(error)
@@ -88,7 +101,8 @@ fn destination_error(error: &EndpointError) -> TryError {
 }
 
 impl<S: Source, D: Destination> Mover<S, D> {
-    /// Does what one entry needs; gives the outcome and the bytes that were planned to move.
+    /// Does what one entry needs; gives the outcome and the bytes that were planned to move. `known`
+    /// is what is remembered of it.
     ///
     /// # Errors
     /// Only if the journal failed: then nothing more may be begun.
@@ -96,12 +110,16 @@ impl<S: Source, D: Destination> Mover<S, D> {
         &self,
         entry: &SourceEntry,
         listed: Option<&ListedObject>,
+        known: Option<&Entry>,
     ) -> Result<(Outcome, Option<u64>), JournalError> {
         let attributes = &entry.node.attributes;
         match plan::decide(attributes, listed, &self.options) {
             Decision::Skip(reason) => Ok((Outcome::Skipped(skip_failure(reason)), None)),
             Decision::Copy(copy) => self.copy(entry, copy).await,
-            Decision::Stat => self.compare_and_copy(entry, listed).await,
+            Decision::Stat => match self.by_memory(entry, listed, known).await? {
+                Some(done) => Ok(done),
+                None => self.compare_and_copy(entry, listed).await,
+            },
         }
     }
 
@@ -127,18 +145,26 @@ impl<S: Source, D: Destination> Mover<S, D> {
             storage_class: found.storage_class.clone(),
         };
         match plan::compare(attributes, &wanted, &found, last_modified, &self.options) {
-            Difference::None => Ok((Outcome::Unchanged, None)),
+            Difference::None => {
+                let learned = listed.and_then(|listed| Entry::found(attributes, listed, &found));
+                let learned = learned.map(Box::new);
+                Ok((Outcome::Unchanged { learned }, None))
+            }
             Difference::Content => self.copy(entry, copy).await,
             Difference::Metadata if found.size == 0 => self.copy(entry, copy).await,
             Difference::Metadata => {
                 let in_flight = self.progress.begin(0);
-                let is_done = self.replace_metadata(entry, &found, &wanted).await?;
+                let began = Instant::now();
+                let replaced = self.replace_metadata(entry, &found, &wanted).await?;
                 drop(in_flight);
-                if is_done {
-                    Ok((Outcome::Transferred { bytes: 0 }, Some(0)))
-                } else {
-                    self.copy(entry, copy).await
-                }
+                let Some(receipt) = replaced else {
+                    return self.copy(entry, copy).await;
+                };
+                let content = (found.size, found.crc64);
+                let took = began.elapsed();
+                let learned = Entry::written(attributes, &wanted, content, &receipt, took);
+                let learned = learned.map(Box::new);
+                Ok((Outcome::Transferred { bytes: 0, learned }, Some(0)))
             }
         }
     }
@@ -158,7 +184,12 @@ impl<S: Source, D: Destination> Mover<S, D> {
         let outcome = loop {
             tries += 1;
             let error = match self.try_copy(&entry, &copy, &in_flight).await {
-                Ok(bytes) => break Outcome::Transferred { bytes },
+                Ok(written) => {
+                    break Outcome::Transferred {
+                        bytes: written.content.size,
+                        learned: self.learned(&entry, &written),
+                    };
+                }
                 Err(error) => error,
             };
             match error {
@@ -191,13 +222,13 @@ impl<S: Source, D: Destination> Mover<S, D> {
         before.attributes.kind == now.attributes.kind
     }
 
-    /// One try; gives the bytes written.
+    /// One try.
     async fn try_copy(
         &self,
         entry: &SourceEntry,
         copy: &plan::Copy,
         in_flight: &InFlight,
-    ) -> Result<u64, TryError> {
+    ) -> Result<Written, TryError> {
         let attributes = &entry.node.attributes;
         let limits = self.destination.abilities();
         match plan::content_of(attributes.kind, &self.options) {

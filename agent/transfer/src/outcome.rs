@@ -6,14 +6,18 @@ use datasync_endpoint::{EndpointError, ErrorKind, Key};
 use datasync_model::{Counters, ErrorCode, Failure};
 
 use crate::attempts::is_endpoint_wide;
+use crate::catalog::Entry;
 
 /// How an item ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// The destination already agrees.
-    Unchanged,
-    /// Written and vouched for.
-    Transferred { bytes: u64 },
+    /// The destination already agrees; what that taught, if anything.
+    Unchanged { learned: Option<Box<Entry>> },
+    /// Written and vouched for; what is known of the object, if the store told enough.
+    Transferred {
+        bytes: u64,
+        learned: Option<Box<Entry>>,
+    },
     /// Left out on purpose.
     Skipped(Failure),
     /// Not done.
@@ -124,8 +128,8 @@ impl Outcome {
             add.bytes_to_transfer = bytes;
         }
         match self {
-            Self::Unchanged => add.unchanged = 1,
-            Self::Transferred { bytes } => {
+            Self::Unchanged { .. } => add.unchanged = 1,
+            Self::Transferred { bytes, .. } => {
                 add.transferred = 1;
                 add.bytes_written = *bytes;
             }

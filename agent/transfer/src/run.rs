@@ -1,5 +1,6 @@
 //! One execution from its first to its last record.
 
+mod cataloguing;
 mod cleanup;
 mod deleting;
 mod ended;
@@ -22,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::attempts::Attempts;
 use crate::budget::Budget;
+use crate::catalog::Catalog;
 use crate::failures::{FAILURES_FILE, FailureList};
 use crate::history::Root;
 use crate::journal::{Journal, Record, Stage, State};
@@ -43,6 +45,9 @@ pub struct Settings {
     /// Where the identity of the source's root is kept from one execution of the same pair of
     /// locations to the next; `None`: not at all.
     pub history_file: Option<PathBuf>,
+    /// Where is kept what is known of every object from one execution of the same pair of locations
+    /// to the next; `None`: nowhere, and every object is asked about.
+    pub catalog_file: Option<PathBuf>,
     /// Where the list of items that were not done is kept, one JSON object a line; `None`: in the
     /// execution's directory.
     pub failures_file: Option<PathBuf>,
@@ -62,6 +67,7 @@ impl Default for Settings {
         Self {
             memory_target_bytes: 256 << 20,
             history_file: None,
+            catalog_file: None,
             failures_file: None,
             delete_share_max_percent: 50,
             retries: RetryLimits::default(),
@@ -172,6 +178,7 @@ struct Engine<S, D> {
     uploads: Arc<Uploads>,
     progress: Arc<Progress>,
     failures: FailureList,
+    catalog: Option<Catalog>,
     mover: Arc<Mover<S, D>>,
     /// The source's root when the execution began; `None` before the scan.
     root: Option<Root>,
@@ -203,6 +210,8 @@ impl<S: Source, D: Destination> Engine<S, D> {
         let list = settings.failures_file.clone();
         let list = list.unwrap_or_else(|| directory.join(FAILURES_FILE));
         let failures = FailureList::open(list).await?;
+        let catalog = settings.catalog_file.clone();
+        let catalog = catalog.map(|file| Catalog::new(file, directory, spec));
         let limiter = Limiter::start(rate, background);
         let attempts = Arc::new(Attempts::new(settings.retries, settings.seed));
         let budget = Budget::new(settings.memory_target_bytes / 2);
@@ -240,6 +249,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
             uploads,
             progress,
             failures,
+            catalog,
             mover,
             root: state.root,
             withheld: state.withheld.clone(),
@@ -268,10 +278,12 @@ impl<S: Source, D: Destination> Engine<S, D> {
         if state.stage <= Stage::Delete {
             self.enter(Stage::Delete).await?;
             self.delete(&state, facts).await?;
+            self.adopt_catalog().await;
         }
         self.enter(Stage::Verify).await?;
         if self.spec.options.verify_mode == VerifyMode::PointInTimeConsistent {
             self.verify().await?;
+            self.adopt_catalog().await;
         }
         Ok(())
     }
@@ -285,9 +297,12 @@ impl<S: Source, D: Destination> Engine<S, D> {
 
     /// Makes the terminal report; `None` means stopped.
     async fn conclude(
-        self,
+        mut self,
         ended: Option<Result<(), Ended>>,
     ) -> Result<ExecutionReport, Interrupted> {
+        if let Some(catalog) = &mut self.catalog {
+            catalog.flush().await;
+        }
         let failure = match ended {
             None => return Err(Interrupted::Stopped),
             Some(Err(Ended::Local(failure))) => return Err(Interrupted::LocalState(failure)),

@@ -9,6 +9,7 @@ use datasync_model::{ErrorCode, Options};
 
 use crate::attempts::Attempts;
 use crate::budget::Budget;
+use crate::catalog::Entry;
 use crate::outcome::ItemFailure;
 use crate::plan::{Content, content_of};
 use crate::read::{ReadError, Version};
@@ -27,13 +28,13 @@ pub(crate) struct Verifier<S, D> {
 const STEP: u64 = 4 << 20;
 
 impl<S: Source, D: Destination> Verifier<S, D> {
-    /// Whether the object is what the entry should have become; `None` for entries that the
-    /// options leave out.
+    /// Whether the object is what the entry should have become, and what to remember of it; `None`
+    /// for entries that the options leave out.
     pub(crate) async fn check(
         &self,
         entry: &SourceEntry,
         listed: Option<&ListedObject>,
-    ) -> Option<Result<(), ItemFailure>> {
+    ) -> Option<Result<Option<Box<Entry>>, ItemFailure>> {
         content_of(entry.node.attributes.kind, &self.options)?;
         Some(self.compare(entry, listed).await)
     }
@@ -42,16 +43,14 @@ impl<S: Source, D: Destination> Verifier<S, D> {
         &self,
         entry: &SourceEntry,
         listed: Option<&ListedObject>,
-    ) -> Result<(), ItemFailure> {
+    ) -> Result<Option<Box<Entry>>, ItemFailure> {
         let missing = || {
             ItemFailure::new(
                 ErrorCode::FileNotAtDestination,
                 "the source has the item, the destination has not",
             )
         };
-        if listed.is_none() {
-            return Err(missing());
-        }
+        let listed = listed.ok_or_else(missing)?;
         let key = &entry.key;
         let found = self
             .attempts
@@ -71,7 +70,9 @@ impl<S: Source, D: Destination> Verifier<S, D> {
             .stored_content(entry, &found)
             .await
             .map_err(|error| ItemFailure::of_destination(&error))?;
-        compared(source, stored)
+        compared(source, stored)?;
+        let known = Entry::found(&entry.node.attributes, listed, &found);
+        Ok(known.map(|known| Box::new(known.proven(source.crc64))))
     }
 
     async fn stored_content(

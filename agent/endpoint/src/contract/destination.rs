@@ -1,5 +1,6 @@
 //! What every destination promises.
 
+mod dates;
 mod uploads;
 
 use std::sync::Arc;
@@ -7,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{odd_names, pattern};
+use dates::writes_are_dated_by_the_stores_clock;
 use uploads::{uploads_are_found_and_aborted, uploads_become_objects};
 
 use crate::{
@@ -27,6 +29,7 @@ pub async fn destination_contract<D: Destination>(destination: &D) {
     metadata_is_replaced_alone(destination).await;
     uploads_become_objects(destination).await;
     uploads_are_found_and_aborted(destination).await;
+    writes_are_dated_by_the_stores_clock(destination).await;
     objects_are_deleted(destination).await;
 }
 

@@ -20,6 +20,7 @@ pub struct MemoryDestination {
     pub(super) script: Script,
     pub(super) abilities: Abilities,
     page: usize,
+    tells_dates: bool,
 }
 
 impl Default for MemoryDestination {
@@ -38,6 +39,7 @@ impl Default for MemoryDestination {
                 has_root: true,
             },
             page: 1000,
+            tells_dates: true,
         }
     }
 }
@@ -61,6 +63,15 @@ impl MemoryDestination {
     pub fn with_page(self, objects: usize) -> Self {
         Self {
             page: objects.clamp(1, 1000),
+            ..self
+        }
+    }
+
+    /// Answers do not tell the time.
+    #[must_use]
+    pub fn without_dates(self) -> Self {
+        Self {
+            tells_dates: false,
             ..self
         }
     }
@@ -140,6 +151,7 @@ impl MemoryDestination {
             etag,
             version_id: None,
             vouched,
+            date: self.tells_dates.then(|| self.lock().now()),
         }
     }
 }

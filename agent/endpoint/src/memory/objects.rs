@@ -67,6 +67,11 @@ pub(super) struct Objects {
 impl Objects {
     fn tick(&mut self) -> Timestamp {
         self.clock += 1;
+        self.now()
+    }
+
+    /// The store's time.
+    pub(super) fn now(&self) -> Timestamp {
         Timestamp {
             seconds: EPOCH + self.clock,
             nanoseconds: 0,

@@ -2,11 +2,12 @@
 
 use datasync_endpoint::{
     Attributes, Crc64, Destination, Effect, EndpointError, ErrorKind, Key, ObjectHeader,
-    PartReceipt, Payload, ReadBack, Source, UploadId,
+    PartReceipt, Payload, ReadBack, Receipt, Source, UploadId,
 };
 use futures::{StreamExt, TryStreamExt, stream};
+use tokio::time::Instant;
 
-use super::{Mover, TryError, destination_error, source_error};
+use super::{Mover, TryError, Written, destination_error, source_error};
 use crate::plan::{self, PartLayout};
 use crate::progress::InFlight;
 use crate::read::Version;
@@ -32,7 +33,7 @@ impl<S: Source, D: Destination> Mover<S, D> {
         entry: &SourceEntry,
         copy: &plan::Copy,
         in_flight: &InFlight,
-    ) -> Result<u64, TryError> {
+    ) -> Result<Written, TryError> {
         let attributes = self
             .attempts
             .run(|| self.source.attributes(&entry.node.handle))
@@ -43,14 +44,20 @@ impl<S: Source, D: Destination> Mover<S, D> {
         }
         let key = &entry.key;
         let header = self.header(&attributes, copy);
+        let began = Instant::now();
         let upload = self.create_upload(key, &header, attributes.size).await?;
         match self
             .fill_upload(entry, &attributes, &header, &upload, in_flight)
             .await
         {
-            Ok(()) => {
+            Ok((content, receipt)) => {
+                let took = began.elapsed();
                 self.uploads.closed(key).await?;
-                Ok(attributes.size)
+                Ok(Written {
+                    content,
+                    receipt,
+                    took,
+                })
             }
             Err(error) => {
                 self.abandon_upload(key).await?;
@@ -105,7 +112,7 @@ impl<S: Source, D: Destination> Mover<S, D> {
         header: &ObjectHeader,
         upload: &UploadId,
         in_flight: &InFlight,
-    ) -> Result<(), TryError> {
+    ) -> Result<(ReadBack, Option<Receipt>), TryError> {
         let limits = self.destination.abilities();
         let layout = PartLayout::of(attributes.size, limits.parts_max);
         let version = self.version(&entry.node.handle, attributes.fingerprint());
@@ -136,8 +143,10 @@ impl<S: Source, D: Destination> Mover<S, D> {
             size: attributes.size,
             crc64: whole,
         };
-        self.complete(&entry.key, upload, header, &parts, sent)
-            .await
+        let receipt = self
+            .complete(&entry.key, upload, header, &parts, sent)
+            .await?;
+        Ok((sent, receipt))
     }
 
     async fn move_part(
@@ -192,7 +201,7 @@ impl<S: Source, D: Destination> Mover<S, D> {
         header: &ObjectHeader,
         parts: &[PartReceipt],
         sent: ReadBack,
-    ) -> Result<(), TryError> {
+    ) -> Result<Option<Receipt>, TryError> {
         let completed = self
             .attempts
             .run(|| {
@@ -201,9 +210,13 @@ impl<S: Source, D: Destination> Mover<S, D> {
             })
             .await;
         match completed {
-            Ok(receipt) => Ok(self.confirm(key, &receipt, sent).await?),
+            Ok(receipt) => {
+                self.confirm(key, &receipt, sent).await?;
+                Ok(Some(receipt))
+            }
             Err(error) if is_to_be_settled(&error, header.only_if_absent) => {
-                self.settle(key, header, sent, &error).await
+                self.settle(key, header, sent, &error).await?;
+                Ok(None)
             }
             Err(error) => Err(destination_error(&error)),
         }

@@ -9,27 +9,28 @@ use crate::uploads::UploadError;
 use crate::walk::SourceEntry;
 
 impl<S: Source, D: Destination> Mover<S, D> {
-    /// Whether the metadata was replaced and the content is proven to be what it was; if not, the
-    /// item must be copied anew.
+    /// The receipt, if the metadata was replaced and the content is proven to be what it was;
+    /// `None` if the item must be copied anew.
     pub(super) async fn replace_metadata(
         &self,
         entry: &SourceEntry,
         found: &ObjectState,
         wanted: &PosixMetadata,
-    ) -> Result<bool, JournalError> {
+    ) -> Result<Option<Receipt>, JournalError> {
         let receipt = match self.set_metadata(entry, found, wanted).await {
             Ok(receipt) => receipt,
             Err(UploadError::Journal(error)) => return Err(error),
             Err(UploadError::Destination(error)) => {
                 tracing::info!(%error, "metadata cannot be replaced alone: copying anew");
-                return Ok(false);
+                return Ok(None);
             }
         };
-        let proven = self.confirm_copy(entry, found, &receipt).await;
-        if let Err(ItemFailure { failure, .. }) = &proven {
+        if let Err(unproven) = self.confirm_copy(entry, found, &receipt).await {
+            let failure = unproven.failure;
             tracing::warn!(%failure, "content is not proven after new metadata: copying anew");
+            return Ok(None);
         }
-        Ok(proven.is_ok())
+        Ok(Some(receipt))
     }
 
     async fn set_metadata(

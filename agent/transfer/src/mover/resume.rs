@@ -31,13 +31,13 @@ impl<S: Source, D: Destination> Mover<S, D> {
         let entry = &item.entry;
         let found = match self.stat(&entry.key).await {
             Ok(Some(found)) => found,
-            Ok(None) => return self.handle(entry, None).await,
+            Ok(None) => return self.handle(entry, None, None).await,
             Err(error) => return Ok((Outcome::Failed(ItemFailure::of_destination(&error)), None)),
         };
         if self.may_be_ours(item, &found) {
             self.recognise(item, &found).await
         } else {
-            self.handle(entry, Some(&listed(entry, &found))).await
+            self.handle(entry, Some(&listed(entry, &found)), None).await
         }
     }
 
@@ -72,8 +72,11 @@ impl<S: Source, D: Destination> Mover<S, D> {
         };
         let is_protected = self.options.overwrite_mode == OverwriteMode::Never;
         match compared {
-            Ok(Some(_)) if item.existed => Ok((Outcome::Unchanged, None)),
-            Ok(Some(bytes)) => Ok((Outcome::Transferred { bytes }, Some(bytes))),
+            Ok(Some(_)) if item.existed => Ok((Outcome::Unchanged { learned: None }, None)),
+            Ok(Some(bytes)) => {
+                let learned = None;
+                Ok((Outcome::Transferred { bytes, learned }, Some(bytes)))
+            }
             Ok(None) if is_protected => {
                 let reason = skip_failure(SkipReason::OverwriteProtected);
                 Ok((Outcome::Skipped(reason), None))

@@ -7,8 +7,9 @@ use datasync_endpoint::{
     Attributes, Crc64, Destination, ErrorKind, Pace, Payload, ReadBack, Source,
 };
 use datasync_model::ErrorCode;
+use tokio::time::Instant;
 
-use super::{Mover, TryError, destination_error, source_error};
+use super::{Mover, TryError, Written, destination_error, source_error};
 use crate::outcome::ItemFailure;
 use crate::plan;
 use crate::walk::SourceEntry;
@@ -18,7 +19,7 @@ impl<S: Source, D: Destination> Mover<S, D> {
         &self,
         entry: &SourceEntry,
         copy: &plan::Copy,
-    ) -> Result<u64, TryError> {
+    ) -> Result<Written, TryError> {
         let attributes = entry.node.attributes;
         let size = attributes.size;
         let reservation = self.reserve(size).await?;
@@ -34,23 +35,23 @@ impl<S: Source, D: Destination> Mover<S, D> {
         if !stable {
             return Err(TryError::Changed);
         }
-        self.put(entry, &attributes, copy, range.chunks, range.crc64)
+        let written = self
+            .put(entry, &attributes, copy, range.chunks, range.crc64)
             .await?;
         drop(reservation);
-        Ok(size)
+        Ok(written)
     }
 
     pub(super) async fn copy_link(
         &self,
         entry: &SourceEntry,
         copy: &plan::Copy,
-    ) -> Result<u64, TryError> {
+    ) -> Result<Written, TryError> {
         let target = self
             .attempts
             .run(|| self.source.read_link(&entry.node.handle))
             .await
             .map_err(|error| source_error(&error))?;
-        let length = target.len() as u64;
         let crc64 = Crc64::of(&target);
         let chunks = if target.is_empty() {
             Vec::new()
@@ -58,15 +59,14 @@ impl<S: Source, D: Destination> Mover<S, D> {
             vec![target]
         };
         self.put(entry, &entry.node.attributes, copy, chunks, crc64)
-            .await?;
-        Ok(length)
+            .await
     }
 
     pub(super) async fn put_empty(
         &self,
         entry: &SourceEntry,
         copy: &plan::Copy,
-    ) -> Result<u64, TryError> {
+    ) -> Result<Written, TryError> {
         self.put(
             entry,
             &entry.node.attributes,
@@ -74,8 +74,7 @@ impl<S: Source, D: Destination> Mover<S, D> {
             Vec::new(),
             Crc64::EMPTY,
         )
-        .await?;
-        Ok(0)
+        .await
     }
 
     async fn put(
@@ -85,7 +84,7 @@ impl<S: Source, D: Destination> Mover<S, D> {
         copy: &plan::Copy,
         chunks: Vec<Bytes>,
         crc64: Crc64,
-    ) -> Result<(), TryError> {
+    ) -> Result<Written, TryError> {
         let header = self.header(attributes, copy);
         let length = chunks.iter().map(|chunk| chunk.len() as u64).sum();
         let payload = Payload {
@@ -95,22 +94,33 @@ impl<S: Source, D: Destination> Mover<S, D> {
             pace: self.pace(),
         };
         let key = &entry.key;
+        let content = ReadBack {
+            size: length,
+            crc64,
+        };
+        let began = Instant::now();
         let put = self
             .attempts
             .run(|| self.destination.put(key, &header, payload.clone()))
             .await;
-        let sent = ReadBack {
-            size: length,
-            crc64,
-        };
-        match put {
-            Ok(receipt) => Ok(self.confirm(key, &receipt, sent).await?),
+        let took = began.elapsed();
+        let receipt = match put {
+            Ok(receipt) => {
+                self.confirm(key, &receipt, content).await?;
+                Some(receipt)
+            }
             // What is there may be our own object: an earlier try that was not answered.
             Err(error) if header.only_if_absent && error.kind == ErrorKind::Precondition => {
-                self.settle(key, &header, sent, &error).await
+                self.settle(key, &header, content, &error).await?;
+                None
             }
-            Err(error) => Err(destination_error(&error)),
-        }
+            Err(error) => return Err(destination_error(&error)),
+        };
+        Ok(Written {
+            content,
+            receipt,
+            took,
+        })
     }
 
     pub(super) fn pace(&self) -> Arc<dyn Pace> {

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::{Ended, Engine};
+use crate::catalog::{Entry, Remembered};
 use crate::deletes::{Candidate, trim};
 use crate::failures::Verdict;
 use crate::history::Root;
@@ -39,15 +40,15 @@ const STREAM_BUFFER: usize = 1024;
 
 /// What is to be done in a lane.
 pub(super) enum Work {
-    /// An entry of the merge, with the object of its key.
-    Met(SourceEntry, Option<ListedObject>),
+    /// An entry of the merge, with the object of its key and what is remembered of it.
+    Met(SourceEntry, Option<ListedObject>, Option<Box<Entry>>),
     Resumed(Resumed),
 }
 
 impl Work {
     fn entry(&self) -> &SourceEntry {
         match self {
-            Self::Met(entry, _) => entry,
+            Self::Met(entry, ..) => entry,
             Self::Resumed(item) => &item.entry,
         }
     }
@@ -64,7 +65,8 @@ struct Before {
 /// The scan as far as it got.
 pub(super) struct Scan {
     lanes: Lanes<Work, Done>,
-    shadow: Shadow,
+    pub(super) shadow: Shadow,
+    pub(super) remembered: Remembered,
     pub(super) facts: ScanFacts,
     /// What earlier runs of the process did.
     before: Before,
@@ -89,6 +91,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
         let mut scan = Scan {
             lanes: Lanes::new(),
             shadow: Shadow::default(),
+            remembered: self.read_catalog(after.clone()).await,
             facts: ScanFacts {
                 candidates: kept.to_delete,
                 matched: state.matched,
@@ -191,6 +194,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
     }
 
     async fn take(&mut self, step: Step, scan: &mut Scan) -> Result<(), Ended> {
+        let known = self.remembered(&step, scan).await;
         match step {
             Step::End => scan.merge_ended = true,
             Step::Entry(entry, listed) => {
@@ -201,7 +205,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
                     .await?;
                 match self.listed_outcome(&entry.key) {
                     Some(outcome) => self.record(ticket, outcome, None).await?,
-                    None => self.start_item(ticket, Work::Met(entry, listed), scan),
+                    None => self.start_item(ticket, Work::Met(entry, listed, known), scan),
                 }
             }
             Step::Unread { directory, error } => {
@@ -348,13 +352,14 @@ impl<S: Source, D: Destination> Engine<S, D> {
         let listed = match &outcome {
             Outcome::Failed(failed) => Some((Verdict::Failed, &failed.failure)),
             Outcome::Skipped(failure) => Some((Verdict::Skipped, failure)),
-            Outcome::Unchanged | Outcome::Transferred { .. } => None,
+            Outcome::Unchanged { .. } | Outcome::Transferred { .. } => None,
         };
         if let Some((verdict, failure)) = listed {
             self.failures
                 .add(&ticket.path, &ticket.key, verdict, failure)
                 .await?;
         }
+        self.remember(&ticket.key, &outcome).await;
         self.progress.finish(&add);
         self.journal
             .append(Record::Final {
@@ -364,7 +369,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
             .await?;
         self.silent_items = match &outcome {
             Outcome::Failed(failed) if failed.is_silence() => self.silent_items + 1,
-            Outcome::Transferred { .. } | Outcome::Unchanged => 0,
+            Outcome::Transferred { .. } | Outcome::Unchanged { .. } => 0,
             Outcome::Failed(_) | Outcome::Skipped(_) => self.silent_items,
         };
         let silent = self.silent_items >= SILENT_ITEMS_MAX;
@@ -379,7 +384,11 @@ impl<S: Source, D: Destination> Engine<S, D> {
 
 async fn handle<S: Source, D: Destination>(mover: Arc<Mover<S, D>>, work: Work) -> Done {
     match work {
-        Work::Met(entry, listed) => mover.handle(&entry, listed.as_ref()).await,
+        Work::Met(entry, listed, known) => {
+            mover
+                .handle(&entry, listed.as_ref(), known.as_deref())
+                .await
+        }
         Work::Resumed(item) => mover.resume(&item).await,
     }
 }

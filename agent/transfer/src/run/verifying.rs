@@ -8,6 +8,7 @@ use tokio::task::{JoinError, JoinSet};
 
 use super::scanning::merge_error;
 use super::{Ended, Engine};
+use crate::catalog::Entry;
 use crate::failures::Verdict;
 use crate::lanes::{Lane, Lanes, Ticket};
 use crate::merge::{Shadow, Step};
@@ -16,7 +17,7 @@ use crate::verify::Verifier;
 use crate::walk::SourceEntry;
 
 type Work = (SourceEntry, Option<ListedObject>);
-type Checked = Option<Result<(), ItemFailure>>;
+type Checked = Option<Result<Option<Box<Entry>>, ItemFailure>>;
 
 impl<S: Source, D: Destination> Engine<S, D> {
     pub(super) async fn verify(&mut self) -> Result<(), Ended> {
@@ -26,6 +27,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
         let mut lanes: Lanes<Work, Checked> = Lanes::new();
         let mut shadow = Shadow::default();
         let mut merge_ended = false;
+        let mut remembered = self.read_catalog(None).await;
         while !merge_ended || !lanes.is_empty() {
             tokio::select! {
                 biased;
@@ -41,6 +43,10 @@ impl<S: Source, D: Destination> Engine<S, D> {
                                 key: entry.key.clone(),
                                 path: entry.path.clone(),
                             };
+                            if self.is_proven(&entry, listed.as_ref(), &mut remembered).await {
+                                self.judge(ticket, Ok(Some(Ok(None)))).await?;
+                                continue;
+                            }
                             let work = (entry, listed);
                             lanes.add(Lane::Small, ticket, work, |work| {
                                 check(verifier.clone(), work)
@@ -72,7 +78,10 @@ impl<S: Source, D: Destination> Engine<S, D> {
         let mut add = Counters::default();
         match checked {
             Ok(None) => return Ok(()),
-            Ok(Some(Ok(()))) => add.verified = 1,
+            Ok(Some(Ok(learned))) => {
+                add.verified = 1;
+                self.note_proven(&ticket.key, learned.as_deref()).await;
+            }
             Ok(Some(Err(failed))) if failed.endpoint_wide => return Err(failed.into()),
             Ok(Some(Err(failed))) => {
                 add.mismatched = 1;
@@ -108,6 +117,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
     }
 
     async fn mismatch(&mut self, ticket: &Ticket, failure: &Failure) -> Result<(), Ended> {
+        self.forget(&ticket.key).await;
         Ok(self
             .failures
             .add(&ticket.path, &ticket.key, Verdict::Mismatched, failure)

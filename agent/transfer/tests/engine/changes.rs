@@ -40,6 +40,15 @@ async fn an_edit_of_the_same_size_is_seen() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_edit_that_puts_the_mtime_back_is_seen() {
+    is_seen(
+        |tree| tree.write_and_put_mtime_back("file", "CONTENT"),
+        &["file"],
+    )
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_change_of_mode_or_owner_is_seen() {
     is_seen(
         |tree| tree.set("file", |attributes| attributes.mode = 0o4700),

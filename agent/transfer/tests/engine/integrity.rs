@@ -77,6 +77,7 @@ async fn the_end_check_finds_content_that_changed_at_the_destination() {
             content[500] ^= 0x40;
             stored.crc64 = Some(Crc64::of(&content));
             stored.content = content.into();
+            stored.last_modified.seconds += 60;
         });
         let run = world.run().await;
         assert_eq!(run.code(), Some(ErrorCode::ChecksumMismatch), "{at}");
@@ -119,7 +120,9 @@ async fn metadata_that_was_changed_at_the_destination_is_put_right() {
     let world = World::new(tree());
     world.run_well().await;
     world.destination.edit(|objects| {
-        objects.get_mut(&key("file")).unwrap().metadata.owner = Some(4711);
+        let stored = objects.get_mut(&key("file")).unwrap();
+        stored.metadata.owner = Some(4711);
+        stored.last_modified.seconds += 60;
     });
     let run = world.run_well().await;
     assert_eq!(run.report.counters.transferred, 1);

@@ -8,6 +8,7 @@
 )]
 
 mod cancelling;
+mod catalog;
 mod changes;
 mod copying;
 mod deletes;

@@ -19,6 +19,7 @@ use crate::world::{INTEGRITIES, World, bytes, cut_journal};
 enum Change {
     Write(usize, u8, u64),
     WriteQuietly(usize, u64),
+    WriteSecretly(usize, u64),
     Add(Vec<u8>, u8),
     AddDirectory(Vec<u8>),
     Link(Vec<u8>, u8),
@@ -51,6 +52,7 @@ fn change() -> impl Strategy<Value = Change> {
     prop_oneof![
         (any::<usize>(), any::<u8>(), any::<u64>()).prop_map(|(n, l, s)| Change::Write(n, l, s)),
         (any::<usize>(), any::<u64>()).prop_map(|(n, s)| Change::WriteQuietly(n, s)),
+        (any::<usize>(), any::<u64>()).prop_map(|(n, s)| Change::WriteSecretly(n, s)),
         (path(), any::<u8>()).prop_map(|(path, length)| Change::Add(path, length)),
         path().prop_map(Change::AddDirectory),
         (path(), any::<u8>()).prop_map(|(path, length)| Change::Link(path, length)),
@@ -83,10 +85,17 @@ fn apply(tree: &mut Tree, change: &Change) {
                 tree.write(path, bytes(*seed, u64::from(*length)));
             }
         }
-        // With mtime put back the change is only seen where the size differs: one byte more.
+        // With mtime put back the change is seen where the size differs: one byte more.
         Change::WriteQuietly(n, seed) => {
             if let Some(path) = nth(tree, *n, file) {
                 let length = tree.get(&path).unwrap().attributes.size + 1;
+                tree.write_and_put_mtime_back(path, bytes(*seed, length));
+            }
+        }
+        // With the same size as well only the catalog tells.
+        Change::WriteSecretly(n, seed) => {
+            if let Some(path) = nth(tree, *n, file) {
+                let length = tree.get(&path).unwrap().attributes.size;
                 tree.write_and_put_mtime_back(path, bytes(*seed, length));
             }
         }
@@ -119,8 +128,27 @@ fn apply(tree: &mut Tree, change: &Change) {
     }
 }
 
+/// What becomes of the catalog between the runs.
+#[derive(Debug, Clone)]
+enum Catalog {
+    None,
+    Kept,
+    Lost,
+    Damaged(prop::sample::Index),
+}
+
+fn catalog() -> impl Strategy<Value = Catalog> {
+    prop_oneof![
+        1 => Just(Catalog::None),
+        4 => Just(Catalog::Kept),
+        1 => Just(Catalog::Lost),
+        2 => any::<prop::sample::Index>().prop_map(Catalog::Damaged),
+    ]
+}
+
 #[derive(Debug, Clone)]
 struct Case {
+    catalog: Catalog,
     first: Vec<Change>,
     second: Vec<Change>,
     page: usize,
@@ -148,8 +176,9 @@ fn case() -> impl Strategy<Value = Case> {
         proptest::collection::vec(fault, 0..4),
         proptest::option::of(0u64..60),
         proptest::option::of(0usize..60),
+        catalog(),
     )
-        .prop_map(|(tree, verify, integrity, faults, stop_ms, cut)| {
+        .prop_map(|(tree, verify, integrity, faults, stop_ms, cut, catalog)| {
             let (first, second, page, [metadata, mtime, all, never, excludes]) = tree;
             Case {
                 first,
@@ -165,6 +194,7 @@ fn case() -> impl Strategy<Value = Case> {
                 faults,
                 stop_ms,
                 cut,
+                catalog,
             }
         })
 }
@@ -199,6 +229,9 @@ fn world_of(case: &Case) -> World {
         .with_page(case.page)
         .with_read_max(100);
     let mut world = World::of(source, destination);
+    if matches!(case.catalog, Catalog::None) {
+        world.settings.catalog_file = None;
+    }
     let options = world.options();
     if !case.metadata {
         (options.uid, options.gid) = (Uid::None, Gid::None);
@@ -285,15 +318,53 @@ async fn run(world: &World, case: &Case, stop_ms: Option<u64>) -> Result<(), Tes
     Ok(())
 }
 
-/// Two executions with changes between them; the second one may be stopped once, and lose any
-/// part of its journal (I2).
+fn meddle(world: &World, catalog: &Catalog) {
+    let Some(file) = &world.settings.catalog_file else {
+        return;
+    };
+    match catalog {
+        Catalog::None | Catalog::Kept => {}
+        Catalog::Lost => std::fs::remove_file(file).unwrap(),
+        Catalog::Damaged(place) => {
+            let mut bytes = std::fs::read(file).unwrap();
+            let place = place.index(bytes.len());
+            bytes[place] ^= 0x10;
+            std::fs::write(file, bytes).unwrap();
+        }
+    }
+}
+
+/// Content that changes without size and mtime is seen if the catalog is there and nothing else of
+/// the inode explains its ctime.
+fn is_visible(case: &Case, change: &Change) -> bool {
+    let is_kept = matches!(case.catalog, Catalog::Kept) && !case.metadata;
+    case.all || is_kept || !matches!(change, Change::WriteSecretly(..))
+}
+
+/// Two executions with changes between them, and one without; the second one may be stopped once,
+/// and lose any part of its journal (I2).
 async fn check(case: Case) -> Result<(), TestCaseError> {
     let world = world_of(&case);
     run(&world, &case, None).await?;
-    world
-        .source
-        .edit(|tree| case.second.iter().for_each(|change| apply(tree, change)));
-    run(&world, &case, case.stop_ms).await
+    meddle(&world, &case.catalog);
+    world.source.edit(|tree| {
+        let changes = case.second.iter();
+        let visible = changes.filter(|change| is_visible(&case, change));
+        visible.for_each(|change| apply(tree, change));
+    });
+    run(&world, &case, case.stop_ms).await?;
+    let third = Case {
+        faults: Vec::new(),
+        ..case
+    };
+    world.source.script().clear();
+    world.destination.script().clear();
+    let before = world.destination.snapshot();
+    let last = Box::pin(world.run()).await;
+    prop_assert_eq!(&last.report.result.failure, &None);
+    prop_assert!(third.all || last.report.counters.transferred == 0);
+    prop_assert_eq!(differences(&world, &third, &before), Vec::<String>::new());
+    Ok(())
 }
 
 proptest! {

@@ -103,6 +103,7 @@ impl World {
             memory_target_bytes: 64 * MIB,
             history_file: Some(state.path().join("history/root.json")),
             now_seconds: || EPOCH,
+            catalog_file: Some(state.path().join("history/root.catalog")),
             ..Settings::default()
         };
         Self {

@@ -16,7 +16,8 @@ use crate::objects::{Metadata, Object, Objects, Part};
 use crate::query::Target;
 use crate::receive::{CRC64_HEADER, Refused, crc64_text, receive};
 
-const MODIFIED: &str = "Thu, 01 Jan 2026 00:00:00 GMT";
+/// The sink's clock stands still.
+const NOW: &str = "Thu, 01 Jan 2026 00:00:00 GMT";
 const UPLOADS_LISTED_MAX: usize = 1000;
 type Answer = Response<Full<Bytes>>;
 
@@ -78,7 +79,7 @@ impl Sink {
         if !answer.status().is_success() {
             self.count(format!("answers {}", answer.status().as_u16()));
         }
-        Ok(answer)
+        Ok(with(answer, vec![("date", NOW.to_owned())]))
     }
 
     /// `GET /-/stats` and `POST /-/reset`: not S3, for the benchmark itself.
@@ -268,7 +269,7 @@ impl Sink {
         }
         let mut headers = vec![
             ("etag", object.etag.clone()),
-            ("last-modified", MODIFIED.to_owned()),
+            ("last-modified", NOW.to_owned()),
             ("content-length", object.size.to_string()),
         ];
         if head.headers.contains_key("x-amz-checksum-mode") {

@@ -1,0 +1,101 @@
+//! The catalog along the stages of an execution.
+
+use datasync_endpoint::{Destination, Integrity, Key, ListedObject, PosixMetadata, Source};
+
+use super::Engine;
+use super::scanning::Scan;
+use crate::catalog::{Entry, Recall, Remembered, recall};
+use crate::merge::Step;
+use crate::outcome::Outcome;
+use crate::walk::SourceEntry;
+
+impl<S: Source, D: Destination> Engine<S, D> {
+    pub(super) async fn read_catalog(&self, after: Option<Key>) -> Remembered {
+        match &self.catalog {
+            Some(catalog) => catalog.read(after).await,
+            None => Remembered::nothing(),
+        }
+    }
+
+    /// What is remembered of the entry of a step. Keys before it that the merge has not met are
+    /// forgotten, but for those that this execution cannot see.
+    pub(super) async fn remembered(&mut self, step: &Step, scan: &mut Scan) -> Option<Box<Entry>> {
+        let catalog = self.catalog.as_mut()?;
+        let limit = match step {
+            Step::Entry(entry, _) => Some(&entry.key),
+            Step::Extra(object) => Some(&object.key),
+            Step::Unknown { key, .. } => Some(key),
+            Step::End => None,
+            // It comes after its own entry.
+            Step::Unread { .. } => return None,
+        };
+        while let Some(key) = scan.remembered.pass(limit).await {
+            let path = key.path().unwrap_or_default();
+            if self.scope.contains(&path.to_absolute()) && !scan.shadow.covers(&key) {
+                catalog.note(&key, None).await;
+            }
+        }
+        match step {
+            Step::Entry(entry, _) => scan.remembered.take(&entry.key).await.map(Box::new),
+            _ => None,
+        }
+    }
+
+    /// Notes what the end of an item taught.
+    pub(super) async fn remember(&mut self, key: &Key, outcome: &Outcome) {
+        let learned = match outcome {
+            Outcome::Unchanged { learned: None } | Outcome::Skipped(_) => return,
+            Outcome::Unchanged { learned } | Outcome::Transferred { learned, .. } => {
+                learned.as_deref()
+            }
+            Outcome::Failed(_) => None,
+        };
+        if let Some(catalog) = &mut self.catalog {
+            catalog.note(key, learned).await;
+        }
+    }
+
+    /// Whether source and store were compared, the store by a checksum of its own, and both are as
+    /// they were then.
+    pub(super) async fn is_proven(
+        &self,
+        entry: &SourceEntry,
+        listed: Option<&ListedObject>,
+        remembered: &mut Remembered,
+    ) -> bool {
+        while remembered.pass(Some(&entry.key)).await.is_some() {}
+        let (Some(known), Some(listed)) = (remembered.take(&entry.key).await, listed) else {
+            return false;
+        };
+        let options = &self.spec.options;
+        let attributes = &entry.node.attributes;
+        let wanted = PosixMetadata::kept(attributes, options);
+        self.destination.abilities().integrity == Integrity::Crc64
+            && known.is_proven
+            && recall(&known, listed, attributes, &wanted, options) == Recall::Unchanged
+    }
+
+    /// Notes what verifying an object taught, if anything.
+    pub(super) async fn note_proven(&mut self, key: &Key, learned: Option<&Entry>) {
+        if let (Some(catalog), Some(_)) = (&mut self.catalog, learned) {
+            catalog.note(key, learned).await;
+        }
+    }
+
+    /// Lets the next execution ask about an object whatever the listing says.
+    pub(super) async fn forget(&mut self, key: &Key) {
+        if let Some(catalog) = &mut self.catalog {
+            catalog.note(key, None).await;
+        }
+    }
+
+    /// Makes what was noted part of the catalog.
+    pub(super) async fn adopt_catalog(&mut self) {
+        if let Some(catalog) = &mut self.catalog {
+            let memory_bytes = self.settings.memory_target_bytes / 8;
+            catalog
+                .adopt(usize::try_from(memory_bytes).unwrap_or(usize::MAX))
+                .await;
+        }
+    }
+}

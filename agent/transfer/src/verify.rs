@@ -72,7 +72,7 @@ impl<S: Source, D: Destination> Verifier<S, D> {
             .map_err(|error| ItemFailure::of_destination(&error))?;
         if source == stored {
             let known = Entry::found(&entry.node.attributes, listed, &found);
-            return Ok(known.map(|known| Box::new(known.proven(source.crc64))));
+            return Ok(known.map(|known| Box::new(known.verified(source.crc64))));
         }
         Err(ItemFailure::new(
             ErrorCode::ChecksumMismatch,

@@ -72,6 +72,15 @@ def test_an_edit_of_the_same_size(pair):
     pair.assert_exact()
 
 
+def test_an_edit_that_puts_the_mtime_back(pair):
+    before = os.stat(pair.path(b"a"))
+    tree.write(pair.path(b"a"), b"CONTENT OF A")
+    set_mtime(pair.path(b"a"), before.st_mtime_ns)
+    _, changed = pair.changed_by_run()
+    assert changed == {"a"}
+    pair.assert_exact()
+
+
 @pytest.mark.parametrize("what", ["mode", "owner", "group", "mtime"])
 def test_a_change_of_metadata_alone(pair, what):
     path = pair.path(b"a.txt")

@@ -55,6 +55,6 @@ def requests_of_a_rescan(site, name, files, verify):
 )
 def test_an_unchanged_tree_costs_listings_alone(counted_site, verify, listings):
     # Opening a location takes some requests, whatever is there.
-    few = requests_of_a_rescan(counted_site, "few", 1, verify)
-    many = requests_of_a_rescan(counted_site, "many", FILES, verify)
+    few = requests_of_a_rescan(counted_site, f"few-{listings}", 1, verify)
+    many = requests_of_a_rescan(counted_site, f"many-{listings}", FILES, verify)
     assert many == few | {"GET": few["GET"] + listings * (FILES // 1000)}

@@ -3,6 +3,7 @@
 //! An execution reads the source and the listing of the destination as two streams in key order
 //! ([`run`]), decides for each key (`plan`), moves what differs (`mover`) and remembers what is
 //! done (`journal`), so that a killed process goes on where it was.
+//! What it learns of the objects is kept for the next one (`catalog`).
 
 mod attempts;
 mod budget;

@@ -72,7 +72,7 @@ impl<S: Source, D: Destination> Verifier<S, D> {
             .map_err(|error| ItemFailure::of_destination(&error))?;
         compared(source, stored)?;
         let known = Entry::found(&entry.node.attributes, listed, &found);
-        Ok(known.map(|known| Box::new(known.proven(source.crc64))))
+        Ok(known.map(|known| Box::new(known.verified(source.crc64))))
     }
 
     async fn stored_content(

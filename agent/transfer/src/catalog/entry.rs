@@ -31,7 +31,7 @@ pub(crate) struct Entry {
     pub(crate) metadata: PosixMetadata,
     /// Of the object's content, where it is known.
     pub(crate) crc64: Option<Crc64>,
-    /// Whether the source, read at that fingerprint for nothing but that, had this checksum too.
+    /// Whether the store computed that itself, and a verification read the source and compared.
     pub(crate) is_proven: bool,
 }
 
@@ -132,11 +132,12 @@ impl Entry {
         })
     }
 
-    /// This entry after the source was read once more and had this checksum, as the object has.
-    pub(crate) fn proven(self, crc64: Crc64) -> Self {
+    /// This entry of what HEAD found, after the source was read and had this checksum, as the object
+    /// has by the store's own word or by reading it back.
+    pub(crate) fn verified(self, crc64: Crc64) -> Self {
         Self {
+            is_proven: self.crc64.is_some(),
             crc64: Some(crc64),
-            is_proven: true,
             ..self
         }
     }

@@ -29,7 +29,7 @@ impl<S: Source, D: Destination> Mover<S, D> {
             // What cannot be read or changes meanwhile is reported by the copy.
             Recall::Suspect(crc64) => match self.verifier.source_content(entry).await {
                 Ok(read) if read.crc64 == crc64 && read.size == known.size => {
-                    Some(known.confirmed(attributes, listed).proven(crc64))
+                    Some(known.confirmed(attributes, listed))
                 }
                 Ok(_) | Err(_) => None,
             },

@@ -1,6 +1,6 @@
 //! The catalog along the stages of an execution.
 
-use datasync_endpoint::{Destination, Integrity, Key, ListedObject, PosixMetadata, Source};
+use datasync_endpoint::{Destination, Key, ListedObject, PosixMetadata, Source};
 
 use super::Engine;
 use super::scanning::Scan;
@@ -55,8 +55,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
         }
     }
 
-    /// Whether source and store were compared, the store by a checksum of its own, and both are as
-    /// they were then.
+    /// Whether an earlier verification compared source and store, and both are as they were then.
     pub(super) async fn is_proven(
         &self,
         entry: &SourceEntry,
@@ -70,9 +69,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
         let options = &self.spec.options;
         let attributes = &entry.node.attributes;
         let wanted = PosixMetadata::kept(attributes, options);
-        self.destination.abilities().integrity == Integrity::Crc64
-            && known.is_proven
-            && recall(&known, listed, attributes, &wanted, options) == Recall::Unchanged
+        known.is_proven && recall(&known, listed, attributes, &wanted, options) == Recall::Unchanged
     }
 
     /// Notes what verifying an object taught, if anything.

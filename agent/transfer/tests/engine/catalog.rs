@@ -1,9 +1,12 @@
 //! What is remembered from one execution to the next: unchanged trees cost listings and nothing
-//! else, foreign changes are seen, and a catalog that is lost or wrong costs requests alone.
+//! else, and changes on either side are seen.
+
+mod losses;
+mod verification;
 
 use std::path::PathBuf;
-use std::time::Duration;
 
+use crate::world::{MIB, World, bytes};
 use datasync_endpoint::memory::{
     Action, Fault, MemoryDestination, MemorySource, Operation, Stored, Tree,
 };
@@ -11,9 +14,6 @@ use datasync_endpoint::{EntryKind, ErrorKind, Integrity, Key};
 use datasync_model::{
     Atime, Excludes, Mtime, OverwriteMode, PreserveDeletedFiles, TransferMode, Uid, VerifyMode,
 };
-use tokio::time::sleep;
-
-use crate::world::{MIB, World, bytes};
 
 /// Objects of the tree: the root, 5 directories, 150 files, a link and a large file.
 const OBJECTS: usize = 158;
@@ -229,16 +229,9 @@ async fn a_touched_file_that_cannot_be_read_fails_with_the_reason() {
     let fault = Fault::new(Operation::Read, refuse).at("/d1/1");
     world.source.script().add(fault);
     let run = world.run().await;
-    let failed: Vec<_> = run
-        .failures()
-        .into_iter()
-        .filter(|f| f.1 == "failed")
-        .collect();
-    assert_eq!(failed.len(), 1);
-    assert_eq!(
-        (failed[0].0.as_str(), failed[0].2.as_str()),
-        ("/d1/1", "SourcePermissionDenied")
-    );
+    let failures = run.failures();
+    assert_eq!(failures[0], "/d1/1 failed SourcePermissionDenied");
+    assert!(!failures[1..].iter().any(|f| f.contains(" failed ")));
 }
 
 #[tokio::test(start_paused = true)]
@@ -336,167 +329,4 @@ async fn failed_items_have_no_entry_and_the_others_do() {
     world.run().await;
     world.source.script().clear();
     assert_eq!(requests(&world).await, (1, 1, 1));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_catalog_that_is_lost_or_damaged_costs_requests_alone() {
-    let world = world();
-    world.run_well().await;
-    let file = catalog(&world);
-    std::fs::remove_file(&file).unwrap();
-    assert_eq!(requests(&world).await, (OBJECTS, 1, 0));
-    let whole = std::fs::read(&file).unwrap();
-    for place in [0, 30, whole.len() / 2, whole.len() - 1] {
-        let mut damaged = whole.clone();
-        damaged[place] ^= 1;
-        std::fs::write(&file, damaged).unwrap();
-        let (stats, lists, writes) = requests(&world).await;
-        assert!(stats <= OBJECTS);
-        assert_eq!((lists, writes), (1, 0), "damage at {place}");
-        assert_eq!(requests(&world).await.0, 0, "damage at {place} stays");
-    }
-    std::fs::write(&file, "not a catalog").unwrap();
-    assert_eq!(requests(&world).await, (OBJECTS, 1, 0));
-    assert_eq!(requests(&world).await, (0, 1, 0));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_catalog_that_cannot_be_written_fails_nothing() {
-    let mut world = world();
-    world.settings.catalog_file = Some(PathBuf::from("/dev/null/catalog"));
-    world.run_well().await;
-    assert_eq!(requests(&world).await, (OBJECTS, 1, 0));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_catalog_of_another_prefix_is_not_believed() {
-    let mut world = world();
-    world.run_well().await;
-    if let datasync_model::Location::S3(s3) = &mut world.spec.destination {
-        s3.prefix = "another/".to_owned();
-    }
-    assert_eq!(requests(&world).await, (OBJECTS, 1, 0));
-}
-
-fn slow(world: &World) {
-    let slow = |operation| Fault::new(operation, Action::Delay(Duration::from_millis(31)));
-    for operation in [Operation::Put, Operation::UploadPart, Operation::List] {
-        world.destination.script().add(slow(operation));
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_run_that_was_stopped_remembers_what_it_did_before_and_after() {
-    for wait in [35, 70, 100, 120] {
-        let world = world();
-        slow(&world);
-        let directory = world.directory();
-        let (controls, handles) = world.controls();
-        let stopping = async {
-            sleep(Duration::from_millis(wait)).await;
-            handles.stop.cancel();
-        };
-        let (first, ()) = tokio::join!(Box::pin(world.run_in(&directory, controls)), stopping);
-        assert!(
-            first.is_err(),
-            "the run was too fast to be stopped after {wait} ms"
-        );
-        assert!(!catalog(&world).exists());
-        let (controls, _handles) = world.controls();
-        let report = Box::pin(world.run_in(&directory, controls)).await.unwrap();
-        assert_eq!(report.result.failure, None);
-        world.destination.script().clear();
-        let (stats, _, writes) = requests(&world).await;
-        // What was in flight at the stop was recognised by what is there, not by a receipt.
-        assert!(stats <= 70, "{stats} HEADs after a stop at {wait} ms");
-        assert_eq!(writes, 0);
-        assert_eq!(requests(&world).await, (0, 1, 0));
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_cancelled_run_leaves_the_catalog_as_it_was() {
-    let world = world();
-    world.run_well().await;
-    let before = std::fs::read(catalog(&world)).unwrap();
-    world.source.edit(|tree| {
-        for number in 0..150 {
-            let path = format!("d{}/{number}", number % 5);
-            tree.write(path, bytes(number + 500, 500));
-        }
-    });
-    slow(&world);
-    let directory = world.directory();
-    let (controls, handles) = world.controls();
-    let cancelling = async {
-        sleep(Duration::from_millis(70)).await;
-        handles.cancel.cancel();
-    };
-    let (report, ()) = tokio::join!(Box::pin(world.run_in(&directory, controls)), cancelling);
-    assert!(report.unwrap().result.failure.is_some());
-    assert_eq!(std::fs::read(catalog(&world)).unwrap(), before);
-    world.destination.script().clear();
-    world.run_well().await;
-    assert_eq!(requests(&world).await, (0, 1, 0));
-}
-
-#[tokio::test(start_paused = true)]
-async fn verification_reads_again_only_what_it_has_not_verified_before() {
-    let mut world = world();
-    world.options().verify_mode = VerifyMode::PointInTimeConsistent;
-    let first = world.run_well().await;
-    assert_eq!(first.report.counters.verified, OBJECTS as u64);
-    let reads_of = |path| world.source.script().count_at(Operation::Read, path);
-    assert_eq!(reads_of("/d1/1"), 2, "to copy it, and to verify it");
-    world.source.script().forget_calls();
-    assert_eq!(requests(&world).await, (0, 2, 0));
-    assert_eq!(world.source.script().count(Operation::Read), 0);
-    world.source.edit(|tree| tree.write("d1/1", bytes(9, 500)));
-    let third = world.run_well().await;
-    assert_eq!(third.report.counters.verified, OBJECTS as u64);
-    assert_eq!((reads_of("/d1/1"), reads_of("/d2/2")), (2, 0));
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_was_only_compared_by_its_metadata_is_read_and_then_proven() {
-    let mut world = world();
-    world.options().verify_mode = VerifyMode::None;
-    let file = world.settings.catalog_file.take();
-    world.run_well().await;
-    edit(&world, "d1/1", |stored| {
-        stored.content = bytes(77, 500).into();
-        stored.crc64 = Some(datasync_endpoint::Crc64::of(&stored.content));
-    });
-    world.settings.catalog_file = file;
-    world.options().verify_mode = VerifyMode::PointInTimeConsistent;
-    for _ in 0..2 {
-        let run = world.run().await;
-        assert_eq!(run.report.counters.mismatched, 1);
-        assert_eq!(run.report.counters.verified, OBJECTS as u64 - 1);
-    }
-    // Only what did not match is still asked about, by the comparison and by the verification.
-    world.source.script().forget_calls();
-    world.destination.script().forget_calls();
-    world.run().await;
-    assert_eq!(world.destination.script().count(Operation::Stat), 2);
-    let script = world.source.script();
-    assert_eq!(
-        script.count(Operation::Read),
-        script.count_at(Operation::Read, "/d1/1")
-    );
-}
-
-#[tokio::test(start_paused = true)]
-async fn without_checksums_of_the_store_verification_reads_both_sides() {
-    for integrity in [Integrity::Md5, Integrity::ReadBack] {
-        let destination = MemoryDestination::new();
-        let mut world = world_of(destination.with_abilities(|a| a.integrity = integrity));
-        world.options().verify_mode = VerifyMode::PointInTimeConsistent;
-        world.run_well().await;
-        world.source.script().forget_calls();
-        assert_eq!(requests(&world).await.0, OBJECTS);
-        let script = world.destination.script();
-        assert_eq!(script.count(Operation::ReadBack), OBJECTS);
-        assert_eq!(world.source.script().count_at(Operation::Read, "/d1/1"), 1);
-    }
 }

@@ -9,6 +9,7 @@ from world import tree
 from world.agent import Agent
 from world.expected import Snapshot
 from world.process import binary, run, wait_until
+from world.secrets import assert_no_secrets
 from world.site import ROLE, shown
 
 MISSING_TASK = "arn:aws:datasync:us-east-1:123456789012:task/task-00000000000000000"
@@ -293,6 +294,8 @@ def test_an_agent_whose_disk_fills_up_during_an_execution(site, bucket):
             snapshot.assert_at(site.store.client, bucket)
         else:
             assert ended["Result"]["ErrorCode"] == "LocalStateFault", shown(ended)
+        agent.kill()
+        assert_no_secrets(path)
     finally:
         agent.kill()
         run(["umount", path])

@@ -8,6 +8,7 @@ import pytest
 from test_tree import copy_twice
 from world import tree
 from world.expected import Snapshot, keys
+from world.secrets import remember
 from world.site import Site, shown
 from world.store import client
 
@@ -23,7 +24,7 @@ class Radosgw:
         self.host, port = self.endpoint.removeprefix("http://").split(":")
         self.port = int(port)
         self.access_key = os.environ["DATASYNC_TEST_S3_ACCESS_KEY"]
-        self.secret_key = os.environ["DATASYNC_TEST_S3_SECRET_KEY"]
+        self.secret_key = remember("radosgw", os.environ["DATASYNC_TEST_S3_SECRET_KEY"])
         self.client = client(self.endpoint, self.access_key, self.secret_key)
 
     def bucket(self, name):

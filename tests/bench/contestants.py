@@ -10,7 +10,6 @@ from world.site import shown
 
 VERIFY_MODE = "ONLY_FILES_TRANSFERRED"
 RUN_SECONDS_MAX = 1800
-MIB = 1024 * 1024
 
 
 class Void(Exception):

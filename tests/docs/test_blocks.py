@@ -27,3 +27,23 @@ def test_blocks_are_found_with_their_marks(tmp_path):
     assert "says why" in faults[3]
     assert "sh run" in faults[4]
     assert unmarked(path) == [f"{path}:22"]
+
+
+def test_configurations_name_their_program_and_terraform_says_why_it_is_not_run(tmp_path):
+    path = tmp_path / "a.md"
+    path.write_text(
+        '```toml\n# agent.toml\ncontrol = "c"\n```\n```toml\n# control.toml\n```\n'
+        '```toml\ncontrol = "c"\n```\n'
+        "```hcl no-run\n# needs Terraform\n```\n```hcl no-run\nprovider {}\n```\n"
+        "```hcl\n# needs Terraform\n```\n```hcl run\n# runs\n```\n```terraform no-run\n```\n"
+    )
+    found = blocks(path)
+    programs = [block.program for block in found]
+    assert programs == ["datasync-agent", "datasync-control", *[None] * 5]
+    assert not any(block.runs for block in found)
+    faults = [block.fault() for block in found]
+    assert [bool(fault) for fault in faults] == [False, False, True, False, True, True, True]
+    assert "agent.toml" in faults[2]
+    assert "says why" in faults[4]
+    assert "hcl no-run" in faults[5] and "hcl no-run" in faults[6]
+    assert unmarked(path) == [f"{path}:{path.read_text().count(chr(10)) - 1}"]

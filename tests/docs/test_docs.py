@@ -1,6 +1,7 @@
-"""The commands in README.md and docs/*.md do what they say."""
+"""The commands and configurations in README.md and docs/*.md do what they say."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +18,9 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 DOCUMENT_SECONDS = 900
 RUNNABLE = [path for path in DOCUMENTS if any(block.runs for block in blocks(path))]
+CONFIGURATIONS = [block for path in DOCUMENTS for block in blocks(path) if block.program]
+# Reads a configuration without serving.
+CHECKS = {"datasync-agent": ["check-config"], "datasync-control": ["ca", "show"]}
 
 
 def name(path):
@@ -24,10 +28,39 @@ def name(path):
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=name)
-def test_every_shell_block_is_run_or_says_why_not(path):
+def test_every_block_is_run_or_says_why_not(path):
     faults = [fault for block in blocks(path) if (fault := block.fault())]
-    faults += [f"{place}: write it as ```sh run or ```sh no-run" for place in unmarked(path)]
+    faults += [f"{place}: write it as ```sh, ```hcl or ```toml" for place in unmarked(path)]
     assert not faults, "\n".join(faults)
+
+
+def check(block, directory, more=""):
+    """What its program says to the configuration; its paths are made below `directory`."""
+    for path in re.findall(r'"(/[^"]*)"', block.body):
+        made = Path(f"{directory}{path}")
+        made.parent.mkdir(parents=True, exist_ok=True)
+        if made.suffix == ".pem":
+            command = ["openssl", "req", "-x509", "-newkey", "ed25519", "-nodes", "-subj", "/CN=x"]
+            subprocess.run(
+                [*command, "-keyout", os.devnull, "-out", made], check=True, capture_output=True
+            )
+    file = directory / "configuration.toml"
+    file.write_text(more + re.sub(r'"(/[^"]*)"', rf'"{directory}\1"', block.body))
+    program = Path(os.environ["DATASYNC_BIN_DIR"]) / block.program
+    command = [program, *CHECKS[block.program], "--config", file]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_there_are_configurations():
+    assert {block.program for block in CONFIGURATIONS} == set(CHECKS)
+
+
+@pytest.mark.parametrize("block", CONFIGURATIONS, ids=lambda b: f"{name(b.path)}:{b.line}")
+def test_configurations_are_valid(block, tmp_path):
+    answer = check(block, tmp_path)
+    assert answer.returncode == 0, answer
+    refused = check(block, tmp_path, more="surprise = 1\n")
+    assert refused.returncode == 64 and "surprise" in refused.stderr, refused
 
 
 def script(path, output):

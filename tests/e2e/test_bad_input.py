@@ -1,5 +1,6 @@
 """Wrong input of every kind: a message that says what, where and what to do; nothing half-made."""
 
+import json
 import os
 import time
 
@@ -9,6 +10,7 @@ from world import tree
 from world.agent import Agent
 from world.expected import Snapshot
 from world.process import binary, run, wait_until
+from world.secrets import assert_no_secrets
 from world.site import ROLE, shown
 
 MISSING_TASK = "arn:aws:datasync:us-east-1:123456789012:task/task-00000000000000000"
@@ -111,6 +113,10 @@ def test_store_that_does_not_know_the_key(site, source, bucket):
     location = site.store_location(bucket, AccessKey="AKIANOBODY0000000000")
     described = site.wait_task(site.create_task(site.nfs_location(source), location), "UNAVAILABLE")
     assert described["ErrorCode"] == "DestinationPermissionDenied", shown(described)
+    said = described["ErrorDetail"]
+    assert f"s3://{bucket}" in said and site.store.endpoint in said, said
+    assert "the credentials were not accepted" in said and "InvalidAccessKeyId" in said, said
+    assert "check the key or role" in said, said
 
 
 def test_store_that_nothing_listens_for(site, source, bucket):
@@ -145,14 +151,20 @@ def test_s3_location_with_a_role_that_control_does_not_know(site):
 
 
 def test_arns_that_are_none(site):
-    for operation, arguments in (
-        ("describe_task", {"TaskArn": "task-1"}),
-        ("describe_task", {"TaskArn": MISSING_TASK.replace("datasync", "s3")}),
-        ("describe_agent", {"AgentArn": "arn:aws:datasync:us-east-1:123456789012:agent/x"}),
-        ("start_task_execution", {"TaskArn": MISSING_TASK.upper()}),
-        ("delete_location", {"LocationArn": "\n"}),
+    """Named are the parameter, what was given, and what an ARN of that kind looks like."""
+    account = "arn:aws:datasync:us-east-1:123456789012"
+    of_another_service = MISSING_TASK.replace("datasync", "s3")
+    for operation, parameter, given, looks_like in (
+        ("describe_task", "TaskArn", "task-1", "task/task-"),
+        ("describe_task", "TaskArn", of_another_service, "task/task-"),
+        ("describe_agent", "AgentArn", f"{account}:agent/x", "agent/agent-"),
+        ("start_task_execution", "TaskArn", MISSING_TASK.upper(), "task/task-"),
+        ("delete_location", "LocationArn", "\n", "location/loc-"),
     ):
-        assert refused(getattr(site.datasync, operation), **arguments)
+        message = refused(getattr(site.datasync, operation), **{parameter: given})
+        said = f"{operation}: {message}"
+        assert f"{parameter}: {json.dumps(given)} is not the ARN of a" in message, said
+        assert f"it must look like {account}:{looks_like}" in message, said
 
 
 def test_resources_that_do_not_exist(site):
@@ -293,6 +305,8 @@ def test_an_agent_whose_disk_fills_up_during_an_execution(site, bucket):
             snapshot.assert_at(site.store.client, bucket)
         else:
             assert ended["Result"]["ErrorCode"] == "LocalStateFault", shown(ended)
+        agent.kill()
+        assert_no_secrets(path)
     finally:
         agent.kill()
         run(["umount", path])

@@ -12,7 +12,7 @@ import pytest
 from world import tree
 from world.expected import Snapshot, keys, open_uploads, versions
 from world.process import Daemon, binary, free_port, run, wait_until
-from world.secrets import leaks
+from world.secrets import assert_no_secrets
 
 MIB = 1024 * 1024
 COUNTERS = {
@@ -117,9 +117,9 @@ def pair(make_pair):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def no_secret_anywhere(directory, module_logs, store):
+def no_secret_anywhere(directory, module_logs):
     yield
-    assert not leaks({"store": store.secret_key}, [module_logs, directory])
+    assert_no_secrets(module_logs, directory)
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """Cancel, bandwidth limits, and processes that die in the middle."""
 
+import os
+import threading
 import time
 from typing import NamedTuple
 
@@ -234,17 +236,54 @@ def test_the_store_is_killed_and_started_again(site, slow, store):
     slow.snapshot().assert_at(store.client, bucket)
 
 
-def test_a_file_that_grows_while_it_is_read_is_never_stored_as_good(site, slow):
-    source, bucket, task, _ = slow
-    execution = site.launch(task)
+def launch_until_big_is_read(site, slow, **options):
+    """An execution that has sent some of the large file, and not yet all."""
+    execution = site.launch(slow.task, options)
     site.wait_execution(execution, until=in_transfer)
-    with open(source + b"/big", "r+b") as file:
+    assert open_uploads(site.store.client, slow.bucket), "the large file is on its way"
+    return execution
+
+
+def test_a_file_overwritten_while_it_is_read_is_read_again(site, slow):
+    execution = launch_until_big_is_read(site, slow)
+    big = slow.source + b"/big"
+    before = os.stat(big)
+    with open(big, "r+b") as file:
         file.write(b"changed at the start while the middle is read")
+    # Size and mtime are what they were: only the ctime tells.
+    os.utime(big, ns=(before.st_atime_ns, before.st_mtime_ns))
     ended = site.wait_execution(execution, timeout=120)
-    snapshot = slow.snapshot()
-    wrong = snapshot.differences(site.store.client, bucket)
-    if ended["Status"] == "SUCCESS":
-        assert not wrong, wrong
-    else:
-        assert wrong == ["missing: 'big'"], wrong
-        assert "big" in ended["Result"]["ErrorDetail"], ended["Result"]
+    assert ended["Status"] == "SUCCESS", shown(ended)
+    slow.snapshot().assert_at(site.store.client, slow.bucket)
+
+
+def test_a_file_that_grows_while_it_is_read_is_read_again(site, slow):
+    execution = launch_until_big_is_read(site, slow)
+    with open(slow.source + b"/big", "ab") as file:
+        file.write(b"more")
+    ended = site.wait_execution(execution, timeout=120)
+    assert ended["Status"] == "SUCCESS", shown(ended)
+    slow.snapshot().assert_at(site.store.client, slow.bucket)
+
+
+def test_a_file_that_never_stops_changing_is_not_stored(site, slow):
+    execution = launch_until_big_is_read(site, slow, BytesPerSecond=2 * RATE)
+    over = threading.Event()
+
+    def change():
+        with open(slow.source + b"/big", "r+b", buffering=0) as file:
+            while not over.wait(0.02):
+                os.pwrite(file.fileno(), os.urandom(8), 0)
+
+    changing = threading.Thread(target=change)
+    changing.start()
+    try:
+        ended = site.wait_execution(execution, timeout=120)
+    finally:
+        over.set()
+        changing.join()
+    assert ended["Status"] == "ERROR", shown(ended)
+    assert "big" in ended["Result"]["ErrorDetail"], ended["Result"]
+    assert "changed" in ended["Result"]["ErrorDetail"], ended["Result"]
+    assert slow.snapshot().differences(site.store.client, slow.bucket) == ["missing: 'big'"]
+    assert open_uploads(site.store.client, slow.bucket) == []

@@ -5,10 +5,12 @@ import os
 import time
 
 import pytest
+from test_road import wait_cli
 from test_tree import copy_twice
 from world import tree
-from world.expected import Snapshot, keys
-from world.site import Site, shown
+from world.expected import Snapshot, keys, versions
+from world.secrets import remember
+from world.site import ROLE, TERMINAL, Site, shown
 from world.store import client
 
 pytestmark = pytest.mark.radosgw
@@ -23,7 +25,7 @@ class Radosgw:
         self.host, port = self.endpoint.removeprefix("http://").split(":")
         self.port = int(port)
         self.access_key = os.environ["DATASYNC_TEST_S3_ACCESS_KEY"]
-        self.secret_key = os.environ["DATASYNC_TEST_S3_SECRET_KEY"]
+        self.secret_key = remember("radosgw", os.environ["DATASYNC_TEST_S3_SECRET_KEY"])
         self.client = client(self.endpoint, self.access_key, self.secret_key)
 
     def bucket(self, name):
@@ -71,6 +73,43 @@ def test_changes_and_deletes(site):
     assert ended["FilesDeleted"] == 1, shown(ended)
     Snapshot(source, "p/", since_ns=since_ns).assert_at(site.store.client, bucket)
     assert "p/z" not in keys(site.store.client, bucket)
+
+
+def test_an_s3_location_with_a_sealed_key_by_the_aws_cli(site):
+    control, store = site.control, site.store
+    set_key = ["role", "set-key", ROLE, "--access-key-id", store.access_key]
+    control.cli(*set_key, "--endpoint", store.endpoint, text_in=store.secret_key + "\n")
+    source = site.source("radosgw-s3")
+    tree.neighbours(source)
+    tree.big(source + b"/in parts", 9 * MIB)
+    bucket = site.bucket("radosgw-s3")
+    snapshot = Snapshot(source, "p/")
+
+    aws = control.aws
+    from_nfs = ["--server-hostname", site.nfs.host, "--subdirectory", os.fsdecode(source)]
+    from_nfs += ["--on-prem-config", f"AgentArns={site.agent.arn}"]
+    to_s3 = ["--s3-bucket-arn", f"arn:aws:s3:::{bucket}", "--subdirectory", "/p"]
+    to_s3 += ["--s3-config", f"BucketAccessRoleArn={ROLE}"]
+    ends = ["--source-location-arn", aws("create-location-nfs", *from_nfs)["LocationArn"]]
+    ends += ["--destination-location-arn", aws("create-location-s3", *to_s3)["LocationArn"]]
+    task = ["--task-arn", aws("create-task", *ends)["TaskArn"]]
+    wait_cli(site, "CREATING ends", ["describe-task", *task], lambda now: now != "CREATING")
+    described = aws("describe-task", *task)
+    assert described["Status"] == "AVAILABLE", described
+
+    def run():
+        execution = aws("start-task-execution", *task)["TaskExecutionArn"]
+        describe = ["describe-task-execution", "--task-execution-arn", execution]
+        ended = wait_cli(site, "the execution ends", describe, TERMINAL.__contains__)
+        assert ended["Status"] == "SUCCESS", ended
+        return ended["FilesTransferred"], ended["BytesWritten"]
+
+    size = sum(entry.size for entry in snapshot.entries.values())
+    assert run() == (len(snapshot.entries), size)
+    snapshot.assert_at(store.client, bucket)
+    before = versions(store.client, bucket)
+    assert run() == (0, 0)
+    assert versions(store.client, bucket) == before
 
 
 def test_a_wrong_key_is_named(site):

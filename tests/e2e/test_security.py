@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError, SSLError
 from world.agent import Agent
 from world.control import AGENT_PORT
 from world.process import accepts, run, wait_until
-from world.secrets import leaks
+from world.secrets import assert_no_secrets, leaks, permit, remember
 
 FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
 SESSION = "/datasync.agent.v1.Session/Attach"
@@ -264,13 +264,13 @@ def test_a_disabled_access_key_is_refused(site):
 
 
 def test_secrets_of_a_refused_location_are_nowhere(site):
-    secret = "canary-Refused-Secret-0123456789abcdefghijk"
+    secret = remember("a refused location", "canary-Refused-Secret-0123456789abcdefghijk")
     source = site.source("canary")
     bucket = site.bucket("canary")
     with_wrong_key = site.store_location(bucket, SecretKey=secret)
     task = site.create_task(site.nfs_location(source), with_wrong_key)
     site.wait_task(task, "UNAVAILABLE")
-    assert not leaks({"location": secret}, [site.logs, site.control.state, site.agent.state])
+    assert_no_secrets(site.logs, site.directory)
     described = site.datasync.describe_location_object_storage(LocationArn=with_wrong_key)
     assert secret not in str(described)
 
@@ -278,3 +278,14 @@ def test_secrets_of_a_refused_location_are_nowhere(site):
 def test_the_search_for_secrets_finds_them(tmp_path):
     (tmp_path / "log").write_text("credentials: a%2Fb")
     assert leaks({"it": "a/b"}, [tmp_path]) == [f"the secret of it is in {tmp_path}/log"]
+
+
+def test_a_secret_is_excepted_in_the_one_file_that_a_test_wrote(tmp_path):
+    secret = remember("this test", os.urandom(16).hex())
+    written, copied = tmp_path / "written", tmp_path / "copied"
+    written.write_text(secret)
+    permit(secret, written)
+    assert_no_secrets(tmp_path)
+    copied.write_text(secret)
+    with pytest.raises(AssertionError, match=f"^the secret of this test is in {copied}$"):
+        assert_no_secrets(tmp_path)

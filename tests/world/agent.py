@@ -5,6 +5,7 @@ import os
 import urllib.parse
 
 from .process import Daemon, binary, wait_until
+from .secrets import permit, remember
 
 ACTIVATION_PORT = 80
 REGION = "us-east-1"
@@ -48,6 +49,8 @@ class Agent:
             line for table, members in tables.items() for line in [f"[{table}]", *members]
         ]
         self.configuration.write_text("\n".join(lines) + "\n")
+        if key := self.settings.get("activation_key"):
+            permit(key, self.configuration)
 
     def start(self):
         self.server.start()
@@ -80,7 +83,8 @@ class Agent:
             query = urllib.parse.urlsplit(headers["Location"]).query
             return urllib.parse.parse_qs(query).get("activationKey")
 
-        return wait_until("the agent gives an activation key", asked, 20, 0.5)[0]
+        key = wait_until("the agent gives an activation key", asked, 20, 0.5)[0]
+        return remember(f"an activation key of agent {self.name}", key)
 
     def activate(self, datasync):
         """Over HTTP and CreateAgent; answers the ARN once the agent is ONLINE."""

@@ -8,6 +8,7 @@ import boto3
 from botocore.config import Config
 
 from .process import Daemon, Failed, binary, run
+from .secrets import remember
 
 API_PORT = 8443
 AGENT_PORT = 9443
@@ -76,14 +77,14 @@ class Control:
         secret = re.search(r"(?<![A-Za-z0-9/+])[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+])", printed)
         if not key or not secret:
             raise Failed(f"access-key create printed neither key nor secret as AWS does:\n{printed}")
-        return key.group(), secret.group()
+        return key.group(), remember(f"access key {key.group()}", secret.group())
 
     def create_activation_key(self):
         printed = self.cli("activation-key", "create")
         found = re.search(r"\b(?:[A-Z0-9]{5}-){4}[A-Z0-9]{5}\b", printed)
         if not found:
             raise Failed(f"activation-key create printed no key:\n{printed}")
-        return found.group()
+        return remember("an activation key made beforehand", found.group())
 
     @property
     def ca(self):

@@ -4,6 +4,7 @@ import json
 import urllib.request
 
 from .process import Daemon, binary
+from .secrets import remember
 from .store import client
 
 PORT = 9100
@@ -15,7 +16,7 @@ class Sink:
     host = "127.0.0.1"
     port = PORT
     access_key = "AKIABENCHSINK0000001"
-    secret_key = "the sink does not look at signatures at all"
+    secret_key = remember("the sink", "the sink does not look at signatures at all")
     endpoint = f"http://127.0.0.1:{PORT}"
 
     def __init__(self, logs):

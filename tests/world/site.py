@@ -7,6 +7,7 @@ from pathlib import Path
 from .agent import Agent
 from .control import Control
 from .process import Failed, wait_until
+from .secrets import assert_no_secrets
 
 TERMINAL = ("SUCCESS", "ERROR")
 POLL_SECONDS = 0.1
@@ -36,7 +37,7 @@ class Site:
         return self
 
     def stop(self):
-        """As an operator does it, and both must end by themselves."""
+        """As an operator does it: both must end by themselves, and no secret may lie about."""
         failures = []
         for server in (self.agent, self.control):
             try:
@@ -45,6 +46,7 @@ class Site:
             except Failed as failed:
                 failures.append(str(failed))
         assert not failures, "\n".join(failures)
+        assert_no_secrets(self.directory, self.logs)
 
     def source(self, name, squashed=False):
         """A new directory of the export, as bytes: names below it are bytes too."""

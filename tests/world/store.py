@@ -4,11 +4,12 @@ import boto3
 from botocore.config import Config
 
 from .process import Daemon, binary
+from .secrets import remember
 
 PORT = 9000
 ACCESS_KEY = "AKIASTORETEST0000001"
 # Searched for in every log and state directory.
-SECRET_KEY = "canary+Secret/OfTheStore0123456789abcdEF"
+SECRET_KEY = remember("the store", "canary+Secret/OfTheStore0123456789abcdEF")
 
 
 def client(endpoint, access_key=ACCESS_KEY, secret_key=SECRET_KEY):

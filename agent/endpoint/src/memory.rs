@@ -16,7 +16,7 @@ mod tree;
 
 pub use destination::MemoryDestination;
 pub use expected::{Expected, differences, expected};
-pub use objects::{EPOCH, Stored, Transit};
+pub use objects::{BodySpan, EPOCH, Stored, Transit};
 pub use script::{Action, Call, Fault, Operation, Script};
 pub use source::MemorySource;
 pub use tree::{Inode, Tree};

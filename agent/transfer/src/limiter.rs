@@ -1,7 +1,8 @@
-//! The bandwidth limiter: one task owns the bucket, streams queue for grants.
+//! The bandwidth limiter: bodies wait for their admission, then for grants; one task owns the
+//! bucket.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use datasync_endpoint::{Grant, Pace};
 use datasync_model::BytesPerSecond;
@@ -10,9 +11,11 @@ use tokio::task::JoinSet;
 
 mod bucket;
 mod dispatcher;
+mod gate;
 mod queue;
 
 use dispatcher::{Dispatcher, Request};
+use gate::{Admission, Gate};
 
 /// The largest slice in bytes, at any rate.
 const SLICE_MAX: u64 = 1024 * 1024;
@@ -31,6 +34,7 @@ pub(crate) struct Limiter(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     rate: watch::Receiver<BytesPerSecond>,
+    gate: Gate,
     requests: mpsc::Sender<Request>,
     ledger: Arc<Ledger>,
     streams: AtomicU64,
@@ -53,6 +57,7 @@ impl Limiter {
         let dispatcher = Dispatcher::new(rate.clone(), queue, Arc::clone(&ledger));
         tasks.spawn(dispatcher.run());
         Self(Arc::new(Shared {
+            gate: Gate::new(rate.clone()),
             rate,
             requests,
             ledger,
@@ -60,13 +65,15 @@ impl Limiter {
         }))
     }
 
-    /// A stream that is served as fairly as every other.
+    /// The stream of a body of `length` bytes, served as fairly as every other.
     #[must_use]
-    pub(crate) fn stream(&self) -> Arc<dyn Pace> {
+    pub(crate) fn stream(&self, length: u64) -> Arc<Stream> {
         let id = self.0.streams.fetch_add(1, Ordering::Relaxed);
         Arc::new(Stream {
             id,
             shared: Arc::clone(&self.0),
+            length,
+            state: Mutex::default(),
         })
     }
 
@@ -77,10 +84,49 @@ impl Limiter {
     }
 }
 
+/// One request body, also where it is sent again.
 #[derive(Debug)]
-struct Stream {
+pub(crate) struct Stream {
     id: u64,
     shared: Arc<Shared>,
+    /// Bytes of the body.
+    length: u64,
+    state: Mutex<StreamState>,
+}
+
+#[derive(Debug, Default)]
+struct StreamState {
+    /// Bytes of this try that are not granted yet.
+    left: u64,
+    /// Held from before the request to the last grant.
+    admission: Option<Admission>,
+}
+
+impl Stream {
+    /// Waits until the body may be sent, once more from its beginning; to be called before each
+    /// request. The admission ends with the last grant of the body, or with the stream.
+    ///
+    /// Cancel-safe.
+    pub(crate) async fn admit(&self) {
+        let is_admitted = self.state().admission.is_some();
+        if self.length > 0 && !is_admitted {
+            let admission = self.shared.gate.admit().await;
+            self.state().admission = Some(admission);
+        }
+        self.state().left = self.length;
+    }
+
+    fn granted(&self, bytes: u64) {
+        let mut state = self.state();
+        state.left = state.left.saturating_sub(bytes);
+        if state.left == 0 {
+            state.admission = None;
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, StreamState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Pace for Stream {
@@ -96,6 +142,7 @@ impl Pace for Stream {
                 .ledger
                 .granted
                 .fetch_add(bytes, Ordering::Relaxed);
+            self.granted(bytes);
             return None;
         }
         Some(Box::pin(async move {
@@ -108,7 +155,9 @@ impl Pace for Stream {
             if self.shared.requests.send(request).await.is_ok()
                 && let Ok(paid) = answer.await
             {
-                return usize::try_from(paid.take()).unwrap_or(usize::MAX);
+                let bytes = paid.take();
+                self.granted(bytes);
+                return usize::try_from(bytes).unwrap_or(usize::MAX);
             }
             // The dispatcher was aborted with the run: nothing may be sent any more.
             std::future::pending().await

@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use tokio::time::Instant;
 
-use super::objects::{Objects, Transit};
+use super::objects::{BodySpan, Objects, Transit};
 use super::script::{Aftermath, error};
 use super::source::flipped;
 use super::{MemoryDestination, Operation};
@@ -27,7 +27,33 @@ impl Drop for Held<'_> {
     }
 }
 
+/// A body that is under way.
+struct Open<'a> {
+    objects: &'a Mutex<Objects>,
+    opened: Instant,
+    bytes: u64,
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        let mut objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
+        objects.bodies.push(BodySpan {
+            opened: self.opened,
+            closed: Instant::now(),
+            bytes: self.bytes,
+        });
+    }
+}
+
 impl MemoryDestination {
+    fn open(&self, bytes: u64) -> Open<'_> {
+        Open {
+            objects: &self.objects,
+            opened: Instant::now(),
+            bytes,
+        }
+    }
+
     fn hold(&self, bytes: u64) -> Held<'_> {
         let mut objects = self.lock();
         objects.held += bytes;
@@ -65,12 +91,12 @@ impl MemoryDestination {
         payload: &Payload,
         aftermath: &Aftermath,
     ) -> Result<(Bytes, Crc64), EndpointError> {
-        let held = self.hold(payload.length);
+        let (open, held) = (self.open(payload.length), self.hold(payload.length));
         let mut body = BytesMut::new();
         for chunk in &payload.chunks {
             self.take(chunk, &payload.pace, &mut body).await;
         }
-        drop(held);
+        drop((open, held));
         if body.len() as u64 != payload.length {
             return Err(error(operation, key.as_str(), ErrorKind::Invalid));
         }
@@ -90,6 +116,7 @@ impl MemoryDestination {
             length,
             pace,
         } = part;
+        let open = self.open(length);
         let mut body = BytesMut::new();
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk.map_err(|_| fail(ErrorKind::Unreachable))?;
@@ -97,6 +124,7 @@ impl MemoryDestination {
             self.take(&chunk, &pace, &mut body).await;
             drop(held);
         }
+        drop(open);
         if body.len() as u64 != length {
             return Err(fail(ErrorKind::Invalid));
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::objects::{Objects, Stored, Transit};
+use super::objects::{BodySpan, Objects, Stored, Transit};
 use super::script::{Aftermath, error};
 use super::source::flipped;
 use super::{Operation, Script};
@@ -122,6 +122,12 @@ impl MemoryDestination {
     #[must_use]
     pub fn transits(&self) -> Vec<Transit> {
         self.lock().transits.clone()
+    }
+
+    /// Bodies that ended, in this order.
+    #[must_use]
+    pub fn bodies(&self) -> Vec<BodySpan> {
+        self.lock().bodies.clone()
     }
 
     /// The most body bytes that were on their way at once.

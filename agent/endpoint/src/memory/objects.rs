@@ -42,6 +42,17 @@ pub struct Transit {
     pub bytes: u64,
 }
 
+/// A request body, from its first byte that was wanted to its last one or its break.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BodySpan {
+    /// When it began.
+    pub opened: Instant,
+    /// When it ended.
+    pub closed: Instant,
+    /// How many bytes it was to have.
+    pub bytes: u64,
+}
+
 /// A multipart upload that is open.
 #[derive(Debug, Clone)]
 pub(super) struct Upload {
@@ -59,6 +70,7 @@ pub(super) struct Objects {
     pub(super) uploads: BTreeMap<String, Upload>,
     pub(super) writes: BTreeMap<Key, u64>,
     pub(super) transits: Vec<Transit>,
+    pub(super) bodies: Vec<BodySpan>,
     pub(super) held: u64,
     pub(super) held_max: u64,
     clock: i64,

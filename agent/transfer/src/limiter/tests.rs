@@ -30,7 +30,7 @@ fn start(first: BytesPerSecond) -> Setup {
 }
 
 /// One slice of at most `bytes`; what was granted.
-async fn slice(pace: &Arc<dyn Pace>, bytes: usize) -> u64 {
+async fn slice(pace: &Arc<Stream>, bytes: usize) -> u64 {
     let bytes = bytes.min(pace.slice_max());
     let granted = match Arc::clone(pace).grant(bytes) {
         Some(grant) => grant.await,
@@ -42,7 +42,7 @@ async fn slice(pace: &Arc<dyn Pace>, bytes: usize) -> u64 {
 impl Setup {
     /// A stream that wants `bytes` at a time for ever; what it got so far.
     fn greedy(&mut self, bytes: usize) -> Arc<AtomicU64> {
-        let pace = self.limiter.stream();
+        let pace = self.limiter.stream(u64::MAX);
         let total = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&total);
         self.tasks.spawn(async move {
@@ -151,7 +151,7 @@ async fn slices_asked_for_at_a_high_rate_are_cut_when_it_falls() {
 /// How long a slice of 1 KiB takes if the rate changes from 1 KiB/s to `next` half-way.
 async fn slice_with_a_change(next: u64) -> Duration {
     let setup = start(rate(KIB));
-    let pace = setup.limiter.stream();
+    let pace = setup.limiter.stream(u64::MAX);
     // The burst that an idle limiter has saved up.
     slice(&pace, 25).await;
     let started = Instant::now();
@@ -182,7 +182,7 @@ async fn a_rate_that_changes_while_a_grant_waits_changes_the_wait() {
 #[tokio::test(start_paused = true)]
 async fn no_limit_means_no_wait_and_a_limit_may_come_and_go() {
     let mut setup = start(BytesPerSecond::UNLIMITED);
-    let pace = setup.limiter.stream();
+    let pace = setup.limiter.stream(u64::MAX);
     assert!(Arc::clone(&pace).grant(1024).is_none());
     assert_eq!(setup.limiter.granted_bytes(), 1024);
     setup.rate.send(rate(MIB)).unwrap();
@@ -218,7 +218,7 @@ async fn no_limit_means_no_wait_and_a_limit_may_come_and_go() {
 #[tokio::test(start_paused = true)]
 async fn a_dropped_request_is_neither_granted_nor_charged() {
     let setup = start(rate(KIB));
-    let pace = setup.limiter.stream();
+    let pace = setup.limiter.stream(u64::MAX);
     slice(&pace, usize::MAX).await;
     let before = setup.limiter.granted_bytes();
     for _ in 0..100 {
@@ -244,6 +244,43 @@ async fn a_dropped_request_is_neither_granted_nor_charged() {
     );
 }
 
+/// Whether a body of one byte may begin now.
+async fn is_room(setup: &Setup) -> bool {
+    let other = setup.limiter.stream(1);
+    let mut admitted = Box::pin(other.admit());
+    futures::poll!(&mut admitted).is_ready()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_is_under_way_up_to_its_last_grant_also_when_it_is_sent_again() {
+    let setup = start(rate(64 * KIB));
+    let body = setup.limiter.stream(2 * KIB);
+    body.admit().await;
+    assert_eq!(slice(&body, 1024).await, KIB);
+    assert!(!is_room(&setup).await);
+    // Sent again from its beginning, without waiting for its own end.
+    body.admit().await;
+    for _ in 0..2 {
+        assert!(!is_room(&setup).await);
+        assert_eq!(slice(&body, 1024).await, KIB);
+    }
+    // What is left to do is to wait for the answer.
+    assert!(is_room(&setup).await);
+    body.admit().await;
+    assert!(!is_room(&setup).await);
+    drop(body);
+    assert!(is_room(&setup).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_body_waits_for_nobody() {
+    let setup = start(rate(64 * KIB));
+    let body = setup.limiter.stream(1);
+    body.admit().await;
+    setup.limiter.stream(0).admit().await;
+    assert!(!is_room(&setup).await);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     /// I4.
@@ -259,7 +296,7 @@ proptest! {
             let begin = Instant::now();
             let mut streams = JoinSet::new();
             for (want, pause) in wants {
-                let pace = setup.limiter.stream();
+                let pace = setup.limiter.stream(u64::MAX);
                 streams.spawn(async move {
                     let mut grants = Vec::new();
                     while begin.elapsed() < Duration::from_secs(3) {

@@ -170,17 +170,16 @@ impl<S: Source, D: Destination> Mover<S, D> {
             .range(part.offset, part.length)
             .await
             .map_err(|error| self.read_error(error))?;
-        let payload = Payload {
-            chunks: range.chunks,
-            length: part.length,
-            crc64: range.crc64,
-            pace: self.pace(),
-        };
         let receipt = self
-            .attempts
-            .run(|| {
+            .send(part.length, |pace| {
+                let payload = Payload {
+                    chunks: range.chunks.clone(),
+                    length: part.length,
+                    crc64: range.crc64,
+                    pace,
+                };
                 self.destination
-                    .upload_part(part.key, part.upload, part.number, payload.clone())
+                    .upload_part(part.key, part.upload, part.number, payload)
             })
             .await
             .map_err(|error| destination_error(&error))?;

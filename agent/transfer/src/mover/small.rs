@@ -1,10 +1,11 @@
 //! Objects that go out in one request: small files, links, directories.
 
+use std::future::Future;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use datasync_endpoint::{
-    Attributes, Crc64, Destination, ErrorKind, Pace, Payload, ReadBack, Source,
+    Attributes, Crc64, Destination, EndpointError, ErrorKind, Pace, Payload, ReadBack, Source,
 };
 use datasync_model::ErrorCode;
 use tokio::time::Instant;
@@ -87,12 +88,6 @@ impl<S: Source, D: Destination> Mover<S, D> {
     ) -> Result<Written, TryError> {
         let header = self.header(attributes, copy);
         let length = chunks.iter().map(|chunk| chunk.len() as u64).sum();
-        let payload = Payload {
-            chunks,
-            length,
-            crc64,
-            pace: self.pace(),
-        };
         let key = &entry.key;
         let content = ReadBack {
             size: length,
@@ -100,8 +95,15 @@ impl<S: Source, D: Destination> Mover<S, D> {
         };
         let began = Instant::now();
         let put = self
-            .attempts
-            .run(|| self.destination.put(key, &header, payload.clone()))
+            .send(length, |pace| {
+                let payload = Payload {
+                    chunks: chunks.clone(),
+                    length,
+                    crc64,
+                    pace,
+                };
+                self.destination.put(key, &header, payload)
+            })
             .await;
         let took = began.elapsed();
         let receipt = match put {
@@ -123,8 +125,25 @@ impl<S: Source, D: Destination> Mover<S, D> {
         })
     }
 
-    pub(super) fn pace(&self) -> Arc<dyn Pace> {
-        self.limiter.stream()
+    /// Makes a request with a body of `length` bytes, when it is the body's turn. Memory is
+    /// reserved before: who waits for memory holds up no body.
+    pub(super) async fn send<T, F>(
+        &self,
+        length: u64,
+        request: impl Fn(Arc<dyn Pace>) -> F + Send + Sync,
+    ) -> Result<T, EndpointError>
+    where
+        F: Future<Output = Result<T, EndpointError>> + Send,
+    {
+        let stream = self.limiter.stream(length);
+        // Not in the time of the attempts: no request has been made yet.
+        stream.admit().await;
+        self.attempts
+            .run(|| async {
+                stream.admit().await;
+                request(stream.clone()).await
+            })
+            .await
     }
 
     /// Reserves memory for bytes that are about to be read.

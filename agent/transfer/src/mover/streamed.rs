@@ -6,7 +6,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use datasync_endpoint::{
-    BrokenOff, Crc64Hasher, Destination, EndpointError, ErrorKind, PartReceipt, PartStream, Source,
+    BrokenOff, Crc64Hasher, Destination, EndpointError, ErrorKind, Pace, PartReceipt, PartStream,
+    Source,
 };
 use datasync_model::ErrorCode;
 use futures::StreamExt;
@@ -32,11 +33,11 @@ impl<S: Source, D: Destination> Mover<S, D> {
         let window = read_max.saturating_mul(STREAM_READS + REPLIES_IN_HAND);
         let reservation = self.reserve(window).await?;
         let read_failure = Mutex::new(None);
+        let failed = &read_failure;
         let sent = self
-            .attempts
-            .run(|| async {
+            .send(part.length, |pace| async move {
                 let passed = Arc::new(Mutex::new(Passed::default()));
-                let body = self.body(part, Arc::clone(&passed));
+                let body = self.body(part, Arc::clone(&passed), pace);
                 let sent = self
                     .destination
                     .stream_part(part.key, part.upload, part.number, body)
@@ -46,8 +47,7 @@ impl<S: Source, D: Destination> Mover<S, D> {
                     (Ok(receipt), None) => Ok((receipt, passed.hasher.finish())),
                     (Err(error), None) => Err(error),
                     (_, Some(failure)) => {
-                        *read_failure.lock().unwrap_or_else(PoisonError::into_inner) =
-                            Some(failure);
+                        *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
                         Err(not_read(part))
                     }
                 }
@@ -73,7 +73,12 @@ impl<S: Source, D: Destination> Mover<S, D> {
         )))
     }
 
-    fn body(&self, part: &Part<'_, S>, passed: Arc<Mutex<Passed>>) -> PartStream {
+    fn body(
+        &self,
+        part: &Part<'_, S>,
+        passed: Arc<Mutex<Passed>>,
+        pace: Arc<dyn Pace>,
+    ) -> PartStream {
         let chunks = stream_range(
             Arc::clone(&self.source),
             part.version.file.clone(),
@@ -97,7 +102,7 @@ impl<S: Source, D: Destination> Mover<S, D> {
         PartStream {
             chunks: Box::pin(chunks),
             length: part.length,
-            pace: self.pace(),
+            pace,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use datasync_endpoint::EntryKind;
 use datasync_endpoint::memory::{
-    Action, Fault, MemoryDestination, MemorySource, Operation, Transit, Tree,
+    Action, BodySpan, Fault, MemoryDestination, MemorySource, Operation, Transit, Tree,
 };
 use datasync_model::{ExecutionStatus, VerifyMode};
 use tokio::time::{Instant, sleep};
@@ -125,6 +125,66 @@ async fn a_rate_that_is_changed_takes_effect_in_the_middle_of_a_file() {
         "{:?}",
         started.elapsed()
     );
+}
+
+/// The most bodies that were under way at the same time.
+fn at_once(bodies: &[BodySpan]) -> usize {
+    let under_way = |at| {
+        bodies
+            .iter()
+            .filter(move |b| b.opened <= at && at < b.closed)
+    };
+    bodies
+        .iter()
+        .map(|b| under_way(b.opened).count())
+        .max()
+        .unwrap_or(0)
+}
+
+/// No body took longer than with its share of the rate.
+fn assert_lively(bodies: &[BodySpan], share: u64) {
+    for body in bodies {
+        let took = body.closed - body.opened;
+        let fair = Duration::from_secs_f64(body.bytes as f64 / share as f64);
+        let slack = Duration::from_millis(500);
+        assert!(took <= fair.mul_f64(1.05) + slack, "{body:?} took {took:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn fewer_bodies_are_under_way_at_low_rates() {
+    let mut tree = Tree::new();
+    for number in 0..3u64 {
+        tree.add(
+            format!("large{number}"),
+            EntryKind::File,
+            bytes(number, 17 * MIB),
+        );
+    }
+    for number in 0..60u64 {
+        tree.add(
+            format!("small{number}"),
+            EntryKind::File,
+            bytes(number, 100 * KIB),
+        );
+    }
+    let world = limited(tree, 64 * KIB);
+    let directory = world.directory();
+    let (controls, handles) = world.controls();
+    let raised_at = Instant::now() + Duration::from_secs(400);
+    let raising = async {
+        tokio::time::sleep_until(raised_at).await;
+        handles.rate.send(rate(768 * KIB)).unwrap();
+    };
+    let (report, ()) = tokio::join!(world.run_in(&directory, controls), raising);
+    assert_eq!(report.unwrap().result.failure, None);
+    world.assert_exact();
+    let bodies = world.destination.bodies();
+    let (before, after): (Vec<_>, Vec<_>) = bodies.into_iter().partition(|b| b.opened < raised_at);
+    assert_eq!(at_once(&before), 1);
+    assert_lively(&before, 64 * KIB);
+    assert_eq!(at_once(&after), 3);
+    assert_lively(&after, 256 * KIB);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,140 @@
+//! How many request bodies are under way at once: fewer at low rates.
+
+use std::sync::Arc;
+
+use datasync_model::BytesPerSecond;
+use tokio::sync::{Mutex, watch};
+
+/// The rate in bytes per second that a body under way is to have: a part of 8 MiB takes about half
+/// a minute. Stores and the proxies before them end requests that are idle for 20 s, or that take
+/// minutes.
+const BODY_RATE: u64 = 256 * 1024;
+
+/// Lets bodies begin in the order in which they came. One that has begun goes on, also where the
+/// rate falls.
+#[derive(Debug)]
+pub(super) struct Gate {
+    /// Held by the body that is next; tokio's mutex is first come, first served.
+    next: Mutex<watch::Receiver<BytesPerSecond>>,
+    under_way: Arc<watch::Sender<usize>>,
+}
+
+/// A body's permission to be under way; given back on drop.
+#[derive(Debug)]
+pub(super) struct Admission(Arc<watch::Sender<usize>>);
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        self.0.send_modify(|under_way| *under_way -= 1);
+    }
+}
+
+impl Gate {
+    pub(super) fn new(rate: watch::Receiver<BytesPerSecond>) -> Self {
+        Self {
+            next: Mutex::new(rate),
+            under_way: Arc::new(watch::Sender::new(0)),
+        }
+    }
+
+    /// Waits until one more body may begin. Cancel-safe: a body that is dropped holds up nobody.
+    pub(super) async fn admit(&self) -> Admission {
+        let mut rate = self.next.lock().await;
+        let mut under_way = self.under_way.subscribe();
+        while *under_way.borrow_and_update() >= bodies_max(*rate.borrow_and_update()) {
+            tokio::select! {
+                Ok(()) = under_way.changed() => {}
+                Ok(()) = rate.changed() => {}
+                // Neither can change any more.
+                else => std::future::pending().await,
+            }
+        }
+        self.under_way.send_modify(|under_way| *under_way += 1);
+        Admission(Arc::clone(&self.under_way))
+    }
+}
+
+/// The most bodies that may begin at `rate`: at least one.
+fn bodies_max(rate: BytesPerSecond) -> usize {
+    rate.limit().map_or(usize::MAX, |rate| {
+        usize::try_from(rate.get() / BODY_RATE)
+            .unwrap_or(usize::MAX)
+            .max(1)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KIB: i64 = 1024;
+
+    fn rate(bytes: i64) -> BytesPerSecond {
+        BytesPerSecond::try_from(bytes).unwrap()
+    }
+
+    fn gate(first: i64) -> (Gate, watch::Sender<BytesPerSecond>) {
+        let (sender, receiver) = watch::channel(rate(first));
+        (Gate::new(receiver), sender)
+    }
+
+    #[test]
+    fn bodies_follow_the_rate() {
+        for (bytes, bodies) in [
+            (1, 1),
+            (64 * KIB, 1),
+            (512 * KIB - 1, 1),
+            (512 * KIB, 2),
+            (10 << 20, 40),
+        ] {
+            assert_eq!(bodies_max(rate(bytes)), bodies, "{bytes}");
+        }
+        assert_eq!(bodies_max(BytesPerSecond::UNLIMITED), usize::MAX);
+    }
+
+    #[tokio::test]
+    async fn an_end_lets_the_next_one_begin_in_the_order_in_which_they_came() {
+        let (gate, _rate) = gate(64 * KIB);
+        let first = gate.admit().await;
+        let (mut second, mut third) = (Box::pin(gate.admit()), Box::pin(gate.admit()));
+        assert!(futures::poll!(&mut second).is_pending());
+        assert!(futures::poll!(&mut third).is_pending());
+        drop(first);
+        assert!(futures::poll!(&mut third).is_pending());
+        drop(second.await);
+        drop(third.await);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_dropped_while_it_waits_holds_up_nobody() {
+        let (gate, _rate) = gate(64 * KIB);
+        let first = gate.admit().await;
+        let mut second = Box::pin(gate.admit());
+        assert!(futures::poll!(&mut second).is_pending());
+        let mut third = Box::pin(gate.admit());
+        assert!(futures::poll!(&mut third).is_pending());
+        drop(second);
+        drop(first);
+        drop(third.await);
+    }
+
+    #[tokio::test]
+    async fn a_rate_that_changes_counts_at_once() {
+        let (gate, sender) = gate(64 * KIB);
+        let first = gate.admit().await;
+        let mut second = Box::pin(gate.admit());
+        assert!(futures::poll!(&mut second).is_pending());
+        sender.send_replace(rate(512 * KIB));
+        let second = second.await;
+        sender.send_replace(rate(64 * KIB));
+        drop(first);
+        let mut third = Box::pin(gate.admit());
+        assert!(futures::poll!(&mut third).is_pending(), "one is under way");
+        sender.send_replace(BytesPerSecond::UNLIMITED);
+        drop((third.await, second));
+        // The rate is for good now.
+        drop(sender);
+        let held = gate.admit().await;
+        drop((gate.admit().await, held));
+    }
+}

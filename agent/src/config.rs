@@ -87,6 +87,8 @@ pub enum ControlTrust {
 pub struct NfsSettings {
     /// TCP connections per source.
     pub connections: usize,
+    /// Port of the MOUNT service, tried before the NFS port and the portmapper's answer.
+    pub mount_port: Option<u16>,
     /// Whether source ports below 1024 are used.
     pub privileged_ports: PrivilegedPorts,
 }
@@ -105,7 +107,8 @@ pub enum PrivilegedPorts {
 /// Settings of the S3 client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct S3Settings {
-    /// Largest object of the store in bytes, where it differs from the store's known limit.
+    /// Largest object of the store in bytes, where it differs from the store's known limit; 1 to
+    /// [`datasync_s3::OBJECT_MAX`].
     pub object_max: Option<u64>,
 }
 

@@ -71,14 +71,7 @@ impl Endpoints {
     }
 
     pub(crate) async fn source(&self, location: &NfsLocation) -> Result<NfsSource, EndpointError> {
-        let mut config = NfsConfig::for_location(location);
-        config.connections = self.nfs.connections;
-        config.privileged_ports = match self.nfs.privileged_ports {
-            PrivilegedPorts::Prefer => datasync_nfs::PrivilegedPorts::Prefer,
-            PrivilegedPorts::Never => datasync_nfs::PrivilegedPorts::Never,
-            PrivilegedPorts::Require => datasync_nfs::PrivilegedPorts::Require,
-        };
-        NfsSource::mount(config).await
+        NfsSource::mount(nfs_config(self.nfs, location)).await
     }
 
     pub(crate) async fn destination(
@@ -93,6 +86,20 @@ impl Endpoints {
             requests_max: S3_REQUESTS_MAX,
         })
         .await
+    }
+}
+
+/// How `location` is mounted under these settings.
+fn nfs_config(settings: NfsSettings, location: &NfsLocation) -> NfsConfig {
+    NfsConfig {
+        connections: settings.connections,
+        mount_port: settings.mount_port,
+        privileged_ports: match settings.privileged_ports {
+            PrivilegedPorts::Prefer => datasync_nfs::PrivilegedPorts::Prefer,
+            PrivilegedPorts::Never => datasync_nfs::PrivilegedPorts::Never,
+            PrivilegedPorts::Require => datasync_nfs::PrivilegedPorts::Require,
+        },
+        ..NfsConfig::for_location(location)
     }
 }
 
@@ -255,6 +262,26 @@ mod tests {
                 failure.detail
             );
         }
+    }
+
+    #[test]
+    fn the_settings_of_the_process_decide_how_a_location_is_mounted() {
+        let Location::Nfs(location) = nfs(NfsVersion::Nfs3) else {
+            panic!("not NFS");
+        };
+        let settings = NfsSettings {
+            connections: 7,
+            mount_port: Some(20_048),
+            privileged_ports: PrivilegedPorts::Never,
+        };
+        let config = nfs_config(settings, &location);
+        assert_eq!(config.server_hostname, "nas.test");
+        assert_eq!(config.connections, 7);
+        assert_eq!(config.mount_port, Some(20_048));
+        assert_eq!(
+            config.privileged_ports,
+            datasync_nfs::PrivilegedPorts::Never
+        );
     }
 
     #[test]

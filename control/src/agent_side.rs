@@ -130,8 +130,14 @@ pub(crate) enum AgentSideError {
     State(#[from] StateError),
     #[error(transparent)]
     Drive(#[from] fleet::DriveError),
-    #[error("the server for agents failed: {0}")]
+    #[error("the server for agents failed: {}", innermost(.0))]
     Server(#[from] tonic::transport::Error),
+}
+
+/// The text at the bottom of the chain: the layers above only say "transport error".
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let deepest = std::iter::successors(Some(error), |error| error.source()).last();
+    deepest.unwrap_or(error).to_string()
 }
 
 #[cfg(test)]

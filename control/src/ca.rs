@@ -20,6 +20,8 @@ use sha2::{Digest, Sha256};
 
 pub(crate) use request::{CertificateFacts, PublicKey};
 
+use crate::disk;
+
 const CA_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 const SERVER_LIFETIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// A server certificate with less time than this left is replaced at start.
@@ -31,7 +33,7 @@ const CLOCK_SKEW: Duration = Duration::from_secs(60 * 60);
 #[derive(Debug, thiserror::Error)]
 pub enum CaError {
     /// A file of the CA cannot be read or written.
-    #[error("{}: {action}: {source}", path.display())]
+    #[error("{}: {action}: {source}{}", path.display(), disk::advice(.source))]
     File {
         /// Which file.
         path: PathBuf,

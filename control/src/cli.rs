@@ -287,6 +287,27 @@ mod tests {
     }
 
     #[test]
+    fn a_flag_that_is_on_or_off_stands_alone_or_takes_its_value() {
+        let allowed = |arguments: &[&str]| {
+            let cli = Cli::try_parse_from([&["datasync-control"], arguments].concat()).unwrap();
+            (cli.flags.allow_insecure_http, cli.flags.api_tls)
+        };
+        let on = Some("true".to_owned());
+        let off = Some("false".to_owned());
+        assert_eq!(allowed(&["serve"]), (None, None));
+        assert_eq!(
+            allowed(&["--allow-insecure-http", "serve", "--api-tls=false"]),
+            (on.clone(), off.clone())
+        );
+        assert_eq!(
+            allowed(&["serve", "--allow-insecure-http=false", "--api-tls"]),
+            (off, on)
+        );
+        let listen = ["datasync-control", "--api-listen", "serve"];
+        assert!(Cli::try_parse_from(listen).is_err(), "a value is missing");
+    }
+
+    #[test]
     fn secrets_are_read_without_the_end_of_the_line() {
         let secret = secret_from("s3cr3t/with space \r\n".as_bytes()).unwrap();
         assert_eq!(secret.as_str(), "s3cr3t/with space ");

@@ -103,8 +103,8 @@ pub(crate) enum CredentialsError {
 
 impl CredentialsError {
     /// Logs a fault of control's own.
-    fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
-        tracing::error!(error, "credentials cannot be read from the store");
+    fn internal(error: &dyn std::fmt::Display) -> Self {
+        tracing::error!(%error, "credentials cannot be read from the store");
         Self::Internal
     }
 }

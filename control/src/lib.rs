@@ -9,6 +9,7 @@ mod ca;
 mod cli;
 mod config;
 mod credentials;
+mod disk;
 mod enrollment;
 mod fleet;
 mod history;

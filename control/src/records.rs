@@ -14,7 +14,7 @@ pub(crate) use access_key::AccessKey;
 pub(crate) use activation_key::{ActivationKeyRecord, Claim, hash_of};
 pub(crate) use agent::{Agent, AgentPresence};
 pub(crate) use answer::Answer;
-pub(crate) use eligible::Eligible;
+pub(crate) use eligible::{Eligible, NOBODY};
 pub(crate) use execution::Execution;
 pub(crate) use location::{
     EfsDetails, Location, LocationDetails, NfsDetails, ObjectStorageDetails, Protocol, S3Details,

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use crate::ca::{Authority, CaError};
+use crate::disk;
 use crate::store::{SealError, Sealer, Store, StoreError};
 
 /// How long to wait for another process that opens the same directory.
@@ -18,12 +19,13 @@ const OPENING_PAUSE: Duration = Duration::from_millis(10);
 /// Why the state directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StateError {
-    #[error("state directory {}: {source}", path.display())]
-    Directory {
+    #[error("cannot use {}: {source}{}", path.display(), disk::advice(.source))]
+    File {
         path: PathBuf,
         source: std::io::Error,
     },
-    #[error("state directory {}: another datasync-control serves from it", path.display())]
+    #[error("state directory {}: another datasync-control serves from it: stop that one, or choose another \
+         state_dir", path.display())]
     Busy { path: PathBuf },
     #[error("state directory {}: another datasync-control has been opening it for a while", path.display())]
     Opening { path: PathBuf },
@@ -56,7 +58,7 @@ impl State {
             .recursive(true)
             .mode(0o700)
             .create(directory)
-            .map_err(directory_error(directory))?;
+            .map_err(file_error(directory))?;
         let _alone = open_alone(directory)?;
         Ok(Self {
             store: Store::open(directory, &new_incarnation()?)?,
@@ -83,7 +85,7 @@ fn open_alone(directory: &Path) -> Result<File, StateError> {
                     path: directory.to_owned(),
                 });
             }
-            Err(TryLockError::Error(source)) => return Err(directory_error(&path)(source)),
+            Err(TryLockError::Error(source)) => return Err(file_error(&path)(source)),
         }
     }
 }
@@ -95,7 +97,7 @@ fn lock_file(path: &Path) -> Result<File, StateError> {
         .write(true)
         .mode(0o600)
         .open(path)
-        .map_err(directory_error(path))
+        .map_err(file_error(path))
 }
 
 /// A random name for an incarnation of the store.
@@ -108,9 +110,9 @@ pub(crate) fn new_incarnation() -> Result<String, StateError> {
     Ok(hex::encode(incarnation))
 }
 
-fn directory_error(path: &Path) -> impl FnOnce(std::io::Error) -> StateError {
+fn file_error(path: &Path) -> impl FnOnce(std::io::Error) -> StateError {
     let path = path.to_owned();
-    move |source| StateError::Directory { path, source }
+    move |source| StateError::File { path, source }
 }
 
 /// Makes sure that one process serves from a state directory. Held until dropped; the system
@@ -131,7 +133,7 @@ impl ServeLock {
             Err(TryLockError::WouldBlock) => Err(StateError::Busy {
                 path: directory.to_owned(),
             }),
-            Err(TryLockError::Error(source)) => Err(directory_error(&path)(source)),
+            Err(TryLockError::Error(source)) => Err(file_error(&path)(source)),
         }
     }
 }

@@ -12,12 +12,15 @@ mod worker;
 use std::path::Path;
 use std::sync::Arc;
 
+use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
 pub(crate) use rows::Unreadable;
 pub(crate) use seal::{Place, SealError, Sealed, Sealer};
 pub(crate) use transaction::{Record, Transaction, Versioned};
 use worker::{Mode, Worker};
+
+use crate::disk;
 
 /// The database inside the state directory.
 const DATABASE_FILE: &str = "control.sqlite3";
@@ -44,8 +47,10 @@ pub(crate) enum StoreError {
         reason: String,
     },
     /// SQLite or the disk.
-    #[error("the store failed while {doing}")]
+    #[error("the store {path} failed while {doing}: {source}{}", disk::database_advice(.source))]
     Database {
+        /// The database.
+        path: String,
         /// What was being done.
         doing: &'static str,
         /// SQLite's own words.
@@ -63,21 +68,29 @@ pub(crate) enum StoreError {
         known: i64,
     },
     /// A file that cannot be made or read.
-    #[error("cannot use {path}: {source}")]
+    #[error("cannot use {path}: {source}{}", disk::advice(.source))]
     File {
         /// Which one.
         path: String,
         /// The system's words.
         source: std::io::Error,
     },
+    /// The store's threads cannot be started.
+    #[error("cannot start the store's threads: {0}")]
+    Thread(std::io::Error),
     /// The store's thread has ended.
     #[error("the store is closed")]
     Closed,
 }
 
 impl StoreError {
-    fn database(doing: &'static str) -> impl FnOnce(rusqlite::Error) -> Self {
-        move |source| Self::Database { doing, source }
+    fn database(sql: &Connection, doing: &'static str) -> impl Fn(rusqlite::Error) -> Self + use<> {
+        let path = sql.path().unwrap_or_default().to_owned();
+        move |source| Self::Database {
+            path: path.clone(),
+            doing,
+            source,
+        }
     }
 }
 

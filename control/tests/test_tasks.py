@@ -56,6 +56,8 @@ def test_update_merges_and_clears(world, api, refused):
     ("[BASIC, ENHANCED]", {"TaskMode": "FAST"}),
     ("Excludes", {"Excludes": rule("/a") + rule("/b")}),
     ("Includes", {"Includes": rule("*.txt")}),
+    ("Excludes.member.Value", {"Excludes": rule("")}),
+    ("Includes.member.Value", {"Includes": rule("")}),
     ("Schedule is not supported yet",
      {"Schedule": {"ScheduleExpression": "rate(1 hour)"}}),
     ("CloudWatchLogGroupArn", {"CloudWatchLogGroupArn": "group"}),

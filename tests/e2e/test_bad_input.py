@@ -8,6 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 from world import tree
 from world.agent import Agent
+from world.control import ACCOUNT, REGION, CliFailed, Control
 from world.expected import Snapshot
 from world.process import binary, run, wait_until
 from world.secrets import assert_no_secrets
@@ -254,13 +255,97 @@ def test_bad_flags_and_files(tmp_path, program, verb):
     failing([binary(program), verb, "--config", tmp_path / "broken.toml"], ["broken.toml"])
 
 
-def test_an_agent_on_a_full_disk_says_so(site):
-    path = site.directory / "full"
-    path.mkdir()
-    assert run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", path]).returncode == 0
-    with pytest.raises(OSError), open(path / "ballast", "wb", buffering=0) as ballast:
+def small_disk(path, size):
+    """A file system of its own at `path`."""
+    path.mkdir(parents=True)
+    assert run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", path]).returncode == 0
+    return path
+
+
+def filled(path):
+    """Leaves no room on the file system at `path`; answers the file that takes it."""
+    ballast = path / "ballast"
+    with pytest.raises(OSError), open(ballast, "wb", buffering=0) as file:
         while True:
-            ballast.write(b"x" * 4096)
+            file.write(b"x" * 4096)
+    return ballast
+
+
+def test_control_on_a_full_disk_says_so_and_starts_once_there_is_room(site):
+    control = Control(site.directory / "full-control", site.logs, 8543, 9543)
+    path = small_disk(control.state, "4m")
+    ballast = filled(path)
+    try:
+        control.server.start()
+        assert control.server.wait_for_end(20) == 1
+        said = control.server.output()
+        assert str(path) in said and "free space" in said, said
+        with pytest.raises(CliFailed, match="free space"):
+            control.create_access_key()
+        ballast.unlink()
+        control.start()
+        assert control.boto().list_tasks()["Tasks"] == []
+    finally:
+        control.server.kill()
+        run(["umount", path])
+
+
+def test_control_on_a_read_only_disk_says_so(site):
+    control = Control(site.directory / "read-only-control", site.logs, 8543, 9543)
+    path = small_disk(control.state, "4m")
+    assert run(["mount", "-o", "remount,ro", path]).returncode == 0
+    try:
+        control.server.start()
+        assert control.server.wait_for_end(20) == 1
+        said = control.server.output()
+        assert str(path) in said and "that can be written" in said, said
+    finally:
+        control.server.kill()
+        run(["umount", path])
+
+
+def test_control_whose_disk_fills_up_says_so_and_goes_on_once_there_is_room(site):
+    control = Control(site.directory / "filling-control", site.logs, 8543, 9543)
+    path = small_disk(control.state, "4m")
+    try:
+        control.start()
+        datasync = control.boto()
+
+        def arn(service, resource):
+            return f"arn:aws:{service}:{REGION}:{ACCOUNT}:{resource}-01234567"
+
+        def create():
+            network = {
+                "SubnetArn": arn("ec2", "subnet/subnet"),
+                "SecurityGroupArns": [arn("ec2", "security-group/sg")],
+            }
+            return datasync.create_location_efs(
+                EfsFilesystemArn=arn("elasticfilesystem", "file-system/fs"), Ec2Config=network
+            )["LocationArn"]
+
+        made = [create()]
+        ballast = filled(path)
+        with pytest.raises(ClientError) as error:
+            while len(made) < 1000:
+                made.append(create())
+        answer = error.value.response
+        assert answer["Error"]["Code"] == "InternalException", answer
+        assert answer["ResponseMetadata"]["HTTPStatusCode"] == 500, answer
+        said = control.server.output()
+        assert f"the store {path}" in said and "free space" in said, said
+        ballast.unlink()
+        made.append(create())
+        pages = datasync.get_paginator("list_locations").paginate()
+        listed = [location["LocationArn"] for page in pages for location in page["Locations"]]
+        assert sorted(listed) == sorted(made)
+    finally:
+        control.server.kill()
+        run(["umount", path])
+
+
+def test_an_agent_on_a_full_disk_says_so(site):
+    path = small_disk(site.directory / "full", "64k")
+    filled(path)
     agent = Agent("full", site.directory, site.logs, site.control, port=8085)
     agent.settings["state_dir"] = path / "agent"
     agent._write()
@@ -276,9 +361,7 @@ def test_an_agent_on_a_full_disk_says_so(site):
 
 def test_an_agent_whose_disk_fills_up_during_an_execution(site, bucket):
     """No work without a journal: the execution ends in an error that names the disk, or waits."""
-    path = site.directory / "filling"
-    path.mkdir()
-    assert run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", path]).returncode == 0
+    path = small_disk(site.directory / "filling", "2m")
     agent = Agent("filling", site.directory, site.logs, site.control, port=8086)
     agent.settings["state_dir"] = path / "agent"
     agent._write()
@@ -292,13 +375,11 @@ def test_an_agent_whose_disk_fills_up_during_an_execution(site, bucket):
         to_store = site.store_location(bucket, "filling/", AgentArns=[arn])
         task = site.create_task(location, to_store)
         site.wait_task(task, "AVAILABLE")
-        with pytest.raises(OSError), open(path / "ballast", "wb", buffering=0) as ballast:
-            while True:
-                ballast.write(b"x" * 4096)
+        ballast = filled(path)
         execution = site.launch(task)
         agent.server.wait_for_line("(?i)space", 60)
         assert agent.server.alive()
-        (path / "ballast").unlink()
+        ballast.unlink()
         ended = site.wait_execution(execution, timeout=90)
         snapshot = Snapshot(source, "filling/", since_ns=since_ns)
         if ended["Status"] == "SUCCESS":

@@ -28,3 +28,4 @@ mod requests;
 pub use calls::CallCounts;
 pub use config::S3Config;
 pub use destination::S3Destination;
+pub use place::OBJECT_MAX;

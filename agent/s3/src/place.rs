@@ -12,8 +12,9 @@ pub(crate) const PARTS_MAX: u32 = 10_000;
 pub(crate) const PUT_MAX: u64 = 5 * GIB;
 const PART_MIN: u64 = 5 * MIB;
 const PART_MAX: u64 = 5 * GIB;
-/// The same page: 48.8 TiB (announced as 50 TB), which is 10,000 parts of 5 GiB.
-const OBJECT_MAX_AWS: u64 = PARTS_MAX as u64 * PART_MAX;
+/// The largest object of AWS, and of any store that multipart uploads can make, in bytes: 10,000
+/// parts of 5 GiB (the same page: 48.8 TiB, announced as 50 TB).
+pub const OBJECT_MAX: u64 = PARTS_MAX as u64 * PART_MAX;
 const OBJECT_MAX_ELSEWHERE: u64 = 5 << 40;
 /// "Naming Amazon S3 objects": bytes of UTF-8.
 const KEY_MAX: usize = 1024;
@@ -82,7 +83,7 @@ impl Place {
         let default_max = if self.own_endpoint {
             OBJECT_MAX_ELSEWHERE
         } else {
-            OBJECT_MAX_AWS
+            OBJECT_MAX
         };
         Abilities {
             integrity,

@@ -14,6 +14,10 @@ pub struct ProcessFlags {
     /// TCP connections per NFS server [default: 4]
     #[arg(long)]
     nfs_connections: Option<String>,
+    /// Port of the NFS servers' MOUNT service, tried before the NFS port and the portmapper's answer
+    /// [default: only those]
+    #[arg(long)]
+    nfs_mount_port: Option<String>,
     /// Source ports below 1024: prefer, never, require [default: prefer]
     #[arg(long)]
     nfs_privileged_ports: Option<String>,
@@ -37,6 +41,7 @@ impl ProcessFlags {
         overrides
             .set("memory_target", self.memory_target.as_deref())?
             .set("nfs.connections", self.nfs_connections.as_deref())?
+            .set("nfs.mount_port", self.nfs_mount_port.as_deref())?
             .set("nfs.privileged_ports", self.nfs_privileged_ports.as_deref())?
             .set("s3.object_max", self.s3_object_max.as_deref())?
             .set("log.level", self.log_level.as_deref())?

@@ -31,6 +31,7 @@ pub(super) const MEMBERS: &[&str] = &[
     "executions_max",
     "name",
     "nfs.connections",
+    "nfs.mount_port",
     "nfs.privileged_ports",
     "s3.object_max",
     "log.level",

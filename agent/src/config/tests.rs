@@ -1,5 +1,7 @@
 use std::path::Path;
 
+use clap::{Args, FromArgMatches};
+
 use super::*;
 
 const FINGERPRINT: &str = "aa11223344556677889900aabbccddeeff00112233445566778899aabbccddee";
@@ -79,6 +81,51 @@ fn every_fault_is_reported_at_once_with_its_origin() {
         assert!(all.contains(expected), "{expected} not in:\n{all}");
     }
     assert!(!all.contains("canary-key"), "{all}");
+}
+
+#[test]
+fn the_mount_port_has_a_flag_a_variable_and_a_member() {
+    let scratch = tempfile::tempdir().unwrap();
+    let file = scratch.path().join("agent.toml");
+    std::fs::write(&file, "[nfs]\nmount_port = 1\n").unwrap();
+    let read = |variables_given: &[(&str, &str)], flags| {
+        let layers = Layers::read(Some(&file), variables(variables_given), flags).unwrap();
+        layers.validate_process("warn").unwrap().nfs.mount_port
+    };
+    let variable = ("DATASYNC_AGENT_NFS_MOUNT_PORT", "20048");
+    assert_eq!(read(&[], Overrides::default()), Some(1));
+    assert_eq!(read(&[variable], Overrides::default()), Some(20_048));
+    let command = ProcessFlags::augment_args(clap::Command::new("agent"));
+    let given = command.get_matches_from(["agent", "--nfs-mount-port", "65535"]);
+    let flag = ProcessFlags::from_arg_matches(&given).unwrap();
+    let flag = flag.lay_over(Overrides::default()).unwrap();
+    assert_eq!(read(&[variable], flag), Some(65_535));
+    let none = Layers::read(None, [], Overrides::default()).unwrap();
+    let none = none.validate_process("warn").unwrap();
+    assert_eq!(none.nfs.mount_port, None);
+    for bad in ["0", "65536", "mountd"] {
+        let found = faults(None, flags(&[("nfs.mount_port", bad)])).join("\n");
+        assert!(found.contains("nfs.mount_port (flag --nfs-mount-port)"));
+        assert!(found.contains(bad), "{found}");
+    }
+}
+
+#[test]
+fn an_object_larger_than_uploads_can_make_is_refused() {
+    for (text, is_good) in [
+        ("1", true),
+        ("50000GiB", true),
+        ("0", false),
+        ("53687091200001", false),
+        ("50TiB", false),
+    ] {
+        let layers = Layers::read(None, [], flags(&[("s3.object_max", text)])).unwrap();
+        let found = layers.validate_process("warn").map_err(|e| e.to_string());
+        assert_eq!(found.is_ok(), is_good, "{text}: {found:?}");
+        if let Err(fault) = found {
+            assert!(fault.contains("50000 GiB"), "{fault}");
+        }
+    }
 }
 
 #[test]

@@ -87,14 +87,16 @@ impl Check {
     fn process(&mut self, executions_max: usize, level_default: &str) -> Option<ProcessSettings> {
         let memory_target_bytes = self.memory_target(executions_max);
         let connections = self.or("nfs.connections", "4", |text| number(text, 1, 64));
+        let mount_port = self.optional("nfs.mount_port", port);
         let privileged_ports = self.or("nfs.privileged_ports", "prefer", privileged_ports);
-        let object_max = self.optional("s3.object_max", units::parse_bytes);
+        let object_max = self.optional("s3.object_max", object_max);
         let log_level = self.or("log.level", level_default, log_level);
         let log_format = self.or("log.format", "text", log_format);
         Some(ProcessSettings {
             memory_target_bytes: memory_target_bytes?,
             nfs: NfsSettings {
                 connections: connections?,
+                mount_port,
                 privileged_ports: privileged_ports?,
             },
             s3: S3Settings { object_max },
@@ -265,6 +267,24 @@ fn number(text: &str, min: usize, max: usize) -> Result<usize, String> {
         .ok()
         .filter(|number| (min..=max).contains(number))
         .ok_or_else(|| format!("{text:?} is not a number from {min} to {max}"))
+}
+
+fn port(text: &str) -> Result<u16, String> {
+    text.parse()
+        .ok()
+        .filter(|port| *port > 0)
+        .ok_or_else(|| format!("{text:?} is not a port from 1 to {}", u16::MAX))
+}
+
+fn object_max(text: &str) -> Result<u64, String> {
+    let bytes = units::parse_bytes(text)?;
+    if (1..=datasync_s3::OBJECT_MAX).contains(&bytes) {
+        return Ok(bytes);
+    }
+    Err(format!(
+        "{text:?} must be from 1 byte to {} GiB: multipart uploads have at most 10,000 parts of 5 GiB",
+        datasync_s3::OBJECT_MAX >> 30
+    ))
 }
 
 fn privileged_ports(text: &str) -> Result<PrivilegedPorts, String> {

@@ -130,17 +130,14 @@ impl ApiError {
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
-        tracing::error!(error = &error as &dyn std::error::Error, "the store failed");
+        tracing::error!(%error, "the store failed");
         Self::internal()
     }
 }
 
 impl From<SealError> for ApiError {
     fn from(error: SealError) -> Self {
-        tracing::error!(
-            error = &error as &dyn std::error::Error,
-            "a secret is unusable"
-        );
+        tracing::error!(%error, "a secret is unusable");
         Self::internal()
     }
 }

@@ -15,7 +15,7 @@ use super::error::ApiError;
 use super::locations::{self, ListFilterInput, ListFilters};
 use super::page::PageInput;
 use super::{Settings, arns};
-use crate::records::{Eligible, Execution, Location, LocationDetails, Readiness, Task};
+use crate::records::{Eligible, Execution, Location, LocationDetails, NOBODY, Readiness, Task};
 use crate::store::{StoreError, Transaction, Versioned};
 use input::{Common, Filter};
 
@@ -132,11 +132,7 @@ pub(super) fn eligible(
 ) -> Result<Eligible, ApiError> {
     let eligible = Eligible::of(source, destination, &settings.default_agents);
     if eligible.is_nobody() {
-        return Err(ApiError::invalid(
-            "No agent can run the task: the source's and the destination's agents have none in \
-             common. Use an agent that both locations name (a location without AgentArns allows \
-             control's default agents).",
-        ));
+        return Err(ApiError::invalid(NOBODY));
     }
     Ok(eligible)
 }

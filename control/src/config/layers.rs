@@ -22,14 +22,15 @@ pub(super) struct RoleTable {
 }
 
 macro_rules! settings {
-    ($($(#[doc = $doc:literal])+ $name:ident),+ $(,)?) => {
-        /// Settings as flags. Lists are separated by commas.
+    ($($(#[$attribute:meta])+ $name:ident),+ $(,)?) => {
+        /// Settings as flags. Lists are separated by commas. A flag that is on or off stands alone
+        /// or takes its value after `=`, so that a subcommand may follow it.
         #[derive(Debug, Clone, Default, clap::Args)]
         pub(crate) struct Flags {
             /// TOML file with the settings below (in the form `state_dir = "…"`) and `[[role]]` tables
             #[arg(long, global = true, value_name = "FILE")]
             pub(crate) config: Option<String>,
-            $($(#[doc = $doc])+
+            $($(#[$attribute])+
             #[arg(long, global = true, value_name = "VALUE")]
             pub(crate) $name: Option<String>,)+
         }
@@ -54,12 +55,14 @@ settings! {
     /// Address for agents, gRPC over TLS [default: 0.0.0.0:9443]
     agent_listen,
     /// Whether the API speaks TLS [default: true]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     api_tls,
     /// PEM certificate chain of the API [default: one of control's own CA]
     api_certificate_file,
     /// PEM private key of the API's certificate
     api_key_file,
     /// Whether plain HTTP is allowed beyond loopback [default: false]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     allow_insecure_http,
     /// Names and addresses in control's certificate, besides localhost
     server_names,

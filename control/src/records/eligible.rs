@@ -5,6 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use super::Location;
 
+/// Why nobody may, and what to do.
+pub(crate) const NOBODY: &str = "No agent can run the task: the source's and the destination's \
+     agents have none in common. Use an agent that both locations name (a location without \
+     AgentArns allows control's default agents).";
+
 /// The agents that may run a task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

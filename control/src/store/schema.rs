@@ -42,6 +42,7 @@ pub(super) fn create_private(path: &Path) -> Result<(), StoreError> {
 
 pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
     let failed = |source| StoreError::Database {
+        path: path.display().to_string(),
         doing: "opening the database",
         source,
     };
@@ -58,32 +59,29 @@ pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
 }
 
 pub(super) fn migrate(connection: &mut Connection, incarnation: &str) -> Result<(), StoreError> {
-    let failed = |source| StoreError::Database {
-        doing: "bringing the schema up to date",
-        source,
-    };
+    let failed = StoreError::database(connection, "bringing the schema up to date");
     let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
     let transaction = connection
         .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
-        .map_err(failed)?;
+        .map_err(&failed)?;
     let found: i64 = transaction
         .query_row("PRAGMA user_version", [], |row| row.get(0))
-        .map_err(failed)?;
+        .map_err(&failed)?;
     if found > known {
         return Err(StoreError::TooNew { found, known });
     }
     let done = usize::try_from(found).unwrap_or(0);
     for statements in MIGRATIONS.iter().skip(done) {
-        transaction.execute_batch(statements).map_err(failed)?;
+        transaction.execute_batch(statements).map_err(&failed)?;
     }
     transaction
         .pragma_update(None, "user_version", known)
-        .map_err(failed)?;
+        .map_err(&failed)?;
     transaction
         .execute(
             "INSERT OR IGNORE INTO records (kind, id, version, parent, body) VALUES (?1, ?1, 1, NULL, ?2)",
             (META_KIND, incarnation),
         )
-        .map_err(failed)?;
-    transaction.commit().map_err(failed)
+        .map_err(&failed)?;
+    transaction.commit().map_err(&failed)
 }

@@ -12,6 +12,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use crate::disk;
+
 const KEY_FILE: &str = "sealing.key";
 const KEY_BYTES: usize = 32;
 
@@ -42,7 +44,7 @@ impl Place<'_> {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SealError {
     /// The key file cannot be read or made.
-    #[error("cannot use the sealing key {path}: {source}")]
+    #[error("cannot use the sealing key {path}: {source}{}", disk::advice(.source))]
     File {
         /// Which file.
         path: String,

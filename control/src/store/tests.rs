@@ -136,6 +136,51 @@ async fn two_handles_on_one_file_see_each_other() {
     assert_eq!(names(&serving, None, 10).await, ["a"]);
 }
 
+async fn set_pages_max(store: &Store, pages: u32) {
+    let job = move |connection: &mut rusqlite::Connection, _: &Mode| {
+        connection
+            .pragma_update(None, "max_page_count", pages)
+            .unwrap();
+    };
+    store.writer.submit(Box::new(job)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_full_database_is_named_and_works_again_once_there_is_room() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    set_pages_max(&store, 1).await;
+    let large = || AccessKey {
+        description: Some("x".repeat(1 << 16)),
+        ..key("a")
+    };
+    let full = store.commit(move |tx| tx.insert(&large())).await;
+    let text = full.unwrap_err().to_string();
+    assert!(text.contains(DATABASE_FILE), "{text}");
+    assert!(text.contains("is full; free space"), "{text}");
+    set_pages_max(&store, 1 << 20).await;
+    store.commit(move |tx| tx.insert(&large())).await.unwrap();
+    assert_eq!(names(&store, None, 10).await, ["a"]);
+}
+
+#[tokio::test]
+async fn the_last_handle_waits_for_what_was_handed_in() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    tokio::select! {
+        biased;
+        result = store.commit(|tx| {
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            tx.insert(&key("a"))
+        }) => panic!("committed at once: {result:?}"),
+        () = std::future::ready(()) => {}
+    }
+    drop(store);
+    let wal = directory.path().join(format!("{DATABASE_FILE}-wal"));
+    assert!(!wal.exists(), "the database is not closed");
+    assert_eq!(names(&open(directory.path()), None, 10).await, ["a"]);
+}
+
 #[test]
 fn a_newer_schema_is_refused() {
     let directory = tempfile::tempdir().unwrap();

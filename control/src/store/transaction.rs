@@ -91,7 +91,7 @@ impl<'a> Transaction<'a> {
         self.sql
             .prepare_cached("SELECT id, version, body FROM records WHERE kind = ?1 AND id = ?2")
             .and_then(|mut statement| statement.query_row((R::KIND, id), raw).optional())
-            .map_err(StoreError::database("reading a record"))?
+            .map_err(StoreError::database(self.sql, "reading a record"))?
             .map(|raw| decode(raw).map_err(StoreError::from))
             .transpose()
     }
@@ -243,16 +243,16 @@ impl<'a> Transaction<'a> {
 
     fn change(&self, sql: &str, values: impl rusqlite::Params) -> Result<usize, StoreError> {
         if !self.writable {
-            return Err(StoreError::Database {
-                doing: "changing a record in a transaction that only reads",
-                source: rusqlite::Error::InvalidQuery,
-            });
+            let doing = "changing a record in a transaction that only reads";
+            return Err(StoreError::database(self.sql, doing)(
+                rusqlite::Error::InvalidQuery,
+            ));
         }
         let rows = self
             .sql
             .prepare_cached(sql)
             .and_then(|mut statement| statement.execute(values))
-            .map_err(StoreError::database("changing a record"))?;
+            .map_err(StoreError::database(self.sql, "changing a record"))?;
         if rows > 0 {
             self.changed.set(true);
         }
@@ -264,13 +264,10 @@ impl<'a> Transaction<'a> {
         sql: &str,
         values: impl rusqlite::Params,
     ) -> Result<Vec<Result<Versioned<R>, Unreadable>>, StoreError> {
-        let failed = |source| StoreError::Database {
-            doing: "listing records",
-            source,
-        };
-        let mut statement = self.sql.prepare_cached(sql).map_err(failed)?;
-        let rows = statement.query_map(values, raw).map_err(failed)?;
-        rows.map(|row| row.map_err(failed).map(decode)).collect()
+        let failed = StoreError::database(self.sql, "listing records");
+        let mut statement = self.sql.prepare_cached(sql).map_err(&failed)?;
+        let rows = statement.query_map(values, raw).map_err(&failed)?;
+        rows.map(|row| row.map_err(&failed).map(decode)).collect()
     }
 }
 
@@ -299,7 +296,7 @@ pub(super) fn generation(sql: &Connection) -> Result<Generation, StoreError> {
                 })
             })
         })
-        .map_err(StoreError::database("reading the generation"))
+        .map_err(StoreError::database(sql, "reading the generation"))
 }
 
 pub(super) fn raise_generation(sql: &Connection) -> Result<u64, StoreError> {
@@ -308,5 +305,5 @@ pub(super) fn raise_generation(sql: &Connection) -> Result<u64, StoreError> {
     )
     .and_then(|mut statement| statement.query_row([META_KIND], |row| row.get::<_, i64>(0)))
     .map(i64::unsigned_abs)
-    .map_err(StoreError::database("raising the generation"))
+    .map_err(StoreError::database(sql, "raising the generation"))
 }

@@ -1,6 +1,7 @@
 //! One thread for each connection: SQLite blocks, the runtime must not.
 
 use std::fmt;
+use std::thread::JoinHandle;
 
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -19,8 +20,26 @@ pub(super) enum Mode {
     Write(watch::Sender<u64>),
 }
 
+/// Dropped in this order: the queue is closed, then the thread is waited for.
 pub(super) struct Worker {
     jobs: mpsc::Sender<Job>,
+    _thread: Joined,
+}
+
+/// A thread that is joined when this is dropped; it must be about to end.
+struct Joined(Option<JoinHandle<()>>);
+
+impl Drop for Joined {
+    fn drop(&mut self) {
+        // A job that held the last handle is dropped on the thread itself.
+        let ours = std::thread::current().id();
+        let Some(thread) = self.0.take().filter(|thread| thread.thread().id() != ours) else {
+            return;
+        };
+        if thread.join().is_err() {
+            tracing::error!("a thread of the store panicked");
+        }
+    }
 }
 
 impl fmt::Debug for Worker {
@@ -30,25 +49,26 @@ impl fmt::Debug for Worker {
 }
 
 impl Worker {
-    /// The thread ends when the last handle is gone and the queue is empty.
+    /// The thread ends when the last handle is gone and the queue is empty; the last handle waits
+    /// for that.
     pub(super) fn start(mut connection: Connection, mode: Mode) -> Result<Self, StoreError> {
         let (jobs, mut queue) = mpsc::channel::<Job>(QUEUE);
         let name = match mode {
             Mode::Read => "store-read",
             Mode::Write(_) => "store-write",
         };
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name(name.to_owned())
             .spawn(move || {
                 while let Some(job) = queue.blocking_recv() {
                     job(&mut connection, &mode);
                 }
             })
-            .map_err(|source| StoreError::File {
-                path: format!("thread {name}"),
-                source,
-            })?;
-        Ok(Self { jobs })
+            .map_err(StoreError::Thread)?;
+        Ok(Self {
+            jobs,
+            _thread: Joined(Some(thread)),
+        })
     }
 
     pub(super) async fn submit(&self, job: Job) -> Result<(), StoreError> {
@@ -81,9 +101,10 @@ fn perform<T, E: From<StoreError>>(
         Mode::Read => TransactionBehavior::Deferred,
         Mode::Write(_) => TransactionBehavior::Immediate,
     };
+    let failed = StoreError::database(connection, "beginning a transaction");
     let sql = connection
         .transaction_with_behavior(behavior)
-        .map_err(StoreError::database("beginning a transaction"))?;
+        .map_err(failed)?;
     let (result, changed) = {
         let view = match mode {
             Mode::Read => Transaction::reading(&sql),
@@ -97,8 +118,8 @@ fn perform<T, E: From<StoreError>>(
     };
     if changed {
         let generation = transaction::raise_generation(&sql)?;
-        sql.commit()
-            .map_err(StoreError::database("committing a transaction"))?;
+        let failed = StoreError::database(&sql, "committing a transaction");
+        sql.commit().map_err(failed)?;
         changes.send_replace(generation);
     }
     Ok(result)

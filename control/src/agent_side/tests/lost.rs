@@ -7,7 +7,9 @@ use datasync_proto::{DesiredState, Generation};
 use tonic::Code;
 
 use super::work::{add_execution, add_task, change, execution, report, runs, until};
-use super::world::Control;
+use super::world::{Control, PATIENCE};
+use crate::fleet::fixture;
+use crate::records::{Location, LocationDetails, Task};
 
 #[tokio::test]
 async fn a_cancel_ends_the_execution_of_an_agent_that_is_gone() {
@@ -125,5 +127,46 @@ async fn a_machine_that_lost_does_not_come_back_while_the_winner_lives() {
     let attached = machine.attach_patiently("one").await;
     attached.heartbeat(AgentStatus::Online).await;
     control.until_status(&agent, AgentStatus::Online).await;
+    control.stop().await;
+}
+
+#[tokio::test]
+async fn a_task_whose_locations_lost_their_common_agents_says_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let control = Control::start(directory.path()).await;
+    let (_, agent) = control.activated().await;
+    let task = add_task(&control).await;
+    let rows_of = task.clone();
+    control
+        .store
+        .commit(move |rows| {
+            let mut source = rows.get::<Location>(rows_of.source.id())?.unwrap();
+            let mut destination = rows.get::<Location>(rows_of.destination.id())?.unwrap();
+            let (LocationDetails::Nfs(nfs), LocationDetails::ObjectStorage(store)) =
+                (&mut source.record.details, &mut destination.record.details)
+            else {
+                panic!("not from NFS to object storage");
+            };
+            nfs.agents = vec![agent];
+            store.agents = vec![fixture::agent(9)];
+            rows.update(&source)?;
+            rows.update(&destination)
+        })
+        .await
+        .unwrap();
+    let mut changes = control.store.changes();
+    let failure = async {
+        loop {
+            let id = task.arn.id().to_owned();
+            let row = control.store.read(move |rows| rows.get::<Task>(&id)).await;
+            if let Some(failure) = row.unwrap().unwrap().record.readiness.failure() {
+                return failure.clone();
+            }
+            changes.changed().await.unwrap();
+        }
+    };
+    let failure = tokio::time::timeout(PATIENCE, failure).await.unwrap();
+    assert_eq!(failure.code, ErrorCode::AgentUnavailable);
+    assert!(failure.detail.contains("none in common"), "{failure:?}");
     control.stop().await;
 }

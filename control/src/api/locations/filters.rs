@@ -128,10 +128,15 @@ impl FilterInput {
                 let constraint = format!("must be one of [{}]", known.join(", "));
                 ApiError::constraint("Filters.member.Operator", &word, &constraint)
             })?;
+        let member = "Filters.member.Values.member";
         for value in &values {
+            if value.is_empty() {
+                let constraint = "must have at least 1 character";
+                return Err(ApiError::constraint(member, value, constraint));
+            }
             text(
                 value,
-                "Filters.member.Values.member",
+                member,
                 255,
                 r"^[0-9a-zA-Z_\ \-\:\*\.\\/\?-]*$",
                 |c| c.is_ascii_alphanumeric() || "_ -:*.\\/?".contains(c),
@@ -228,6 +233,29 @@ impl Filter {
             Operator::In | Operator::Contains | Operator::NotContains | Operator::BeginsWith => {
                 false
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_have_1_to_255_characters() {
+        for (value, is_good) in [
+            (String::new(), false),
+            ("x".to_owned(), true),
+            ("x".repeat(255), true),
+            ("x".repeat(256), false),
+        ] {
+            let input = FilterInput {
+                name: Some("LocationUri".to_owned()),
+                values: Some(vec![value.clone()]),
+                operator: Some("Contains".to_owned()),
+            };
+            let checked = input.check(&["LocationUri"]);
+            assert_eq!(checked.is_ok(), is_good, "{value:?}: {checked:?}");
         }
     }
 }

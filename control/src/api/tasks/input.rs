@@ -143,6 +143,9 @@ fn pattern(rules: Option<Vec<Rule>>, member: &str) -> Result<Option<String>, Api
             "must be one of [SIMPLE_PATTERN]",
         ));
     }
+    if rule.value.as_deref() == Some("") {
+        return Err(unlike("", &format!("{member}.member.Value"), r"^[^\x00]+$"));
+    }
     Ok(Some(rule.value.unwrap_or_default()))
 }
 

@@ -12,7 +12,8 @@ use super::Surroundings;
 use crate::credentials::address;
 use crate::fleet::views::{AgentKey, AgentView, LiveExecution, Revision, Side, Snapshot, TaskView};
 use crate::records::{
-    Agent, AgentPresence, Eligible, Execution, Location, LocationDetails, StoreAddress, Task,
+    Agent, AgentPresence, Eligible, Execution, Location, LocationDetails, NOBODY, StoreAddress,
+    Task,
 };
 use crate::store::{StoreError, Transaction, Unreadable, Versioned};
 
@@ -140,18 +141,18 @@ impl Reader<'_> {
             Some(Located::Here(row, _)) => Some(&row.record),
             _ => None,
         };
-        let eligible = match (here(&task.source), here(&task.destination)) {
-            (Some(source), Some(destination)) => {
-                let defaults = &self.surroundings.default_agents;
-                expand(
-                    &Eligible::of(source, destination, defaults),
-                    &self.snapshot.agents,
-                )
-            }
-            _ => Vec::new(),
-        };
+        let defaults = &self.surroundings.default_agents;
+        let allowed = here(&task.source)
+            .zip(here(&task.destination))
+            .map(|(source, destination)| Eligible::of(source, destination, defaults));
+        let eligible = allowed
+            .as_ref()
+            .map_or_else(Vec::new, |allowed| expand(allowed, &self.snapshot.agents));
         let sides = self.usable(&task.source);
-        let sides = sides.and_then(|source| Ok([source, self.usable(&task.destination)?]));
+        let mut sides = sides.and_then(|source| Ok([source, self.usable(&task.destination)?]));
+        if sides.is_ok() && allowed.is_some_and(|allowed| allowed.is_nobody()) {
+            sides = Err(Failure::new(ErrorCode::AgentUnavailable, NOBODY));
+        }
         TaskView {
             status: task.readiness.status(),
             failure: task.readiness.failure().cloned(),

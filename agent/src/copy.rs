@@ -90,6 +90,7 @@ async fn transfer(
     let assignment = Assignment {
         directory: pair.execution(),
         cancel: CancellationToken::new(),
+        give_up: CancellationToken::new(),
         stop: stop.clone(),
         rate: watch::Sender::new(spec.options.bytes_per_second).subscribe(),
         reports: reports.clone(),

@@ -42,6 +42,8 @@ pub(crate) struct Assignment {
     pub(crate) spec: Arc<ExecutionSpec>,
     pub(crate) directory: PathBuf,
     pub(crate) cancel: CancellationToken,
+    /// Fires some time after a cancel: what has not been cleaned up by then stays.
+    pub(crate) give_up: CancellationToken,
     pub(crate) stop: CancellationToken,
     pub(crate) rate: watch::Receiver<BytesPerSecond>,
     pub(crate) reports: watch::Sender<ExecutionReport>,
@@ -179,23 +181,39 @@ impl Executions {
     /// Stops everything so that it can go on later; cuts what does not stop in time.
     pub(crate) async fn stop(&mut self, deadline: Duration) {
         self.stop.cancel();
-        let drained = async { while self.tasks.join_next().await.is_some() {} };
-        if tokio::time::timeout(deadline, drained).await.is_err() {
+        if !self.drain(deadline).await {
             tracing::warn!("an execution did not stop in time; it resumes from its journal");
-            self.tasks.shutdown().await;
         }
     }
 
-    /// Stops everything and removes every trace.
+    /// Cancels everything, so that no upload stays open, and removes every trace; cuts what has
+    /// not ended in time.
     pub(crate) async fn discard(&mut self, deadline: Duration) {
-        self.stop(deadline).await;
         self.desired.clear();
+        for (id, execution) in &mut self.here {
+            execution.order.cancel = true;
+            // Were the process killed now, it would not go on with the transfer.
+            if let Err(error) = execution.folder.write_order(execution.order) {
+                tracing::warn!(task_execution_id = id, %error, "cannot keep a cancel");
+            }
+            execution.cancel.cancel();
+        }
+        if !self.drain(deadline).await {
+            tracing::warn!("an execution did not end in time; its uploads may still be open");
+        }
         for (id, execution) in std::mem::take(&mut self.here) {
             if let Err(error) = execution.folder.remove() {
                 tracing::error!(task_execution_id = id, %error, "cannot remove an execution's files");
             }
         }
-        self.stop = CancellationToken::new();
+    }
+
+    /// Waits until no task is left; cuts those that are left after `deadline`.
+    async fn drain(&mut self, deadline: Duration) -> bool {
+        let drained = async { while self.tasks.join_next().await.is_some() {} };
+        let in_time = tokio::time::timeout(deadline, drained).await.is_ok();
+        self.tasks.shutdown().await;
+        in_time
     }
 
     fn carry_out(

@@ -315,8 +315,9 @@ impl Agent {
     async fn deactivate(&mut self) -> Result<(), RunError> {
         tracing::warn!("control deleted this agent; it can be activated again");
         self.identity.deactivate()?;
-        self.credentials.clear();
+        // They still need the credentials to abort their uploads.
         self.executions.discard(DISCARD_DEADLINE).await;
+        self.credentials.clear();
         Ok(())
     }
 }

@@ -1,13 +1,13 @@
 //! Carrying out one execution: credentials, both sides open, then the engine.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use datasync_endpoint::EndpointError;
 use datasync_model::{ErrorCode, ExecutionReport, Failure, Location, LocationArn};
-use datasync_transfer::{Controls, Interrupted, Settings};
+use datasync_transfer::{Controls, Interrupted, Settings, with_open_uploads};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -20,8 +20,6 @@ use crate::endpoints::{self, Endpoints, Side};
 const ATTEMPTS_MAX: u32 = 6;
 /// A full disk is looked at again after this time.
 const LOCAL_STATE_PAUSE: Duration = Duration::from_secs(10);
-/// How long a cancelled execution tries to reach the store to abort uploads of an earlier run.
-const CLEAN_UP_PATIENCE: Duration = Duration::from_secs(5);
 const OPEN_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long control may answer that it has no credentials before that counts: a role may become
 /// usable a moment after it was made.
@@ -84,7 +82,7 @@ impl Runner {
             // Paused: go on from the journal when there is what it waits for.
             let waited = match halt {
                 Halt::Expired => Ok(()),
-                Halt::LocalState(failure) => self.pause_for_room(assignment, failure).await,
+                Halt::LocalState(failure) => pause_for_room(assignment, failure).await,
                 Halt::Failed(_) | Halt::Stopped => Err(halt),
             };
             match waited {
@@ -104,8 +102,7 @@ impl Runner {
         let spec = &assignment.spec;
         let nfs = endpoints::as_source(&spec.source).map_err(Halt::Failed)?;
         let s3 = endpoints::as_destination(&spec.destination).map_err(Halt::Failed)?;
-        self.interruptible(assignment, self.await_credentials(&spec.destination))
-            .await?;
+        interruptible(assignment, self.await_credentials(&spec.destination)).await?;
         let source = self
             .open(assignment, Side::Source, &spec.source, || {
                 self.endpoints.source(nfs)
@@ -151,19 +148,6 @@ impl Runner {
             Err(Interrupted::Stopped) => Err(Halt::Expired),
             Err(Interrupted::LocalState(failure)) => Err(Halt::LocalState(failure)),
         }
-    }
-
-    /// Shows why nothing goes on, and waits a while.
-    async fn pause_for_room(&self, assignment: &Assignment, failure: Failure) -> Result<(), Halt> {
-        tracing::error!(%failure, "the execution is paused");
-        assignment
-            .reports
-            .send_modify(|report| report.result.failure = Some(failure));
-        self.interruptible(assignment, async {
-            tokio::time::sleep(LOCAL_STATE_PAUSE).await;
-            Ok(())
-        })
-        .await
     }
 
     /// Waits for credentials, for ever while their giver is silent.
@@ -231,7 +215,7 @@ impl Runner {
         O: Fn() -> F,
         F: Future<Output = Result<T, EndpointError>>,
     {
-        self.interruptible(assignment, async {
+        interruptible(assignment, async {
             let mut failures = 0;
             loop {
                 let result = tokio::time::timeout(OPEN_TIMEOUT, open()).await;
@@ -254,38 +238,48 @@ impl Runner {
         })
         .await
     }
+}
 
-    /// Lets a cancel or a stop cut the preparations. An earlier run of the process may have left
-    /// uploads open, which only the engine aborts: then a cancel gives the preparations a moment.
-    async fn interruptible<T>(
-        &self,
-        assignment: &Assignment,
-        preparation: impl Future<Output = Result<T, Failure>>,
-    ) -> Result<T, Halt> {
-        let begun = assignment.directory.join("journal").exists();
-        let cut = async {
-            assignment.cancel.cancelled().await;
-            if begun {
-                tokio::time::sleep(CLEAN_UP_PATIENCE).await;
-            }
-        };
-        tokio::select! {
-            biased;
-            () = assignment.stop.cancelled() => Err(Halt::Stopped),
-            result = preparation => result.map_err(Halt::Failed),
-            () = cut => Err(Halt::Failed(cancelled(begun))),
-        }
+/// Shows why nothing goes on, and waits a while.
+async fn pause_for_room(assignment: &Assignment, failure: Failure) -> Result<(), Halt> {
+    tracing::error!(%failure, "the execution is paused");
+    assignment
+        .reports
+        .send_modify(|report| report.result.failure = Some(failure));
+    interruptible(assignment, async {
+        tokio::time::sleep(LOCAL_STATE_PAUSE).await;
+        Ok(())
+    })
+    .await
+}
+
+/// Lets a cancel or a stop cut the preparations. An earlier run of the process may have left
+/// uploads open, which only the engine aborts: then the preparations go on for a while.
+async fn interruptible<T>(
+    assignment: &Assignment,
+    preparation: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Halt> {
+    let begun = assignment.directory.join("journal").exists();
+    let cut = if begun {
+        assignment.give_up.cancelled()
+    } else {
+        assignment.cancel.cancelled()
+    };
+    tokio::select! {
+        biased;
+        () = assignment.stop.cancelled() => Err(Halt::Stopped),
+        result = preparation => result.map_err(Halt::Failed),
+        () = cut => Err(Halt::Failed(cancelled(begun, &assignment.directory).await)),
     }
 }
 
-fn cancelled(begun: bool) -> Failure {
-    let detail = if begun {
-        "the execution was cancelled while its locations could not be opened; multipart uploads \
-         that it began may still be open at the store"
-    } else {
-        "the execution was cancelled before the transfer began"
-    };
-    Failure::new(ErrorCode::Cancelled, detail)
+async fn cancelled(begun: bool, directory: &Path) -> Failure {
+    if !begun {
+        let detail = "the execution was cancelled before the transfer began";
+        return Failure::new(ErrorCode::Cancelled, detail);
+    }
+    let detail = "the execution was cancelled while it could not go on";
+    with_open_uploads(Failure::new(ErrorCode::Cancelled, detail), directory).await
 }
 
 fn timed_out(location: &Location) -> EndpointError {
@@ -296,3 +290,6 @@ fn timed_out(location: &Location) -> EndpointError {
         format!("no answer within {} s", OPEN_TIMEOUT.as_secs()),
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,8 @@
 //! The task of one execution: its turn, its work, its end.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use datasync_model::{BytesPerSecond, ErrorCode, ExecutionReport, ExecutionSpec, Failure};
 use tokio::sync::{Semaphore, watch};
@@ -9,6 +11,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::folder::Folder;
 use super::{Assignment, Ended, Work, failed, launching};
+
+/// How long after its cancel an execution tries to reach the store to abort uploads of an earlier
+/// run. The aborts take at most 5 s more: together less than 10 s.
+const CLEAN_UP_PATIENCE: Duration = Duration::from_secs(4);
 
 /// What goes on to the work.
 pub(super) struct Handed {
@@ -57,18 +63,24 @@ async fn work(task: &Task) -> Ended {
     let slot = tokio::select! {
         biased;
         () = handed.stop.cancelled() => return None,
-        () = handed.cancel.cancelled(), if !task.folder.has_journal() => {
-            let detail = "the execution was cancelled before its turn came";
-            let failure = Failure::new(ErrorCode::Cancelled, detail);
-            return Some(failed(execution.clone(), failure));
+        () = handed.cancel.cancelled() => {
+            if !task.folder.has_journal() {
+                let detail = "the execution was cancelled before its turn came";
+                let failure = Failure::new(ErrorCode::Cancelled, detail);
+                return Some(failed(execution.clone(), failure));
+            }
+            // It only cleans up, and needs no slot for that.
+            None
         }
-        slot = task.slots.acquire() => slot,
+        slot = task.slots.acquire() => slot.ok(),
     };
     let (reports, mut progress) = watch::channel(launching(execution.clone()));
+    let give_up = CancellationToken::new();
     let assignment = Assignment {
         spec: Arc::clone(&handed.spec),
         directory: task.folder.path().to_owned(),
         cancel: handed.cancel.clone(),
+        give_up: give_up.clone(),
         stop: handed.stop.clone(),
         rate: handed.rate.clone(),
         reports,
@@ -76,9 +88,14 @@ async fn work(task: &Task) -> Ended {
     // A task of its own, so that a panic ends this execution and nothing else.
     let mut working = JoinSet::new();
     working.spawn((task.work)(assignment));
+    let mut patience = pin!(async {
+        handed.cancel.cancelled().await;
+        tokio::time::sleep(CLEAN_UP_PATIENCE).await;
+    });
     let ended = loop {
         tokio::select! {
             ended = working.join_next() => break ended,
+            () = &mut patience, if !give_up.is_cancelled() => give_up.cancel(),
             Ok(()) = progress.changed() => {
                 let report = progress.borrow_and_update().clone();
                 if !report.status.is_terminal() {

@@ -284,3 +284,93 @@ async fn an_end_is_repeated_while_control_wants_the_execution() {
     assert_eq!(report.status, ExecutionStatus::Success);
     assert!(executions.due_reports(false).is_empty());
 }
+
+/// Ends `time` after its cancel, or when its patience ends.
+fn slow_to_end(time: Duration) -> Work {
+    Arc::new(move |assignment: Assignment| {
+        Box::pin(async move {
+            let execution = assignment.spec.execution.clone();
+            let mut report = launching(execution.clone());
+            report.status = ExecutionStatus::Transferring;
+            assignment.reports.send_replace(report);
+            std::fs::write(assignment.directory.join("journal"), b"").unwrap();
+            tokio::select! {
+                () = assignment.stop.cancelled() => return None,
+                () = assignment.cancel.cancelled() => {}
+            }
+            let detail = tokio::select! {
+                () = tokio::time::sleep(time) => "cleaned up",
+                () = assignment.give_up.cancelled() => "given up",
+            };
+            let failure = Failure::new(ErrorCode::Cancelled, detail);
+            std::fs::write(assignment.directory.with_extension("end"), detail).unwrap();
+            Some(failed(execution, failure))
+        })
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_execution_gives_up_within_seconds() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut executions = open(scratch.path(), slow_to_end(Duration::from_secs(60)));
+    executions.apply(&[desired(1, -1, false)]);
+    until(&mut executions, 1, ExecutionStatus::Transferring).await;
+    let cancelled = Instant::now();
+    executions.apply(&[desired(1, -1, true)]);
+    while !executions.here[spec(1).execution.id()].has_ended() {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let took = cancelled.elapsed();
+    assert!(
+        took > Duration::from_secs(3) && took < Duration::from_secs(5),
+        "{took:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_resumed_execution_that_is_cancelled_needs_no_slot_to_clean_up() {
+    let scratch = tempfile::tempdir().unwrap();
+    let slow = || slow_to_end(Duration::ZERO);
+    let mut executions = open(scratch.path(), slow());
+    executions.apply(&[desired(1, -1, false), desired(2, -1, false)]);
+    for number in [1, 2] {
+        until(&mut executions, number, ExecutionStatus::Transferring).await;
+    }
+    executions.stop(DEADLINE).await;
+    drop(executions);
+    let state = Arc::new(StateDir::open(scratch.path()).unwrap());
+    let mut executions = Executions::resume(state, slow(), 1).unwrap();
+    until(&mut executions, 1, ExecutionStatus::Transferring).await;
+    until(&mut executions, 2, ExecutionStatus::Launching).await;
+    executions.apply(&[desired(1, -1, false), desired(2, -1, true)]);
+    let report = until(&mut executions, 2, ExecutionStatus::Error).await;
+    assert_eq!(report.result.failure.unwrap().detail, "cleaned up");
+    until(&mut executions, 1, ExecutionStatus::Transferring).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn discarding_lets_executions_clean_up() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut executions = open(scratch.path(), slow_to_end(Duration::from_secs(3)));
+    executions.apply(&[desired(1, -1, false)]);
+    until(&mut executions, 1, ExecutionStatus::Transferring).await;
+    executions.discard(DEADLINE).await;
+    let id = spec(1).execution.id().to_owned();
+    assert_eq!(folders(scratch.path()), [format!("{id}.end")]);
+    let end = scratch.path().join(EXECUTIONS).join(format!("{id}.end"));
+    assert_eq!(std::fs::read_to_string(end).unwrap(), "cleaned up");
+}
+
+#[tokio::test(start_paused = true)]
+async fn discarding_cuts_what_does_not_end() {
+    let scratch = tempfile::tempdir().unwrap();
+    let deaf: Work = Arc::new(|_| Box::pin(std::future::pending()));
+    let mut executions = open(scratch.path(), deaf);
+    executions.apply(&[desired(1, -1, false)]);
+    // Its turn has come.
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let begun = Instant::now();
+    executions.discard(DEADLINE).await;
+    assert_eq!(begun.elapsed().as_secs(), DEADLINE.as_secs());
+    assert!(folders(scratch.path()).is_empty());
+}

@@ -22,6 +22,7 @@ use crate::history::Root;
 
 pub(crate) use frame::{read_frames, write_frame};
 pub(crate) use state::{Intent, Pending, State, Upload};
+pub(crate) use writer::replay;
 
 /// The stages of an execution, in order.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

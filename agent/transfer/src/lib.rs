@@ -31,4 +31,4 @@ mod walk;
 
 pub use failures::{FAILURES_FILE, ListedItem, Verdict, first_listed};
 pub use retry::RetryLimits;
-pub use run::{Controls, Interrupted, Settings, run};
+pub use run::{Controls, Interrupted, Settings, run, with_open_uploads};

@@ -33,6 +33,7 @@ use crate::progress::Progress;
 use crate::retry::RetryLimits;
 use crate::uploads::Uploads;
 use crate::verify::Verifier;
+pub use cleanup::with_open_uploads;
 pub(crate) use ended::Ended;
 use ended::local;
 

@@ -31,7 +31,7 @@ fn fault(directory: &Path, verb: &'static str, error: &io::Error) -> JournalErro
 }
 
 /// The state that the journal in `directory` leads to.
-pub(super) async fn replay(directory: &Path) -> Result<State, JournalError> {
+pub(crate) async fn replay(directory: &Path) -> Result<State, JournalError> {
     let bytes = match fs::read(directory.join(JOURNAL_FILE)).await {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(State::default()),

@@ -1,12 +1,15 @@
 //! Uploads that must not stay open.
 
+use std::path::Path;
 use std::time::Duration;
 
 use datasync_endpoint::{Destination, Source};
+use datasync_model::Failure;
 use futures::{StreamExt, stream};
 use tokio::time::timeout;
 
-use super::{Ended, Engine};
+use super::{Ended, Engine, name_owed};
+use crate::journal;
 use crate::uploads::UploadError;
 
 const ABORTS_IN_FLIGHT: usize = 8;
@@ -56,5 +59,20 @@ impl<S: Source, D: Destination> Engine<S, D> {
             .into_iter()
             .map(|(key, _)| key.to_string())
             .collect()
+    }
+}
+
+/// The failure of an execution that ends without another [`run`](super::run): it names the uploads
+/// that are open by the journal in `directory`, which is only read.
+pub async fn with_open_uploads(failure: Failure, directory: &Path) -> Failure {
+    match journal::replay(directory).await {
+        Ok(state) => {
+            let owed: Vec<_> = state.uploads.keys().map(ToString::to_string).collect();
+            name_owed(Some(failure.clone()), &owed).unwrap_or(failure)
+        }
+        Err(error) => {
+            let note = "multipart uploads that it began may still be open at the store";
+            Failure::new(failure.code, format!("{}; {note}: {error}", failure.detail))
+        }
     }
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use datasync_endpoint::EntryKind;
 use datasync_endpoint::memory::{Action, Fault, Operation, Tree};
-use datasync_model::{ErrorCode, ExecutionReport, ExecutionStatus};
+use datasync_model::{ErrorCode, ExecutionReport, ExecutionStatus, Failure};
+use datasync_transfer::with_open_uploads;
 use tokio::time::{Instant, sleep};
 
 use crate::world::{MIB, World, bytes, rate};
@@ -133,4 +134,21 @@ async fn a_slow_rate_does_not_hold_up_the_end() {
     let last = world.destination.transits().last().unwrap().at;
     assert!(last <= cancelled + Duration::from_secs(1));
     assert_eq!(world.destination.open_upload_keys(), Vec::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_journal_of_an_execution_that_cannot_go_on_names_its_open_uploads() {
+    let world = World::new(tree());
+    let slow = Action::Delay(Duration::from_secs(5));
+    world.at_destination(Fault::new(Operation::UploadPart, slow));
+    let directory = world.stop_half_way().await;
+    assert_eq!(world.destination.open_upload_keys().len(), 1);
+    let failure = Failure::new(ErrorCode::Cancelled, "cancelled");
+    let failure = with_open_uploads(failure, &directory).await;
+    assert_eq!(failure.code, ErrorCode::Cancelled);
+    assert!(failure.detail.ends_with("at the store: large"), "{failure}");
+    world.resume(directory.clone()).await;
+    let failure = Failure::new(ErrorCode::Cancelled, "cancelled");
+    let failure = with_open_uploads(failure, &directory).await;
+    assert_eq!(failure.detail, "cancelled");
 }

@@ -228,6 +228,12 @@ fn key_from_environment() -> Result<AccessKey, Fault> {
             ))
         })
     };
+    if std::env::var("AWS_SESSION_TOKEN").is_ok_and(|token| !token.is_empty()) {
+        return Err(Fault::plain(
+            "--destination needs a key that lasts: a location has no place for AWS_SESSION_TOKEN; \
+             unset it and give the key of a user",
+        ));
+    }
     Ok(AccessKey {
         id: variable("AWS_ACCESS_KEY_ID")?,
         secret: variable("AWS_SECRET_ACCESS_KEY")?,

@@ -145,6 +145,14 @@ def test_its_secrets_are_not_in_what_it_logs(quickstart, tmp_path):
     assert list(quickstart.temporary.iterdir()) == []
 
 
+def test_a_session_token_is_refused_where_it_would_be_left_out(quickstart):
+    key = {"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "secret"}
+    environment = quickstart.environment(**key, AWS_SESSION_TOKEN="canary-token")
+    answer = run([binary("quickstart"), "--once", "--destination", "s3://b"], 120, environment)
+    assert answer.returncode == 1, answer
+    assert "AWS_SESSION_TOKEN" in answer.stderr and "canary" not in answer.stderr, answer
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

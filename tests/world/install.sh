@@ -42,6 +42,11 @@ install_packages() {
   return $result
 }
 
+# nfs-ganesha finds file systems by /etc/mtab, which a bare root file system lacks.
+install_mount_table() {
+  [ -e /etc/mtab ] || [ "$(id -u)" != 0 ] || ln -s ../proc/self/mounts /etc/mtab
+}
+
 # Makes the Python environment of tests/requirements.txt in the cache, once per content.
 install_python() {
   local venv=$cache/venv stamp

@@ -23,8 +23,13 @@ use error::Fault;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+const EXIT_USAGE: u8 = 64;
+
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return answer(&error),
+    };
     let filter =
         EnvFilter::try_from_env("DATASYNC_LOG").unwrap_or_else(|_| EnvFilter::new("error"));
     tracing_subscriber::fmt()
@@ -39,6 +44,15 @@ fn main() -> ExitCode {
     match runtime.block_on(begin(arguments)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => fail(&fault),
+    }
+}
+
+/// What the parser has to say: help on success, else `EX_USAGE` of sysexits like the other programs.
+fn answer(error: &clap::Error) -> ExitCode {
+    match (error.print(), error.use_stderr()) {
+        (Ok(()), false) => ExitCode::SUCCESS,
+        (Err(_), false) => ExitCode::FAILURE,
+        (_, true) => ExitCode::from(EXIT_USAGE),
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use datasync_endpoint::EndpointError;
-use datasync_model::{ErrorCode, ExecutionReport, Failure, Location, LocationArn};
+use datasync_model::{ErrorCode, ExecutionReport, ExecutionSpec, Failure, Location, LocationArn};
 use datasync_transfer::{Controls, Interrupted, Settings, with_open_uploads};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -82,7 +82,10 @@ impl Runner {
             // Paused: go on from the journal when there is what it waits for.
             let waited = match halt {
                 Halt::Expired => Ok(()),
-                Halt::LocalState(failure) => pause_for_room(assignment, failure).await,
+                Halt::LocalState(failure) => {
+                    let owed_aborts = self.remembered(&assignment.spec, "owed-aborts");
+                    pause_for_room(assignment, &owed_aborts, failure).await
+                }
                 Halt::Failed(_) | Halt::Stopped => Err(halt),
             };
             match waited {
@@ -102,7 +105,9 @@ impl Runner {
         let spec = &assignment.spec;
         let nfs = endpoints::as_source(&spec.source).map_err(Halt::Failed)?;
         let s3 = endpoints::as_destination(&spec.destination).map_err(Halt::Failed)?;
-        interruptible(assignment, self.await_credentials(&spec.destination)).await?;
+        let owed_aborts = self.remembered(spec, "owed-aborts");
+        let credentials = self.await_credentials(&spec.destination);
+        interruptible(assignment, &owed_aborts, credentials).await?;
         let source = self
             .open(assignment, Side::Source, &spec.source, || {
                 self.endpoints.source(nfs)
@@ -120,11 +125,11 @@ impl Runner {
             rate: assignment.rate.clone(),
             reports: assignment.reports.clone(),
         };
-        let pair = format!("{}_{}", nfs.arn.id(), s3.arn.id());
         let settings = Settings {
             memory_target_bytes: self.memory_target_bytes,
-            history_file: Some(self.history.join(format!("{pair}.json"))),
-            catalog_file: Some(self.history.join(format!("{pair}.catalog"))),
+            history_file: Some(self.remembered(spec, "json")),
+            catalog_file: Some(self.remembered(spec, "catalog")),
+            owed_aborts_file: Some(owed_aborts),
             failures_file: Some(failure_list::path(&self.failures, spec.execution.id())),
             seed: getrandom::u64().unwrap_or_default(),
             ..Settings::default()
@@ -148,6 +153,13 @@ impl Runner {
             Err(Interrupted::Stopped) => Err(Halt::Expired),
             Err(Interrupted::LocalState(failure)) => Err(Halt::LocalState(failure)),
         }
+    }
+
+    /// The file of this kind that is kept for the pair of locations.
+    fn remembered(&self, spec: &ExecutionSpec, kind: &str) -> PathBuf {
+        let (source, destination) = (spec.source.arn(), spec.destination.arn());
+        let pair = format!("{}_{}", source.id(), destination.id());
+        self.history.join(format!("{pair}.{kind}"))
     }
 
     /// Waits for credentials, for ever while their giver is silent.
@@ -215,7 +227,8 @@ impl Runner {
         O: Fn() -> F,
         F: Future<Output = Result<T, EndpointError>>,
     {
-        interruptible(assignment, async {
+        let owed_aborts = self.remembered(&assignment.spec, "owed-aborts");
+        interruptible(assignment, &owed_aborts, async {
             let mut failures = 0;
             loop {
                 let result = tokio::time::timeout(OPEN_TIMEOUT, open()).await;
@@ -241,12 +254,16 @@ impl Runner {
 }
 
 /// Shows why nothing goes on, and waits a while.
-async fn pause_for_room(assignment: &Assignment, failure: Failure) -> Result<(), Halt> {
+async fn pause_for_room(
+    assignment: &Assignment,
+    owed_aborts: &Path,
+    failure: Failure,
+) -> Result<(), Halt> {
     tracing::error!(%failure, "the execution is paused");
     assignment
         .reports
         .send_modify(|report| report.result.failure = Some(failure));
-    interruptible(assignment, async {
+    interruptible(assignment, owed_aborts, async {
         tokio::time::sleep(LOCAL_STATE_PAUSE).await;
         Ok(())
     })
@@ -254,9 +271,11 @@ async fn pause_for_room(assignment: &Assignment, failure: Failure) -> Result<(),
 }
 
 /// Lets a cancel or a stop cut the preparations. An earlier run of the process may have left
-/// uploads open, which only the engine aborts: then the preparations go on for a while.
+/// uploads open, which only the engine aborts: then the preparations go on for a while. In the end
+/// they are left in `owed_aborts` to the next execution of the pair.
 async fn interruptible<T>(
     assignment: &Assignment,
+    owed_aborts: &Path,
     preparation: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Halt> {
     let begun = assignment.directory.join("journal").exists();
@@ -269,17 +288,18 @@ async fn interruptible<T>(
         biased;
         () = assignment.stop.cancelled() => Err(Halt::Stopped),
         result = preparation => result.map_err(Halt::Failed),
-        () = cut => Err(Halt::Failed(cancelled(begun, &assignment.directory).await)),
+        () = cut => Err(Halt::Failed(cancelled(begun, assignment, owed_aborts).await)),
     }
 }
 
-async fn cancelled(begun: bool, directory: &Path) -> Failure {
+async fn cancelled(begun: bool, assignment: &Assignment, owed_aborts: &Path) -> Failure {
     if !begun {
         let detail = "the execution was cancelled before the transfer began";
         return Failure::new(ErrorCode::Cancelled, detail);
     }
     let detail = "the execution was cancelled while it could not go on";
-    with_open_uploads(Failure::new(ErrorCode::Cancelled, detail), directory).await
+    let failure = Failure::new(ErrorCode::Cancelled, detail);
+    with_open_uploads(failure, &assignment.directory, Some(owed_aborts)).await
 }
 
 fn timed_out(location: &Location) -> EndpointError {

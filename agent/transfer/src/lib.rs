@@ -19,6 +19,7 @@ mod locate;
 mod merge;
 mod mover;
 mod outcome;
+mod owed;
 mod plan;
 mod progress;
 mod read;

@@ -29,6 +29,7 @@ use crate::history::Root;
 use crate::journal::{Journal, Record, Stage, State};
 use crate::limiter::Limiter;
 use crate::mover::Mover;
+use crate::owed::OwedAbort;
 use crate::progress::Progress;
 use crate::retry::RetryLimits;
 use crate::uploads::Uploads;
@@ -49,6 +50,9 @@ pub struct Settings {
     /// Where is kept what is known of every object from one execution of the same pair of locations
     /// to the next; `None`: nowhere, and every object is asked about.
     pub catalog_file: Option<PathBuf>,
+    /// Where uploads that could not be aborted are kept for the next execution of the same pair of
+    /// locations, which tries again; `None`: they are only named in the result.
+    pub owed_aborts_file: Option<PathBuf>,
     /// Where the list of items that were not done is kept, one JSON object a line; `None`: in the
     /// execution's directory.
     pub failures_file: Option<PathBuf>,
@@ -69,6 +73,7 @@ impl Default for Settings {
             memory_target_bytes: 256 << 20,
             history_file: None,
             catalog_file: None,
+            owed_aborts_file: None,
             failures_file: None,
             delete_share_max_percent: 50,
             retries: RetryLimits::default(),
@@ -185,6 +190,8 @@ struct Engine<S, D> {
     root: Option<Root>,
     /// Deletes that a guard held back.
     withheld: Option<Failure>,
+    /// Uploads of earlier executions that are still to be aborted.
+    owed: Vec<OwedAbort>,
     /// Items in a row whose endpoint did not answer.
     silent_items: u32,
 }
@@ -254,6 +261,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
             mover,
             root: state.root,
             withheld: state.withheld.clone(),
+            owed: Vec::new(),
             silent_items: 0,
         };
         Ok((engine, state))
@@ -271,6 +279,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
     /// Runs the stages that are left.
     async fn stages(&mut self, state: State) -> Result<(), Ended> {
         self.abort_leftovers().await?;
+        self.abort_owed().await;
         let facts = if state.stage == Stage::Scan {
             Some(self.scan(&state).await?)
         } else {
@@ -310,8 +319,9 @@ impl<S: Source, D: Destination> Engine<S, D> {
             Some(Err(Ended::Failed(failure))) => Some(failure),
             Some(Ok(())) => self.shortcomings(),
         };
-        let owed = self.abort_within(ABORT_TIME).await;
+        let owed = self.abort_open(ABORT_TIME).await;
         let failure = name_owed(failure, &owed);
+        self.pass_on(owed).await;
         let verified = self.spec.options.verify_mode != VerifyMode::None;
         Ok(self.progress.terminal(
             &self.spec.execution,
@@ -357,11 +367,12 @@ impl<S: Source, D: Destination> Engine<S, D> {
 /// How long the end of an execution may take to abort uploads.
 const ABORT_TIME: Duration = Duration::from_secs(5);
 
-fn name_owed(failure: Option<Failure>, owed: &[String]) -> Option<Failure> {
+fn name_owed(failure: Option<Failure>, owed: &[OwedAbort]) -> Option<Failure> {
     if owed.is_empty() {
         return failure;
     }
-    let names = owed.join(", ");
+    let names: Vec<_> = owed.iter().map(|entry| entry.key.to_string()).collect();
+    let names = names.join(", ");
     let note = format!(
         "{} multipart uploads could not be aborted and are still open at the store: {names}",
         owed.len()

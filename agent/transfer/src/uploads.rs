@@ -160,6 +160,11 @@ impl Uploads {
         })
     }
 
+    /// Whether an upload of `key` may be open.
+    pub(crate) fn is_open(&self, key: &Key) -> bool {
+        self.edit(|open| open.contains_key(key))
+    }
+
     /// Aborts the upload of `key`, if one may be open.
     pub(crate) async fn abort<D: Destination>(
         &self,
@@ -168,19 +173,32 @@ impl Uploads {
         attempts: &Attempts,
     ) -> Result<(), UploadError> {
         let upload = self.edit(|open| open.get(key).cloned());
-        let id = match upload {
-            None => return Ok(()),
-            Some(Upload::Open(id)) => Some(id),
-            Some(Upload::Intended(intent)) => {
-                attempts
-                    .run(|| stray(key, intent, destination, attempts))
-                    .await?
-            }
+        let Some(upload) = upload else {
+            return Ok(());
         };
-        if let Some(id) = id {
-            attempts.run(|| destination.abort_upload(key, &id)).await?;
-        }
+        abort(key, upload, destination, attempts).await?;
         Ok(self.closed(key).await?)
+    }
+}
+
+/// Aborts an upload that may be open.
+pub(crate) async fn abort<D: Destination>(
+    key: &Key,
+    upload: Upload,
+    destination: &D,
+    attempts: &Attempts,
+) -> Result<(), EndpointError> {
+    let id = match upload {
+        Upload::Open(id) => Some(id),
+        Upload::Intended(intent) => {
+            attempts
+                .run(|| stray(key, intent, destination, attempts))
+                .await?
+        }
+    };
+    match id {
+        Some(id) => attempts.run(|| destination.abort_upload(key, &id)).await,
+        None => Ok(()),
     }
 }
 

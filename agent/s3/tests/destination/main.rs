@@ -5,6 +5,7 @@
 
 mod answers;
 mod contract;
+mod dates;
 mod metadata;
 mod objects;
 mod opening;

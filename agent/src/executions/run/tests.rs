@@ -23,9 +23,14 @@ fn assignment(directory: &TempDir) -> Assignment {
     }
 }
 
+fn owed_aborts(assignment: &Assignment) -> PathBuf {
+    assignment.directory.join("owed-aborts")
+}
+
 /// How a preparation that never ends is cut; `None` if it is not.
 async fn cut(assignment: &Assignment) -> Option<String> {
-    let preparation = interruptible(assignment, pending::<Result<(), Failure>>());
+    let owed = owed_aborts(assignment);
+    let preparation = interruptible(assignment, &owed, pending::<Result<(), Failure>>());
     match tokio::time::timeout(MOMENT, preparation).await {
         Err(_) => None,
         Ok(Err(Halt::Failed(failure))) => Some(failure.to_string()),
@@ -55,8 +60,9 @@ async fn all_preparations_of_a_cleaning_up_have_one_deadline() {
         let failure = cut(&assignment).await.unwrap();
         assert!(failure.contains("may still be open"), "{failure}");
     }
+    let owed = owed_aborts(&assignment);
     let no_room = Failure::new(ErrorCode::LocalStateFault, "no space");
-    let paused = pause_for_room(&assignment, no_room);
+    let paused = pause_for_room(&assignment, &owed, no_room);
     let paused = tokio::time::timeout(MOMENT, paused).await.unwrap();
     assert!(matches!(paused, Err(Halt::Failed(_))));
 }

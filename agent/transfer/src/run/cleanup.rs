@@ -1,18 +1,24 @@
 //! Uploads that must not stay open.
 
+use std::collections::BTreeSet;
+use std::io;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use datasync_endpoint::{Destination, Source};
+use datasync_endpoint::{Destination, Key, Source};
 use datasync_model::Failure;
 use futures::{StreamExt, stream};
 use tokio::time::timeout;
 
 use super::{Ended, Engine, name_owed};
-use crate::journal;
-use crate::uploads::UploadError;
+use crate::journal::{self, Upload};
+use crate::owed::{self, OwedAbort};
+use crate::uploads::{self, UploadError};
 
 const ABORTS_IN_FLIGHT: usize = 8;
+/// How long the beginning of an execution may take to abort uploads of earlier ones.
+const OWED_TIME: Duration = Duration::from_secs(5);
 
 impl<S: Source, D: Destination> Engine<S, D> {
     /// Aborts what an earlier run of the process left open.
@@ -33,46 +39,132 @@ impl<S: Source, D: Destination> Engine<S, D> {
         Ok(())
     }
 
-    /// Aborts every upload that may be open, for at most `time`; gives the keys of those that
-    /// could not be aborted.
-    pub(super) async fn abort_within(&self, time: Duration) -> Vec<String> {
-        let keys: Vec<_> = self
-            .uploads
-            .list()
-            .into_iter()
-            .map(|(key, _)| key)
-            .collect();
-        let aborts = stream::iter(keys).for_each_concurrent(ABORTS_IN_FLIGHT, |key| async move {
-            if let Err(error) = self
-                .uploads
-                .abort(&key, &*self.destination, &self.attempts)
-                .await
-            {
-                tracing::warn!(%error, %key, "an upload cannot be aborted");
+    /// Tries to abort what earlier executions of the pair could not, for at most [`OWED_TIME`].
+    pub(super) async fn abort_owed(&mut self) {
+        let Some(file) = &self.settings.owed_aborts_file else {
+            return;
+        };
+        match owed::claim(file, &self.directory.join(owed::CLAIMED_FILE)).await {
+            Ok(claimed) => self.owed = claimed,
+            Err(error) => {
+                tracing::warn!(%error, "uploads of earlier executions stay open for now");
+                return;
             }
-        });
+        }
+        let gone = Mutex::new(BTreeSet::new());
+        let (engine, gone_now) = (&*self, &gone);
+        let entries: Vec<_> = engine.owed.iter().cloned().enumerate().collect();
+        let aborts = stream::iter(entries).for_each_concurrent(
+            ABORTS_IN_FLIGHT,
+            |(index, OwedAbort { key, upload })| async move {
+                // Of two uploads of a key, one without a known id could be taken for the other.
+                if engine.uploads.is_open(&key) {
+                    return;
+                }
+                match uploads::abort(&key, upload, &*engine.destination, &engine.attempts).await {
+                    Ok(()) => {
+                        let mut gone = gone_now.lock().unwrap_or_else(PoisonError::into_inner);
+                        gone.insert(index);
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "an upload of an earlier execution stays open");
+                    }
+                }
+            },
+        );
+        if timeout(OWED_TIME, aborts).await.is_err() {
+            tracing::warn!("aborting uploads of earlier executions took too long");
+        }
+        let gone = gone.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut index = 0..;
+        self.owed
+            .retain(|_| index.next().is_none_or(|index| !gone.contains(&index)));
+    }
+
+    /// Aborts every upload that may be open, for at most `time`; gives those that could not be
+    /// aborted.
+    pub(super) async fn abort_open(&self, time: Duration) -> Vec<OwedAbort> {
+        let open = self.uploads.list();
+        let aborts =
+            stream::iter(open).for_each_concurrent(ABORTS_IN_FLIGHT, |(key, _)| async move {
+                if let Err(error) = self
+                    .uploads
+                    .abort(&key, &*self.destination, &self.attempts)
+                    .await
+                {
+                    tracing::warn!(%error, %key, "an upload cannot be aborted");
+                }
+            });
         if timeout(time, aborts).await.is_err() {
             tracing::warn!("aborting uploads took too long");
         }
-        self.uploads
-            .list()
-            .into_iter()
-            .map(|(key, _)| key.to_string())
-            .collect()
+        owed_of(self.uploads.list())
+    }
+
+    /// Leaves what could not be aborted to the next execution of the pair.
+    pub(super) async fn pass_on(&self, new: Vec<OwedAbort>) {
+        let Some(file) = &self.settings.owed_aborts_file else {
+            return;
+        };
+        let all = [&self.owed[..], &new[..]].concat();
+        if let Err(error) = owed::remember(file, &all).await {
+            log_forgotten(&error, file, &all);
+        }
     }
 }
 
+fn owed_of(uploads: impl IntoIterator<Item = (Key, Upload)>) -> Vec<OwedAbort> {
+    let uploads = uploads.into_iter();
+    uploads
+        .map(|(key, upload)| OwedAbort { key, upload })
+        .collect()
+}
+
+fn log_forgotten(error: &io::Error, file: &Path, owed: &[OwedAbort]) {
+    let keys: Vec<_> = owed.iter().map(|entry| entry.key.to_string()).collect();
+    tracing::error!(
+        %error,
+        file = %file.display(),
+        ?keys,
+        "uploads may stay open that no later execution will abort"
+    );
+}
+
 /// The failure of an execution that ends without another [`run`](super::run): it names the uploads
-/// that are open by the journal in `directory`, which is only read.
-pub async fn with_open_uploads(failure: Failure, directory: &Path) -> Failure {
+/// that are open by the journal in `directory`, which is only read, and leaves them to the next
+/// execution of the pair in `owed_aborts_file`.
+pub async fn with_open_uploads(
+    failure: Failure,
+    directory: &Path,
+    owed_aborts_file: Option<&Path>,
+) -> Failure {
     match journal::replay(directory).await {
         Ok(state) => {
-            let owed: Vec<_> = state.uploads.keys().map(ToString::to_string).collect();
+            let owed = owed_of(state.uploads);
+            if let Some(file) = owed_aborts_file {
+                leave(directory, file, &owed).await;
+            }
             name_owed(Some(failure.clone()), &owed).unwrap_or(failure)
         }
         Err(error) => {
             let note = "multipart uploads that it began may still be open at the store";
             Failure::new(failure.code, format!("{}; {note}: {error}", failure.detail))
         }
+    }
+}
+
+/// Passes on what the execution of `directory` began, and what it had claimed.
+async fn leave(directory: &Path, file: &Path, began: &[OwedAbort]) {
+    let claimed = directory.join(owed::CLAIMED_FILE);
+    let mut all = match owed::claimed(&claimed).await {
+        Ok(claimed) => claimed,
+        Err(error) => {
+            log_forgotten(&error, &claimed, &[]);
+            Vec::new()
+        }
+    };
+    all.extend_from_slice(began);
+    if let Err(error) = owed::remember(file, &all).await {
+        log_forgotten(&error, file, &all);
     }
 }

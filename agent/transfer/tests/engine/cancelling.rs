@@ -144,11 +144,12 @@ async fn the_journal_of_an_execution_that_cannot_go_on_names_its_open_uploads() 
     let directory = world.stop_half_way().await;
     assert_eq!(world.destination.open_upload_keys().len(), 1);
     let failure = Failure::new(ErrorCode::Cancelled, "cancelled");
-    let failure = with_open_uploads(failure, &directory).await;
+    let owed = world.settings.owed_aborts_file.as_deref();
+    let failure = with_open_uploads(failure, &directory, owed).await;
     assert_eq!(failure.code, ErrorCode::Cancelled);
     assert!(failure.detail.ends_with("at the store: large"), "{failure}");
     world.resume(directory.clone()).await;
     let failure = Failure::new(ErrorCode::Cancelled, "cancelled");
-    let failure = with_open_uploads(failure, &directory).await;
+    let failure = with_open_uploads(failure, &directory, owed).await;
     assert_eq!(failure.detail, "cancelled");
 }

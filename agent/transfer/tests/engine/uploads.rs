@@ -6,6 +6,8 @@ use datasync_endpoint::memory::{Action, EPOCH, Fault, MemorySource, Operation, T
 use datasync_endpoint::{
     Crc64, Destination, ErrorKind, Integrity, Payload, Timestamp, Unpaced, UploadId,
 };
+use datasync_model::{ErrorCode, Failure};
+use datasync_transfer::with_open_uploads;
 use tokio::time::sleep;
 
 use crate::world::{KIB, World, bytes, key, store};
@@ -126,5 +128,93 @@ async fn an_upload_whose_abort_failed_is_aborted_before_the_next_try() {
         Action::Fail(ErrorKind::PermissionDenied),
     );
     world.at_destination(refuse.times(1));
+    world.run_well().await;
+}
+
+fn abort_refused() -> Fault {
+    Fault::new(
+        Operation::AbortUpload,
+        Action::Fail(ErrorKind::PermissionDenied),
+    )
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_could_not_be_aborted_is_aborted_by_the_next_execution() {
+    let world = world();
+    world.at_destination(Fault::new(
+        Operation::UploadPart,
+        Action::Fail(ErrorKind::PermissionDenied),
+    ));
+    world.at_destination(abort_refused());
+    let run = world.run().await;
+    let told = "1 multipart uploads could not be aborted and are still open at the store: large";
+    assert!(run.detail().contains(told), "{}", run.detail());
+    let again = world.run().await;
+    assert!(
+        again.detail().contains("still open at the store: large"),
+        "{}",
+        again.detail()
+    );
+    assert_eq!(world.destination.open_upload_keys().len(), 2);
+    world.destination.script().clear();
+    world.run_well().await;
+    world.destination.script().forget_calls();
+    world.run_well().await;
+    let aborts = world.destination.script().count(Operation::AbortUpload);
+    assert_eq!(aborts, 0, "what is gone is not owed any more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_execution_that_was_given_up_leaves_its_uploads_to_the_next() {
+    let world = world();
+    let slow = Action::Delay(Duration::from_secs(5));
+    world.at_destination(Fault::new(Operation::UploadPart, slow));
+    let directory = world.stop_half_way().await;
+    assert_eq!(world.destination.open_upload_keys().len(), 1);
+    let owed = world.settings.owed_aborts_file.as_deref();
+    let failure = Failure::new(ErrorCode::Cancelled, "cancelled");
+    with_open_uploads(failure, &directory, owed).await;
+    world.run_well().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_creation_that_nobody_answered_is_looked_for_by_the_next_execution() {
+    let world = world();
+    lose_the_creation(&world);
+    world.at_destination(Fault::new(
+        Operation::OpenUploads,
+        Action::Fail(ErrorKind::PermissionDenied),
+    ));
+    let run = world.run().await;
+    assert!(
+        run.detail().contains("still open at the store: large"),
+        "{}",
+        run.detail()
+    );
+    world.destination.script().clear();
+    world.run_well().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_owed_survives_a_restart_and_does_not_hold_up_a_run() {
+    let world = world();
+    world.at_destination(Fault::new(
+        Operation::UploadPart,
+        Action::Fail(ErrorKind::PermissionDenied),
+    ));
+    world.at_destination(abort_refused());
+    world.run().await;
+    world.destination.script().clear();
+    world.at_destination(Fault::new(Operation::AbortUpload, Action::Hang));
+    world.at_destination(Fault::new(Operation::List, Action::Hang));
+    let directory = world.directory();
+    let stopped = world.run_for(&directory, Duration::from_secs(3)).await;
+    assert_eq!(stopped, None);
+    world.destination.script().clear();
+    world.at_destination(Fault::new(Operation::AbortUpload, Action::Hang));
+    let run = world.resume(directory).await;
+    assert_eq!(run.code(), None, "{}", run.detail());
+    assert_eq!(world.destination.open_upload_keys().len(), 1);
+    world.destination.script().clear();
     world.run_well().await;
 }

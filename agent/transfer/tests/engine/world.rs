@@ -102,6 +102,7 @@ impl World {
         let settings = Settings {
             memory_target_bytes: 64 * MIB,
             history_file: Some(state.path().join("history/root.json")),
+            owed_aborts_file: Some(state.path().join("history/root.owed")),
             now_seconds: || EPOCH,
             catalog_file: Some(state.path().join("history/root.catalog")),
             ..Settings::default()

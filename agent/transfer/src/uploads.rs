@@ -216,7 +216,7 @@ async fn stray<D: Destination>(
     let mut found = Vec::new();
     for open in destination.open_uploads(key).await? {
         if began_as_announced(intent, open.initiated.seconds, attempts.seconds_max())
-            && (intent.has_parts || !destination.has_parts(key, &open.id).await?)
+            && (intent.has_parts || !has_parts(key, &open.id, destination).await?)
         {
             found.push(open.id);
         }
@@ -231,6 +231,19 @@ async fn stray<D: Destination>(
         key.as_str().escape_debug().to_string(),
         format!("{count} uploads of this key, one of them ours, cannot be told apart"),
     ))
+}
+
+/// Whether an open upload has a part; one that does not exist any more has none.
+async fn has_parts<D: Destination>(
+    key: &Key,
+    upload: &UploadId,
+    destination: &D,
+) -> Result<bool, EndpointError> {
+    match destination.parts(key, upload).await {
+        Ok(parts) => Ok(!parts.is_empty()),
+        Err(error) if error.kind == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Whether an upload that began at this time of the store may be the one that was announced. The

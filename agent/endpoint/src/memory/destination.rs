@@ -76,6 +76,17 @@ impl MemoryDestination {
         }
     }
 
+    /// A store of its own with the same objects and uploads; nothing is scripted.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        Self {
+            objects: Mutex::new(self.lock().clone()),
+            script: Script::default(),
+            abilities: self.abilities.clone(),
+            ..*self
+        }
+    }
+
     /// Faults and calls.
     #[must_use]
     pub fn script(&self) -> &Script {

@@ -64,7 +64,7 @@ pub(super) struct Upload {
 }
 
 /// Objects, uploads and the store's clock.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Objects {
     pub(super) objects: BTreeMap<Key, Stored>,
     pub(super) uploads: BTreeMap<String, Upload>,

@@ -80,7 +80,7 @@ pub struct ObjectState {
 }
 
 /// What an object is written with, besides its content.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObjectHeader {
     /// POSIX metadata, already reduced to what the options keep.
     pub metadata: PosixMetadata,
@@ -143,6 +143,19 @@ pub struct PartReceipt {
     pub crc64: Crc64,
     /// Of the part in bytes.
     pub length: u64,
+}
+
+/// A part of an open upload, as the store lists it ("ListParts").
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredPart {
+    /// 1 to 10,000.
+    pub number: u32,
+    /// As the store writes it, quotes included.
+    pub etag: String,
+    /// Of the part in bytes.
+    pub length: u64,
+    /// Of the part's bytes, where the store computed it itself ([`Integrity::Crc64`]).
+    pub crc64: Option<Crc64>,
 }
 
 /// A multipart upload that the store lists as open.
@@ -241,12 +254,13 @@ pub trait Destination: Send + Sync + 'static {
         key: &Key,
     ) -> impl Future<Output = Result<Vec<OpenUpload>, EndpointError>> + Send;
 
-    /// Whether an open upload has a part; one that does not exist (any more) has none.
-    fn has_parts(
+    /// The parts of an open upload, in order of their numbers, at most 10,000. An upload that does
+    /// not exist (any more) is a [`crate::ErrorKind::NotFound`].
+    fn parts(
         &self,
         key: &Key,
         upload: &UploadId,
-    ) -> impl Future<Output = Result<bool, EndpointError>> + Send;
+    ) -> impl Future<Output = Result<Vec<StoredPart>, EndpointError>> + Send;
 
     /// Replaces the POSIX metadata, keeping content, storage class, content type and tags.
     /// `current` is the state as of a [`Destination::stat`]; a different present state is a

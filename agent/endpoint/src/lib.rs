@@ -22,7 +22,7 @@ pub use attributes::{Attributes, EntryKind, Fingerprint, Timestamp};
 pub use checksum::{Crc64, Crc64Hasher};
 pub use destination::{
     Abilities, Destination, Integrity, ListPage, ListedObject, ObjectHeader, ObjectState,
-    OpenUpload, PartReceipt, Payload, ReadBack, Receipt, UploadId,
+    OpenUpload, PartReceipt, Payload, ReadBack, Receipt, StoredPart, UploadId,
 };
 pub use error::{Effect, EndpointError, ErrorKind};
 pub use key::{EntryPath, Key, KeyError, decode_name, encode_name};

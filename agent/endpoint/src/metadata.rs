@@ -3,6 +3,7 @@
 //! files"; the same form as Storage Gateway and FSx for Lustre).
 
 use datasync_model::{Atime, Gid, Mtime, Options, PosixPermissions, Uid};
+use serde::{Deserialize, Serialize};
 
 use crate::{Attributes, Timestamp};
 
@@ -14,7 +15,7 @@ const MTIME: &str = "file-mtime";
 const ATIME: &str = "file-atime";
 
 /// What of an entry's attributes an object carries; members that the options drop are absent.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PosixMetadata {
     /// Numeric owner.
     pub owner: Option<u32>,

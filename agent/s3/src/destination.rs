@@ -5,7 +5,7 @@ use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use datasync_endpoint::{
     Abilities, Crc64, Crc64Hasher, Destination, EndpointError, ErrorKind, Integrity, Key, ListPage,
     ObjectHeader, ObjectState, OpenUpload, PartReceipt, PartStream, Payload, PosixMetadata,
-    ReadBack, Receipt, UploadId,
+    ReadBack, Receipt, StoredPart, UploadId,
 };
 
 use crate::calls::{CallCounts, Operation};
@@ -263,9 +263,9 @@ impl Destination for S3Destination {
             .await
     }
 
-    async fn has_parts(&self, key: &Key, upload: &UploadId) -> Result<bool, EndpointError> {
+    async fn parts(&self, key: &Key, upload: &UploadId) -> Result<Vec<StoredPart>, EndpointError> {
         let object_key = self.store.place.object_key(key);
-        self.store.has_parts(&object_key, upload).await
+        self.store.parts_of(&object_key, upload).await
     }
 
     async fn set_metadata(

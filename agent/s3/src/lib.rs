@@ -20,6 +20,7 @@ mod listing;
 mod multipart;
 mod object;
 mod open;
+mod parts;
 mod place;
 mod probe;
 mod put;

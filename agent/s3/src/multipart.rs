@@ -35,7 +35,7 @@ pub(crate) struct Whole {
 
 impl Store {
     /// Whether parts carry CRC-64/NVME and the store vouches for the whole object.
-    fn full_object(&self) -> bool {
+    pub(crate) fn full_object(&self) -> bool {
         self.traits.integrity == Integrity::Crc64 && self.traits.multipart_crc64
     }
 
@@ -282,31 +282,6 @@ impl Store {
             date: date.told(),
             ..reply
         })
-    }
-
-    pub(crate) async fn has_parts(
-        &self,
-        object_key: &str,
-        upload: &UploadId,
-    ) -> Result<bool, EndpointError> {
-        let request = self
-            .client
-            .list_parts()
-            .bucket(&self.place.bucket)
-            .key(object_key)
-            .upload_id(&upload.0)
-            .max_parts(1)
-            .send();
-        let target = self.place.target(object_key);
-        let listed = self
-            .requests
-            .send(Wait::Answer, Operation::ListParts, &target, request)
-            .await;
-        match listed {
-            Ok(output) => Ok(!output.parts().is_empty()),
-            Err(error) if error.kind == ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error),
-        }
     }
 
     pub(crate) async fn abort(

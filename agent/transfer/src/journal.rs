@@ -2,10 +2,11 @@
 //!
 //! Every prefix of the file is a valid state to resume from: [`State`] is the fold of the records.
 //! Appended records reach the kernel within 20 ms (they survive SIGKILL) and the disk
-//! within 200 ms (they survive a power cut); a committed record is on disk when
-//! [`Journal::commit`] returns. Delete candidates are written to their own file, which is synced
+//! within 200 ms (they survive a power cut); a record is with the kernel when
+//! [`Journal::hand_over`] returns, and on disk when [`Journal::commit`] does. Delete candidates are written to their own file, which is synced
 //! before the journal, so that the journal never runs ahead of it.
 
+mod filling;
 mod frame;
 mod state;
 mod writer;
@@ -20,8 +21,9 @@ use tokio::task::JoinSet;
 
 use crate::history::Root;
 
+pub(crate) use filling::{Begun, Filling, PartMark};
 pub(crate) use frame::{read_frames, write_frame};
-pub(crate) use state::{Intent, Pending, State, Upload};
+pub(crate) use state::{Intent, State, Upload};
 pub(crate) use writer::replay;
 
 /// The stages of an execution, in order.
@@ -76,9 +78,23 @@ pub(crate) enum Record {
         #[serde(flatten)]
         intent: Intent,
     },
-    /// It was created.
+    /// It was created; without what it was begun with it is only to be aborted.
     #[serde(rename = "u")]
-    UploadOpen { key: Key, upload: UploadId },
+    UploadOpen {
+        key: Key,
+        upload: UploadId,
+        #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
+        begun: Option<Box<Begun>>,
+    },
+    /// The store has a part of it.
+    #[serde(rename = "p")]
+    Part {
+        key: Key,
+        #[serde(rename = "n")]
+        number: u32,
+        #[serde(flatten)]
+        mark: PartMark,
+    },
     /// It was completed or aborted.
     #[serde(rename = "x")]
     UploadClosed { key: Key },
@@ -111,8 +127,11 @@ pub(crate) struct JournalError {
 enum Message {
     Append(Record),
     Candidate(Vec<u8>),
-    Commit(Record, oneshot::Sender<Result<(), JournalError>>),
+    HandOver(Record, Reply),
+    Commit(Record, Reply),
 }
+
+type Reply = oneshot::Sender<Result<(), JournalError>>;
 
 /// The way to the writer task. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -175,14 +194,27 @@ impl Journal {
             .map_err(|_| self.failed())
     }
 
+    /// Adds a record and waits until the kernel has it, with everything before it: it survives
+    /// SIGKILL.
+    ///
+    /// # Errors
+    /// As [`Journal::append`], or if it could not be written.
+    pub(crate) async fn hand_over(&self, record: Record) -> Result<(), JournalError> {
+        self.send(|reply| Message::HandOver(record, reply)).await
+    }
+
     /// Adds a record and waits until it is on disk, with everything before it.
     ///
     /// # Errors
     /// If it could not be written: what it announces must not be done.
     pub(crate) async fn commit(&self, record: Record) -> Result<(), JournalError> {
+        self.send(|reply| Message::Commit(record, reply)).await
+    }
+
+    async fn send(&self, message: impl FnOnce(Reply) -> Message) -> Result<(), JournalError> {
         let (reply, done) = oneshot::channel();
         self.sender
-            .send(Message::Commit(record, reply))
+            .send(message(reply))
             .await
             .map_err(|_| self.failed())?;
         done.await.map_err(|_| self.failed())?

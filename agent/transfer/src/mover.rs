@@ -1,8 +1,10 @@
 //! One item from the source to the destination, verified.
 
+mod continued;
 mod large;
 mod metadata;
 mod receipts;
+mod recovered;
 mod remembered;
 mod resume;
 mod small;

@@ -214,7 +214,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
         rate: watch::Receiver<BytesPerSecond>,
         background: &mut JoinSet<()>,
     ) -> Result<(Self, State), Ended> {
-        let (journal, state) = Journal::open(directory, background).await?;
+        let (journal, mut state) = Journal::open(directory, background).await?;
         let list = settings.failures_file.clone();
         let list = list.unwrap_or_else(|| directory.join(FAILURES_FILE));
         let failures = FailureList::open(list).await?;
@@ -223,7 +223,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
         let limiter = Limiter::start(rate, background);
         let attempts = Arc::new(Attempts::new(settings.retries, settings.seed));
         let budget = Budget::new(settings.memory_target_bytes / 2);
-        let uploads = Arc::new(Uploads::new(journal.clone(), state.uploads.clone()));
+        let uploads = Arc::new(Uploads::new(journal.clone(), &mut state));
         let progress = Progress::new(state.counters, state.stage, state.elapsed);
         let verifier = Arc::new(Verifier {
             source: source.clone(),
@@ -278,17 +278,18 @@ impl<S: Source, D: Destination> Engine<S, D> {
 
     /// Runs the stages that are left.
     async fn stages(&mut self, state: State) -> Result<(), Ended> {
-        self.abort_leftovers().await?;
-        self.abort_owed().await;
         let facts = if state.stage == Stage::Scan {
             Some(self.scan(&state).await?)
         } else {
+            self.abort_earlier(&state).await?;
             None
         };
         if state.stage <= Stage::Delete {
             self.enter(Stage::Delete).await?;
             self.delete(&state, facts).await?;
             self.adopt_catalog().await;
+        } else {
+            self.count_candidates().await?;
         }
         self.enter(Stage::Verify).await?;
         if self.spec.options.verify_mode == VerifyMode::PointInTimeConsistent {

@@ -6,24 +6,30 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use datasync_endpoint::{
-    Destination, Effect, EndpointError, ErrorKind, Key, ObjectHeader, Receipt, UploadId,
+    Destination, Effect, EndpointError, ErrorKind, Key, PartReceipt, Receipt, UploadId,
 };
 
 use crate::attempts::Attempts;
-use crate::journal::{Intent, Journal, JournalError, Record, Upload};
+use crate::journal::{
+    Begun, Filling, Intent, Journal, JournalError, PartMark, Record, State, Upload,
+};
 
 /// The uploads that may be open at the store, mirrored in the journal.
 #[derive(Debug)]
 pub(crate) struct Uploads {
     journal: Journal,
     open: Mutex<BTreeMap<Key, Upload>>,
+    /// Those of an earlier run of the process that nobody went on with yet.
+    fillings: Mutex<BTreeMap<Key, Filling>>,
 }
 
 impl Uploads {
-    pub(crate) fn new(journal: Journal, open: BTreeMap<Key, Upload>) -> Self {
+    /// Takes what the state tells of uploads that can be gone on with.
+    pub(crate) fn new(journal: Journal, state: &mut State) -> Self {
         Self {
             journal,
-            open: Mutex::new(open),
+            open: Mutex::new(state.uploads.clone()),
+            fillings: Mutex::new(std::mem::take(&mut state.fillings)),
         }
     }
 
@@ -31,12 +37,12 @@ impl Uploads {
         edit(&mut self.open.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Announces and creates an upload of `size` bytes; what an earlier one of the same key left
-    /// open is aborted first.
+    /// Announces and creates an upload; what an earlier one of the same key left open is aborted
+    /// first.
     pub(crate) async fn create<D: Destination>(
         &self,
         key: &Key,
-        (header, size): (&ObjectHeader, u64),
+        begun: &Begun,
         at_seconds: i64,
         destination: &D,
         attempts: &Attempts,
@@ -45,11 +51,11 @@ impl Uploads {
             at_seconds,
             has_parts: false,
         };
-        let create = || destination.create_upload(key, header, size);
+        let create = || destination.create_upload(key, &begun.header, begun.version.size);
         let upload = self
             .announced(key, intent, destination, attempts, create)
             .await?;
-        self.opened(key, &upload).await?;
+        self.opened(key, &upload, begun).await?;
         Ok(upload)
     }
 
@@ -134,13 +140,59 @@ impl Uploads {
     }
 
     /// Remembers the id of an announced upload; durable when it returns.
-    async fn opened(&self, key: &Key, upload: &UploadId) -> Result<(), JournalError> {
+    async fn opened(
+        &self,
+        key: &Key,
+        upload: &UploadId,
+        begun: &Begun,
+    ) -> Result<(), JournalError> {
         self.edit(|open| open.insert(key.clone(), Upload::Open(upload.clone())));
         let record = Record::UploadOpen {
             key: key.clone(),
             upload: upload.clone(),
+            begun: Some(Box::new(begun.clone())),
         };
         self.journal.commit(record).await
+    }
+
+    /// Remembers that the store has a part; a killed process does not send it again.
+    pub(crate) async fn has_part(
+        &self,
+        key: &Key,
+        receipt: &PartReceipt,
+    ) -> Result<(), JournalError> {
+        let Some(mark) = PartMark::of(receipt) else {
+            return Ok(());
+        };
+        let record = Record::Part {
+            key: key.clone(),
+            number: receipt.number,
+            mark,
+        };
+        self.journal.hand_over(record).await
+    }
+
+    /// The upload of `key` that an earlier run of the process left open, to go on with it. It is
+    /// given once.
+    pub(crate) fn take_filling(&self, key: &Key) -> Option<(UploadId, Filling)> {
+        let mut fillings = self.fillings.lock().unwrap_or_else(PoisonError::into_inner);
+        let filling = fillings.remove(key)?;
+        match self.edit(|open| open.get(key).cloned())? {
+            Upload::Open(id) => Some((id, filling)),
+            Upload::Intended(_) => None,
+        }
+    }
+
+    /// Forgets the parts of an upload that is only to be aborted.
+    pub(crate) async fn give_up(&self, key: &Key) -> Result<(), JournalError> {
+        let upload = self.edit(|open| open.get(key).cloned());
+        let Some(Upload::Open(upload)) = upload else {
+            return Ok(());
+        };
+        let key = key.clone();
+        let begun = None;
+        let record = Record::UploadOpen { key, upload, begun };
+        self.journal.append(record).await
     }
 
     /// Forgets an upload that is completed or aborted.
@@ -216,7 +268,7 @@ async fn stray<D: Destination>(
     let mut found = Vec::new();
     for open in destination.open_uploads(key).await? {
         if began_as_announced(intent, open.initiated.seconds, attempts.seconds_max())
-            && (intent.has_parts || !destination.has_parts(key, &open.id).await?)
+            && (intent.has_parts || !has_parts(key, &open.id, destination).await?)
         {
             found.push(open.id);
         }
@@ -231,6 +283,19 @@ async fn stray<D: Destination>(
         key.as_str().escape_debug().to_string(),
         format!("{count} uploads of this key, one of them ours, cannot be told apart"),
     ))
+}
+
+/// Whether an open upload has a part; one that does not exist any more has none.
+async fn has_parts<D: Destination>(
+    key: &Key,
+    upload: &UploadId,
+    destination: &D,
+) -> Result<bool, EndpointError> {
+    match destination.parts(key, upload).await {
+        Ok(parts) => Ok(!parts.is_empty()),
+        Err(error) if error.kind == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Whether an upload that began at this time of the store may be the one that was announced. The

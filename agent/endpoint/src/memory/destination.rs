@@ -10,7 +10,7 @@ use super::{Operation, Script};
 use crate::{
     Abilities, Crc64, Destination, EndpointError, ErrorKind, Integrity, Key, ListPage,
     ObjectHeader, ObjectState, OpenUpload, PartReceipt, PartStream, Payload, PosixMetadata,
-    ReadBack, Receipt, Timestamp, UploadId,
+    ReadBack, Receipt, StoredPart, Timestamp, UploadId,
 };
 
 /// Objects in memory as a destination. Bodies are taken slice by slice, as their pace grants.
@@ -73,6 +73,17 @@ impl MemoryDestination {
         Self {
             tells_dates: false,
             ..self
+        }
+    }
+
+    /// A store of its own with the same objects and uploads; nothing is scripted.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        Self {
+            objects: Mutex::new(self.lock().clone()),
+            script: Script::default(),
+            abilities: self.abilities.clone(),
+            ..*self
         }
     }
 
@@ -300,12 +311,13 @@ impl Destination for MemoryDestination {
         aftermath.reply(found)
     }
 
-    async fn has_parts(&self, key: &Key, upload: &UploadId) -> Result<bool, EndpointError> {
+    async fn parts(&self, key: &Key, upload: &UploadId) -> Result<Vec<StoredPart>, EndpointError> {
         let aftermath = self
             .script
             .enter(Operation::ListParts, key.as_str())
             .await?;
-        let found = self.lock().has_parts(key, upload);
+        let tells_crc64 = self.abilities.integrity == Integrity::Crc64;
+        let found = self.lock().parts(key, upload, tells_crc64)?;
         aftermath.reply(found)
     }
 

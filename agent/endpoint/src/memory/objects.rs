@@ -10,7 +10,7 @@ use super::script::error;
 use super::source::flipped;
 use crate::{
     Crc64, EndpointError, ErrorKind, Key, ListedObject, ObjectHeader, ObjectState, OpenUpload,
-    PartReceipt, PosixMetadata, Timestamp, UploadId,
+    PartReceipt, PosixMetadata, StoredPart, Timestamp, UploadId,
 };
 
 /// Seconds since 1970 at which the store's own clock starts; uploads begin at this second.
@@ -64,7 +64,7 @@ pub(super) struct Upload {
 }
 
 /// Objects, uploads and the store's clock.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Objects {
     pub(super) objects: BTreeMap<Key, Stored>,
     pub(super) uploads: BTreeMap<String, Upload>,
@@ -319,9 +319,22 @@ impl Objects {
             .collect()
     }
 
-    pub(super) fn has_parts(&self, key: &Key, id: &UploadId) -> bool {
-        let found = self.uploads.get(&id.0);
-        found.is_some_and(|upload| upload.key == *key && !upload.parts.is_empty())
+    pub(super) fn parts(
+        &mut self,
+        key: &Key,
+        id: &UploadId,
+        tells_crc64: bool,
+    ) -> Result<Vec<StoredPart>, EndpointError> {
+        let upload = self.upload(Operation::ListParts, key, id)?;
+        let parts = upload.parts.values();
+        Ok(parts
+            .map(|(receipt, content)| StoredPart {
+                number: receipt.number,
+                etag: receipt.etag.clone(),
+                length: receipt.length,
+                crc64: tells_crc64.then(|| Crc64::of(content)),
+            })
+            .collect())
     }
 
     /// An upload that somebody else began at this time.

@@ -42,7 +42,7 @@ pub enum Operation {
     AbortUpload,
     /// `Destination::open_uploads`.
     OpenUploads,
-    /// `Destination::has_parts`.
+    /// `Destination::parts`.
     ListParts,
     /// `Destination::set_metadata`.
     SetMetadata,

@@ -104,3 +104,24 @@ async fn parts_that_are_read_while_they_are_sent_are_proven_too() {
         assert_eq!(back.crc64, whole);
     }
 }
+
+#[tokio::test]
+async fn parts_are_listed_beyond_the_first_page() {
+    let world = World::start(StoreIntegrity::Full).await;
+    let destination = world.open("p/").await;
+    let upload = destination
+        .create_upload(&key("k"), &header(), 0)
+        .await
+        .unwrap();
+    for number in 1..=1001 {
+        destination
+            .upload_part(&key("k"), &upload, number, payload(b"1"))
+            .await
+            .unwrap();
+    }
+    let parts = destination.parts(&key("k"), &upload).await.unwrap();
+    let numbers: Vec<_> = parts.iter().map(|part| part.number).collect();
+    assert_eq!(numbers, (1..=1001).collect::<Vec<_>>());
+    let crc64 = Some(Crc64::of(b"1"));
+    assert!(parts.iter().all(|part| part.crc64 == crc64));
+}

@@ -6,7 +6,7 @@ use datasync_endpoint::{Key, UploadId};
 use datasync_model::{Counters, Failure};
 use serde::{Deserialize, Serialize};
 
-use super::{Elapsed, Record, Stage};
+use super::{Begun, Elapsed, Filling, Record, Stage};
 use crate::history::Root;
 
 /// The announcement of a multipart upload.
@@ -59,6 +59,9 @@ pub(crate) struct State {
     pub(crate) counters: Counters,
     /// Uploads that may be open, by key.
     pub(crate) uploads: BTreeMap<Key, Upload>,
+    /// What is known of those that can be gone on with.
+    #[serde(default)]
+    pub(crate) fillings: BTreeMap<Key, Filling>,
     /// Time spent.
     pub(crate) elapsed: Elapsed,
     /// The source's root when the execution began.
@@ -99,12 +102,20 @@ impl State {
             }
             Record::Counted { add } => self.counters.add(&add),
             Record::UploadIntent { key, intent } => {
+                self.fillings.remove(&key);
                 self.uploads.insert(key, Upload::Intended(intent));
             }
-            Record::UploadOpen { key, upload } => {
+            Record::UploadOpen { key, upload, begun } => {
+                self.begin_filling(&key, begun);
                 self.uploads.insert(key, Upload::Open(upload));
             }
+            Record::Part { key, number, mark } => {
+                if let Some(filling) = self.fillings.get_mut(&key) {
+                    filling.parts.insert(number, mark);
+                }
+            }
             Record::UploadClosed { key } => {
+                self.fillings.remove(&key);
                 self.uploads.remove(&key);
             }
             Record::Stage { stage } => self.stage = stage,
@@ -114,6 +125,19 @@ impl State {
             Record::Deleted { key, add } => {
                 self.last_deleted = Some(key);
                 self.counters.add(&add);
+            }
+        }
+    }
+
+    fn begin_filling(&mut self, key: &Key, begun: Option<Box<Begun>>) {
+        match begun {
+            Some(begun) => {
+                let parts = BTreeMap::new();
+                let begun = *begun;
+                self.fillings.insert(key.clone(), Filling { begun, parts });
+            }
+            None => {
+                self.fillings.remove(key);
             }
         }
     }

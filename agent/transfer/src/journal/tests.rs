@@ -1,10 +1,47 @@
+mod damage;
+
+use std::collections::BTreeMap;
+
+use datasync_endpoint::{Crc64, Fingerprint, ObjectHeader, PartReceipt, PosixMetadata, Timestamp};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
+use super::state::Pending;
 use super::*;
 
 fn key(text: &str) -> Key {
     Key::from_listing(text.to_owned())
+}
+
+fn begun() -> Begun {
+    Begun {
+        version: Fingerprint {
+            size: 5 << 40,
+            mtime: Timestamp::default(),
+            ctime: Timestamp::default(),
+            file_id: 1,
+        },
+        header: ObjectHeader {
+            metadata: PosixMetadata::default(),
+            storage_class: Some("GLACIER".to_owned()),
+            only_if_absent: true,
+        },
+        part: 525 << 20,
+    }
+}
+
+fn part(of: &str, number: u32) -> Record {
+    let receipt = PartReceipt {
+        number,
+        etag: format!("\"{number:032x}\""),
+        crc64: Crc64(u64::MAX),
+        length: 1,
+    };
+    Record::Part {
+        key: key(of),
+        number,
+        mark: PartMark::of(&receipt).unwrap(),
+    }
 }
 
 fn count(transferred: u64) -> Counters {
@@ -62,7 +99,9 @@ async fn what_was_written_is_read_again() {
         Record::UploadOpen {
             key: key("b"),
             upload: UploadId("u".to_owned()),
+            begun: Some(Box::new(begun())),
         },
+        part("b", 2),
         Record::Stage {
             stage: Stage::Delete,
         },
@@ -79,7 +118,84 @@ async fn what_was_written_is_read_again() {
         state.uploads[&key("b")],
         Upload::Open(UploadId("u".to_owned()))
     );
+    let filling = &state.fillings[&key("b")];
+    assert_eq!(filling.begun, begun());
+    assert_eq!(filling.parts.keys().collect::<Vec<_>>(), [&2]);
     assert_eq!(reopened(directory.path()).await, state);
+}
+
+/// What was begun last is all that is known of a key.
+#[tokio::test]
+async fn parts_of_an_upload_that_is_gone_or_given_up_are_forgotten() {
+    let open = |begun: Option<Begun>| Record::UploadOpen {
+        key: key("b"),
+        upload: UploadId("u".to_owned()),
+        begun: begun.map(Box::new),
+    };
+    let intent = Intent {
+        at_seconds: 7,
+        has_parts: false,
+    };
+    let ends = [
+        Record::UploadClosed { key: key("b") },
+        Record::UploadIntent {
+            key: key("b"),
+            intent,
+        },
+        open(None),
+    ];
+    for end in ends {
+        let mut state = State::default();
+        for record in [open(Some(begun())), part("b", 1), end, part("b", 2)] {
+            state.apply(record);
+        }
+        assert_eq!(state.fillings, BTreeMap::new());
+    }
+}
+
+#[test]
+fn a_receipt_that_is_too_long_is_not_kept() {
+    let receipt = |length| PartReceipt {
+        number: 1,
+        etag: "e".repeat(length),
+        crc64: Crc64(1),
+        length: 1,
+    };
+    assert_eq!(
+        PartMark::of(&receipt(128)).unwrap().receipt(1, 1),
+        receipt(128)
+    );
+    assert_eq!(PartMark::of(&receipt(129)), None);
+}
+
+/// The largest upload there is; half of what one may cost.
+#[test]
+fn a_snapshot_of_an_upload_is_bounded() {
+    let mut state = State::default();
+    state.apply(Record::UploadOpen {
+        key: key("b"),
+        upload: UploadId("u".to_owned()),
+        begun: Some(Box::new(begun())),
+    });
+    (1..=10_000).for_each(|number| state.apply(part("b", number)));
+    let snapshot = serde_json::to_vec(&Record::Snapshot(Box::new(state))).unwrap();
+    assert!(snapshot.len() < 1 << 20, "{} bytes", snapshot.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_was_handed_over_survives_the_process() {
+    let directory = TempDir::new().unwrap();
+    let mut tasks = JoinSet::new();
+    let (journal, _) = Journal::open(directory.path(), &mut tasks).await.unwrap();
+    let before = tokio::time::Instant::now();
+    let record = Record::Stage {
+        stage: Stage::Verify,
+    };
+    journal.hand_over(record).await.unwrap();
+    assert_eq!(before.elapsed(), std::time::Duration::ZERO);
+    drop((journal, tasks));
+    let state = writer::replay(directory.path()).await.unwrap();
+    assert_eq!(state.stage, Stage::Verify);
 }
 
 #[tokio::test]
@@ -141,6 +257,12 @@ fn record() -> impl Strategy<Value = Record> {
                 key: key(&k),
                 intent,
             }
+        }),
+        ("[a-c]{1,3}", 1u32..4).prop_map(|(k, number)| part(&k, number)),
+        ("[a-c]{1,3}", any::<bool>()).prop_map(|(k, resumable)| Record::UploadOpen {
+            key: key(&k),
+            upload: UploadId(k),
+            begun: resumable.then(|| Box::new(begun())),
         }),
         Just(Record::Stage {
             stage: Stage::Delete

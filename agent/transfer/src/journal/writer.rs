@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use tokio::fs::{self, File, OpenOptions};
 use tokio::io::AsyncWriteExt;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use super::{JournalError, Message, QUEUE, Record, State, read_frames, write_frame};
+use super::{JournalError, Message, QUEUE, Record, Reply, State, read_frames, write_frame};
 use crate::deletes::CANDIDATES_FILE;
 
 /// How long an appended record may stay in the process.
 const FLUSH_EVERY: Duration = Duration::from_millis(20);
 /// How long an appended record may stay in the page cache.
 const SYNC_EVERY: Duration = Duration::from_millis(200);
-/// A journal longer than this is replaced by one that begins with a snapshot, in bytes.
+/// A journal that has more than this beside its first snapshot is replaced, in bytes.
 const ROTATE_AT: u64 = 16 * 1024 * 1024;
 
 const JOURNAL_FILE: &str = "journal";
@@ -37,32 +37,39 @@ pub(crate) async fn replay(directory: &Path) -> Result<State, JournalError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(State::default()),
         Err(error) => return Err(fault(directory, "read", &error)),
     };
+    fold(&bytes).map_err(|reason| JournalError {
+        directory: directory.to_owned(),
+        verb: "understood",
+        reason,
+    })
+}
+
+/// The state after the whole records of a journal; or why it is none.
+pub(super) fn fold(journal: &[u8]) -> Result<State, String> {
     let mut state = State::default();
-    if !bytes.is_empty() && read_frames(&bytes).next().is_none() {
-        return Err(JournalError {
-            directory: directory.to_owned(),
-            verb: "understood",
-            reason: "its first record is damaged".to_owned(),
-        });
+    if !journal.is_empty() && read_frames(journal).next().is_none() {
+        return Err("its first record is damaged".to_owned());
     }
-    for (payload, _) in read_frames(&bytes) {
-        match serde_json::from_slice(payload) {
-            Ok(record) => state.apply(record),
-            Err(error) => {
-                return Err(JournalError {
-                    directory: directory.to_owned(),
-                    verb: "understood",
-                    reason: format!("a record of another version: {error}"),
-                });
-            }
-        }
+    for (payload, _) in read_frames(journal) {
+        let record = serde_json::from_slice(payload)
+            .map_err(|error| format!("a record of another version: {error}"))?;
+        state.apply(record);
     }
     Ok(state)
+}
+
+/// How far a record has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Reach {
+    Process,
+    Kernel,
+    Disk,
 }
 
 pub(super) struct Writer {
     directory: PathBuf,
     journal: File,
+    /// Bytes after the first snapshot.
     journal_length: u64,
     candidates: File,
     state: State,
@@ -85,13 +92,13 @@ impl Writer {
                 .await?;
             Ok((journal, candidates))
         };
-        let ((journal, journal_length), candidates) = open
+        let (journal, candidates) = open
             .await
             .map_err(|error| fault(directory, "written", &error))?;
         Ok(Self {
             directory: directory.to_owned(),
             journal,
-            journal_length,
+            journal_length: 0,
             candidates,
             state,
             journal_buffer: Vec::new(),
@@ -113,12 +120,12 @@ impl Writer {
                 },
             };
             let mut waiting = Vec::new();
+            let mut wanted = if closed { Reach::Disk } else { Reach::Process };
             for message in batch.drain(..) {
-                self.take(message, &mut waiting);
+                wanted = wanted.max(self.take(message, &mut waiting));
             }
-            let sync = closed || !waiting.is_empty();
             let result = self
-                .write(sync)
+                .write(wanted)
                 .await
                 .map_err(|e| fault(&self.directory, "written", &e));
             let failed = result.is_err();
@@ -135,26 +142,28 @@ impl Writer {
         }
     }
 
-    fn take(
-        &mut self,
-        message: Message,
-        waiting: &mut Vec<oneshot::Sender<Result<(), JournalError>>>,
-    ) {
-        let record = match message {
+    /// Takes a message in; says how far it must come at once.
+    fn take(&mut self, message: Message, waiting: &mut Vec<Reply>) -> Reach {
+        let (record, wanted) = match message {
             Message::Candidate(frame) => {
                 self.candidates_buffer.extend_from_slice(&frame);
                 self.note_arrival();
-                return;
+                return Reach::Process;
             }
-            Message::Append(record) => record,
+            Message::Append(record) => (record, Reach::Process),
+            Message::HandOver(record, reply) => {
+                waiting.push(reply);
+                (record, Reach::Kernel)
+            }
             Message::Commit(record, reply) => {
                 waiting.push(reply);
-                record
+                (record, Reach::Disk)
             }
         };
         encode(&record, &mut self.journal_buffer);
         self.state.apply(record);
         self.note_arrival();
+        wanted
     }
 
     fn note_arrival(&mut self) {
@@ -169,10 +178,10 @@ impl Writer {
         flush.into_iter().chain(sync).min()
     }
 
-    async fn write(&mut self, sync: bool) -> io::Result<()> {
+    async fn write(&mut self, wanted: Reach) -> io::Result<()> {
         let due = |since: Option<Instant>, every| since.is_some_and(|at| at.elapsed() >= every);
-        let sync = sync || due(self.unsynced_since, SYNC_EVERY);
-        if !sync && !due(self.unflushed_since, FLUSH_EVERY) {
+        let sync = wanted == Reach::Disk || due(self.unsynced_since, SYNC_EVERY);
+        if !sync && wanted == Reach::Process && !due(self.unflushed_since, FLUSH_EVERY) {
             return Ok(());
         }
         self.unflushed_since = None;
@@ -193,8 +202,8 @@ impl Writer {
             self.journal.sync_data().await?;
             self.unsynced_since = None;
             if self.journal_length > ROTATE_AT {
-                (self.journal, self.journal_length) =
-                    fresh_journal(&self.directory, &self.state).await?;
+                self.journal = fresh_journal(&self.directory, &self.state).await?;
+                self.journal_length = 0;
             }
         }
         Ok(())
@@ -209,7 +218,7 @@ fn encode(record: &Record, into: &mut Vec<u8>) {
 }
 
 /// Puts a journal with nothing but a snapshot in the place of the present one.
-async fn fresh_journal(directory: &Path, state: &State) -> io::Result<(File, u64)> {
+async fn fresh_journal(directory: &Path, state: &State) -> io::Result<File> {
     let mut bytes = Vec::new();
     encode(&Record::Snapshot(Box::new(state.clone())), &mut bytes);
     let next = directory.join(NEXT_FILE);
@@ -219,5 +228,64 @@ async fn fresh_journal(directory: &Path, state: &State) -> io::Result<(File, u64
     file.sync_all().await?;
     fs::rename(&next, directory.join(JOURNAL_FILE)).await?;
     File::open(directory).await?.sync_all().await?;
-    Ok((file, bytes.len() as u64))
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::journal::Stage;
+
+    fn record() -> Record {
+        Record::Stage {
+            stage: Stage::Delete,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_appended_is_with_the_kernel_in_20_ms_and_on_disk_in_200() {
+        let directory = TempDir::new().unwrap();
+        let mut writer = Writer::start(directory.path(), State::default())
+            .await
+            .unwrap();
+        assert_eq!(writer.deadline(), None);
+        let at = Instant::now();
+        writer.take(Message::Append(record()), &mut Vec::new());
+        assert_eq!(writer.deadline(), Some(at + Duration::from_millis(20)));
+        advance(Duration::from_millis(20)).await;
+        writer.write(Reach::Process).await.unwrap();
+        let kept = replay(directory.path()).await.unwrap();
+        assert_eq!(kept.stage, Stage::Delete);
+        assert_eq!(writer.deadline(), Some(at + Duration::from_millis(200)));
+        advance(Duration::from_millis(180)).await;
+        writer.write(Reach::Process).await.unwrap();
+        assert_eq!(writer.deadline(), None, "it is on disk");
+    }
+
+    /// `/dev/full` answers every write as a full disk does.
+    #[tokio::test]
+    async fn a_full_disk_refuses_every_further_record_by_its_name() {
+        let directory = TempDir::new().unwrap();
+        let mut writer = Writer::start(directory.path(), State::default())
+            .await
+            .unwrap();
+        let full = OpenOptions::new().write(true).open("/dev/full").await;
+        writer.journal = full.unwrap();
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(writer.run(receiver));
+        let journal = crate::journal::Journal {
+            sender,
+            directory: directory.path().to_owned(),
+        };
+        let error = journal.hand_over(record()).await.unwrap_err();
+        assert!(error.to_string().contains("No space left"), "{error}");
+        tasks.join_all().await;
+        journal.append(record()).await.unwrap_err();
+        journal.candidate(Vec::new()).await.unwrap_err();
+        journal.commit(record()).await.unwrap_err();
+    }
 }

@@ -1,13 +1,18 @@
 //! Files that go out as a multipart upload.
 
+use std::collections::BTreeMap;
+
 use datasync_endpoint::{
-    Attributes, Crc64, Destination, Effect, EndpointError, ErrorKind, Key, ObjectHeader,
-    PartReceipt, Payload, ReadBack, Receipt, Source, UploadId,
+    Crc64, Destination, Effect, EndpointError, ErrorKind, Key, PartReceipt, Payload, ReadBack,
+    Receipt, Source, UploadId,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::time::Instant;
 
+use super::recovered::Recovered;
 use super::{Mover, TryError, Written, destination_error, source_error};
+use crate::journal::{Begun, JournalError};
+use crate::outcome::ItemFailure;
 use crate::plan::{self, PartLayout};
 use crate::progress::InFlight;
 use crate::read::Version;
@@ -27,6 +32,16 @@ pub(super) struct Part<'a, S> {
     pub(super) length: u64,
 }
 
+/// An upload that is to be filled and completed.
+pub(super) struct Filled {
+    pub(super) id: UploadId,
+    pub(super) begun: Begun,
+    /// Parts that are there already, perhaps, by number.
+    pub(super) parts: BTreeMap<u32, Recovered>,
+    /// Whether an earlier run of the process began it.
+    pub(super) is_earlier: bool,
+}
+
 impl<S: Source, D: Destination> Mover<S, D> {
     pub(super) async fn copy_large(
         &self,
@@ -43,13 +58,21 @@ impl<S: Source, D: Destination> Mover<S, D> {
             return Err(TryError::Changed);
         }
         let key = &entry.key;
-        let header = self.header(&attributes, copy);
+        let limits = self.destination.abilities();
+        let layout = PartLayout::of(attributes.size, limits.parts_max);
+        let begun = Begun {
+            version: attributes.fingerprint(),
+            header: self.header(&attributes, copy),
+            part: layout.part.min(limits.part_max),
+        };
         let began = Instant::now();
-        let upload = self.create_upload(key, &header, attributes.size).await?;
-        match self
-            .fill_upload(entry, &attributes, &header, &upload, in_flight)
-            .await
-        {
+        let upload = Filled {
+            id: self.create_upload(key, &begun).await?,
+            begun,
+            parts: BTreeMap::new(),
+            is_earlier: false,
+        };
+        match self.fill_upload(entry, &upload, in_flight).await {
             Ok((content, receipt)) => {
                 let took = began.elapsed();
                 self.uploads.closed(key).await?;
@@ -67,37 +90,26 @@ impl<S: Source, D: Destination> Mover<S, D> {
     }
 
     /// Aborts an upload; one that cannot be aborted now stays on the list of those that are owed.
-    async fn abandon_upload(&self, key: &Key) -> Result<(), TryError> {
+    pub(super) async fn abandon_upload(&self, key: &Key) -> Result<(), JournalError> {
         match self
             .uploads
             .abort(key, &*self.destination, &self.attempts)
             .await
         {
             Ok(()) => Ok(()),
-            Err(UploadError::Journal(error)) => Err(TryError::Journal(error)),
+            Err(UploadError::Journal(error)) => Err(error),
             Err(UploadError::Destination(error)) => {
                 tracing::warn!(%error, "an upload of ours stays open for now");
-                Ok(())
+                self.uploads.give_up(key).await
             }
         }
     }
 
-    async fn create_upload(
-        &self,
-        key: &Key,
-        header: &ObjectHeader,
-        size: u64,
-    ) -> Result<UploadId, TryError> {
+    async fn create_upload(&self, key: &Key, begun: &Begun) -> Result<UploadId, TryError> {
         let at_seconds = (self.now_seconds)();
         let created = self
             .uploads
-            .create(
-                key,
-                (header, size),
-                at_seconds,
-                &*self.destination,
-                &self.attempts,
-            )
+            .create(key, begun, at_seconds, &*self.destination, &self.attempts)
             .await;
         created.map_err(|error| match error {
             UploadError::Journal(error) => TryError::Journal(error),
@@ -105,27 +117,29 @@ impl<S: Source, D: Destination> Mover<S, D> {
         })
     }
 
-    async fn fill_upload(
+    /// Sends what is missing of an upload, and completes it.
+    pub(super) async fn fill_upload(
         &self,
         entry: &SourceEntry,
-        attributes: &Attributes,
-        header: &ObjectHeader,
-        upload: &UploadId,
+        upload: &Filled,
         in_flight: &InFlight,
     ) -> Result<(ReadBack, Option<Receipt>), TryError> {
-        let limits = self.destination.abilities();
-        let layout = PartLayout::of(attributes.size, limits.parts_max);
-        let version = self.version(&entry.node.handle, attributes.fingerprint());
+        let size = upload.begun.version.size;
+        let layout = PartLayout {
+            size,
+            part: upload.begun.part,
+        };
+        let version = self.version(&entry.node.handle, upload.begun.version);
         let uploads = layout.parts().map(|(number, offset, length)| {
             let part = Part {
                 key: &entry.key,
                 version: &version,
-                upload,
+                upload: &upload.id,
                 number,
                 offset,
                 length,
             };
-            self.move_part(part, in_flight)
+            self.settle_part(part, upload.parts.get(&number), in_flight)
         });
         let mut parts: Vec<PartReceipt> = stream::iter(uploads)
             .buffer_unordered(PARTS_IN_FLIGHT)
@@ -136,30 +150,48 @@ impl<S: Source, D: Destination> Mover<S, D> {
         if !stable.map_err(|error| source_error(&error))? {
             return Err(TryError::Changed);
         }
-        let whole = parts.iter().fold(Crc64::EMPTY, |whole, part| {
-            whole.followed_by(part.crc64, part.length)
-        });
         let sent = ReadBack {
-            size: attributes.size,
-            crc64: whole,
+            size,
+            crc64: whole(&parts),
         };
-        let receipt = self
-            .complete(&entry.key, upload, header, &parts, sent)
-            .await?;
+        let receipt = self.complete(&entry.key, upload, &parts, sent).await?;
         Ok((sent, receipt))
     }
 
-    async fn move_part(
+    /// Sees to it that a part is with the store and its receipt with the journal.
+    async fn settle_part(
         &self,
         part: Part<'_, S>,
+        recovered: Option<&Recovered>,
         in_flight: &InFlight,
     ) -> Result<PartReceipt, TryError> {
-        let receipt = if plan::is_streamed(part.length, self.budget.total()) {
-            self.stream_part(&part).await?
-        } else {
-            self.send_part(&part).await?
+        let receipt = match recovered {
+            Some(Recovered::Proven(receipt)) => receipt.clone(),
+            Some(Recovered::Told(told)) => match self.recognise_part(&part, told).await? {
+                Some(receipt) => self.keep_receipt(&part, receipt).await?,
+                None => self.move_part(&part).await?,
+            },
+            None => self.move_part(&part).await?,
         };
         in_flight.advance(part.length);
+        Ok(receipt)
+    }
+
+    async fn move_part(&self, part: &Part<'_, S>) -> Result<PartReceipt, TryError> {
+        let receipt = if plan::is_streamed(part.length, self.budget.total()) {
+            self.stream_part(part).await?
+        } else {
+            self.send_part(part).await?
+        };
+        self.keep_receipt(part, receipt).await
+    }
+
+    async fn keep_receipt(
+        &self,
+        part: &Part<'_, S>,
+        receipt: PartReceipt,
+    ) -> Result<PartReceipt, TryError> {
+        self.uploads.has_part(part.key, &receipt).await?;
         Ok(receipt)
     }
 
@@ -196,16 +228,16 @@ impl<S: Source, D: Destination> Mover<S, D> {
     async fn complete(
         &self,
         key: &Key,
-        upload: &UploadId,
-        header: &ObjectHeader,
+        upload: &Filled,
         parts: &[PartReceipt],
         sent: ReadBack,
     ) -> Result<Option<Receipt>, TryError> {
+        let header = &upload.begun.header;
         let completed = self
             .attempts
             .run(|| {
                 self.destination
-                    .complete_upload(key, upload, header, parts, sent.crc64)
+                    .complete_upload(key, &upload.id, header, parts, sent.crc64)
             })
             .await;
         match completed {
@@ -217,9 +249,20 @@ impl<S: Source, D: Destination> Mover<S, D> {
                 self.settle(key, header, sent, &error).await?;
                 Ok(None)
             }
+            // A part that the earlier process had sent may have come after the others were listed.
+            Err(error) if upload.is_earlier && error.kind == ErrorKind::Invalid => {
+                Err(TryError::Conflict(ItemFailure::of_destination(&error)))
+            }
             Err(error) => Err(destination_error(&error)),
         }
     }
+}
+
+/// The checksum of a file from those of its parts, which are in order.
+pub(super) fn whole(parts: &[PartReceipt]) -> Crc64 {
+    parts.iter().fold(Crc64::EMPTY, |whole, part| {
+        whole.followed_by(part.crc64, part.length)
+    })
 }
 
 /// Whether what is there decides on a completion that failed. An upload that does not exist any

@@ -22,13 +22,16 @@ pub(crate) struct Resumed {
 }
 
 impl<S: Source, D: Destination> Mover<S, D> {
-    /// As [`Mover::handle`]. An object that agrees with the entry and may be ours was perhaps
+    /// As [`Mover::handle`], but goes on with an upload that was left open. An object that agrees with the entry and may be ours was perhaps
     /// never confirmed: its content is compared before it counts.
     pub(crate) async fn resume(
         &self,
         item: &Resumed,
     ) -> Result<(Outcome, Option<u64>), JournalError> {
         let entry = &item.entry;
+        if let Some(done) = self.go_on(entry).await? {
+            return Ok(done);
+        }
         let found = match self.stat(&entry.key).await {
             Ok(Some(found)) => found,
             Ok(None) => return self.handle(entry, None, None).await,

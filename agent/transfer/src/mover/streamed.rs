@@ -29,9 +29,7 @@ struct Passed {
 
 impl<S: Source, D: Destination> Mover<S, D> {
     pub(super) async fn stream_part(&self, part: &Part<'_, S>) -> Result<PartReceipt, TryError> {
-        let read_max = u64::from(self.source.read_max().max(1));
-        let window = read_max.saturating_mul(STREAM_READS + REPLIES_IN_HAND);
-        let reservation = self.reserve(window).await?;
+        let reservation = self.reserve(self.stream_window()).await?;
         let read_failure = Mutex::new(None);
         let failed = &read_failure;
         let sent = self
@@ -71,6 +69,12 @@ impl<S: Source, D: Destination> Mover<S, D> {
                 part.number, receipt.length, receipt.crc64.0, part.length, crc64.0
             ),
         )))
+    }
+
+    /// What reading a part piece by piece holds at once, in bytes.
+    pub(super) fn stream_window(&self) -> u64 {
+        let read_max = u64::from(self.source.read_max().max(1));
+        read_max.saturating_mul(STREAM_READS + REPLIES_IN_HAND)
     }
 
     fn body(

@@ -8,39 +8,55 @@ use std::time::Duration;
 
 use datasync_endpoint::{Destination, Key, Source};
 use datasync_model::Failure;
-use futures::{StreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 use tokio::time::timeout;
 
 use super::{Ended, Engine, name_owed};
-use crate::journal::{self, Upload};
+use crate::journal::{self, State, Upload};
 use crate::owed::{self, OwedAbort};
 use crate::uploads::{self, UploadError};
 
 const ABORTS_IN_FLIGHT: usize = 8;
 /// How long the beginning of an execution may take to abort uploads of earlier ones.
-const OWED_TIME: Duration = Duration::from_secs(5);
+const EARLIER_TIME: Duration = Duration::from_secs(5);
 
 impl<S: Source, D: Destination> Engine<S, D> {
-    /// Aborts what an earlier run of the process left open.
-    pub(super) async fn abort_leftovers(&self) -> Result<(), Ended> {
-        for (key, _) in self.uploads.list() {
-            match self
-                .uploads
-                .abort(&key, &*self.destination, &self.attempts)
-                .await
-            {
-                Ok(()) => {}
-                Err(UploadError::Journal(error)) => return Err(error.into()),
-                Err(UploadError::Destination(error)) => {
-                    tracing::warn!(%error, "an upload of an earlier run stays open for now");
-                }
-            }
-        }
+    /// Tries to abort what earlier runs of the process and earlier executions of the pair left
+    /// open, for at most [`EARLIER_TIME`] each. The uploads of pending items are theirs.
+    pub(super) async fn abort_earlier(&mut self, state: &State) -> Result<(), Ended> {
+        let pending: BTreeSet<Key> = state.pending.values().map(|p| p.key.clone()).collect();
+        self.abort_leftovers(&pending).await?;
+        self.abort_owed(&pending).await;
         Ok(())
     }
 
-    /// Tries to abort what earlier executions of the pair could not, for at most [`OWED_TIME`].
-    pub(super) async fn abort_owed(&mut self) {
+    async fn abort_leftovers(&self, pending: &BTreeSet<Key>) -> Result<(), Ended> {
+        let open = self.uploads.list();
+        let left = open.into_iter().filter(|(key, _)| !pending.contains(key));
+        let aborts = stream::iter(left)
+            .map(|(key, _)| async move {
+                let aborted = self
+                    .uploads
+                    .abort(&key, &*self.destination, &self.attempts)
+                    .await;
+                match aborted {
+                    Err(UploadError::Destination(error)) => {
+                        tracing::warn!(%error, "an upload of an earlier run stays open for now");
+                        Ok(())
+                    }
+                    Err(UploadError::Journal(error)) => Err(Ended::from(error)),
+                    Ok(()) => Ok(()),
+                }
+            })
+            .buffer_unordered(ABORTS_IN_FLIGHT)
+            .try_collect();
+        timeout(EARLIER_TIME, aborts).await.unwrap_or_else(|_| {
+            tracing::warn!("aborting uploads of earlier runs took too long");
+            Ok(())
+        })
+    }
+
+    async fn abort_owed(&mut self, pending: &BTreeSet<Key>) {
         let Some(file) = &self.settings.owed_aborts_file else {
             return;
         };
@@ -58,7 +74,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
             ABORTS_IN_FLIGHT,
             |(index, OwedAbort { key, upload })| async move {
                 // Of two uploads of a key, one without a known id could be taken for the other.
-                if engine.uploads.is_open(&key) {
+                if engine.uploads.is_open(&key) || pending.contains(&key) {
                     return;
                 }
                 match uploads::abort(&key, upload, &*engine.destination, &engine.attempts).await {
@@ -72,7 +88,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
                 }
             },
         );
-        if timeout(OWED_TIME, aborts).await.is_err() {
+        if timeout(EARLIER_TIME, aborts).await.is_err() {
             tracing::warn!("aborting uploads of earlier executions took too long");
         }
         let gone = gone.into_inner().unwrap_or_else(PoisonError::into_inner);

@@ -1,13 +1,17 @@
 //! What became of the source while no process was at the execution.
 
+use std::sync::Arc;
+
 use datasync_endpoint::{Destination, EntryKind, Key, Source};
 use datasync_model::{ErrorCode, Failure};
+use futures::{StreamExt, stream};
 use tokio::task::JoinSet;
 
-use super::scanning::{Scan, Work, merge_error};
+use super::scanning::{Scan, Work, handle, merge_error};
 use super::{Ended, Engine};
+use crate::attempts::Attempts;
 use crate::failures::Verdict;
-use crate::journal::Pending;
+use crate::journal::State;
 use crate::lanes::Ticket;
 use crate::locate::locate;
 use crate::merge::MergeError;
@@ -15,36 +19,67 @@ use crate::mover::Resumed;
 use crate::outcome::{ItemFailure, Outcome};
 use crate::walk::{SourceEntry, Walked, key_too_long};
 
+/// Items that are looked for at once.
+const FINDS_IN_FLIGHT: usize = 16;
+
 impl<S: Source, D: Destination> Engine<S, D> {
-    /// Begins an item that an earlier run of the process did not finish, as the source has it now.
-    pub(super) async fn resume_item(
+    /// Begins the items that an earlier run of the process did not finish, as the source has them
+    /// now: first those that were being uploaded. Each begins as soon as it is found.
+    pub(super) async fn begin_pending(
         &mut self,
-        number: u64,
-        pending: &Pending,
-        was_uploading: bool,
+        state: &State,
         scan: &mut Scan,
     ) -> Result<(), Ended> {
-        let key = &pending.key;
-        let ticket = Ticket {
-            number,
-            key: key.clone(),
-            path: key.path().unwrap_or_default(),
-        };
-        if let Some(outcome) = self.listed_outcome(key) {
-            return self.record(ticket, outcome, None).await;
-        }
-        match self.find(key).await {
-            Ok(entry) => {
-                scan.facts.source_has_entries |= !key.as_str().is_empty();
-                let item = Resumed {
-                    entry,
-                    existed: pending.existed,
-                    was_uploading,
+        let mut begun = Vec::new();
+        for uploading in [true, false] {
+            for (number, pending) in &state.pending {
+                let was_uploading = state.uploads.contains_key(&pending.key);
+                if was_uploading != uploading {
+                    continue;
+                }
+                let ticket = Ticket {
+                    number: *number,
+                    key: pending.key.clone(),
+                    path: pending.key.path().unwrap_or_default(),
                 };
-                self.start_item(ticket, Work::Resumed(item), scan);
-                Ok(())
+                match self.listed_outcome(&pending.key) {
+                    Some(outcome) => self.record(ticket, outcome, None).await?,
+                    None => begun.push((ticket, pending.existed, was_uploading)),
+                }
             }
-            Err(failure) => self.record(ticket, Outcome::Failed(failure), None).await,
+        }
+        let finder = self.finder();
+        let mut found = stream::iter(begun)
+            .map(|(ticket, existed, was_uploading)| {
+                let finder = &finder;
+                async move {
+                    let found = finder.find(&ticket.key).await;
+                    let resumed = found.map(|entry| Resumed {
+                        entry,
+                        existed,
+                        was_uploading,
+                    });
+                    (ticket, resumed)
+                }
+            })
+            .buffer_unordered(FINDS_IN_FLIGHT);
+        let mover = self.mover.clone();
+        loop {
+            scan.lanes.start_waiting(|work| handle(mover.clone(), work));
+            tokio::select! {
+                biased;
+                Some((ticket, done)) = scan.lanes.next() => self.finish(ticket, done).await?,
+                next = found.next(), if scan.lanes.has_room() => match next {
+                    None => return Ok(()),
+                    Some((ticket, Ok(item))) => {
+                        scan.facts.source_has_entries |= !item.entry.key.as_str().is_empty();
+                        self.start_item(ticket, Work::Resumed(item), scan);
+                    }
+                    Some((ticket, Err(failure))) => {
+                        self.record(ticket, Outcome::Failed(failure), None).await?;
+                    }
+                },
+            }
         }
     }
 
@@ -65,24 +100,11 @@ impl<S: Source, D: Destination> Engine<S, D> {
         }
     }
 
-    async fn find(&self, key: &Key) -> Result<SourceEntry, ItemFailure> {
-        let path = key
-            .path()
-            .map_err(|error| ItemFailure::new(ErrorCode::KeyNotAllowed, error.to_string()))?;
-        let key_max = self.destination.abilities().key_max;
-        if key.as_str().len() > key_max {
-            return Err(ItemFailure::of_source(&key_too_long(&path, key, key_max)));
-        }
-        let found = locate(&*self.source, &path, &self.attempts).await;
-        match found.map_err(|error| ItemFailure::of_source(&error))? {
-            Some(node) if key.is_directory() == (node.attributes.kind == EntryKind::Directory) => {
-                Ok(SourceEntry {
-                    key: key.clone(),
-                    path,
-                    node,
-                })
-            }
-            Some(_) | None => Err(ItemFailure::vanished()),
+    fn finder(&self) -> Finder<S> {
+        Finder {
+            source: self.source.clone(),
+            attempts: self.attempts.clone(),
+            key_max: self.destination.abilities().key_max,
         }
     }
 
@@ -99,6 +121,40 @@ impl<S: Source, D: Destination> Engine<S, D> {
                 Some(Walked::Broken(error)) => return Err(merge_error(MergeError::Source(error))),
                 None => return Err(merge_error(MergeError::Lost("walk"))),
             }
+        }
+    }
+}
+
+/// Looks for the entry of a key.
+struct Finder<S> {
+    source: Arc<S>,
+    attempts: Arc<Attempts>,
+    /// The longest key in bytes.
+    key_max: usize,
+}
+
+impl<S: Source> Finder<S> {
+    async fn find(&self, key: &Key) -> Result<SourceEntry, ItemFailure> {
+        let path = key
+            .path()
+            .map_err(|error| ItemFailure::new(ErrorCode::KeyNotAllowed, error.to_string()))?;
+        if key.as_str().len() > self.key_max {
+            return Err(ItemFailure::of_source(&key_too_long(
+                &path,
+                key,
+                self.key_max,
+            )));
+        }
+        let found = locate(&*self.source, &path, &self.attempts).await;
+        match found.map_err(|error| ItemFailure::of_source(&error))? {
+            Some(node) if key.is_directory() == (node.attributes.kind == EntryKind::Directory) => {
+                Ok(SourceEntry {
+                    key: key.clone(),
+                    path,
+                    node,
+                })
+            }
+            Some(_) | None => Err(ItemFailure::vanished()),
         }
     }
 }

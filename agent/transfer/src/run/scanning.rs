@@ -64,7 +64,7 @@ struct Before {
 
 /// The scan as far as it got.
 pub(super) struct Scan {
-    lanes: Lanes<Work, Done>,
+    pub(super) lanes: Lanes<Work, Done>,
     pub(super) shadow: Shadow,
     pub(super) remembered: Remembered,
     pub(super) facts: ScanFacts,
@@ -84,14 +84,13 @@ const SILENT_ITEMS_MAX: u32 = 64;
 
 impl<S: Source, D: Destination> Engine<S, D> {
     pub(super) async fn scan(&mut self, state: &State) -> Result<ScanFacts, Ended> {
-        self.note_root().await?;
         let after = state.last_handed.clone();
         let kept = trim(&self.directory, after.as_ref()).await?;
         self.progress.finish(&kept);
         let mut scan = Scan {
             lanes: Lanes::new(),
             shadow: Shadow::default(),
-            remembered: self.read_catalog(after.clone()).await,
+            remembered: Remembered::nothing(),
             facts: ScanFacts {
                 candidates: kept.to_delete,
                 matched: state.matched,
@@ -105,11 +104,10 @@ impl<S: Source, D: Destination> Engine<S, D> {
             merge_ended: false,
             strange_keys: 0,
         };
-        for (number, pending) in &state.pending {
-            let was_uploading = state.uploads.contains_key(&pending.key);
-            self.resume_item(*number, pending, was_uploading, &mut scan)
-                .await?;
-        }
+        self.begin_pending(state, &mut scan).await?;
+        self.abort_earlier(state).await?;
+        self.note_root().await?;
+        scan.remembered = self.read_catalog(after.clone()).await;
         let mut streams = JoinSet::new();
         let mut merge = self.start_merge(after, &mut streams);
         let mover = self.mover.clone();
@@ -322,7 +320,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
         Ok(self.journal.candidate(frame).await?)
     }
 
-    async fn finish(
+    pub(super) async fn finish(
         &mut self,
         ticket: Ticket,
         done: Result<Done, tokio::task::JoinError>,
@@ -382,7 +380,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
     }
 }
 
-async fn handle<S: Source, D: Destination>(mover: Arc<Mover<S, D>>, work: Work) -> Done {
+pub(super) async fn handle<S: Source, D: Destination>(mover: Arc<Mover<S, D>>, work: Work) -> Done {
     match work {
         Work::Met(entry, listed, known) => {
             mover

@@ -10,6 +10,7 @@
 mod cancelling;
 mod catalog;
 mod changes;
+mod continuing;
 mod copying;
 mod deletes;
 mod faults;
@@ -18,8 +19,10 @@ mod metadata;
 mod protecting;
 mod random;
 mod rates;
+mod restarts;
 mod resumed;
 mod resuming;
 mod streaming;
+mod sweep;
 mod uploads;
 mod world;

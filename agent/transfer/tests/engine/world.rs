@@ -206,6 +206,18 @@ impl World {
         }
     }
 
+    /// Runs for `time` and is killed: nothing is concluded, and what was not given to the kernel
+    /// is lost. Then nothing is broken any more.
+    pub(crate) async fn kill_after(&self, directory: &Path, time: Duration) {
+        let (controls, _handles) = self.controls();
+        let ended = timeout(time, self.run_in(directory, controls)).await;
+        assert!(ended.is_err(), "it ended before it was killed: {ended:?}");
+        self.source.script().clear();
+        self.destination.script().clear();
+        self.source.script().forget_calls();
+        self.destination.script().forget_calls();
+    }
+
     /// Runs for a second of virtual time, which must not be enough, and stops; then nothing is
     /// broken any more.
     pub(crate) async fn stop_half_way(&self) -> PathBuf {
@@ -273,6 +285,22 @@ impl World {
     }
 }
 
+/// The kinds of the whole records that the journal has.
+pub(crate) fn journal_kinds(directory: &Path) -> Vec<String> {
+    let bytes = std::fs::read(directory.join("journal")).unwrap_or_default();
+    let (mut at, mut kinds) = (0, Vec::new());
+    while let Some(length) = bytes.get(at..at + 4) {
+        let end = at + 8 + u32::from_le_bytes(length.try_into().unwrap()) as usize;
+        let Some(payload) = bytes.get(at + 8..end) else {
+            break;
+        };
+        let record: serde_json::Map<_, _> = serde_json::from_slice(payload).unwrap();
+        kinds.extend(record.into_iter().map(|(kind, _)| kind));
+        at = end;
+    }
+    kinds
+}
+
 /// Loses all but the first `records` of the journal, at least one, as a power cut may.
 pub(crate) fn cut_journal(directory: &Path, records: usize) {
     let file = directory.join("journal");
@@ -296,6 +324,14 @@ pub(crate) fn store(integrity: Integrity) -> MemoryDestination {
     MemoryDestination::new().with_abilities(|abilities| {
         abilities.integrity = integrity;
         abilities.put_max = KIB;
+    })
+}
+
+/// A store with this integrity that takes bodies of at most 1 KiB, so that small files have many
+/// parts.
+pub(crate) fn store_of_small_parts(integrity: Integrity) -> MemoryDestination {
+    store(integrity).with_abilities(|abilities| {
+        (abilities.part_max, abilities.part_min) = (KIB, 1);
     })
 }
 

@@ -2,7 +2,7 @@
 
 use super::{header, key, metadata, payload, stat, whole};
 use crate::contract::pattern;
-use crate::{Crc64, Destination, ErrorKind, Key, PartReceipt, UploadId};
+use crate::{Crc64, Destination, ErrorKind, Key, PartReceipt, StoredPart, UploadId};
 
 pub(super) async fn uploads_become_objects(destination: &impl Destination) {
     let key = key("up/load");
@@ -84,14 +84,9 @@ pub(super) async fn uploads_are_found_and_aborted(destination: &impl Destination
         assert_eq!(found, wanted, "{key:?}");
     }
     for (key, upload) in &uploads {
-        let has_parts = destination.has_parts(key, upload).await;
-        assert!(!has_parts.expect("has_parts"), "{key:?}");
-        destination
-            .upload_part(key, upload, 1, payload(b"1"))
-            .await
-            .expect("upload_part");
-        let has_parts = destination.has_parts(key, upload).await;
-        assert!(has_parts.expect("has_parts"), "{key:?}");
+        let parts = destination.parts(key, upload).await;
+        assert_eq!(parts.expect("parts"), [], "{key:?}");
+        parts_are_listed_as_they_are(destination, key, upload).await;
         destination
             .abort_upload(key, upload)
             .await
@@ -100,8 +95,9 @@ pub(super) async fn uploads_are_found_and_aborted(destination: &impl Destination
             .abort_upload(key, upload)
             .await
             .expect("a second abort_upload");
-        let has_parts = destination.has_parts(key, upload).await;
-        assert!(!has_parts.expect("has_parts"), "{key:?}");
+        let gone = destination.parts(key, upload).await;
+        let error = gone.expect_err("the upload is gone");
+        assert_eq!(error.kind, ErrorKind::NotFound, "{error}");
     }
     for key in &keys {
         assert_eq!(
@@ -110,4 +106,32 @@ pub(super) async fn uploads_are_found_and_aborted(destination: &impl Destination
         );
         assert_eq!(stat(destination, key).await, None);
     }
+}
+
+/// In order of their numbers, not of their arrival; of one that was sent twice, the later.
+async fn parts_are_listed_as_they_are(
+    destination: &impl Destination,
+    key: &Key,
+    upload: &UploadId,
+) {
+    let mut wanted = Vec::new();
+    for (number, content) in [(7, &b"7"[..]), (1, b"old"), (1, b"1"), (3, b"three")] {
+        let sent = destination
+            .upload_part(key, upload, number, payload(content))
+            .await;
+        let receipt = sent.expect("upload_part");
+        wanted.retain(|known: &PartReceipt| known.number != number);
+        wanted.push(receipt);
+    }
+    wanted.sort_by_key(|receipt| receipt.number);
+    let parts = destination.parts(key, upload).await.expect("parts");
+    for (part, wanted) in parts.iter().zip(&wanted) {
+        let agrees = part.crc64.is_none_or(|found| found == wanted.crc64);
+        assert!(agrees, "{key:?} {part:?}");
+    }
+    let seen = |part: &StoredPart| (part.number, part.etag.clone(), part.length);
+    let sent = |part: &PartReceipt| (part.number, part.etag.clone(), part.length);
+    let parts: Vec<_> = parts.iter().map(seen).collect();
+    let wanted: Vec<_> = wanted.iter().map(sent).collect();
+    assert_eq!(parts, wanted, "{key:?}");
 }

@@ -370,6 +370,7 @@ pub(crate) fn launching(execution: TaskExecutionArn) -> ExecutionReport {
         status: ExecutionStatus::Launching,
         counters: datasync_model::Counters::default(),
         result: ExecutionResult::default(),
+        telemetry: datasync_model::Telemetry::default(),
     }
 }
 

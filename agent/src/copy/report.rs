@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use datasync_model::{
-    Counters, ErrorCode, ExecutionReport, ExecutionResult, ExecutionSpec, ExecutionStatus, Location,
+    Counters, ErrorCode, ExecutionReport, ExecutionResult, ExecutionSpec, ExecutionStatus,
+    Location, RequestCounts,
 };
 use datasync_transfer::{ListedItem, first_listed};
 use serde::Serialize;
@@ -122,8 +123,15 @@ struct Document<'a> {
     resumed: bool,
     resumable: bool,
     counters: Counts,
+    requests: Requests<'a>,
     result: &'a ExecutionResult,
     failure_list: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Requests<'a> {
+    source: &'a RequestCounts,
+    destination: &'a RequestCounts,
 }
 
 /// Of the JSON document; members may be added without a change of it.
@@ -177,6 +185,10 @@ impl CopyReport {
             resumed: self.resumed,
             resumable: self.journal.is_some(),
             counters: Counts::from(&self.report.counters),
+            requests: Requests {
+                source: &self.report.telemetry.source_requests,
+                destination: &self.report.telemetry.destination_requests,
+            },
             result: &self.report.result,
             failure_list: self.failure_list.as_ref().map(|p| p.display().to_string()),
         })
@@ -232,6 +244,7 @@ mod tests {
                 "destination",
                 "endpoint_url",
                 "failure_list",
+                "requests",
                 "result",
                 "resumable",
                 "resumed",

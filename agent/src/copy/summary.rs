@@ -57,6 +57,14 @@ impl CopyReport {
                 "\n  deleted   {deleted} of {listed} objects without a source"
             )?;
         }
+        for (side, requests) in [
+            ("source", &self.report.telemetry.source_requests),
+            ("store", &self.report.telemetry.destination_requests),
+        ] {
+            if requests.total() > 0 {
+                write!(f, "\n  requests  to the {side}: {requests}")?;
+            }
+        }
         write!(
             f,
             "\n  time      {} s: prepare {} s, transfer {} s, verify {} s",
@@ -163,6 +171,7 @@ mod tests {
         let mut done = report(CopyStatus::Success);
         done.report.counters.to_delete = 3;
         done.report.counters.deleted = 2;
+        done.report.telemetry.source_requests = [("READ", 9)].into_iter().collect();
         assert_eq!(
             done.to_string(),
             "SUCCESS: nfs://nas/export/ to s3://bucket/prefix/ at http://store:9000\n  \
@@ -170,6 +179,7 @@ mod tests {
              bytes     5.00 MiB written, 6.00 MiB sent (2.00 MiB/s)\n  \
              verified  9 items, 0 differ\n  \
              deleted   2 of 3 objects without a source\n  \
+             requests  to the source: 9 READ\n  \
              time      4.0 s: prepare 0.0 s, transfer 2.5 s, verify 0.0 s"
         );
     }

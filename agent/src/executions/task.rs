@@ -44,6 +44,13 @@ pub(super) async fn run(task: Task) {
         );
         return;
     };
+    let telemetry = &ended.telemetry;
+    tracing::info!(
+        task_execution_id = id,
+        source = %telemetry.source_requests,
+        destination = %telemetry.destination_requests,
+        "requests of the execution"
+    );
     match &ended.result.failure {
         None => tracing::info!(task_execution_id = id, status = %ended.status, "execution ended"),
         Some(failure) => {

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use datasync_model::{
     Counters, ExecutionReport, ExecutionResult, ExecutionStatus, Failure, PhaseStatus,
-    TaskExecutionArn,
+    TaskExecutionArn, Telemetry,
 };
 use tokio::time::Instant;
 
@@ -124,6 +124,7 @@ impl Progress {
                 status,
                 counters,
                 result,
+                telemetry: Telemetry::default(),
             }
         })
     }

@@ -4,6 +4,7 @@ mod cataloguing;
 mod cleanup;
 mod deleting;
 mod ended;
+mod observing;
 mod resuming;
 mod scanning;
 mod verifying;
@@ -18,7 +19,6 @@ use datasync_model::{
 };
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 
 use crate::attempts::Attempts;
@@ -107,9 +107,6 @@ pub enum Interrupted {
     LocalState(Failure),
 }
 
-/// How often reports are made.
-const REPORT_EVERY: Duration = Duration::from_millis(250);
-
 /// Runs an execution, or resumes it from `directory` (which must exist and belong to it alone).
 ///
 /// # Errors
@@ -150,7 +147,10 @@ pub async fn run<S: Source, D: Destination>(
         () = observer.report(&controls.reports) => None,
     };
     let journal = engine.journal.clone();
-    let result = engine.conclude(ended).await;
+    let mut result = engine.conclude(ended).await;
+    if let Ok(report) = &mut result {
+        report.telemetry = observer.telemetry();
+    }
     // What was appended must reach the disk before the writer is let go.
     let flushed = journal
         .commit(Record::Counted {
@@ -267,15 +267,6 @@ impl<S: Source, D: Destination> Engine<S, D> {
         Ok((engine, state))
     }
 
-    fn observer(&self) -> Observer {
-        Observer {
-            spec: self.spec.clone(),
-            progress: self.progress.clone(),
-            limiter: self.limiter.clone(),
-            journal: self.journal.clone(),
-        }
-    }
-
     /// Runs the stages that are left.
     async fn stages(&mut self, state: State) -> Result<(), Ended> {
         self.abort_leftovers().await?;
@@ -381,33 +372,4 @@ fn name_owed(failure: Option<Failure>, owed: &[OwedAbort]) -> Option<Failure> {
         Some(failure) => Failure::new(failure.code, format!("{}; {note}", failure.detail)),
         None => Failure::new(ErrorCode::DestinationFault, note),
     })
-}
-
-/// Makes reports while the stages run.
-struct Observer {
-    spec: ExecutionSpec,
-    progress: Arc<Progress>,
-    limiter: Limiter,
-    journal: Journal,
-}
-
-impl Observer {
-    async fn report(&self, reports: &watch::Sender<ExecutionReport>) {
-        let mut ticks = interval(REPORT_EVERY);
-        loop {
-            ticks.tick().await;
-            let sent = self.limiter.granted_bytes();
-            reports.send_replace(self.progress.report(&self.spec.execution, sent));
-            let elapsed = self.progress.elapsed();
-            if self
-                .journal
-                .append(Record::Elapsed { elapsed })
-                .await
-                .is_err()
-            {
-                // The stages meet the same error and end the run.
-                std::future::pending::<()>().await;
-            }
-        }
-    }
 }

@@ -5,6 +5,7 @@ mod describe;
 use datasync_model::{
     Counters, ErrorCode, ExecutionEvent, ExecutionReport, ExecutionResult, ExecutionSpec,
     ExecutionStatus, Failure, Refused, TaskArn, TaskExecutionArn, TaskQueueing, TaskStatus,
+    Telemetry,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -267,6 +268,7 @@ fn end_unlaunched(execution: &mut Execution, now_ms: i64) {
                 )),
                 ..ExecutionResult::default()
             },
+            telemetry: Telemetry::default(),
         });
     }
 }

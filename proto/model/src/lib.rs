@@ -12,6 +12,7 @@ mod options;
 mod report;
 mod spec;
 mod status;
+mod telemetry;
 mod word;
 
 pub use activation_key::{ActivationKey, KEY_LIFETIME_SECONDS, MalformedKey};
@@ -31,4 +32,5 @@ pub use options::{
 pub use report::{ExecutionReport, ExecutionResult, PhaseStatus};
 pub use spec::ExecutionSpec;
 pub use status::{AgentStatus, ExecutionEvent, ExecutionStatus, Refused, TaskStatus};
+pub use telemetry::{RequestCounts, Telemetry};
 pub use word::UnknownWord;

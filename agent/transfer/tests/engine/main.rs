@@ -18,6 +18,7 @@ mod metadata;
 mod protecting;
 mod random;
 mod rates;
+mod requests;
 mod resumed;
 mod resuming;
 mod streaming;

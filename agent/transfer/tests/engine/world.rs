@@ -143,6 +143,7 @@ impl World {
             status: ExecutionStatus::Launching,
             counters: Default::default(),
             result: Default::default(),
+            telemetry: Default::default(),
         });
         let (cancel, stop) = (CancellationToken::new(), CancellationToken::new());
         let handles = Handles {

@@ -6,9 +6,11 @@
 //! What it learns of the objects is kept for the next one (`catalog`).
 
 mod attempts;
+mod bottleneck;
 mod budget;
 mod catalog;
 mod deletes;
+mod estimate;
 mod failures;
 mod history;
 mod journal;
@@ -19,6 +21,7 @@ mod locate;
 mod merge;
 mod mover;
 mod outcome;
+mod outlook;
 mod owed;
 mod plan;
 mod progress;
@@ -28,6 +31,7 @@ mod run;
 mod sorter;
 mod uploads;
 mod verify;
+mod waits;
 mod walk;
 
 pub use failures::{FAILURES_FILE, ListedItem, Verdict, first_listed};

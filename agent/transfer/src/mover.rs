@@ -2,6 +2,7 @@
 
 mod large;
 mod metadata;
+mod pace;
 mod receipts;
 mod remembered;
 mod resume;
@@ -30,6 +31,7 @@ use crate::progress::{InFlight, Progress};
 use crate::read::{ReadError, Version};
 use crate::uploads::Uploads;
 use crate::verify::Verifier;
+use crate::waits::{Wait, Waits};
 use crate::walk::SourceEntry;
 
 pub(crate) use resume::Resumed;
@@ -123,6 +125,10 @@ impl<S: Source, D: Destination> Mover<S, D> {
         }
     }
 
+    fn waits(&self) -> &Arc<Waits> {
+        self.attempts.waits()
+    }
+
     async fn compare_and_copy(
         &self,
         entry: &SourceEntry,
@@ -209,7 +215,8 @@ impl<S: Source, D: Destination> Mover<S, D> {
                 TryError::Stale => break Outcome::Failed(ItemFailure::vanished()),
             }
             in_flight.restart();
-            match locate(&*self.source, &entry.path, &self.attempts).await {
+            let located = locate(&*self.source, &entry.path, &self.attempts);
+            match self.waits().during(Wait::Source, located).await {
                 Ok(Some(node)) if self.is_same_kind(&entry.node, &node) => entry.node = node,
                 Ok(_) => break Outcome::Failed(ItemFailure::vanished()),
                 Err(error) => break Outcome::Failed(ItemFailure::of_source(&error)),

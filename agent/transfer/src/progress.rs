@@ -30,6 +30,18 @@ struct Inner {
     counted_to: Instant,
 }
 
+/// Where an execution stands.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Standing {
+    pub(crate) stage: Stage,
+    /// Whether source and destination are listed to their ends.
+    pub(crate) is_scanned: bool,
+    /// Counts of finished items.
+    pub(crate) finished: Counters,
+    /// Items in flight included.
+    pub(crate) counters: Counters,
+}
+
 impl Progress {
     pub(crate) fn new(finished: Counters, stage: Stage, elapsed: Elapsed) -> Arc<Self> {
         Arc::new(Self {
@@ -88,6 +100,20 @@ impl Progress {
     /// Counts of finished items only.
     pub(crate) fn finished(&self) -> Counters {
         self.edit(|inner| inner.finished)
+    }
+
+    /// Where it stands now.
+    pub(crate) fn standing(&self) -> Standing {
+        self.edit(|inner| {
+            let mut counters = inner.finished;
+            counters.add(&inner.in_flight);
+            Standing {
+                stage: inner.stage,
+                is_scanned: inner.scan_ended,
+                finished: inner.finished,
+                counters,
+            }
+        })
     }
 
     /// A report of the running execution. `bytes_sent` are body bytes given to the network by

@@ -65,6 +65,8 @@ pub struct Settings {
     pub seed: u64,
     /// Wall clock in seconds since 1970.
     pub now_seconds: fn() -> i64,
+    /// CPU time that the process has used; [`Duration::ZERO`] where that is not known.
+    pub cpu_time: fn() -> Duration,
 }
 
 impl Default for Settings {
@@ -79,6 +81,7 @@ impl Default for Settings {
             retries: RetryLimits::default(),
             seed: 0,
             now_seconds,
+            cpu_time: || Duration::ZERO,
         }
     }
 }
@@ -135,7 +138,7 @@ pub async fn run<S: Source, D: Destination>(
             return Err(Interrupted::LocalState(failure));
         }
     };
-    let observer = engine.observer();
+    let mut observer = engine.observer().await;
     let ended = tokio::select! {
         biased;
         () = controls.stop.cancelled() => None,

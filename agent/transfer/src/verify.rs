@@ -13,6 +13,7 @@ use crate::catalog::Entry;
 use crate::outcome::ItemFailure;
 use crate::plan::{Content, content_of};
 use crate::read::{ReadError, Version};
+use crate::waits::Wait;
 use crate::walk::SourceEntry;
 
 /// Compares entries with objects. Shared by all items of an execution.
@@ -52,9 +53,10 @@ impl<S: Source, D: Destination> Verifier<S, D> {
         };
         let listed = listed.ok_or_else(missing)?;
         let key = &entry.key;
-        let found = self
-            .attempts
-            .run(|| self.destination.stat(key))
+        let waits = self.attempts.waits();
+        let asked = self.attempts.run(|| self.destination.stat(key));
+        let found = waits
+            .during(Wait::Destination, asked)
             .await
             .map_err(|error| ItemFailure::of_destination(&error))?
             .ok_or_else(missing)?;
@@ -65,9 +67,11 @@ impl<S: Source, D: Destination> Verifier<S, D> {
                 format!("source: {wanted:?}; destination: {:?}", found.metadata),
             ));
         }
-        let source = self.source_content(entry).await?;
-        let stored = self
-            .stored_content(entry, &found)
+        let reading = self.source_content(entry);
+        let source = waits.during(Wait::Source, reading).await?;
+        let reading = self.stored_content(entry, &found);
+        let stored = waits
+            .during(Wait::Destination, reading)
             .await
             .map_err(|error| ItemFailure::of_destination(&error))?;
         compared(source, stored)?;

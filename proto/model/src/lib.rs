@@ -32,5 +32,5 @@ pub use options::{
 pub use report::{ExecutionReport, ExecutionResult, PhaseStatus};
 pub use spec::ExecutionSpec;
 pub use status::{AgentStatus, ExecutionEvent, ExecutionStatus, Refused, TaskStatus};
-pub use telemetry::{RequestCounts, Telemetry};
+pub use telemetry::{Bottleneck, RequestCounts, Telemetry, TimeLeft};
 pub use word::UnknownWord;

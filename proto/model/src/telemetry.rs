@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::word::words;
+
 /// Requests by kind, in the words of their protocol (`READ`, `PutObject`); kinds of which there
 /// were none are left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +53,39 @@ impl std::fmt::Display for RequestCounts {
     }
 }
 
+words! {
+    /// What holds an execution up at present.
+    Bottleneck {
+        /// Answers of the source about single items.
+        SourceLatency = "source latency",
+        /// Answers of the destination about single items.
+        UploadLatency = "upload latency",
+        /// The processor.
+        Cpu = "CPU",
+        /// `BytesPerSecond`.
+        Limiter = "limiter",
+        /// A side that asks to come again later.
+        Throttling = "throttling",
+        /// `memory_target`.
+        Memory = "memory",
+        /// Directories of the source.
+        SourceScan = "scan of source",
+        /// Pages of the destination's listing.
+        DestinationListing = "listing of destination",
+    }
+}
+
+/// When the present stage ends, in milliseconds from now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimeLeft {
+    /// Hardly sooner.
+    pub low_ms: u64,
+    /// Most likely.
+    pub likely_ms: u64,
+    /// Hardly later; `None` where nobody knows how much there is.
+    pub high_ms: Option<u64>,
+}
+
 /// How an execution does what it does: for the agent's log, `copy` and control's log.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -59,6 +94,15 @@ pub struct Telemetry {
     pub source_requests: RequestCounts,
     /// The same to the destination, those of opening it included.
     pub destination_requests: RequestCounts,
+    /// Bytes written per second, over the last ten seconds.
+    pub bytes_per_second: u64,
+    /// Items found or, in the end check, verified per second, over the last ten seconds.
+    pub items_per_second: u64,
+    /// Until the end of the transfer or, after it, of the end check; `None` if too little was done
+    /// to tell.
+    pub time_left: Option<TimeLeft>,
+    /// What held it up most in the last ten seconds; `None` if nothing did.
+    pub bottleneck: Option<Bottleneck>,
 }
 
 #[cfg(test)]

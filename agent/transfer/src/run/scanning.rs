@@ -181,7 +181,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
             ));
             listed
         });
-        Merge::new(walked, listed)
+        Merge::new(walked, listed).counting(self.attempts.waits().clone())
     }
 
     pub(super) fn start_item(&self, ticket: Ticket, work: Work, scan: &mut Scan) {

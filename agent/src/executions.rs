@@ -5,6 +5,7 @@
 
 mod failure_list;
 mod folder;
+mod progress_log;
 mod reconcile;
 mod run;
 mod task;

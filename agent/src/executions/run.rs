@@ -15,6 +15,7 @@ use super::{Assignment, Ended, Work, failed, failure_list};
 use crate::backoff;
 use crate::credentials::{Availability, last_use};
 use crate::endpoints::{self, Endpoints, Side};
+use crate::host;
 
 /// Attempts to open one side while its error is transient.
 const ATTEMPTS_MAX: u32 = 6;
@@ -132,6 +133,7 @@ impl Runner {
             owed_aborts_file: Some(owed_aborts),
             failures_file: Some(failure_list::path(&self.failures, spec.execution.id())),
             seed: getrandom::u64().unwrap_or_default(),
+            cpu_time: host::cpu_time,
             ..Settings::default()
         };
         let running = datasync_transfer::run(

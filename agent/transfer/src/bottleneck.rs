@@ -74,6 +74,9 @@ pub(crate) fn bottleneck(stretch: &Stretch) -> Option<Bottleneck> {
 mod tests {
     use super::*;
 
+    /// Seconds of waits, of CPU, and the name.
+    type Row<'a> = (&'a [(Wait, u64)], u64, Option<Bottleneck>);
+
     fn named(waits: &[(Wait, u64)], cpu: u64) -> Option<Bottleneck> {
         let seconds = Duration::from_secs;
         let sums = waits.iter().fold(Sums::default(), |sums, (wait, time)| {
@@ -91,7 +94,7 @@ mod tests {
     fn the_table() {
         use Bottleneck as B;
         use Wait as W;
-        let some: [(&[(Wait, u64)], u64, Option<Bottleneck>); 14] = [
+        let some: [Row<'_>; 14] = [
             (&[], 0, None),
             (&[(W::Walk, 4)], 0, None),
             (

@@ -31,7 +31,7 @@ use crate::state::{EXECUTIONS, StateDir, StateError};
 use folder::{Folder, Order};
 use reconcile::{Action, Here, Wanted};
 
-pub(crate) use failure_list::path as failure_list_path;
+pub(crate) use failure_list::{path as failure_list_path, plan_path};
 pub(crate) use reconcile::is_current;
 pub(crate) use run::{Halt, Runner};
 

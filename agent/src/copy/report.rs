@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use datasync_model::{
-    Counters, ErrorCode, ExecutionReport, ExecutionResult, ExecutionSpec, ExecutionStatus,
-    Location, RequestCounts,
+    BytesPerSecond, Counters, ErrorCode, ExecutionReport, ExecutionResult, ExecutionSpec,
+    ExecutionStatus, Location, Plan, RequestCounts,
 };
 use datasync_transfer::{ListedItem, first_listed};
 use serde::Serialize;
@@ -69,6 +69,10 @@ pub struct CopyReport {
     /// What the same command goes on from.
     pub(super) journal: Option<PathBuf>,
     pub(super) failure_list: Option<PathBuf>,
+    /// What a dry run would do.
+    pub(super) plan_list: Option<PathBuf>,
+    /// The rate that a plan reckons with.
+    pub(super) bytes_per_second: BytesPerSecond,
     /// The first items on the list that failed or did not match.
     pub(super) first_failures: Vec<ListedItem>,
 }
@@ -126,6 +130,8 @@ struct Document<'a> {
     requests: Requests<'a>,
     result: &'a ExecutionResult,
     failure_list: Option<String>,
+    plan: Option<&'a Plan>,
+    plan_list: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -155,6 +161,8 @@ impl CopyReport {
             resumed: false,
             journal: None,
             failure_list: None,
+            plan_list: None,
+            bytes_per_second: spec.options.bytes_per_second,
             first_failures: Vec::new(),
         }
     }
@@ -191,6 +199,8 @@ impl CopyReport {
             },
             result: &self.report.result,
             failure_list: self.failure_list.as_ref().map(|p| p.display().to_string()),
+            plan: self.report.telemetry.plan.as_ref(),
+            plan_list: self.plan_list.as_ref().map(|p| p.display().to_string()),
         })
     }
 }
@@ -244,6 +254,8 @@ mod tests {
                 "destination",
                 "endpoint_url",
                 "failure_list",
+                "plan",
+                "plan_list",
                 "requests",
                 "result",
                 "resumable",

@@ -115,8 +115,12 @@ impl Runner {
             })
             .await?;
         let destination = self
-            .open(assignment, Side::Destination, &spec.destination, || {
-                self.endpoints.destination(s3)
+            .open(assignment, Side::Destination, &spec.destination, || async {
+                if spec.extensions.dry_run {
+                    self.endpoints.destination_to_look(s3).await
+                } else {
+                    self.endpoints.destination(s3).await
+                }
             })
             .await?;
         let pause = assignment.stop.child_token();
@@ -132,6 +136,7 @@ impl Runner {
             catalog_file: Some(self.remembered(spec, "catalog")),
             owed_aborts_file: Some(owed_aborts),
             failures_file: Some(failure_list::path(&self.failures, spec.execution.id())),
+            plan_file: Some(failure_list::plan_path(&self.failures, spec.execution.id())),
             seed: getrandom::u64().unwrap_or_default(),
             cpu_time: host::cpu_time,
             ..Settings::default()

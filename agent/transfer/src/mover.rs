@@ -239,15 +239,9 @@ impl<S: Source, D: Destination> Mover<S, D> {
         let attributes = &entry.node.attributes;
         let limits = self.destination.abilities();
         match plan::content_of(attributes.kind, &self.options) {
-            Some(Content::File) if attributes.size > limits.object_max => {
-                Err(TryError::Failed(ItemFailure::new(
-                    ErrorCode::ObjectTooLarge,
-                    format!(
-                        "the file has {} bytes; the store's largest object has {}",
-                        attributes.size, limits.object_max
-                    ),
-                )))
-            }
+            Some(Content::File) if attributes.size > limits.object_max => Err(TryError::Failed(
+                ItemFailure::too_large(attributes.size, limits.object_max),
+            )),
             Some(Content::File) if attributes.size > SINGLE_PUT_MAX.min(limits.put_max) => {
                 self.copy_large(entry, copy, in_flight).await
             }
@@ -289,7 +283,8 @@ impl<S: Source, D: Destination> Mover<S, D> {
     }
 }
 
-fn skip_failure(reason: SkipReason) -> Failure {
+/// Why an entry is left out, in words.
+pub(crate) fn skip_failure(reason: SkipReason) -> Failure {
     match reason {
         SkipReason::UnsupportedKind(kind) => Failure::new(
             ErrorCode::NotSupported,

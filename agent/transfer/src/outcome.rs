@@ -56,6 +56,14 @@ impl ItemFailure {
         )
     }
 
+    /// The store has no room for a file of this size.
+    pub(crate) fn too_large(size: u64, object_max: u64) -> Self {
+        Self::new(
+            ErrorCode::ObjectTooLarge,
+            format!("the file has {size} bytes; the store's largest object has {object_max}"),
+        )
+    }
+
     /// Whether an endpoint did not answer at all.
     pub(crate) fn is_silence(&self) -> bool {
         let code = self.failure.code;

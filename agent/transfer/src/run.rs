@@ -5,6 +5,7 @@ mod cleanup;
 mod deleting;
 mod ended;
 mod observing;
+mod planning;
 mod resuming;
 mod scanning;
 mod verifying;
@@ -15,7 +16,8 @@ use std::time::Duration;
 
 use datasync_endpoint::{Destination, Source};
 use datasync_model::{
-    BytesPerSecond, Counters, ErrorCode, ExecutionReport, ExecutionSpec, Failure, Scope, VerifyMode,
+    BytesPerSecond, Counters, ErrorCode, ExecutionReport, ExecutionSpec, Failure, Plan, Scope,
+    Telemetry, VerifyMode,
 };
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -56,6 +58,9 @@ pub struct Settings {
     /// Where the list of items that were not done is kept, one JSON object a line; `None`: in the
     /// execution's directory.
     pub failures_file: Option<PathBuf>,
+    /// Where a dry run writes what would be done, one JSON object a line; `None`: in the execution's
+    /// directory.
+    pub plan_file: Option<PathBuf>,
     /// The largest share of the destination's objects that `PreserveDeletedFiles=REMOVE` may
     /// delete once there are more than 1,000 candidates, in percent.
     pub delete_share_max_percent: u64,
@@ -77,6 +82,7 @@ impl Default for Settings {
             catalog_file: None,
             owed_aborts_file: None,
             failures_file: None,
+            plan_file: None,
             delete_share_max_percent: 50,
             retries: RetryLimits::default(),
             seed: 0,
@@ -152,7 +158,11 @@ pub async fn run<S: Source, D: Destination>(
     let journal = engine.journal.clone();
     let mut result = engine.conclude(ended).await;
     if let Ok(report) = &mut result {
-        report.telemetry = observer.telemetry();
+        let plan = report.telemetry.plan.take();
+        report.telemetry = Telemetry {
+            plan,
+            ..observer.telemetry()
+        };
     }
     // What was appended must reach the disk before the writer is let go.
     let flushed = journal
@@ -191,6 +201,8 @@ struct Engine<S, D> {
     mover: Arc<Mover<S, D>>,
     /// The source's root when the execution began; `None` before the scan.
     root: Option<Root>,
+    /// What a dry run found.
+    plan: Option<Plan>,
     /// Deletes that a guard held back.
     withheld: Option<Failure>,
     /// Uploads of earlier executions that are still to be aborted.
@@ -263,6 +275,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
             catalog,
             mover,
             root: state.root,
+            plan: None,
             withheld: state.withheld.clone(),
             owed: Vec::new(),
             silent_items: 0,
@@ -272,6 +285,10 @@ impl<S: Source, D: Destination> Engine<S, D> {
 
     /// Runs the stages that are left.
     async fn stages(&mut self, state: State) -> Result<(), Ended> {
+        if self.spec.extensions.dry_run {
+            self.plan = Some(self.plan().await?);
+            return Ok(());
+        }
         self.abort_leftovers().await?;
         self.abort_owed().await;
         let facts = if state.stage == Stage::Scan {
@@ -311,8 +328,15 @@ impl<S: Source, D: Destination> Engine<S, D> {
             None => return Err(Interrupted::Stopped),
             Some(Err(Ended::Local(failure))) => return Err(Interrupted::LocalState(failure)),
             Some(Err(Ended::Failed(failure))) => Some(failure),
+            Some(Ok(())) if self.spec.extensions.dry_run => self.gaps(),
             Some(Ok(())) => self.shortcomings(),
         };
+        if self.spec.extensions.dry_run {
+            let execution = &self.spec.execution;
+            let mut report = self.progress.terminal(execution, 0, failure, false);
+            report.telemetry.plan = self.plan;
+            return Ok(report);
+        }
         let owed = self.abort_open(ABORT_TIME).await;
         let failure = name_owed(failure, &owed);
         self.pass_on(owed).await;

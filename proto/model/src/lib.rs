@@ -5,10 +5,12 @@
 mod activation_key;
 mod arn;
 mod counters;
+mod extensions;
 mod failure;
 mod filter;
 mod location;
 mod options;
+mod plan;
 mod report;
 mod spec;
 mod status;
@@ -21,6 +23,7 @@ pub use arn::{
     UniqueId,
 };
 pub use counters::Counters;
+pub use extensions::Extensions;
 pub use failure::{ErrorCode, Failure};
 pub use filter::{Excludes, FilterError, Includes, Scope};
 pub use location::{Location, NfsLocation, NfsVersion, S3Location, StorageClass};
@@ -29,6 +32,7 @@ pub use options::{
     OptionsOverride, OverwriteMode, Pair, PosixPermissions, PreserveDeletedFiles, PreserveDevices,
     SecurityDescriptorCopyFlags, TaskMode, TaskQueueing, TransferMode, Uid, VerifyMode,
 };
+pub use plan::{Plan, PlannedRequests, time_at};
 pub use report::{ExecutionReport, ExecutionResult, PhaseStatus};
 pub use spec::ExecutionSpec;
 pub use status::{AgentStatus, ExecutionEvent, ExecutionStatus, Refused, TaskStatus};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Plan;
 use crate::word::words;
 
 /// Requests by kind, in the words of their protocol (`READ`, `PutObject`); kinds of which there
@@ -103,6 +104,8 @@ pub struct Telemetry {
     pub time_left: Option<TimeLeft>,
     /// What held it up most in the last ten seconds; `None` if nothing did.
     pub bottleneck: Option<Bottleneck>,
+    /// What a dry run found, at its end.
+    pub plan: Option<Plan>,
 }
 
 #[cfg(test)]

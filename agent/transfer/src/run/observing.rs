@@ -91,6 +91,7 @@ impl<S: Source, D: Destination> Observer<S, D> {
             items_per_second: told.items_per_second,
             time_left: told.time_left,
             bottleneck: told.bottleneck,
+            plan: None,
         }
     }
 }

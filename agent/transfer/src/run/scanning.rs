@@ -132,7 +132,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
     }
 
     /// Remembers the root that the execution begins with.
-    async fn note_root(&mut self) -> Result<(), Ended> {
+    pub(super) async fn note_root(&mut self) -> Result<(), Ended> {
         if self.root.is_some() {
             return Ok(());
         }

@@ -13,6 +13,7 @@ mod catalog;
 mod changes;
 mod copying;
 mod deletes;
+mod dry_runs;
 mod faults;
 mod integrity;
 mod metadata;

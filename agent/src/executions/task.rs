@@ -53,6 +53,17 @@ pub(super) async fn run(task: Task) {
         destination = %telemetry.destination_requests,
         "requests of the execution"
     );
+    if let Some(plan) = &telemetry.plan {
+        let counters = &ended.counters;
+        tracing::info!(
+            task_execution_id = id,
+            to_transfer = counters.to_transfer,
+            bytes_to_transfer = counters.bytes_to_transfer,
+            to_delete = counters.to_delete,
+            withheld = plan.withheld.as_ref().map(tracing::field::display),
+            "a dry run: nothing was written"
+        );
+    }
     match &ended.result.failure {
         None => tracing::info!(task_execution_id = id, status = %ended.status, "execution ended"),
         Some(failure) => {

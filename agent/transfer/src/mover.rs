@@ -275,10 +275,8 @@ impl<S: Source, D: Destination> Mover<S, D> {
             ReadError::Short {
                 announced,
                 delivered,
-            } => TryError::Failed(ItemFailure::new(
-                ErrorCode::SourceSizeMismatch,
-                format!("the server announces {announced} bytes but delivers {delivered}"),
-            )),
+            } => TryError::Failed(ItemFailure::short(announced, delivered)),
+            ReadError::Long { announced } => TryError::Failed(ItemFailure::long(announced)),
         }
     }
 }

@@ -68,7 +68,7 @@ impl<S: Source, D: Destination> Mover<S, D> {
         Err(TryError::Failed(ItemFailure::new(
             ErrorCode::ChecksumMismatch,
             format!(
-                "part {}: {} bytes with CRC-64/NVME {:016x} were sent, {} bytes with {:016x} were read",
+                "damaged on the way: part {}: {} bytes with CRC-64/NVME {:016x} were sent, {} bytes with {:016x} were read",
                 part.number, receipt.length, receipt.crc64.0, part.length, crc64.0
             ),
         )))

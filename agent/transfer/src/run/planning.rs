@@ -124,8 +124,9 @@ impl<S: Source, D: Destination> Engine<S, D> {
                     path: entry.path.clone(),
                 };
                 let work = (entry, listed, known);
+                let deep = self.spec.extensions.verify_deep;
                 planning.lanes.add(Lane::Small, ticket, work, |work| {
-                    planned(mover.clone(), work)
+                    planned(mover.clone(), work, deep)
                 });
             }
             Step::Unread { directory, error } => {
@@ -298,6 +299,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
 async fn planned<S: Source, D: Destination>(
     mover: Arc<Mover<S, D>>,
     (entry, listed, known): Work,
+    verify_deep: bool,
 ) -> Planned {
     let source = &entry.node.attributes;
     let abilities = mover.destination.abilities();
@@ -314,7 +316,7 @@ async fn planned<S: Source, D: Destination>(
         abilities,
         read_max: mover.source.read_max(),
     };
-    let is_proven = known.is_some_and(|known| known.is_proven);
+    let is_proven = !verify_deep && known.is_some_and(|known| known.is_proven);
     Planned::Do {
         action,
         bytes: match action {

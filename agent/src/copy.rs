@@ -58,6 +58,7 @@ pub async fn copy(request: &CopyRequest, stop: &CancellationToken) -> CopyReport
     report.resumed = resumed;
     report.journal = pair.has_journal().then(|| pair.execution());
     report.failure_list = pair.failure_list();
+    report.plan_list = pair.plan_list();
     report.name_failures(NAMED_MAX).await;
     report
 }

@@ -78,14 +78,25 @@ impl Endpoints {
         &self,
         location: &S3Location,
     ) -> Result<S3Destination, EndpointError> {
-        S3Destination::open(S3Config {
+        S3Destination::open(self.s3_config(location)).await
+    }
+
+    /// The destination for looking only: nothing is written to find out about the store.
+    pub(crate) async fn destination_to_look(
+        &self,
+        location: &S3Location,
+    ) -> Result<S3Destination, EndpointError> {
+        S3Destination::open_to_look(self.s3_config(location)).await
+    }
+
+    fn s3_config(&self, location: &S3Location) -> S3Config {
+        S3Config {
             location: location.clone(),
             credentials: self.credentials.provider(&location.arn),
             object_max: self.s3.object_max,
             request_timeout: S3_REQUEST_TIMEOUT,
             requests_max: S3_REQUESTS_MAX,
-        })
-        .await
+        }
     }
 }
 

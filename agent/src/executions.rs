@@ -5,6 +5,7 @@
 
 mod failure_list;
 mod folder;
+mod progress_log;
 mod reconcile;
 mod run;
 mod task;
@@ -30,7 +31,7 @@ use crate::state::{EXECUTIONS, StateDir, StateError};
 use folder::{Folder, Order};
 use reconcile::{Action, Here, Wanted};
 
-pub(crate) use failure_list::path as failure_list_path;
+pub(crate) use failure_list::{path as failure_list_path, plan_path};
 pub(crate) use reconcile::is_current;
 pub(crate) use run::{Halt, Runner};
 
@@ -370,6 +371,7 @@ pub(crate) fn launching(execution: TaskExecutionArn) -> ExecutionReport {
         status: ExecutionStatus::Launching,
         counters: datasync_model::Counters::default(),
         result: ExecutionResult::default(),
+        telemetry: datasync_model::Telemetry::default(),
     }
 }
 

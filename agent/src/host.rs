@@ -1,8 +1,10 @@
 //! Facts about the machine, for heartbeats.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use datasync_proto::HostFacts;
+use rustix::time::{ClockId, clock_gettime};
 use sysinfo::{
     DiskRefreshKind, Disks, MemoryRefreshKind, Networks, Pid, ProcessRefreshKind,
     ProcessesToUpdate, System,
@@ -15,6 +17,11 @@ pub(crate) fn memory_total_bytes() -> Option<u64> {
     let mut system = System::new().ok()?;
     system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
     Some(system.total_memory()).filter(|bytes| *bytes > 0)
+}
+
+/// CPU time that this process has used.
+pub(crate) fn cpu_time() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default()
 }
 
 /// The host name, or the name given in the configuration.
@@ -100,6 +107,16 @@ impl HostWatch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_process_uses_its_processor() {
+        let before = cpu_time();
+        let mut sum = 0u64;
+        while cpu_time() == before {
+            sum = std::hint::black_box(sum.wrapping_add(1));
+        }
+        assert!(before > Duration::ZERO && cpu_time() > before);
+    }
 
     #[test]
     fn facts_describe_this_machine() {

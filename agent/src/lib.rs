@@ -32,7 +32,7 @@ pub use config::{
 pub use copy::{CopyFlags, CopyReport, CopyRequest, CopyStatus, copy};
 pub use health::{Unhealthy, check_health};
 pub use logging::{LoggingError, init_logging};
-pub use progress_line::{ProgressDisplay, Standing};
+pub use progress_line::{Pace, ProgressDisplay, Standing};
 pub use state::StateError;
 pub use supervisor::{Phase, RunError, run, run_observed};
 pub use urls::{NfsUrl, S3Url, StoreUrl, UrlError};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use datasync_model::{ExecutionReport, ExecutionStatus, PhaseStatus};
+use datasync_model::{Bottleneck, ExecutionReport, ExecutionStatus, PhaseStatus, TimeLeft};
 use indicatif::{HumanBytes, HumanDuration, ProgressBar, ProgressStyle};
 use tokio::time::Instant;
 
@@ -23,11 +23,30 @@ pub struct Standing {
     pub bytes_to_transfer: u64,
     /// Files found to agree.
     pub files_verified: u64,
+    /// Files left out on purpose.
+    pub files_skipped: u64,
+    /// Files that could not be written, or were found to differ.
+    pub files_failed: u64,
+    /// What the agent tells of its pace; `None` where only the API's numbers are known.
+    pub pace: Option<Pace>,
+}
+
+/// How it goes at present.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// Bytes written per second.
+    pub bytes_per_second: u64,
+    /// Files verified per second, in the end check.
+    pub files_per_second: u64,
+    /// Until the end of the stage.
+    pub time_left: Option<TimeLeft>,
+    /// What holds it up.
+    pub bottleneck: Option<Bottleneck>,
 }
 
 impl From<&ExecutionReport> for Standing {
     fn from(report: &ExecutionReport) -> Self {
-        let counters = &report.counters;
+        let (counters, telemetry) = (&report.counters, &report.telemetry);
         Self {
             status: report.status,
             is_scanned: report.result.prepare_status == PhaseStatus::Success,
@@ -36,29 +55,70 @@ impl From<&ExecutionReport> for Standing {
             bytes_written: counters.bytes_written,
             bytes_to_transfer: counters.bytes_to_transfer,
             files_verified: counters.verified,
+            files_skipped: counters.skipped,
+            files_failed: counters.failed + counters.mismatched,
+            pace: Some(Pace {
+                bytes_per_second: telemetry.bytes_per_second,
+                files_per_second: telemetry.items_per_second,
+                time_left: telemetry.time_left,
+                bottleneck: telemetry.bottleneck,
+            }),
         }
     }
 }
 
 impl Standing {
-    /// The line: phase, files, bytes, rate, time left. The rate is that of `elapsed`, in which
-    /// everything above `bytes_before` was written.
+    /// The line: phase, files, bytes, rate, time left, bottleneck. Where no pace is told, the rate
+    /// is that of `elapsed`, in which everything above `bytes_before` was written.
     #[must_use]
     pub fn line(&self, bytes_before: u64, elapsed: Duration) -> String {
         let phase = self.status.as_str();
-        if self.status == ExecutionStatus::Verifying {
-            return format!("{phase:<12} {} files verified", self.files_verified);
+        let mut line = if self.status == ExecutionStatus::Verifying {
+            format!("{phase:<12} {} files verified", self.files_verified)
+        } else {
+            format!(
+                "{phase:<12} {} of {} files, {} of {}",
+                self.files_transferred,
+                self.files_to_transfer,
+                HumanBytes(self.bytes_written),
+                HumanBytes(self.bytes_to_transfer),
+            )
+        };
+        for (count, what) in [
+            (self.files_skipped, "skipped"),
+            (self.files_failed, "failed"),
+        ] {
+            if count > 0 {
+                line.push_str(&format!(", {count} {what}"));
+            }
         }
-        let rate = rate(self.bytes_written.saturating_sub(bytes_before), elapsed);
-        format!(
-            "{phase:<12} {} of {} files, {} of {}, {}/s, {}",
-            self.files_transferred,
-            self.files_to_transfer,
-            HumanBytes(self.bytes_written),
-            HumanBytes(self.bytes_to_transfer),
-            HumanBytes(rate),
-            self.time_left(rate),
-        )
+        match self.pace {
+            Some(pace) => self.add_pace(&pace, &mut line),
+            None if self.status == ExecutionStatus::Verifying => {}
+            None => {
+                let rate = rate(self.bytes_written.saturating_sub(bytes_before), elapsed);
+                line.push_str(&format!(
+                    ", {}/s, {}",
+                    HumanBytes(rate),
+                    self.time_left(rate)
+                ));
+            }
+        }
+        line
+    }
+
+    fn add_pace(&self, pace: &Pace, line: &mut String) {
+        if self.status == ExecutionStatus::Verifying {
+            line.push_str(&format!(", {}/s", pace.files_per_second));
+        } else {
+            line.push_str(&format!(", {}/s", HumanBytes(pace.bytes_per_second)));
+        }
+        if let Some(left) = &pace.time_left {
+            line.push_str(&format!(", {}", band(left)));
+        }
+        if let Some(bottleneck) = pace.bottleneck {
+            line.push_str(&format!(", held up by: {bottleneck}"));
+        }
     }
 
     fn time_left(&self, rate: u64) -> String {
@@ -72,6 +132,26 @@ impl Standing {
                 format!("{} left", HumanDuration(left))
             }
         }
+    }
+}
+
+/// A band in words, with the same unit at both ends where that is possible.
+fn band(left: &TimeLeft) -> String {
+    let human = |ms| HumanDuration(Duration::from_millis(ms)).to_string();
+    let low = human(left.low_ms);
+    let Some(high) = left.high_ms.map(human) else {
+        return format!("more than {low} left, more to be found");
+    };
+    if low == high {
+        return format!("{low} left");
+    }
+    match (low.split_once(' '), high.split_once(' ')) {
+        (Some((count, unit)), Some((_, same)))
+            if unit.trim_end_matches('s') == same.trim_end_matches('s') =>
+        {
+            format!("{count} to {high} left")
+        }
+        _ => format!("{low} to {high} left"),
     }
 }
 
@@ -138,7 +218,63 @@ mod tests {
         bytes_written: 3 << 20,
         bytes_to_transfer: 8 << 20,
         files_verified: 0,
+        files_skipped: 0,
+        files_failed: 0,
+        pace: None,
     };
+
+    const PACE: Pace = Pace {
+        bytes_per_second: 2 << 20,
+        files_per_second: 40,
+        time_left: Some(TimeLeft {
+            low_ms: 4_000,
+            likely_ms: 5_000,
+            high_ms: Some(9_000),
+        }),
+        bottleneck: Some(Bottleneck::UploadLatency),
+    };
+
+    #[test]
+    fn the_agents_pace_comes_with_a_band_and_with_what_holds_it_up() {
+        let standing = Standing {
+            files_skipped: 1,
+            files_failed: 2,
+            pace: Some(PACE),
+            ..STANDING
+        };
+        assert_eq!(
+            standing.line(0, Duration::from_secs(3)),
+            "TRANSFERRING 3 of 8 files, 3.00 MiB of 8.00 MiB, 1 skipped, 2 failed, 2.00 MiB/s, \
+             4 to 9 seconds left, held up by: upload latency"
+        );
+        let verifying = Standing {
+            status: ExecutionStatus::Verifying,
+            files_verified: 7,
+            pace: Some(PACE),
+            ..STANDING
+        };
+        assert_eq!(
+            verifying.line(0, Duration::ZERO),
+            "VERIFYING    7 files verified, 40/s, 4 to 9 seconds left, held up by: upload latency"
+        );
+    }
+
+    #[test]
+    fn a_band_says_no_more_than_is_known() {
+        let told = |low_ms, high_ms| {
+            band(&TimeLeft {
+                low_ms,
+                likely_ms: low_ms,
+                high_ms,
+            })
+        };
+        assert_eq!(told(50_000, Some(600_000)), "50 seconds to 10 minutes left");
+        assert_eq!(told(5_000, Some(5_200)), "5 seconds left");
+        assert_eq!(
+            told(5_000, None),
+            "more than 5 seconds left, more to be found"
+        );
+    }
 
     #[test]
     fn the_line_says_phase_files_bytes_rate_and_time_left() {

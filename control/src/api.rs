@@ -8,6 +8,7 @@ mod call;
 mod check;
 mod error;
 mod executions;
+mod extensions;
 mod http;
 mod locations;
 mod operations;

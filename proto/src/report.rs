@@ -2,7 +2,8 @@
 //!
 //! Unknown members are passed over, absent ones have their defaults. A status that is not known
 //! counts as LAUNCHING, which moves no execution forward; a phase as PENDING; a code as
-//! [`ErrorCode::Internal`](datasync_model::ErrorCode::Internal), named in the detail.
+//! [`ErrorCode::Internal`](datasync_model::ErrorCode::Internal), named in the detail; telemetry
+//! that cannot be read as none.
 
 use datasync_model::{
     Counters, ExecutionReport, ExecutionResult, ExecutionStatus, PhaseStatus, TaskExecutionArn,
@@ -20,6 +21,8 @@ struct Loose {
     counters: Counters,
     #[serde(default)]
     result: LooseResult,
+    #[serde(default)]
+    telemetry: serde_json::Value,
 }
 
 #[derive(Default, Deserialize)]
@@ -60,12 +63,13 @@ pub(crate) fn read(json: &str) -> Result<ExecutionReport, serde_json::Error> {
             total_duration_ms: result.total_duration_ms,
             failure: result.failure.map(|f| failure(&f.code, &f.detail)),
         },
+        telemetry: serde_json::from_value(loose.telemetry).unwrap_or_default(),
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use datasync_model::{ErrorCode, Failure};
+    use datasync_model::{ErrorCode, Failure, Telemetry};
 
     use super::*;
 
@@ -91,6 +95,10 @@ mod tests {
                 total_duration_ms: 4,
                 failure: Some(Failure::new(ErrorCode::ItemsFailed, "two")),
             },
+            telemetry: Telemetry {
+                source_requests: [("READ", 3)].into_iter().collect(),
+                ..Telemetry::default()
+            },
         };
         let json = serde_json::to_string(&report).unwrap();
         assert_eq!(read(&json).unwrap(), report);
@@ -108,6 +116,7 @@ mod tests {
                 "failure": {"code": "StoreOnFire", "detail": "call 112", "severity": 9},
             },
             "mood": "bad",
+            "telemetry": {"source_requests": "many"},
         });
         let report = read(&json.to_string()).unwrap();
         assert_eq!(report.status, ExecutionStatus::Error);

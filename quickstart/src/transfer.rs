@@ -168,6 +168,9 @@ fn standing(execution: &DescribeTaskExecutionOutput) -> Standing {
         bytes_written: count(execution.bytes_written()),
         bytes_to_transfer: count(execution.estimated_bytes_to_transfer()),
         files_verified: count(execution.files_verified()),
+        files_skipped: count(execution.files_skipped()),
+        files_failed: 0,
+        pace: None,
     }
 }
 
@@ -184,6 +187,7 @@ mod tests {
             .bytes_written(3)
             .estimated_bytes_to_transfer(-1)
             .files_verified(5)
+            .files_skipped(6)
             .build();
         let expected = Standing {
             status: ExecutionStatus::Transferring,
@@ -193,6 +197,9 @@ mod tests {
             bytes_written: 3,
             bytes_to_transfer: 0,
             files_verified: 5,
+            files_skipped: 6,
+            files_failed: 0,
+            pace: None,
         };
         assert_eq!(standing(&described), expected);
     }

@@ -166,6 +166,9 @@ def test_the_json_document(pair):
         "counters",
         "result",
         "failure_list",
+        "requests",
+        "plan",
+        "plan_list",
     }
     assert document["version"] == 1
     assert document["status"] == "SUCCESS"
@@ -174,6 +177,7 @@ def test_the_json_document(pair):
     assert document["endpoint_url"] == pair.store.endpoint
     assert (document["resumed"], document["resumable"]) == (False, False)
     assert document["failure_list"] is None
+    assert (document["plan"], document["plan_list"]) == (None, None)
     assert set(document["counters"]) == COUNTERS
     assert document["counters"]["transferred"] == 2
     assert document["counters"]["verified"] == 2
@@ -183,6 +187,51 @@ def test_the_json_document(pair):
         assert result[f"{phase}_status"] == "SUCCESS", result
         assert isinstance(result[f"{phase}_duration_ms"], int), result
     assert isinstance(result["total_duration_ms"], int), result
+
+
+def test_a_small_file_costs_one_read_and_one_put(make_pair):
+    """Everything else that a copy costs is the same for one file and for many."""
+
+    def requests(count):
+        pair = make_pair()
+        for number in range(count):
+            tree.write(pair.source + b"/%03d" % number, tree.noise(number, 1000 + number))
+        document = pair.document()
+        assert document["counters"]["transferred"] == count + 1, document
+        # A larger directory takes more pages.
+        document["requests"]["source"].pop("READDIRPLUS")
+        return document["requests"]
+
+    one, many = requests(1), requests(300)
+    one["source"]["READ"] += 299
+    one["destination"]["PutObject"] += 299
+    assert many == one
+
+
+def test_a_dry_run_says_what_a_copy_then_does(pair, store):
+    for name in (b"kept", b"edited", b"gone"):
+        tree.write(pair.source + b"/" + name, name)
+    remove = ("--preserve-deleted-files", "REMOVE")
+    pair.run(*remove)
+    tree.write(pair.source + b"/edited", b"in other words")
+    tree.write(pair.source + b"/large", tree.noise("large", 9 * MIB))
+    os.unlink(pair.source + b"/gone")
+    before = versions(store.client, pair.bucket)
+    dry = pair.document(*remove, "--dry-run", "--bytes-per-second", "1MiB")
+    assert versions(store.client, pair.bucket) == before
+    assert set(dry["requests"]["destination"]) <= {"ListObjectsV2", "HeadObject"}, dry
+    assert dry["plan"]["at_limit_ms"] // 1000 == 9, dry
+    with open(dry["plan_list"]) as lines:
+        planned = {line["path"]: line["action"] for line in map(json.loads, lines)}
+    names = {path: planned.get(path) for path in ("/kept", "/edited", "/large", "/gone")}
+    assert names == {"/kept": None, "/edited": "transfer", "/large": "transfer", "/gone": "delete"}
+    shown = pair.run(*remove, "--dry-run")
+    assert "a dry run: nothing was written" in shown.stdout, shown
+    done = pair.document(*remove)
+    for said, counted in [("to_transfer", "transferred"), ("to_delete", "deleted")]:
+        assert dry["counters"][said] == done["counters"][counted], (dry, done)
+    assert done["counters"]["bytes_written"] == dry["counters"]["bytes_to_transfer"]
+    pair.snapshot().assert_at(store.client, pair.bucket)
 
 
 def test_killed_in_the_middle_and_again(slow, store):

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use datasync_model::RequestCounts;
 use serde::{Deserialize, Serialize};
 
 use crate::{Crc64, EndpointError, Key, Pace, PartStream, PosixMetadata, Timestamp};
@@ -183,6 +184,12 @@ pub struct ReadBack {
 pub trait Destination: Send + Sync + 'static {
     /// Limits and abilities, known after the store was opened and probed.
     fn abilities(&self) -> &Abilities;
+
+    /// Requests made so far, retries included, in the words of the protocol; none where nobody
+    /// counts them.
+    fn requests(&self) -> RequestCounts {
+        RequestCounts::default()
+    }
 
     /// Objects with keys greater than `after`, in key order, at most 1000.
     fn list(

@@ -3,6 +3,7 @@
 use std::future::Future;
 
 use bytes::Bytes;
+use datasync_model::RequestCounts;
 
 use crate::{Attributes, EndpointError};
 
@@ -72,6 +73,12 @@ pub struct ReadReply {
 pub trait Source: Send + Sync + 'static {
     /// The most bytes that one [`Source::read`] can return.
     fn read_max(&self) -> u32;
+
+    /// Requests made so far, retries included, in the words of the protocol; none where nobody
+    /// counts them.
+    fn requests(&self) -> RequestCounts {
+        RequestCounts::default()
+    }
 
     /// The directory that the transfer starts from.
     fn root(&self) -> impl Future<Output = Result<Node, EndpointError>> + Send;

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use datasync_model::RequestCounts;
+
 /// The procedures that this crate calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Procedure {
@@ -17,6 +19,18 @@ pub(crate) enum Procedure {
 }
 
 impl Procedure {
+    const ALL: [Self; 9] = [
+        Self::GetPort,
+        Self::Mnt,
+        Self::GetAttr,
+        Self::Lookup,
+        Self::ReadLink,
+        Self::Read,
+        Self::ReadDir,
+        Self::ReadDirPlus,
+        Self::FsInfo,
+    ];
+
     /// The protocol's own word.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -57,15 +71,25 @@ pub struct CallCounts {
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Counters([AtomicU64; 9]);
+pub(crate) struct Counters([AtomicU64; Procedure::ALL.len()]);
 
 impl Counters {
     pub(crate) fn add(&self, procedure: Procedure) {
         self.0[procedure as usize].fetch_add(1, Ordering::Relaxed);
     }
 
+    fn count(&self, procedure: Procedure) -> u64 {
+        self.0[procedure as usize].load(Ordering::Relaxed)
+    }
+
+    /// The counts by the protocol's words.
+    pub(crate) fn requests(&self) -> RequestCounts {
+        let counts = Procedure::ALL.map(|procedure| (procedure.name(), self.count(procedure)));
+        counts.into_iter().collect()
+    }
+
     pub(crate) fn snapshot(&self) -> CallCounts {
-        let count = |procedure: Procedure| self.0[procedure as usize].load(Ordering::Relaxed);
+        let count = |procedure| self.count(procedure);
         CallCounts {
             getport: count(Procedure::GetPort),
             mnt: count(Procedure::Mnt),

@@ -8,6 +8,7 @@ use datasync_endpoint::{
     Attributes, DirCursor, DirPage, EndpointError, EntryKind, ErrorKind, Handle, Node, ReadReply,
     Source,
 };
+use datasync_model::RequestCounts;
 
 use crate::client::{Client, Sizes};
 use crate::config::NfsConfig;
@@ -187,6 +188,10 @@ fn missing_below(error: EndpointError, config: &NfsConfig, name: &str) -> Endpoi
 impl Source for NfsSource {
     fn read_max(&self) -> u32 {
         self.read_max
+    }
+
+    fn requests(&self) -> RequestCounts {
+        self.counters.requests()
     }
 
     async fn root(&self) -> Result<Node, EndpointError> {

@@ -7,6 +7,7 @@ use datasync_endpoint::{
     ObjectHeader, ObjectState, OpenUpload, PartReceipt, PartStream, Payload, PosixMetadata,
     ReadBack, Receipt, StoredPart, UploadId,
 };
+use datasync_model::RequestCounts;
 
 use crate::calls::{CallCounts, Operation};
 use crate::error::chain;
@@ -193,6 +194,10 @@ impl S3Destination {
 impl Destination for S3Destination {
     fn abilities(&self) -> &Abilities {
         &self.abilities
+    }
+
+    fn requests(&self) -> RequestCounts {
+        self.calls().iter().collect()
     }
 
     async fn list(&self, after: Option<&Key>) -> Result<ListPage, EndpointError> {

@@ -36,28 +36,48 @@ impl S3Destination {
     /// listing or the probe's writing, wrong credentials, unreachable, TLS not trusted, a listing
     /// out of order, no user metadata.
     pub async fn open(config: S3Config) -> Result<Self, EndpointError> {
-        if let Some(endpoint) = &config.location.endpoint {
-            check_endpoint(endpoint)?;
-        }
-        let connector = client::connector(&config)?;
-        let requests = Arc::new(Requests::new(config.requests_max, config.request_timeout));
-        let place = Place::new(&config.location);
-        let (client, region) = reached(&config, &place, &connector, &requests).await?;
-        let lean = Lean::new(&config, &region, connector);
-        let mut store = Store {
-            client,
-            lean,
-            place,
-            requests,
-            traits: Traits::UNKNOWN,
-        };
-        store.list_page(None).await?;
+        let mut store = connected(&config).await?;
         store.traits = store.probe().await?;
-        let integrity = store.traits.integrity;
         tracing::info!(bucket = store.place.bucket, traits = ?store.traits, "store probed");
-        let abilities = store.place.abilities(integrity, config.object_max);
-        Ok(Self { store, abilities })
+        Ok(Self::of(store, &config))
     }
+
+    /// The same without the probe: nothing is written, and the store's answers to writes count as
+    /// worth nothing. For looking only.
+    ///
+    /// # Errors
+    /// As [`S3Destination::open`], but for what only writing shows.
+    pub async fn open_to_look(config: S3Config) -> Result<Self, EndpointError> {
+        Ok(Self::of(connected(&config).await?, &config))
+    }
+
+    fn of(store: Store, config: &S3Config) -> Self {
+        let abilities = store
+            .place
+            .abilities(store.traits.integrity, config.object_max);
+        Self { store, abilities }
+    }
+}
+
+/// A store that was reached and listed, and not probed.
+async fn connected(config: &S3Config) -> Result<Store, EndpointError> {
+    if let Some(endpoint) = &config.location.endpoint {
+        check_endpoint(endpoint)?;
+    }
+    let connector = client::connector(config)?;
+    let requests = Arc::new(Requests::new(config.requests_max, config.request_timeout));
+    let place = Place::new(&config.location);
+    let (client, region) = reached(config, &place, &connector, &requests).await?;
+    let lean = Lean::new(config, &region, connector);
+    let store = Store {
+        client,
+        lean,
+        place,
+        requests,
+        traits: Traits::UNKNOWN,
+    };
+    store.list_page(None).await?;
+    Ok(store)
 }
 
 fn check_endpoint(endpoint: &str) -> Result<(), EndpointError> {

@@ -40,6 +40,10 @@ pub struct CopyFlags {
     /// POINT_IN_TIME_CONSISTENT, ONLY_FILES_TRANSFERRED or NONE [default: ONLY_FILES_TRANSFERRED]
     #[arg(long, value_name = "MODE")]
     pub(super) verify_mode: Option<String>,
+    /// deep: reads everything again at the end, also what an earlier end check proved; implies
+    /// --verify-mode POINT_IN_TIME_CONSISTENT
+    #[arg(long, value_name = "WORD")]
+    pub(super) verify: Option<String>,
     /// PRESERVE or REMOVE [default: PRESERVE]
     #[arg(long, value_name = "WORD")]
     pub(super) preserve_deleted_files: Option<String>,
@@ -74,6 +78,10 @@ pub struct CopyFlags {
     /// $XDG_STATE_HOME/datasync-agent/copy, or the same below ~/.local/state]
     #[arg(long, value_name = "DIRECTORY")]
     pub(super) state_dir: Option<String>,
+    /// Says what would be copied, deleted and left out, and what it would cost; writes nothing to
+    /// DESTINATION
+    #[arg(long)]
+    pub(super) dry_run: bool,
     /// Prints one JSON document at the end in place of the summary
     #[arg(long)]
     pub json: bool,

@@ -3,8 +3,8 @@
 use std::str::FromStr;
 
 use datasync_model::{
-    BytesPerSecond, Excludes, FilterError, Includes, Options, OptionsOverride, Pair, StorageClass,
-    TaskMode, VerifyMode,
+    BytesPerSecond, Excludes, Extensions, FilterError, Includes, Options, OptionsOverride, Pair,
+    StorageClass, TaskMode, VerifyMode,
 };
 
 use super::flags::CopyFlags;
@@ -36,8 +36,12 @@ pub(super) fn options(
     let given = OptionsOverride {
         transfer_mode: word("transfer-mode", flags.transfer_mode.as_ref(), faults),
         overwrite_mode: word("overwrite-mode", flags.overwrite_mode.as_ref(), faults),
-        verify_mode: word("verify-mode", flags.verify_mode.as_ref(), faults)
-            .or(Some(VerifyMode::OnlyFilesTransferred)),
+        verify_mode: word("verify-mode", flags.verify_mode.as_ref(), faults).or(Some(match flags
+            .verify
+        {
+            Some(_) => VerifyMode::PointInTimeConsistent,
+            None => VerifyMode::OnlyFilesTransferred,
+        })),
         preserve_deleted_files: word(
             "preserve-deleted-files",
             flags.preserve_deleted_files.as_ref(),
@@ -70,6 +74,27 @@ pub(super) fn options(
         faults.push(error.to_string());
     }
     options
+}
+
+/// What is asked for beyond the options.
+pub(super) fn extensions(
+    flags: &CopyFlags,
+    options: &Options,
+    faults: &mut Vec<String>,
+) -> Extensions {
+    match flags.verify.as_deref() {
+        None => {}
+        Some("deep") if options.verify_mode == VerifyMode::PointInTimeConsistent => {}
+        Some("deep") => faults.push(format!(
+            "--verify: deep needs --verify-mode POINT_IN_TIME_CONSISTENT, not {}",
+            options.verify_mode
+        )),
+        Some(other) => faults.push(format!("--verify: {other:?} is not deep")),
+    }
+    Extensions {
+        dry_run: flags.dry_run,
+        verify_deep: flags.verify.is_some(),
+    }
 }
 
 fn bytes_per_second(text: &str) -> Result<BytesPerSecond, String> {
@@ -180,6 +205,24 @@ mod tests {
             ..CopyFlags::default()
         });
         assert!(faults[0].contains("Atime,Mtime"), "{faults:?}");
+    }
+
+    #[test]
+    fn deep_verification_brings_its_end_check_along() {
+        let deep = |verify: &str, mode: Option<&str>| {
+            let flags = CopyFlags {
+                verify: Some(verify.to_owned()),
+                verify_mode: mode.map(str::to_owned),
+                ..CopyFlags::default()
+            };
+            let (options, mut faults) = checked(&flags);
+            let found = extensions(&flags, &options, &mut faults);
+            (options.verify_mode, found.verify_deep, faults.len())
+        };
+        let point_in_time = VerifyMode::PointInTimeConsistent;
+        assert_eq!(deep("deep", None), (point_in_time, true, 0));
+        assert_eq!(deep("deep", Some("NONE")).2, 1);
+        assert_eq!(deep("shallow", None).2, 1);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use datasync_model::{ErrorCode, ExecutionSpec, Failure};
 
 use crate::endpoints::place;
-use crate::executions::failure_list_path;
+use crate::executions::{failure_list_path, plan_path};
 use crate::state::{
     self, EXECUTIONS, FAILURES, HISTORY, StateError, make_private_directory, remove_directory,
     remove_file,
@@ -103,6 +103,12 @@ impl PairDirectory {
             tracing::warn!(%error, "an empty list of failures stays");
         }
         (!is_empty && list.exists()).then_some(list)
+    }
+
+    /// The list of what would be done, of a dry run.
+    pub(super) fn plan_list(&self) -> Option<PathBuf> {
+        let list = plan_path(&self.failures(), &self.execution);
+        list.exists().then_some(list)
     }
 
     fn list(&self) -> PathBuf {

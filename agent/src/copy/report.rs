@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use datasync_model::{
-    Counters, ErrorCode, ExecutionReport, ExecutionResult, ExecutionSpec, ExecutionStatus, Location,
+    BytesPerSecond, Counters, ErrorCode, ExecutionReport, ExecutionResult, ExecutionSpec,
+    ExecutionStatus, Location, Plan, RequestCounts,
 };
 use datasync_transfer::{ListedItem, first_listed};
 use serde::Serialize;
@@ -68,6 +69,10 @@ pub struct CopyReport {
     /// What the same command goes on from.
     pub(super) journal: Option<PathBuf>,
     pub(super) failure_list: Option<PathBuf>,
+    /// What a dry run would do.
+    pub(super) plan_list: Option<PathBuf>,
+    /// The rate that a plan reckons with.
+    pub(super) bytes_per_second: BytesPerSecond,
     /// The first items on the list that failed or did not match.
     pub(super) first_failures: Vec<ListedItem>,
 }
@@ -122,8 +127,17 @@ struct Document<'a> {
     resumed: bool,
     resumable: bool,
     counters: Counts,
+    requests: Requests<'a>,
     result: &'a ExecutionResult,
     failure_list: Option<String>,
+    plan: Option<&'a Plan>,
+    plan_list: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Requests<'a> {
+    source: &'a RequestCounts,
+    destination: &'a RequestCounts,
 }
 
 /// Of the JSON document; members may be added without a change of it.
@@ -147,6 +161,8 @@ impl CopyReport {
             resumed: false,
             journal: None,
             failure_list: None,
+            plan_list: None,
+            bytes_per_second: spec.options.bytes_per_second,
             first_failures: Vec::new(),
         }
     }
@@ -177,8 +193,14 @@ impl CopyReport {
             resumed: self.resumed,
             resumable: self.journal.is_some(),
             counters: Counts::from(&self.report.counters),
+            requests: Requests {
+                source: &self.report.telemetry.source_requests,
+                destination: &self.report.telemetry.destination_requests,
+            },
             result: &self.report.result,
             failure_list: self.failure_list.as_ref().map(|p| p.display().to_string()),
+            plan: self.report.telemetry.plan.as_ref(),
+            plan_list: self.plan_list.as_ref().map(|p| p.display().to_string()),
         })
     }
 }
@@ -232,6 +254,9 @@ mod tests {
                 "destination",
                 "endpoint_url",
                 "failure_list",
+                "plan",
+                "plan_list",
+                "requests",
                 "result",
                 "resumable",
                 "resumed",

@@ -105,6 +105,7 @@ fn spec(
     let class = options::word("storage-class", flags.storage_class.as_ref(), faults);
     let storage_class = class.unwrap_or(StorageClass::Standard);
     let options = options::options(flags, storage_class, faults);
+    let extensions = options::extensions(flags, &options, faults);
     let includes = options::includes(flags, faults);
     let excludes = options::excludes(flags, faults);
     let certificate = bundle.and_then(|(origin, file)| {
@@ -130,7 +131,13 @@ fn spec(
     ];
     let home = home().map_err(|fault| faults.push(fault)).ok()?;
     let task = TaskArn::new(&home, id(&["task", &from, &to]));
-    let how: Vec<&str> = ["execution", &from, &to]
+    // A dry run has nothing to do with a copy that was interrupted.
+    let kind = if extensions.dry_run {
+        "plan"
+    } else {
+        "execution"
+    };
+    let how: Vec<&str> = [kind, &from, &to]
         .into_iter()
         .chain(how.iter().map(String::as_str))
         .collect();
@@ -155,6 +162,7 @@ fn spec(
         options,
         includes,
         excludes,
+        extensions,
     })
 }
 

@@ -3,8 +3,9 @@
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 
+use datasync_model::{Plan, PlannedRequests, RequestCounts};
 use datasync_transfer::Verdict;
-use indicatif::HumanBytes;
+use indicatif::{HumanBytes, HumanDuration};
 
 use super::report::{CopyReport, CopyStatus};
 
@@ -23,8 +24,10 @@ impl fmt::Display for CopyReport {
         if self.resumed {
             f.write_str(", counting what was done before the interruption")?;
         }
-        if self.report.result.total_duration_ms > 0 {
-            self.write_counts(f)?;
+        match &self.report.telemetry.plan {
+            Some(plan) => self.write_plan(plan, f)?,
+            None if self.report.result.total_duration_ms > 0 => self.write_counts(f)?,
+            None => {}
         }
         self.write_failures(f)?;
         self.write_advice(f)
@@ -32,6 +35,44 @@ impl fmt::Display for CopyReport {
 }
 
 impl CopyReport {
+    /// What a dry run found.
+    fn write_plan(&self, plan: &Plan, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counters = &self.report.counters;
+        write!(
+            f,
+            "\n  a dry run: nothing was written\
+             \n  items     {} found: {} to transfer ({} of them metadata only), {} unchanged, \
+             {} skipped, {} failed\
+             \n  bytes     {} to transfer",
+            counters.discovered,
+            counters.to_transfer,
+            plan.metadata_only,
+            counters.unchanged,
+            counters.skipped,
+            counters.failed,
+            HumanBytes(counters.bytes_to_transfer),
+        )?;
+        if let (Some(ms), Some(rate)) = (plan.at_limit_ms, self.bytes_per_second.limit()) {
+            let (time, rate) = (Duration::from_millis(ms), HumanBytes(rate.get()));
+            write!(f, ": {} at {rate}/s", HumanDuration(time))?;
+        }
+        if counters.to_delete > 0 {
+            write!(
+                f,
+                "\n  deletes   {} objects without a source",
+                counters.to_delete
+            )?;
+        }
+        if let Some(withheld) = &plan.withheld {
+            write!(f, "\n  but       {}", printable(&withheld.detail))?;
+        }
+        write!(f, "\n  requests  {}", requests(&plan.requests))?;
+        match &self.plan_list {
+            Some(list) => write!(f, "\n  all of it: {}", list.display()),
+            None => Ok(()),
+        }
+    }
+
     fn write_counts(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (counters, result) = (&self.report.counters, &self.report.result);
         write!(
@@ -56,6 +97,14 @@ impl CopyReport {
                 f,
                 "\n  deleted   {deleted} of {listed} objects without a source"
             )?;
+        }
+        for (side, requests) in [
+            ("source", &self.report.telemetry.source_requests),
+            ("store", &self.report.telemetry.destination_requests),
+        ] {
+            if requests.total() > 0 {
+                write!(f, "\n  requests  to the {side}: {requests}")?;
+            }
         }
         write!(
             f,
@@ -100,6 +149,28 @@ impl CopyReport {
             }
         }
     }
+}
+
+/// Requests to come, by kind.
+fn requests(planned: &PlannedRequests) -> String {
+    let kinds = [
+        ("READ", planned.read),
+        ("READLINK", planned.readlink),
+        ("GETATTR", planned.getattr),
+        ("LOOKUP", planned.lookup),
+        ("PutObject", planned.put_object),
+        ("CreateMultipartUpload", planned.multipart_upload),
+        ("UploadPart", planned.upload_part),
+        ("CompleteMultipartUpload", planned.multipart_upload),
+        ("CopyObject", planned.copy_object),
+        ("HeadObject", planned.head_object),
+        ("DeleteObject", planned.delete_object),
+    ];
+    let counts: RequestCounts = kinds.into_iter().collect();
+    if counts.total() == 0 {
+        return "none but those of looking".to_owned();
+    }
+    format!("{counts}, besides those of looking")
 }
 
 /// ` (… /s)`, if there was time and something to do in it.
@@ -163,6 +234,7 @@ mod tests {
         let mut done = report(CopyStatus::Success);
         done.report.counters.to_delete = 3;
         done.report.counters.deleted = 2;
+        done.report.telemetry.source_requests = [("READ", 9)].into_iter().collect();
         assert_eq!(
             done.to_string(),
             "SUCCESS: nfs://nas/export/ to s3://bucket/prefix/ at http://store:9000\n  \
@@ -170,6 +242,7 @@ mod tests {
              bytes     5.00 MiB written, 6.00 MiB sent (2.00 MiB/s)\n  \
              verified  9 items, 0 differ\n  \
              deleted   2 of 3 objects without a source\n  \
+             requests  to the source: 9 READ\n  \
              time      4.0 s: prepare 0.0 s, transfer 2.5 s, verify 0.0 s"
         );
     }
@@ -189,6 +262,46 @@ mod tests {
         let end = "\n  ItemsFailed: 1 of 12\n  failed: /a: SourceFault: said \\u{1b}[2J\n  \
                    all that was not done: /state/list.jsonl";
         assert!(text.ends_with(end), "{text}");
+    }
+
+    #[test]
+    fn a_dry_run_says_what_would_be_done_and_what_it_costs() {
+        let mut planned = report(CopyStatus::Success);
+        planned.report.counters = Counters {
+            discovered: 12,
+            to_transfer: 5,
+            bytes_to_transfer: 90 << 20,
+            unchanged: 6,
+            skipped: 1,
+            to_delete: 2,
+            ..Counters::default()
+        };
+        planned.report.telemetry.plan = Some(Plan {
+            metadata_only: 1,
+            requests: PlannedRequests {
+                read: 90,
+                put_object: 4,
+                copy_object: 1,
+                ..PlannedRequests::default()
+            },
+            withheld: Some(Failure::new(
+                ErrorCode::DeletesWithheld,
+                "2 deletes withheld",
+            )),
+            at_limit_ms: Some(90_000),
+        });
+        planned.bytes_per_second = (1 << 20).try_into().unwrap();
+        planned.plan_list = Some(PathBuf::from("/state/plan.jsonl"));
+        let text = planned.to_string();
+        let expected = "\n  a dry run: nothing was written\n  \
+             items     12 found: 5 to transfer (1 of them metadata only), 6 unchanged, 1 skipped, \
+             0 failed\n  \
+             bytes     90.00 MiB to transfer: 90 seconds at 1.00 MiB/s\n  \
+             deletes   2 objects without a source\n  \
+             but       2 deletes withheld\n  \
+             requests  1 CopyObject, 4 PutObject, 90 READ, besides those of looking\n  \
+             all of it: /state/plan.jsonl";
+        assert!(text.ends_with(expected), "{text}");
     }
 
     #[test]

@@ -11,6 +11,11 @@ pub(crate) fn path(directory: &Path, execution_id: &str) -> PathBuf {
     directory.join(format!("{execution_id}.jsonl"))
 }
 
+/// The list of what a dry run would do. It is kept and removed with the others.
+pub(crate) fn plan_path(directory: &Path, execution_id: &str) -> PathBuf {
+    directory.join(format!("{execution_id}.plan.jsonl"))
+}
+
 /// Removes all but the newest lists. What cannot be removed is logged and tried again next time.
 pub(super) fn prune(directory: &Path) {
     let Ok(entries) = std::fs::read_dir(directory) else {

@@ -15,6 +15,7 @@ use super::{Assignment, Ended, Work, failed, failure_list};
 use crate::backoff;
 use crate::credentials::{Availability, last_use};
 use crate::endpoints::{self, Endpoints, Side};
+use crate::host;
 
 /// Attempts to open one side while its error is transient.
 const ATTEMPTS_MAX: u32 = 6;
@@ -114,8 +115,12 @@ impl Runner {
             })
             .await?;
         let destination = self
-            .open(assignment, Side::Destination, &spec.destination, || {
-                self.endpoints.destination(s3)
+            .open(assignment, Side::Destination, &spec.destination, || async {
+                if spec.extensions.dry_run {
+                    self.endpoints.destination_to_look(s3).await
+                } else {
+                    self.endpoints.destination(s3).await
+                }
             })
             .await?;
         let pause = assignment.stop.child_token();
@@ -131,7 +136,9 @@ impl Runner {
             catalog_file: Some(self.remembered(spec, "catalog")),
             owed_aborts_file: Some(owed_aborts),
             failures_file: Some(failure_list::path(&self.failures, spec.execution.id())),
+            plan_file: Some(failure_list::plan_path(&self.failures, spec.execution.id())),
             seed: getrandom::u64().unwrap_or_default(),
+            cpu_time: host::cpu_time,
             ..Settings::default()
         };
         let running = datasync_transfer::run(

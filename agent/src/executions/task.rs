@@ -7,9 +7,11 @@ use std::time::Duration;
 use datasync_model::{BytesPerSecond, ErrorCode, ExecutionReport, ExecutionSpec, Failure};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::folder::Folder;
+use super::progress_log::ProgressLog;
 use super::{Assignment, Ended, Work, failed, launching};
 
 /// How long after its cancel an execution tries to reach the store to abort uploads of an earlier
@@ -44,6 +46,24 @@ pub(super) async fn run(task: Task) {
         );
         return;
     };
+    let telemetry = &ended.telemetry;
+    tracing::info!(
+        task_execution_id = id,
+        source = %telemetry.source_requests,
+        destination = %telemetry.destination_requests,
+        "requests of the execution"
+    );
+    if let Some(plan) = &telemetry.plan {
+        let counters = &ended.counters;
+        tracing::info!(
+            task_execution_id = id,
+            to_transfer = counters.to_transfer,
+            bytes_to_transfer = counters.bytes_to_transfer,
+            to_delete = counters.to_delete,
+            withheld = plan.withheld.as_ref().map(tracing::field::display),
+            "a dry run: nothing was written"
+        );
+    }
     match &ended.result.failure {
         None => tracing::info!(task_execution_id = id, status = %ended.status, "execution ended"),
         Some(failure) => {
@@ -88,6 +108,7 @@ async fn work(task: &Task) -> Ended {
     // A task of its own, so that a panic ends this execution and nothing else.
     let mut working = JoinSet::new();
     working.spawn((task.work)(assignment));
+    let mut progress_log = ProgressLog::default();
     let mut patience = pin!(async {
         handed.cancel.cancelled().await;
         tokio::time::sleep(CLEAN_UP_PATIENCE).await;
@@ -98,6 +119,7 @@ async fn work(task: &Task) -> Ended {
             () = &mut patience, if !give_up.is_cancelled() => give_up.cancel(),
             Ok(()) = progress.changed() => {
                 let report = progress.borrow_and_update().clone();
+                progress_log.tell(&report, Instant::now());
                 if !report.status.is_terminal() {
                     task.seen.send_replace(report);
                 }

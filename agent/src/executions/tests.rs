@@ -36,6 +36,7 @@ pub(super) fn spec(number: u8) -> ExecutionSpec {
         options: Options::defaults(TaskMode::Basic, pair),
         includes: Includes::default(),
         excludes: Excludes::default(),
+        extensions: datasync_model::Extensions::default(),
     }
 }
 

@@ -57,6 +57,7 @@ fn doomed(number: u8) -> (ExecutionSpec, DesiredExecution) {
         options: Options::defaults(TaskMode::Basic, pair),
         includes: Includes::default(),
         excludes: Excludes::default(),
+        extensions: datasync_model::Extensions::default(),
     };
     let desired = DesiredExecution::new(&spec, spec.options.bytes_per_second, false);
     (spec, desired)

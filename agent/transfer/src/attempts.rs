@@ -1,18 +1,21 @@
 //! Calls that are tried again: the waits that [`crate::retry`] decides on.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use datasync_endpoint::{EndpointError, ErrorKind};
 use tokio::time::{Instant, sleep};
 
 use crate::retry::{self, Retry, RetryLimits};
+use crate::waits::{Wait, Waits};
 
 /// Limits of retries, and the random numbers for their jitter.
 #[derive(Debug)]
 pub(crate) struct Attempts {
     limits: RetryLimits,
     random: AtomicU64,
+    waits: Arc<Waits>,
 }
 
 impl Attempts {
@@ -20,7 +23,13 @@ impl Attempts {
         Self {
             limits,
             random: AtomicU64::new(seed),
+            waits: Arc::new(Waits::new()),
         }
+    }
+
+    /// What is waited for around the calls, and between them.
+    pub(crate) fn waits(&self) -> &Arc<Waits> {
+        &self.waits
     }
 
     /// The longest time from the first attempt of a call to the start of the last, in seconds.
@@ -55,7 +64,11 @@ impl Attempts {
                 Retry::GiveUp => return Err(error),
                 Retry::After(wait) => {
                     tracing::debug!(%error, attempt, ?wait, "will try again");
-                    sleep(wait).await;
+                    if error.kind == ErrorKind::Busy {
+                        self.waits.during(Wait::Throttled, sleep(wait)).await;
+                    } else {
+                        sleep(wait).await;
+                    }
                     attempt += 1;
                 }
             }

@@ -21,7 +21,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 pub(crate) use entry::Entry;
-use file::{FileError, Form, Reader, Writer};
+use file::{FileError, Form, Reader, Writer, count_of};
 use fold::{Fold, Source, removed};
 pub(crate) use recall::{Recall, recall};
 
@@ -78,6 +78,11 @@ impl Catalog {
             next: None,
             after,
         }
+    }
+
+    /// How many objects are remembered; `None` if that cannot be told.
+    pub(crate) async fn entries(&self) -> Option<u64> {
+        count_of(&self.file).await
     }
 
     /// Notes what is known of an object now; `None`: nothing. Where that cannot be written, this

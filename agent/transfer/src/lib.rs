@@ -6,10 +6,13 @@
 //! What it learns of the objects is kept for the next one (`catalog`).
 
 mod attempts;
+mod bottleneck;
 mod budget;
 mod catalog;
 mod deletes;
+mod estimate;
 mod failures;
+mod forecast;
 mod history;
 mod journal;
 mod lanes;
@@ -19,8 +22,10 @@ mod locate;
 mod merge;
 mod mover;
 mod outcome;
+mod outlook;
 mod owed;
 mod plan;
+mod planned;
 mod progress;
 mod read;
 mod retry;
@@ -28,8 +33,10 @@ mod run;
 mod sorter;
 mod uploads;
 mod verify;
+mod waits;
 mod walk;
 
 pub use failures::{FAILURES_FILE, ListedItem, Verdict, first_listed};
+pub use planned::{PLAN_FILE, PlannedAction, PlannedItem};
 pub use retry::RetryLimits;
 pub use run::{Controls, Interrupted, Settings, run, with_open_uploads};

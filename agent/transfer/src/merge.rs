@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use crate::listing::Listed;
+use crate::waits::{Wait, Waits};
 use crate::walk::{SourceEntry, WalkError, Walked};
 
 /// One step of the merge.
@@ -46,6 +47,7 @@ pub(crate) struct Merge {
     listed: Option<mpsc::Receiver<Listed>>,
     next_walked: Option<Walked>,
     next_listed: Option<Listed>,
+    waits: Arc<Waits>,
 }
 
 impl Merge {
@@ -59,18 +61,28 @@ impl Merge {
             listed,
             next_walked: None,
             next_listed: None,
+            waits: Arc::new(Waits::new()),
         }
+    }
+
+    /// Counts among these what is waited for.
+    pub(crate) fn counting(self, waits: Arc<Waits>) -> Self {
+        Self { waits, ..self }
     }
 
     /// The next step. Cancel-safe.
     pub(crate) async fn next(&mut self) -> Result<Step, MergeError> {
         if self.next_walked.is_none() {
-            self.next_walked = Some(self.walked.recv().await.ok_or(MergeError::Lost("walk"))?);
+            let received = self.waits.during(Wait::Walk, self.walked.recv()).await;
+            self.next_walked = Some(received.ok_or(MergeError::Lost("walk"))?);
         }
         if self.next_listed.is_none() {
             let received = match &mut self.listed {
                 None => Listed::End,
-                Some(listed) => listed.recv().await.ok_or(MergeError::Lost("listing"))?,
+                Some(listed) => {
+                    let received = self.waits.during(Wait::Listing, listed.recv()).await;
+                    received.ok_or(MergeError::Lost("listing"))?
+                }
             };
             self.next_listed = Some(received);
         }

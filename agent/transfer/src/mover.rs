@@ -3,6 +3,7 @@
 mod continued;
 mod large;
 mod metadata;
+mod pace;
 mod receipts;
 mod recovered;
 mod remembered;
@@ -32,6 +33,7 @@ use crate::progress::{InFlight, Progress};
 use crate::read::{ReadError, Version};
 use crate::uploads::Uploads;
 use crate::verify::Verifier;
+use crate::waits::{Wait, Waits};
 use crate::walk::SourceEntry;
 
 pub(crate) use resume::Resumed;
@@ -125,6 +127,10 @@ impl<S: Source, D: Destination> Mover<S, D> {
         }
     }
 
+    fn waits(&self) -> &Arc<Waits> {
+        self.attempts.waits()
+    }
+
     async fn compare_and_copy(
         &self,
         entry: &SourceEntry,
@@ -211,7 +217,8 @@ impl<S: Source, D: Destination> Mover<S, D> {
                 TryError::Stale => break Outcome::Failed(ItemFailure::vanished()),
             }
             in_flight.restart();
-            match locate(&*self.source, &entry.path, &self.attempts).await {
+            let located = locate(&*self.source, &entry.path, &self.attempts);
+            match self.waits().during(Wait::Source, located).await {
                 Ok(Some(node)) if self.is_same_kind(&entry.node, &node) => entry.node = node,
                 Ok(_) => break Outcome::Failed(ItemFailure::vanished()),
                 Err(error) => break Outcome::Failed(ItemFailure::of_source(&error)),
@@ -234,15 +241,9 @@ impl<S: Source, D: Destination> Mover<S, D> {
         let attributes = &entry.node.attributes;
         let limits = self.destination.abilities();
         match plan::content_of(attributes.kind, &self.options) {
-            Some(Content::File) if attributes.size > limits.object_max => {
-                Err(TryError::Failed(ItemFailure::new(
-                    ErrorCode::ObjectTooLarge,
-                    format!(
-                        "the file has {} bytes; the store's largest object has {}",
-                        attributes.size, limits.object_max
-                    ),
-                )))
-            }
+            Some(Content::File) if attributes.size > limits.object_max => Err(TryError::Failed(
+                ItemFailure::too_large(attributes.size, limits.object_max),
+            )),
             Some(Content::File) if attributes.size > SINGLE_PUT_MAX.min(limits.put_max) => {
                 self.copy_large(entry, copy, in_flight).await
             }
@@ -276,15 +277,14 @@ impl<S: Source, D: Destination> Mover<S, D> {
             ReadError::Short {
                 announced,
                 delivered,
-            } => TryError::Failed(ItemFailure::new(
-                ErrorCode::SourceSizeMismatch,
-                format!("the server announces {announced} bytes but delivers {delivered}"),
-            )),
+            } => TryError::Failed(ItemFailure::short(announced, delivered)),
+            ReadError::Long { announced } => TryError::Failed(ItemFailure::long(announced)),
         }
     }
 }
 
-fn skip_failure(reason: SkipReason) -> Failure {
+/// Why an entry is left out, in words.
+pub(crate) fn skip_failure(reason: SkipReason) -> Failure {
     match reason {
         SkipReason::UnsupportedKind(kind) => Failure::new(
             ErrorCode::NotSupported,

@@ -56,6 +56,30 @@ impl ItemFailure {
         )
     }
 
+    /// The file ends too early.
+    pub(crate) fn short(announced: u64, delivered: u64) -> Self {
+        Self::new(
+            ErrorCode::SourceSizeMismatch,
+            format!("the server announces {announced} bytes but delivers {delivered}"),
+        )
+    }
+
+    /// The file goes on after its end.
+    pub(crate) fn long(announced: u64) -> Self {
+        Self::new(
+            ErrorCode::SourceSizeMismatch,
+            format!("the server announces {announced} bytes but delivers more"),
+        )
+    }
+
+    /// The store has no room for a file of this size.
+    pub(crate) fn too_large(size: u64, object_max: u64) -> Self {
+        Self::new(
+            ErrorCode::ObjectTooLarge,
+            format!("the file has {size} bytes; the store's largest object has {object_max}"),
+        )
+    }
+
     /// Whether an endpoint did not answer at all.
     pub(crate) fn is_silence(&self) -> bool {
         let code = self.failure.code;
@@ -97,8 +121,12 @@ impl ItemFailure {
 
     fn of(code: ErrorCode, error: &EndpointError) -> Self {
         let endpoint_wide = is_endpoint_wide(error.kind);
+        let detail = match error.kind {
+            ErrorKind::ChecksumRefused => format!("damaged on the way: {}", chain(error)),
+            _ => chain(error),
+        };
         Self {
-            failure: Failure::new(code, chain(error)),
+            failure: Failure::new(code, detail),
             endpoint_wide,
         }
     }

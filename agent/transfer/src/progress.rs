@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use datasync_model::{
     Counters, ExecutionReport, ExecutionResult, ExecutionStatus, Failure, PhaseStatus,
-    TaskExecutionArn,
+    TaskExecutionArn, Telemetry,
 };
 use tokio::time::Instant;
 
@@ -28,6 +28,18 @@ struct Inner {
     elapsed: Elapsed,
     /// Up to when `elapsed` counts.
     counted_to: Instant,
+}
+
+/// Where an execution stands.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Standing {
+    pub(crate) stage: Stage,
+    /// Whether source and destination are listed to their ends.
+    pub(crate) is_scanned: bool,
+    /// Counts of finished items.
+    pub(crate) finished: Counters,
+    /// Items in flight included.
+    pub(crate) counters: Counters,
 }
 
 impl Progress {
@@ -90,6 +102,20 @@ impl Progress {
         self.edit(|inner| inner.finished)
     }
 
+    /// Where it stands now.
+    pub(crate) fn standing(&self) -> Standing {
+        self.edit(|inner| {
+            let mut counters = inner.finished;
+            counters.add(&inner.in_flight);
+            Standing {
+                stage: inner.stage,
+                is_scanned: inner.scan_ended,
+                finished: inner.finished,
+                counters,
+            }
+        })
+    }
+
     /// A report of the running execution. `bytes_sent` are body bytes given to the network by
     /// this run of the process.
     pub(crate) fn report(&self, execution: &TaskExecutionArn, bytes_sent: u64) -> ExecutionReport {
@@ -124,6 +150,7 @@ impl Progress {
                 status,
                 counters,
                 result,
+                telemetry: Telemetry::default(),
             }
         })
     }

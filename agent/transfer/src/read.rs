@@ -20,6 +20,8 @@ pub(crate) enum ReadError {
     Changed,
     /// The file ends before the size that its attributes announce.
     Short { announced: u64, delivered: u64 },
+    /// The file goes on after the size that its attributes announce.
+    Long { announced: u64 },
     /// The source said no.
     Source(EndpointError),
 }
@@ -88,6 +90,18 @@ impl<S: Source> Version<'_, S> {
         Ok(now.fingerprint() == self.fingerprint)
     }
 
+    /// Makes sure of an end that the last READ did not tell of.
+    async fn ends_at(&self, end: u64) -> Result<(), ReadError> {
+        let beyond = self.attempts.run(|| self.source.read(self.file, end, 1));
+        if beyond.await.map_err(ReadError::Source)?.data.is_empty() {
+            return Ok(());
+        }
+        match self.is_current(None).await.map_err(ReadError::Source)? {
+            true => Err(ReadError::Long { announced: end }),
+            false => Err(ReadError::Changed),
+        }
+    }
+
     /// Reads until `wanted` bytes are there; the attributes are given if one READ did it.
     async fn read_exactly(
         &self,
@@ -127,6 +141,9 @@ impl<S: Source> Version<'_, S> {
             at += u64::from(got);
             missing -= got;
             if missing == 0 {
+                if at == self.fingerprint.size && !reply.eof {
+                    self.ends_at(at).await?;
+                }
                 let only = chunks.len() == 1;
                 return Ok((chunks, reply.attributes.filter(|_| only)));
             }

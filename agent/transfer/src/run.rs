@@ -4,6 +4,8 @@ mod cataloguing;
 mod cleanup;
 mod deleting;
 mod ended;
+mod observing;
+mod planning;
 mod resuming;
 mod scanning;
 mod verifying;
@@ -14,11 +16,11 @@ use std::time::Duration;
 
 use datasync_endpoint::{Destination, Source};
 use datasync_model::{
-    BytesPerSecond, Counters, ErrorCode, ExecutionReport, ExecutionSpec, Failure, Scope, VerifyMode,
+    BytesPerSecond, Counters, ErrorCode, ExecutionReport, ExecutionSpec, Failure, Plan, Scope,
+    Telemetry, VerifyMode,
 };
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 
 use crate::attempts::Attempts;
@@ -56,6 +58,9 @@ pub struct Settings {
     /// Where the list of items that were not done is kept, one JSON object a line; `None`: in the
     /// execution's directory.
     pub failures_file: Option<PathBuf>,
+    /// Where a dry run writes what would be done, one JSON object a line; `None`: in the execution's
+    /// directory.
+    pub plan_file: Option<PathBuf>,
     /// The largest share of the destination's objects that `PreserveDeletedFiles=REMOVE` may
     /// delete once there are more than 1,000 candidates, in percent.
     pub delete_share_max_percent: u64,
@@ -65,6 +70,8 @@ pub struct Settings {
     pub seed: u64,
     /// Wall clock in seconds since 1970.
     pub now_seconds: fn() -> i64,
+    /// CPU time that the process has used; [`Duration::ZERO`] where that is not known.
+    pub cpu_time: fn() -> Duration,
 }
 
 impl Default for Settings {
@@ -75,10 +82,12 @@ impl Default for Settings {
             catalog_file: None,
             owed_aborts_file: None,
             failures_file: None,
+            plan_file: None,
             delete_share_max_percent: 50,
             retries: RetryLimits::default(),
             seed: 0,
             now_seconds,
+            cpu_time: || Duration::ZERO,
         }
     }
 }
@@ -106,9 +115,6 @@ pub enum Interrupted {
     #[error("{0}")]
     LocalState(Failure),
 }
-
-/// How often reports are made.
-const REPORT_EVERY: Duration = Duration::from_millis(250);
 
 /// Runs an execution, or resumes it from `directory` (which must exist and belong to it alone).
 ///
@@ -138,7 +144,7 @@ pub async fn run<S: Source, D: Destination>(
             return Err(Interrupted::LocalState(failure));
         }
     };
-    let observer = engine.observer();
+    let mut observer = engine.observer().await;
     let ended = tokio::select! {
         biased;
         () = controls.stop.cancelled() => None,
@@ -150,7 +156,14 @@ pub async fn run<S: Source, D: Destination>(
         () = observer.report(&controls.reports) => None,
     };
     let journal = engine.journal.clone();
-    let result = engine.conclude(ended).await;
+    let mut result = engine.conclude(ended).await;
+    if let Ok(report) = &mut result {
+        let plan = report.telemetry.plan.take();
+        report.telemetry = Telemetry {
+            plan,
+            ..observer.telemetry()
+        };
+    }
     // What was appended must reach the disk before the writer is let go.
     let flushed = journal
         .commit(Record::Counted {
@@ -188,6 +201,8 @@ struct Engine<S, D> {
     mover: Arc<Mover<S, D>>,
     /// The source's root when the execution began; `None` before the scan.
     root: Option<Root>,
+    /// What a dry run found.
+    plan: Option<Plan>,
     /// Deletes that a guard held back.
     withheld: Option<Failure>,
     /// Uploads of earlier executions that are still to be aborted.
@@ -260,6 +275,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
             catalog,
             mover,
             root: state.root,
+            plan: None,
             withheld: state.withheld.clone(),
             owed: Vec::new(),
             silent_items: 0,
@@ -267,17 +283,12 @@ impl<S: Source, D: Destination> Engine<S, D> {
         Ok((engine, state))
     }
 
-    fn observer(&self) -> Observer {
-        Observer {
-            spec: self.spec.clone(),
-            progress: self.progress.clone(),
-            limiter: self.limiter.clone(),
-            journal: self.journal.clone(),
-        }
-    }
-
     /// Runs the stages that are left.
     async fn stages(&mut self, state: State) -> Result<(), Ended> {
+        if self.spec.extensions.dry_run {
+            self.plan = Some(self.plan().await?);
+            return Ok(());
+        }
         let facts = if state.stage == Stage::Scan {
             Some(self.scan(&state).await?)
         } else {
@@ -318,8 +329,15 @@ impl<S: Source, D: Destination> Engine<S, D> {
             None => return Err(Interrupted::Stopped),
             Some(Err(Ended::Local(failure))) => return Err(Interrupted::LocalState(failure)),
             Some(Err(Ended::Failed(failure))) => Some(failure),
+            Some(Ok(())) if self.spec.extensions.dry_run => self.gaps(),
             Some(Ok(())) => self.shortcomings(),
         };
+        if self.spec.extensions.dry_run {
+            let execution = &self.spec.execution;
+            let mut report = self.progress.terminal(execution, 0, failure, false);
+            report.telemetry.plan = self.plan;
+            return Ok(report);
+        }
         let owed = self.abort_open(ABORT_TIME).await;
         let failure = name_owed(failure, &owed);
         self.pass_on(owed).await;
@@ -382,33 +400,4 @@ fn name_owed(failure: Option<Failure>, owed: &[OwedAbort]) -> Option<Failure> {
         Some(failure) => Failure::new(failure.code, format!("{}; {note}", failure.detail)),
         None => Failure::new(ErrorCode::DestinationFault, note),
     })
-}
-
-/// Makes reports while the stages run.
-struct Observer {
-    spec: ExecutionSpec,
-    progress: Arc<Progress>,
-    limiter: Limiter,
-    journal: Journal,
-}
-
-impl Observer {
-    async fn report(&self, reports: &watch::Sender<ExecutionReport>) {
-        let mut ticks = interval(REPORT_EVERY);
-        loop {
-            ticks.tick().await;
-            let sent = self.limiter.granted_bytes();
-            reports.send_replace(self.progress.report(&self.spec.execution, sent));
-            let elapsed = self.progress.elapsed();
-            if self
-                .journal
-                .append(Record::Elapsed { elapsed })
-                .await
-                .is_err()
-            {
-                // The stages meet the same error and end the run.
-                std::future::pending::<()>().await;
-            }
-        }
-    }
 }

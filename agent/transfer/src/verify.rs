@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datasync_endpoint::{
     Crc64, Destination, EndpointError, ListedObject, ObjectState, PosixMetadata, ReadBack, Source,
 };
-use datasync_model::{ErrorCode, Options};
+use datasync_model::{ErrorCode, Failure, Options};
 
 use crate::attempts::Attempts;
 use crate::budget::Budget;
@@ -13,6 +13,7 @@ use crate::catalog::Entry;
 use crate::outcome::ItemFailure;
 use crate::plan::{Content, content_of};
 use crate::read::{ReadError, Version};
+use crate::waits::Wait;
 use crate::walk::SourceEntry;
 
 /// Compares entries with objects. Shared by all items of an execution.
@@ -28,21 +29,23 @@ pub(crate) struct Verifier<S, D> {
 const STEP: u64 = 4 << 20;
 
 impl<S: Source, D: Destination> Verifier<S, D> {
-    /// Whether the object is what the entry should have become, and what to remember of it; `None`
-    /// for entries that the options leave out.
+    /// Whether the object is what the entry should have become, and what to remember of it. `known`
+    /// is what was remembered before: it tells which side is at fault. `None` for entries that the options leave out.
     pub(crate) async fn check(
         &self,
         entry: &SourceEntry,
         listed: Option<&ListedObject>,
+        known: Option<&Entry>,
     ) -> Option<Result<Option<Box<Entry>>, ItemFailure>> {
         content_of(entry.node.attributes.kind, &self.options)?;
-        Some(self.compare(entry, listed).await)
+        Some(self.compare(entry, listed, known).await)
     }
 
     async fn compare(
         &self,
         entry: &SourceEntry,
         listed: Option<&ListedObject>,
+        known: Option<&Entry>,
     ) -> Result<Option<Box<Entry>>, ItemFailure> {
         let missing = || {
             ItemFailure::new(
@@ -52,9 +55,10 @@ impl<S: Source, D: Destination> Verifier<S, D> {
         };
         let listed = listed.ok_or_else(missing)?;
         let key = &entry.key;
-        let found = self
-            .attempts
-            .run(|| self.destination.stat(key))
+        let waits = self.attempts.waits();
+        let asked = self.attempts.run(|| self.destination.stat(key));
+        let found = waits
+            .during(Wait::Destination, asked)
             .await
             .map_err(|error| ItemFailure::of_destination(&error))?
             .ok_or_else(missing)?;
@@ -65,12 +69,14 @@ impl<S: Source, D: Destination> Verifier<S, D> {
                 format!("source: {wanted:?}; destination: {:?}", found.metadata),
             ));
         }
-        let source = self.source_content(entry).await?;
-        let stored = self
-            .stored_content(entry, &found)
+        let reading = self.source_content(entry);
+        let source = waits.during(Wait::Source, reading).await?;
+        let reading = self.stored_content(entry, &found);
+        let stored = waits
+            .during(Wait::Destination, reading)
             .await
             .map_err(|error| ItemFailure::of_destination(&error))?;
-        compared(source, stored)?;
+        classified(source, stored, known)?;
         let known = Entry::found(&entry.node.attributes, listed, &found);
         Ok(known.map(|known| Box::new(known.verified(source.crc64))))
     }
@@ -167,6 +173,40 @@ pub(crate) fn compared(source: ReadBack, stored: ReadBack) -> Result<(), ItemFai
     ))
 }
 
+/// The same, with who is at fault as far as memory tells: a checksum that is remembered of the source
+/// was computed over what it delivered when it was copied.
+fn classified(
+    source: ReadBack,
+    stored: ReadBack,
+    known: Option<&Entry>,
+) -> Result<(), ItemFailure> {
+    let Err(mut found) = compared(source, stored) else {
+        return Ok(());
+    };
+    let remembered = known.and_then(|known| {
+        let crc64 = known.crc64?;
+        let size = known.size;
+        Some((ReadBack { size, crc64 }, known.is_of_source()))
+    });
+    let (code, what) = match remembered {
+        Some((content, _)) if content == source => (
+            ErrorCode::DestinationDamaged,
+            "the source is as it was when it was copied, the object is not",
+        ),
+        Some((content, true)) if content == stored => (
+            ErrorCode::SourceInconsistent,
+            "the object is as it was written; the source delivers other bytes, though the file has \
+             not changed",
+        ),
+        _ => (
+            ErrorCode::ChecksumMismatch,
+            "which side is at fault is not known",
+        ),
+    };
+    found.failure = Failure::new(code, format!("{what}: {}", found.failure.detail));
+    Err(found)
+}
+
 fn changed_or_fault(error: ReadError) -> ItemFailure {
     match error {
         ReadError::Changed => ItemFailure::new(
@@ -176,10 +216,8 @@ fn changed_or_fault(error: ReadError) -> ItemFailure {
         ReadError::Short {
             announced,
             delivered,
-        } => ItemFailure::new(
-            ErrorCode::SourceSizeMismatch,
-            format!("the server announces {announced} bytes but delivers {delivered}"),
-        ),
+        } => ItemFailure::short(announced, delivered),
+        ReadError::Long { announced } => ItemFailure::long(announced),
         ReadError::Source(error) => ItemFailure::of_source(&error),
     }
 }

@@ -5,6 +5,7 @@ mod describe;
 use datasync_model::{
     Counters, ErrorCode, ExecutionEvent, ExecutionReport, ExecutionResult, ExecutionSpec,
     ExecutionStatus, Failure, Refused, TaskArn, TaskExecutionArn, TaskQueueing, TaskStatus,
+    Telemetry,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -12,6 +13,7 @@ use serde_json::{Value, json};
 use super::call::Call;
 use super::check::{self, TagInput};
 use super::error::ApiError;
+use super::extensions::extensions;
 use super::page::PageInput;
 use super::tasks::input::{self, Common};
 use super::{Settings, arns, locations, tasks};
@@ -110,6 +112,8 @@ impl Start {
         let (mode, filter) = (task.record.mode, self.common.filter);
         let options = task.record.options.merged(&self.common.options);
         options.check(mode, pair).map_err(input::refused)?;
+        let verify_mode = options.verify_mode;
+        let extensions = extensions(&task.record.tags, &self.tags, verify_mode)?;
         let spec = ExecutionSpec {
             execution: self.arn.clone(),
             task_mode: mode,
@@ -122,6 +126,7 @@ impl Start {
                 .excludes
                 .unwrap_or_else(|| task.record.excludes.clone()),
             options,
+            extensions,
         };
         check_queue(tx, &spec, &eligible, settings)?;
         task.record.last_execution = Some(self.arn.clone());
@@ -298,6 +303,7 @@ fn end_unlaunched(execution: &mut Execution, now_ms: i64) {
                 )),
                 ..ExecutionResult::default()
             },
+            telemetry: Telemetry::default(),
         });
     }
 }

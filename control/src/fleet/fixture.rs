@@ -119,6 +119,7 @@ pub(crate) fn execution(task: u64, number: u64) -> LiveExecution {
             options,
             includes: Includes::default(),
             excludes: Excludes::default(),
+            extensions: datasync_model::Extensions::default(),
         },
     }
 }

@@ -89,7 +89,7 @@ impl Inbox {
 
 #[cfg(test)]
 mod tests {
-    use datasync_model::{Counters, ExecutionResult};
+    use datasync_model::{Counters, ExecutionResult, Telemetry};
 
     use super::super::fixture;
     use super::*;
@@ -105,6 +105,7 @@ mod tests {
                     ..Counters::default()
                 },
                 result: ExecutionResult::default(),
+                telemetry: Telemetry::default(),
             },
         }
     }

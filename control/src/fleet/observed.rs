@@ -48,7 +48,7 @@ pub(crate) fn result_after(status: ExecutionStatus, report: &ExecutionReport) ->
 
 #[cfg(test)]
 mod tests {
-    use datasync_model::Counters;
+    use datasync_model::{Counters, Telemetry};
 
     use super::super::fixture;
     use super::*;
@@ -94,6 +94,7 @@ mod tests {
             status: S::Success,
             counters: Counters::default(),
             result: ExecutionResult::default(),
+            telemetry: Telemetry::default(),
         };
         let failure = result_after(S::Error, &report).failure.unwrap();
         assert_eq!(failure.code, ErrorCode::Cancelled);

@@ -19,7 +19,7 @@ words! {
         SourceVanished = "SourceVanished",
         /// The file changed each time it was read.
         SourceChanged = "SourceChanged",
-        /// The server announces more bytes than it delivers.
+        /// The server announces more or fewer bytes than it delivers.
         SourceSizeMismatch = "SourceSizeMismatch",
         /// A protocol version, item type or feature that is not supported.
         NotSupported = "NotSupported",
@@ -37,8 +37,13 @@ words! {
         DestinationPermissionDenied = "DestinationPermissionDenied",
         /// The store answered with an error.
         DestinationFault = "DestinationFault",
-        /// The store's checksum differs from the one over the bytes that were read.
+        /// The source delivers other bytes than when it was copied, though the file has not changed.
+        SourceInconsistent = "SourceInconsistent",
+        /// The store's checksum differs from the one over the bytes that were read: they were damaged
+        /// on the way, or nobody knows where.
         ChecksumMismatch = "ChecksumMismatch",
+        /// The object is not any more what was written and vouched for.
+        DestinationDamaged = "DestinationDamaged",
         /// The destination's metadata differs from the source's.
         MetadataDiffers = "MetadataDiffers",
         /// The destination has an object that the source does not have.

@@ -5,14 +5,17 @@
 mod activation_key;
 mod arn;
 mod counters;
+mod extensions;
 mod failure;
 mod filter;
 mod location;
 mod options;
+mod plan;
 mod report;
 mod schedule;
 mod spec;
 mod status;
+mod telemetry;
 mod word;
 
 pub use activation_key::{ActivationKey, KEY_LIFETIME_SECONDS, MalformedKey};
@@ -21,6 +24,7 @@ pub use arn::{
     UniqueId,
 };
 pub use counters::Counters;
+pub use extensions::Extensions;
 pub use failure::{ErrorCode, Failure};
 pub use filter::{Excludes, FilterError, Includes, Scope};
 pub use location::{Location, NfsLocation, NfsVersion, S3Location, StorageClass};
@@ -29,8 +33,10 @@ pub use options::{
     OptionsOverride, OverwriteMode, Pair, PosixPermissions, PreserveDeletedFiles, PreserveDevices,
     SecurityDescriptorCopyFlags, TaskMode, TaskQueueing, TransferMode, Uid, VerifyMode,
 };
+pub use plan::{Plan, PlannedRequests, time_at};
 pub use report::{ExecutionReport, ExecutionResult, PhaseStatus};
 pub use schedule::{EXPRESSION_CHARACTERS_MAX, Schedule, ScheduleError};
 pub use spec::ExecutionSpec;
 pub use status::{AgentStatus, ExecutionEvent, ExecutionStatus, Refused, TaskStatus};
+pub use telemetry::{Bottleneck, RequestCounts, Telemetry, TimeLeft};
 pub use word::UnknownWord;

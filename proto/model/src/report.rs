@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::word::words;
-use crate::{Counters, ExecutionStatus, Failure, TaskExecutionArn};
+use crate::{Counters, ExecutionStatus, Failure, TaskExecutionArn, Telemetry};
 
 words! {
     /// `PrepareStatus`, `TransferStatus`, `VerifyStatus`.
@@ -57,4 +57,7 @@ pub struct ExecutionReport {
     pub counters: Counters,
     /// Phases so far.
     pub result: ExecutionResult,
+    /// What the API does not show.
+    #[serde(default)]
+    pub telemetry: Telemetry,
 }

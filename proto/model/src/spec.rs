@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Excludes, Includes, Location, Options, TaskExecutionArn, TaskMode};
+use crate::{Excludes, Extensions, Includes, Location, Options, TaskExecutionArn, TaskMode};
 
 /// Everything an agent needs to run an execution, frozen at StartTaskExecution.
 ///
@@ -24,4 +24,7 @@ pub struct ExecutionSpec {
     pub includes: Includes,
     /// What to leave out, besides the built-in excludes.
     pub excludes: Excludes,
+    /// What is asked for beyond the options.
+    #[serde(default)]
+    pub extensions: Extensions,
 }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use datasync_model::RequestCounts;
+
 use super::objects::{BodySpan, Objects, Stored, Transit};
 use super::script::{Aftermath, error};
 use super::source::flipped;
@@ -176,6 +178,10 @@ impl MemoryDestination {
 impl Destination for MemoryDestination {
     fn abilities(&self) -> &Abilities {
         &self.abilities
+    }
+
+    fn requests(&self) -> RequestCounts {
+        self.script.requests()
     }
 
     async fn list(&self, after: Option<&Key>) -> Result<ListPage, EndpointError> {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use datasync_model::RequestCounts;
 use tokio::time::{Instant, sleep};
 
 use super::Tree;
@@ -300,6 +301,15 @@ impl Script {
             .iter()
             .filter(|call| call.operation == operation && call.target == target)
             .count()
+    }
+
+    /// The calls so far by kind.
+    pub(super) fn requests(&self) -> RequestCounts {
+        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        calls
+            .iter()
+            .map(|call| (call.operation.word(), 1))
+            .collect()
     }
 
     /// Forgets the calls so far.

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
+use datasync_model::RequestCounts;
 
 use super::script::{Aftermath, error};
 use super::{Operation, Script, Tree};
@@ -123,6 +124,10 @@ impl MemorySource {
 impl Source for MemorySource {
     fn read_max(&self) -> u32 {
         self.read_max
+    }
+
+    fn requests(&self) -> RequestCounts {
+        self.script.requests()
     }
 
     async fn root(&self) -> Result<Node, EndpointError> {

@@ -142,6 +142,12 @@ impl Entry {
         }
     }
 
+    /// Whether the checksum was computed over what the source delivered, and not taken from the store:
+    /// of a write that no listing has confirmed yet, or of a verification.
+    pub(crate) fn is_of_source(&self) -> bool {
+        self.is_proven || !self.written.is_exact()
+    }
+
     /// This entry after a listing agreed with it, and the source was found to be the same.
     pub(crate) fn confirmed(&self, source: &Attributes, listed: &ListedObject) -> Self {
         Self {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use datasync_endpoint::Key;
 use tokio::fs::{File, OpenOptions};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt, BufReader};
 
 use super::Entry;
 use super::codec::{Previous, Record};
@@ -125,6 +125,19 @@ impl Writer {
         synced.map_err(|error| FileError::new(&self.path, error))?;
         Ok(self.count)
     }
+}
+
+/// The count at the end of a whole file; `None` if there is none, or no such file.
+pub(super) async fn count_of(path: &Path) -> Option<u64> {
+    const END: usize = FRAME_HEADER + 1 + size_of::<u64>();
+    let mut file = File::open(path).await.ok()?;
+    let back = i64::try_from(END).ok()?;
+    file.seek(io::SeekFrom::End(-back)).await.ok()?;
+    let mut end = Vec::with_capacity(END);
+    file.read_to_end(&mut end).await.ok()?;
+    let (payload, _) = read_frames(&end).next()?;
+    let (kind, count) = payload.split_first()?;
+    (*kind == COUNT).then(|| count.try_into().ok().map(u64::from_le_bytes))?
 }
 
 /// What a file promises.

@@ -17,6 +17,7 @@ use crate::plan::{self, PartLayout};
 use crate::progress::InFlight;
 use crate::read::Version;
 use crate::uploads::UploadError;
+use crate::waits::Wait;
 use crate::walk::SourceEntry;
 
 /// Parts of one file in flight; memory may allow fewer.
@@ -107,10 +108,14 @@ impl<S: Source, D: Destination> Mover<S, D> {
 
     async fn create_upload(&self, key: &Key, begun: &Begun) -> Result<UploadId, TryError> {
         let at_seconds = (self.now_seconds)();
-        let created = self
-            .uploads
-            .create(key, begun, at_seconds, &*self.destination, &self.attempts)
-            .await;
+        let creating = self.uploads.create(
+            key,
+            begun,
+            at_seconds,
+            &*self.destination,
+            &self.attempts,
+        );
+        let created = self.waits().during(Wait::Destination, creating).await;
         created.map_err(|error| match error {
             UploadError::Journal(error) => TryError::Journal(error),
             UploadError::Destination(error) => destination_error(&error),
@@ -197,9 +202,10 @@ impl<S: Source, D: Destination> Mover<S, D> {
 
     async fn send_part(&self, part: &Part<'_, S>) -> Result<PartReceipt, TryError> {
         let reservation = self.reserve(part.length).await?;
-        let range = part
-            .version
-            .range(part.offset, part.length)
+        let range = part.version.range(part.offset, part.length);
+        let range = self
+            .waits()
+            .during(Wait::Source, range)
             .await
             .map_err(|error| self.read_error(error))?;
         let receipt = self
@@ -233,13 +239,11 @@ impl<S: Source, D: Destination> Mover<S, D> {
         sent: ReadBack,
     ) -> Result<Option<Receipt>, TryError> {
         let header = &upload.begun.header;
-        let completed = self
-            .attempts
-            .run(|| {
-                self.destination
-                    .complete_upload(key, &upload.id, header, parts, sent.crc64)
-            })
-            .await;
+        let completing = self.attempts.run(|| {
+            self.destination
+                .complete_upload(key, &upload.id, header, parts, sent.crc64)
+        });
+        let completed = self.waits().during(Wait::Destination, completing).await;
         match completed {
             Ok(receipt) => {
                 self.confirm(key, &receipt, sent).await?;

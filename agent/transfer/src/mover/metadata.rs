@@ -6,6 +6,7 @@ use super::Mover;
 use crate::journal::JournalError;
 use crate::outcome::ItemFailure;
 use crate::uploads::UploadError;
+use crate::waits::Wait;
 use crate::walk::SourceEntry;
 
 impl<S: Source, D: Destination> Mover<S, D> {
@@ -17,7 +18,8 @@ impl<S: Source, D: Destination> Mover<S, D> {
         found: &ObjectState,
         wanted: &PosixMetadata,
     ) -> Result<Option<Receipt>, JournalError> {
-        let receipt = match self.set_metadata(entry, found, wanted).await {
+        let setting = self.set_metadata(entry, found, wanted);
+        let receipt = match self.waits().during(Wait::Destination, setting).await {
             Ok(receipt) => receipt,
             Err(UploadError::Journal(error)) => return Err(error),
             Err(UploadError::Destination(error)) => {

@@ -8,15 +8,18 @@ use datasync_endpoint::{
 use super::{Mover, TryError, destination_error};
 use crate::outcome::ItemFailure;
 use crate::verify::compared;
+use crate::waits::Wait;
 
 impl<S: Source, D: Destination> Mover<S, D> {
     pub(super) async fn stat(&self, key: &Key) -> Result<Option<ObjectState>, EndpointError> {
-        self.attempts.run(|| self.destination.stat(key)).await
+        let asked = self.attempts.run(|| self.destination.stat(key));
+        self.waits().during(Wait::Destination, asked).await
     }
 
     async fn read_back(&self, key: &Key) -> Result<ReadBack, ItemFailure> {
-        self.attempts
-            .run(|| self.destination.read_back(key))
+        let read = self.attempts.run(|| self.destination.read_back(key));
+        self.waits()
+            .during(Wait::Destination, read)
             .await
             .map_err(|error| ItemFailure::of_destination(&error))
     }

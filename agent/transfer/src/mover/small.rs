@@ -10,9 +10,11 @@ use datasync_endpoint::{
 use datasync_model::ErrorCode;
 use tokio::time::Instant;
 
+use super::pace::Counted;
 use super::{Mover, TryError, Written, destination_error, source_error};
 use crate::outcome::ItemFailure;
 use crate::plan;
+use crate::waits::Wait;
 use crate::walk::SourceEntry;
 
 impl<S: Source, D: Destination> Mover<S, D> {
@@ -25,8 +27,9 @@ impl<S: Source, D: Destination> Mover<S, D> {
         let size = attributes.size;
         let reservation = self.reserve(size).await?;
         let version = self.version(&entry.node.handle, attributes.fingerprint());
-        let range = version
-            .range(0, size)
+        let range = self
+            .waits()
+            .during(Wait::Source, version.range(0, size))
             .await
             .map_err(|error| self.read_error(error))?;
         let stable = version
@@ -48,9 +51,12 @@ impl<S: Source, D: Destination> Mover<S, D> {
         entry: &SourceEntry,
         copy: &plan::Copy,
     ) -> Result<Written, TryError> {
-        let target = self
+        let read = self
             .attempts
-            .run(|| self.source.read_link(&entry.node.handle))
+            .run(|| self.source.read_link(&entry.node.handle));
+        let target = self
+            .waits()
+            .during(Wait::Source, read)
             .await
             .map_err(|error| source_error(&error))?;
         let crc64 = Crc64::of(&target);
@@ -137,18 +143,23 @@ impl<S: Source, D: Destination> Mover<S, D> {
     {
         let stream = self.limiter.stream(length);
         // Not in the time of the attempts: no request has been made yet.
-        stream.admit().await;
-        self.attempts
-            .run(|| async {
-                stream.admit().await;
-                request(stream.clone()).await
-            })
-            .await
+        self.waits().during(Wait::Admission, stream.admit()).await;
+        let pace: Arc<dyn Pace> = Arc::new(Counted {
+            stream: stream.clone(),
+            waits: self.waits().clone(),
+        });
+        let sent = self.attempts.run(|| async {
+            self.waits().during(Wait::Grant, stream.admit()).await;
+            request(pace.clone()).await
+        });
+        self.waits().during(Wait::Destination, sent).await
     }
 
     /// Reserves memory for bytes that are about to be read.
     pub(super) async fn reserve(&self, bytes: u64) -> Result<crate::budget::Reservation, TryError> {
-        self.budget.reserve(bytes).await.map_err(|error| {
+        let reserving = self.budget.reserve(bytes);
+        let reserved = self.waits().during(Wait::Memory, reserving).await;
+        reserved.map_err(|error| {
             TryError::Failed(ItemFailure::new(
                 ErrorCode::NotSupported,
                 format!("{error}: give the agent a larger memory_target"),

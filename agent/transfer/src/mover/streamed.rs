@@ -10,12 +10,13 @@ use datasync_endpoint::{
     Source,
 };
 use datasync_model::ErrorCode;
-use futures::StreamExt;
+use futures::{StreamExt, stream};
 
 use super::large::Part;
 use super::{Mover, TryError, destination_error};
 use crate::outcome::ItemFailure;
 use crate::read::{ReadError, STREAM_READS, stream_range};
+use crate::waits::Wait;
 
 /// Beside the READs in flight: the reply that is being sent, and one that the sender has buffered.
 const REPLIES_IN_HAND: u64 = 2;
@@ -65,7 +66,7 @@ impl<S: Source, D: Destination> Mover<S, D> {
         Err(TryError::Failed(ItemFailure::new(
             ErrorCode::ChecksumMismatch,
             format!(
-                "part {}: {} bytes with CRC-64/NVME {:016x} were sent, {} bytes with {:016x} were read",
+                "damaged on the way: part {}: {} bytes with CRC-64/NVME {:016x} were sent, {} bytes with {:016x} were read",
                 part.number, receipt.length, receipt.crc64.0, part.length, crc64.0
             ),
         )))
@@ -90,6 +91,14 @@ impl<S: Source, D: Destination> Mover<S, D> {
             (part.offset, part.length),
             Arc::clone(&self.attempts),
         );
+        let waits = self.waits().clone();
+        let chunks = stream::unfold(Box::pin(chunks), move |mut chunks| {
+            let waits = waits.clone();
+            async move {
+                let chunk = waits.during(Wait::SourceInBody, chunks.next()).await?;
+                Some((chunk, chunks))
+            }
+        });
         let chunks = chunks.map(move |chunk| {
             let mut passed = passed.lock().unwrap_or_else(PoisonError::into_inner);
             match chunk {

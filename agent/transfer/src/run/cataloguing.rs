@@ -56,20 +56,19 @@ impl<S: Source, D: Destination> Engine<S, D> {
     }
 
     /// Whether an earlier verification compared source and store, and both are as they were then.
-    pub(super) async fn is_proven(
+    pub(super) fn is_proven(
         &self,
         entry: &SourceEntry,
         listed: Option<&ListedObject>,
-        remembered: &mut Remembered,
+        known: Option<&Entry>,
     ) -> bool {
-        while remembered.pass(Some(&entry.key)).await.is_some() {}
-        let (Some(known), Some(listed)) = (remembered.take(&entry.key).await, listed) else {
+        let (Some(known), Some(listed)) = (known, listed) else {
             return false;
         };
         let options = &self.spec.options;
         let attributes = &entry.node.attributes;
         let wanted = PosixMetadata::kept(attributes, options);
-        known.is_proven && recall(&known, listed, attributes, &wanted, options) == Recall::Unchanged
+        known.is_proven && recall(known, listed, attributes, &wanted, options) == Recall::Unchanged
     }
 
     /// Notes what verifying an object taught, if anything.

@@ -130,7 +130,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
     }
 
     /// Remembers the root that the execution begins with.
-    async fn note_root(&mut self) -> Result<(), Ended> {
+    pub(super) async fn note_root(&mut self) -> Result<(), Ended> {
         if self.root.is_some() {
             return Ok(());
         }
@@ -179,7 +179,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
             ));
             listed
         });
-        Merge::new(walked, listed)
+        Merge::new(walked, listed).counting(self.attempts.waits().clone())
     }
 
     pub(super) fn start_item(&self, ticket: Ticket, work: Work, scan: &mut Scan) {

@@ -16,7 +16,7 @@ use crate::outcome::{ItemFailure, counted};
 use crate::verify::Verifier;
 use crate::walk::SourceEntry;
 
-type Work = (SourceEntry, Option<ListedObject>);
+type Work = (SourceEntry, Option<ListedObject>, Option<Box<Entry>>);
 type Checked = Option<Result<Option<Box<Entry>>, ItemFailure>>;
 
 impl<S: Source, D: Destination> Engine<S, D> {
@@ -43,11 +43,14 @@ impl<S: Source, D: Destination> Engine<S, D> {
                                 key: entry.key.clone(),
                                 path: entry.path.clone(),
                             };
-                            if self.is_proven(&entry, listed.as_ref(), &mut remembered).await {
+                            while remembered.pass(Some(&entry.key)).await.is_some() {}
+                            let known = remembered.take(&entry.key).await.map(Box::new);
+                            let proven = self.is_proven(&entry, listed.as_ref(), known.as_deref());
+                            if proven && !self.spec.extensions.verify_deep {
                                 self.judge(ticket, Ok(Some(Ok(None)))).await?;
                                 continue;
                             }
-                            let work = (entry, listed);
+                            let work = (entry, listed, known);
                             lanes.add(Lane::Small, ticket, work, |work| {
                                 check(verifier.clone(), work)
                             });
@@ -159,7 +162,9 @@ impl<S: Source, D: Destination> Engine<S, D> {
 
 async fn check<S: Source, D: Destination>(
     verifier: Arc<Verifier<S, D>>,
-    (entry, listed): Work,
+    (entry, listed, known): Work,
 ) -> Checked {
-    verifier.check(&entry, listed.as_ref()).await
+    verifier
+        .check(&entry, listed.as_ref(), known.as_deref())
+        .await
 }

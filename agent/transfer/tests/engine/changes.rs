@@ -238,3 +238,38 @@ async fn a_size_that_is_a_lie_is_named() {
     assert_eq!(run.failures(), ["/file failed SourceSizeMismatch"]);
     assert_eq!(world.object("file"), None);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_goes_on_after_its_size_is_named() {
+    for without_attributes in [false, true] {
+        for size in [3, 9 * MIB] {
+            let tree = Tree::new()
+                .file("file", bytes(1, size + 1))
+                .file("other", "2");
+            let mut source = MemorySource::new(tree).with_read_max(1 << 20);
+            if without_attributes {
+                source = source.without_attributes_after_read();
+            }
+            let mut world = World::of(source, MemoryDestination::new());
+            world.options().verify_mode = VerifyMode::None;
+            world
+                .source
+                .edit(|tree| tree.set("file", |attributes| attributes.size = size));
+            let run = world.run().await;
+            assert_eq!(run.failures(), ["/file failed SourceSizeMismatch"]);
+            let what = format!("announces {size} bytes but delivers more");
+            assert!(run.detail().contains(&what), "{}", run.detail());
+            assert_eq!(world.object("file"), None);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_grows_behind_its_last_read_has_changed() {
+    let mut world = World::new(Tree::new().file("file", "123"));
+    world.options().verify_mode = VerifyMode::OnlyFilesTransferred;
+    let grow = Action::change(|tree| tree.write("file", "12345"));
+    world.at_source(Fault::new(Operation::Read, grow).at("/file").times(1));
+    world.run_well().await;
+    assert_eq!(&world.object("file").unwrap().content[..], b"12345");
+}

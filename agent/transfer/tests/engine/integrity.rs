@@ -37,7 +37,8 @@ async fn a_body_that_is_always_damaged_fails_as_such() {
     let run = world.run().await;
     assert_eq!(run.code(), Some(ErrorCode::ItemsFailed));
     assert!(
-        run.detail().contains("/file (ChecksumMismatch"),
+        run.detail()
+            .contains("/file (ChecksumMismatch: damaged on the way: "),
         "{}",
         run.detail()
     );
@@ -98,7 +99,7 @@ async fn the_end_check_reads_back_where_the_store_has_no_checksum() {
         });
         let run = world.run().await;
         assert_eq!(run.code(), Some(ErrorCode::ChecksumMismatch));
-        assert_eq!(run.failures(), ["/file mismatched ChecksumMismatch"]);
+        assert_eq!(run.failures(), ["/file mismatched DestinationDamaged"]);
     }
 }
 
@@ -176,7 +177,7 @@ async fn the_end_check_finds_what_the_source_delivered_wrong() {
     world.options().verify_mode = VerifyMode::PointInTimeConsistent;
     let run = world.run().await;
     assert_eq!(run.code(), Some(ErrorCode::ChecksumMismatch));
-    assert_eq!(run.failures(), ["/file mismatched ChecksumMismatch"]);
+    assert_eq!(run.failures(), ["/file mismatched SourceInconsistent"]);
 }
 
 /// A store that has no checksum of its own is read back at the end; one that has is believed.
@@ -199,7 +200,7 @@ async fn content_that_rots_in_the_store_after_it_was_checked_is_found_by_reading
         );
         assert_eq!(
             run.failures(),
-            [format!("{path} mismatched ChecksumMismatch")]
+            [format!("{path} mismatched DestinationDamaged")]
         );
     }
 }

@@ -7,18 +7,21 @@
     reason = "clippy knows only functions marked as tests"
 )]
 
+mod bottlenecks;
 mod cancelling;
 mod catalog;
 mod changes;
 mod continuing;
 mod copying;
 mod deletes;
+mod dry_runs;
 mod faults;
 mod integrity;
 mod metadata;
 mod protecting;
 mod random;
 mod rates;
+mod requests;
 mod restarts;
 mod resumed;
 mod resuming;

@@ -89,6 +89,7 @@ fn spec() -> ExecutionSpec {
         options: Options::defaults(TaskMode::Basic, pair),
         includes: Includes::default(),
         excludes: Excludes::default(),
+        extensions: datasync_model::Extensions::default(),
     }
 }
 
@@ -143,6 +144,7 @@ impl World {
             status: ExecutionStatus::Launching,
             counters: Default::default(),
             result: Default::default(),
+            telemetry: Default::default(),
         });
         let (cancel, stop) = (CancellationToken::new(), CancellationToken::new());
         let handles = Handles {
@@ -340,6 +342,8 @@ pub(crate) const INTEGRITIES: [Integrity; 3] =
 
 pub(crate) fn assert_consistent(report: &ExecutionReport) {
     let c = report.counters;
+    // A dry run leaves what it would transfer.
+    let planned = report.telemetry.plan.as_ref().map_or(0, |_| c.to_transfer);
     let broke_off = report.result.failure.as_ref().is_some_and(|failure| {
         failure.code != ErrorCode::ItemsFailed
             && failure.code != ErrorCode::DeletesWithheld
@@ -348,7 +352,7 @@ pub(crate) fn assert_consistent(report: &ExecutionReport) {
     if !broke_off {
         assert_eq!(
             c.discovered,
-            c.unchanged + c.transferred + c.skipped + c.failed,
+            c.unchanged + c.transferred + c.skipped + c.failed + planned,
             "{c:?}"
         );
     }

@@ -2,7 +2,7 @@
 
 use datasync_model::{
     Counters, ExecutionReport, ExecutionResult, ExecutionStatus, LocationArn, NfsVersion,
-    TaskExecutionArn, UniqueId,
+    TaskExecutionArn, Telemetry, UniqueId,
 };
 use datasync_proto::agent_message::Message as Up;
 use datasync_proto::{DesiredState, ExecutionObserved};
@@ -186,6 +186,7 @@ pub(super) fn report(arn: &TaskExecutionArn, status: ExecutionStatus, transferre
             ..Counters::default()
         },
         result: ExecutionResult::default(),
+        telemetry: Telemetry::default(),
     }))
 }
 

@@ -1,6 +1,6 @@
 //! What one round of the driver writes, row by row, each after a look at the row as it is now.
 
-use datasync_model::{ExecutionEvent, ExecutionReport, ExecutionStatus};
+use datasync_model::{ExecutionEvent, ExecutionReport, ExecutionStatus, Telemetry};
 use jiff::Timestamp;
 
 use super::PresenceChange;
@@ -79,8 +79,13 @@ pub(super) fn write_report(
         status,
         counters: report.counters,
         result: result_after(status, report),
+        telemetry: Telemetry::default(),
     });
     if status.is_terminal() {
+        let telemetry = &report.telemetry;
+        tracing::info!(execution = %report.execution, %status,
+            source_requests = telemetry.source_requests.total(),
+            destination_requests = telemetry.destination_requests.total(), "execution ended");
         execution.ended_at_ms = Some(now.as_millisecond());
     }
     rows.update(&row)
@@ -117,6 +122,7 @@ pub(super) fn end_abandoned(
         status,
         counters,
         result,
+        telemetry: Telemetry::default(),
     });
     rows.update(&row)
 }

@@ -1,6 +1,6 @@
 //! POINT_IN_TIME_CONSISTENT with a catalog.
 
-use datasync_endpoint::memory::{MemoryDestination, Operation};
+use datasync_endpoint::memory::{Action, Fault, MemoryDestination, Operation};
 use datasync_endpoint::{Crc64, Integrity};
 use datasync_model::VerifyMode;
 
@@ -65,5 +65,59 @@ async fn without_checksums_of_the_store_verification_reads_both_sides() {
         let script = world.destination.script();
         assert_eq!(script.count(Operation::ReadBack), OBJECTS);
         assert_eq!(world.source.script().count_at(Operation::Read, "/d1/1"), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn deep_verification_reads_what_was_proven_before_too() {
+    for integrity in [Integrity::Crc64, Integrity::Md5] {
+        let destination = MemoryDestination::new();
+        let mut world = world_of(destination.with_abilities(|a| a.integrity = integrity));
+        world.options().verify_mode = VerifyMode::PointInTimeConsistent;
+        world.run_well().await;
+        world.source.script().forget_calls();
+        world.destination.script().forget_calls();
+        world.spec.extensions.verify_deep = true;
+        let run = world.run_well().await;
+        assert_eq!(run.report.counters.verified, OBJECTS as u64);
+        assert_eq!(world.source.script().count_at(Operation::Read, "/d1/1"), 1);
+        // The destination is read where its own checksum is none.
+        let read_back = world.destination.script().count(Operation::ReadBack);
+        let expected = if integrity == Integrity::Crc64 {
+            0
+        } else {
+            OBJECTS
+        };
+        assert_eq!(read_back, expected);
+    }
+}
+
+/// Damage that changes neither a file's ctime nor an object's date.
+#[tokio::test(start_paused = true)]
+async fn deep_verification_says_which_side_rotted() {
+    for (at_source, code) in [(true, "SourceInconsistent"), (false, "DestinationDamaged")] {
+        let mut world = world();
+        world.options().verify_mode = VerifyMode::PointInTimeConsistent;
+        world.run_well().await;
+        if at_source {
+            let flip = Fault::new(Operation::Read, Action::Flip).at("/d1/1");
+            world.at_source(flip);
+        } else {
+            edit(&world, "d1/1", |stored| {
+                stored.content = bytes(77, 500).into();
+                stored.crc64 = Some(Crc64::of(&stored.content));
+            });
+        }
+        let blind = world.run().await;
+        assert_eq!(
+            blind.code(),
+            None,
+            "nothing shows that there is anything to see"
+        );
+        world.spec.extensions.verify_deep = true;
+        let run = world.run().await;
+        let found = format!("/d1/1 mismatched {code}");
+        assert_eq!(run.failures()[0], found);
+        assert_eq!(run.report.counters.mismatched, 1);
     }
 }

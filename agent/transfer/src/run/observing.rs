@@ -1,0 +1,97 @@
+//! Reports while the stages run.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use datasync_endpoint::{Destination, Source};
+use datasync_model::{ExecutionReport, ExecutionSpec, Telemetry};
+use tokio::sync::watch;
+use tokio::time::{Instant, interval};
+
+use super::Engine;
+use crate::journal::{Journal, Record};
+use crate::limiter::Limiter;
+use crate::outlook::{Outlook, Sight};
+use crate::progress::Progress;
+use crate::waits::Waits;
+
+/// How often reports are made.
+const REPORT_EVERY: Duration = Duration::from_millis(250);
+
+/// Makes reports while the stages run.
+pub(super) struct Observer<S, D> {
+    spec: ExecutionSpec,
+    progress: Arc<Progress>,
+    limiter: Limiter,
+    journal: Journal,
+    source: Arc<S>,
+    destination: Arc<D>,
+    waits: Arc<Waits>,
+    cpu_time: fn() -> Duration,
+    began: Instant,
+    outlook: Outlook,
+}
+
+impl<S: Source, D: Destination> Engine<S, D> {
+    pub(super) async fn observer(&self) -> Observer<S, D> {
+        let expected = match &self.catalog {
+            Some(catalog) => catalog.entries().await,
+            None => None,
+        };
+        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+        Observer {
+            spec: self.spec.clone(),
+            progress: self.progress.clone(),
+            limiter: self.limiter.clone(),
+            journal: self.journal.clone(),
+            source: self.source.clone(),
+            destination: self.destination.clone(),
+            waits: self.attempts.waits().clone(),
+            cpu_time: self.settings.cpu_time,
+            began: Instant::now(),
+            outlook: Outlook::new(expected, u32::try_from(cpus).unwrap_or(u32::MAX)),
+        }
+    }
+}
+
+impl<S: Source, D: Destination> Observer<S, D> {
+    pub(super) async fn report(&mut self, reports: &watch::Sender<ExecutionReport>) {
+        let mut ticks = interval(REPORT_EVERY);
+        loop {
+            ticks.tick().await;
+            let sent = self.limiter.granted_bytes();
+            let mut report = self.progress.report(&self.spec.execution, sent);
+            report.telemetry = self.telemetry();
+            reports.send_replace(report);
+            let elapsed = self.progress.elapsed();
+            if self
+                .journal
+                .append(Record::Elapsed { elapsed })
+                .await
+                .is_err()
+            {
+                // The stages meet the same error and end the run.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// How it goes, as of now.
+    pub(super) fn telemetry(&mut self) -> Telemetry {
+        let told = self.outlook.look(Sight {
+            at: self.began.elapsed(),
+            waits: self.waits.sums(),
+            cpu: (self.cpu_time)(),
+            progress: self.progress.standing(),
+        });
+        Telemetry {
+            source_requests: self.source.requests(),
+            destination_requests: self.destination.requests(),
+            bytes_per_second: told.bytes_per_second,
+            items_per_second: told.items_per_second,
+            time_left: told.time_left,
+            bottleneck: told.bottleneck,
+            plan: None,
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! What can be asked of an execution beyond the API's options: by tags, or by flags of `copy`.
+
+use serde::{Deserialize, Serialize};
+
+/// Frozen at the start of an execution. Absent members have their defaults.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Extensions {
+    /// Say what would be done, and do nothing.
+    pub dry_run: bool,
+    /// With `VerifyMode=POINT_IN_TIME_CONSISTENT`: read everything again, also what an earlier
+    /// verification proved.
+    pub verify_deep: bool,
+}

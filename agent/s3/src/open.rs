@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::SdkError;
@@ -50,6 +51,7 @@ impl S3Destination {
             place,
             requests,
             traits: Traits::UNKNOWN,
+            single_deletes: AtomicBool::new(false),
         };
         store.list_page(None).await?;
         store.traits = store.probe().await?;

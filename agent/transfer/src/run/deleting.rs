@@ -61,6 +61,15 @@ impl<S: Source, D: Destination> Engine<S, D> {
     }
 
     async fn recall_facts(&self, state: &State) -> Result<ScanFacts, Ended> {
+        Ok(ScanFacts {
+            candidates: self.recall_candidates().await?,
+            matched: state.matched,
+            source_has_entries: false,
+        })
+    }
+
+    /// Counts what an earlier run of the process found to delete; gives its number.
+    pub(super) async fn recall_candidates(&self) -> Result<u64, Ended> {
         let mut candidates = Candidates::open(&self.directory).await?;
         let mut count = Counters::default();
         loop {
@@ -73,11 +82,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
             }
         }
         self.progress.finish(&count);
-        Ok(ScanFacts {
-            candidates: count.to_delete,
-            matched: state.matched,
-            source_has_entries: false,
-        })
+        Ok(count.to_delete)
     }
 
     async fn delete_candidates(&mut self, state: &State) -> Result<(), Ended> {

@@ -168,6 +168,19 @@ pub struct OpenUpload {
     pub initiated: Timestamp,
 }
 
+/// The most objects that one [`Destination::delete`] takes ("DeleteObjects", Amazon S3 API
+/// reference).
+pub const DELETE_MAX: usize = 1_000;
+
+/// An object as it was when it was listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectIdentifier {
+    /// Relative to the location.
+    pub key: Key,
+    /// As the store wrote it, quotes included.
+    pub etag: String,
+}
+
 /// What reading an object back gave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReadBack {
@@ -283,11 +296,11 @@ pub trait Destination: Send + Sync + 'static {
     /// Reads the object and checksums it.
     fn read_back(&self, key: &Key) -> impl Future<Output = Result<ReadBack, EndpointError>> + Send;
 
-    /// Deletes an object if its ETag still is `etag` (checked by the store where it can, else
-    /// unconditionally); one that does not exist is a success.
+    /// Deletes objects, at most [`DELETE_MAX`]: each if its ETag still is the one given (checked
+    /// by the store where it can, else unconditionally). One that does not exist is a success.
+    /// The answer has one outcome for each object, in the order given.
     fn delete(
         &self,
-        key: &Key,
-        etag: &str,
-    ) -> impl Future<Output = Result<(), EndpointError>> + Send;
+        objects: &[ObjectIdentifier],
+    ) -> impl Future<Output = Vec<Result<(), EndpointError>>> + Send;
 }

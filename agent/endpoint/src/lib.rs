@@ -21,8 +21,9 @@ pub mod memory;
 pub use attributes::{Attributes, EntryKind, Fingerprint, Timestamp};
 pub use checksum::{Crc64, Crc64Hasher};
 pub use destination::{
-    Abilities, Destination, Integrity, ListPage, ListedObject, ObjectHeader, ObjectState,
-    OpenUpload, PartReceipt, Payload, ReadBack, Receipt, StoredPart, UploadId,
+    Abilities, DELETE_MAX, Destination, Integrity, ListPage, ListedObject, ObjectHeader,
+    ObjectIdentifier, ObjectState, OpenUpload, PartReceipt, Payload, ReadBack, Receipt, StoredPart,
+    UploadId,
 };
 pub use error::{Effect, EndpointError, ErrorKind};
 pub use key::{EntryPath, Key, KeyError, decode_name, encode_name};

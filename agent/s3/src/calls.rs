@@ -28,6 +28,7 @@ operations! {
     CopyObject: true,
     CreateMultipartUpload: true,
     DeleteObject: true,
+    DeleteObjects: true,
     GetObject: false,
     GetObjectTagging: false,
     HeadBucket: false,

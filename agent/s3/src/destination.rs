@@ -1,11 +1,12 @@
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use datasync_endpoint::{
     Abilities, Crc64, Crc64Hasher, Destination, EndpointError, ErrorKind, Integrity, Key, ListPage,
-    ObjectHeader, ObjectState, OpenUpload, PartReceipt, PartStream, Payload, PosixMetadata,
-    ReadBack, Receipt, StoredPart, UploadId,
+    ObjectHeader, ObjectIdentifier, ObjectState, OpenUpload, PartReceipt, PartStream, Payload,
+    PosixMetadata, ReadBack, Receipt, StoredPart, UploadId,
 };
 use datasync_model::RequestCounts;
 
@@ -25,8 +26,10 @@ pub(crate) struct Traits {
     pub(crate) multipart_crc64: bool,
     /// `If-None-Match: *` on writes is honoured.
     pub(crate) if_none_match: bool,
-    /// `If-Match` on deletes is honoured.
+    /// `If-Match` on deletes of single objects is honoured.
     pub(crate) if_match: bool,
+    /// Deletes may go in batches: those honour ETags too, or nothing does.
+    pub(crate) batches: bool,
 }
 
 impl Traits {
@@ -36,6 +39,7 @@ impl Traits {
         multipart_crc64: false,
         if_none_match: false,
         if_match: false,
+        batches: false,
     };
 }
 
@@ -47,6 +51,8 @@ pub(crate) struct Store {
     pub(crate) place: Place,
     pub(crate) requests: Arc<Requests>,
     pub(crate) traits: Traits,
+    /// Set once the store turned out not to know DeleteObjects.
+    pub(crate) single_deletes: AtomicBool,
 }
 
 impl Store {
@@ -149,30 +155,6 @@ impl Store {
             size,
             crc64: hasher.finish(),
         })
-    }
-
-    pub(crate) async fn remove(
-        &self,
-        object_key: &str,
-        etag: Option<&str>,
-    ) -> Result<(), EndpointError> {
-        let request = self
-            .client
-            .delete_object()
-            .bucket(&self.place.bucket)
-            .key(object_key)
-            .set_if_match(etag.map(str::to_owned))
-            .send();
-        let target = self.place.target(object_key);
-        let removed = self
-            .requests
-            .send(Wait::Answer, Operation::DeleteObject, &target, request)
-            .await;
-        match removed {
-            Ok(_) => Ok(()),
-            Err(error) if error.kind == ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error),
-        }
     }
 }
 
@@ -286,9 +268,7 @@ impl Destination for S3Destination {
         self.store.read(key).await
     }
 
-    async fn delete(&self, key: &Key, etag: &str) -> Result<(), EndpointError> {
-        let object_key = self.store.place.object_key(key);
-        let etag = self.store.traits.if_match.then_some(etag);
-        self.store.remove(&object_key, etag).await
+    async fn delete(&self, objects: &[ObjectIdentifier]) -> Vec<Result<(), EndpointError>> {
+        self.store.remove_all(objects).await
     }
 }

@@ -12,6 +12,7 @@ mod clock;
 mod config;
 mod copy;
 mod date;
+mod deletes;
 mod destination;
 mod error;
 mod lean;

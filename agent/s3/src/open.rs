@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::SdkError;
@@ -75,6 +76,7 @@ async fn connected(config: &S3Config) -> Result<Store, EndpointError> {
         place,
         requests,
         traits: Traits::UNKNOWN,
+        single_deletes: AtomicBool::new(false),
     };
     store.list_page(None).await?;
     Ok(store)

@@ -13,6 +13,7 @@ use md5::{Digest as _, Md5};
 use tokio::time::timeout;
 
 use crate::calls::Operation;
+use crate::deletes::Doomed;
 use crate::destination::{Store, Traits};
 use crate::leftovers::{NAME, STALE_SECONDS};
 use crate::object::{head_crc64, head_metadata};
@@ -24,6 +25,9 @@ const CONTENT: &[u8] = b"Written and deleted by DataSync to learn what this stor
 pub(crate) const DIRECTORY: &str = ".aws-datasync/";
 /// Half of the age from which a probe's object counts as left behind.
 const PROBE_MAX: Duration = Duration::from_secs(STALE_SECONDS.unsigned_abs() / 2);
+
+/// Of no object.
+const OTHER_ETAG: &str = "\"00000000000000000000000000000000\"";
 
 /// How a request that ought to be refused ended.
 enum Outcome {
@@ -86,11 +90,13 @@ impl Probe<'_> {
         let multipart_crc64 = integrity == Integrity::Crc64 && self.parts_are_checked().await?;
         let if_none_match = self.if_none_match().await?;
         let if_match = self.if_match().await?;
+        let batches = !if_match || self.batches_honour_etags().await;
         Ok(Traits {
             integrity,
             multipart_crc64,
             if_none_match,
             if_match,
+            batches,
         })
     }
 
@@ -161,13 +167,31 @@ impl Probe<'_> {
     }
 
     async fn if_match(&self) -> Result<bool, EndpointError> {
-        let other = "\"00000000000000000000000000000000\"";
-        let removed = self.store.remove(&self.object_key, Some(other)).await;
+        let removed = self.store.remove(&self.object_key, Some(OTHER_ETAG)).await;
         if matches!(&removed, Err(error) if error.kind == ErrorKind::PermissionDenied) {
             // Deleting is needed only if the task deletes, which then says so itself.
             return Ok(false);
         }
         Ok(matches!(refused(removed)?, Outcome::Refused))
+    }
+
+    /// Whether DeleteObjects keeps an object whose ETag is another one. Not to know it costs only
+    /// requests.
+    async fn batches_honour_etags(&self) -> bool {
+        let doomed = Doomed {
+            object_key: self.object_key.clone(),
+            etag: Some(OTHER_ETAG.to_owned()),
+        };
+        match self.store.delete_objects(&[&doomed]).await {
+            Ok(mut outcomes) => {
+                let outcome = outcomes.remove(&self.object_key);
+                matches!(outcome, Some(Err(error)) if error.kind == ErrorKind::Precondition)
+            }
+            Err(error) => {
+                tracing::info!(%error, "objects will be deleted one by one");
+                false
+            }
+        }
     }
 
     /// Whether an upload with a full-object checksum can be begun and refuses a wrong part.

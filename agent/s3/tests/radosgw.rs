@@ -10,7 +10,8 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use bytes::Bytes;
 use datasync_endpoint::{
-    Crc64, Destination, Integrity, Key, ObjectHeader, Payload, PosixMetadata, Unpaced,
+    Crc64, Destination, Integrity, Key, ListedObject, ObjectHeader, ObjectIdentifier, Payload,
+    PosixMetadata, Unpaced,
 };
 use datasync_model::{S3Location, StorageClass};
 use datasync_s3::{S3Config, S3Destination};
@@ -54,6 +55,19 @@ fn payload(content: &[u8]) -> Payload {
     }
 }
 
+async fn delete(destination: &S3Destination, listed: Vec<ListedObject>) {
+    let objects: Vec<_> = listed
+        .into_iter()
+        .map(|object| ObjectIdentifier {
+            key: object.key,
+            etag: object.etag,
+        })
+        .collect();
+    for outcome in destination.delete(&objects).await {
+        outcome.unwrap();
+    }
+}
+
 #[tokio::test]
 #[ignore = "needs DATASYNC_TEST_S3_ENDPOINT, _BUCKET (existing), _ACCESS_KEY, _SECRET_KEY"]
 async fn an_old_store_is_recognised_and_used_by_content_md5() {
@@ -90,6 +104,7 @@ async fn an_old_store_is_recognised_and_used_by_content_md5() {
         let state = destination.stat(key).await.unwrap().unwrap();
         assert_eq!(state.metadata, changed);
     }
+    let before = destination.calls().of("DeleteObject");
     let listed = destination.list(None).await.unwrap();
     let found: Vec<Key> = listed
         .objects
@@ -97,9 +112,12 @@ async fn an_old_store_is_recognised_and_used_by_content_md5() {
         .map(|object| object.key.clone())
         .collect();
     assert_eq!(found, keys);
-    for object in listed.objects {
-        destination.delete(&object.key, &object.etag).await.unwrap();
-    }
+    delete(&destination, listed.objects).await;
+    assert!(destination.list(None).await.unwrap().objects.is_empty());
+    // The control characters and nothing else go alone.
+    let calls = destination.calls();
+    assert_eq!(calls.of("DeleteObjects"), 1);
+    assert_eq!(calls.of("DeleteObject"), before + 1);
     let key = Key::from_listing("parts".to_owned());
     let upload = destination.create_upload(&key, &header, 0).await.unwrap();
     assert_eq!(destination.open_uploads(&key).await.unwrap().len(), 1);
@@ -118,5 +136,7 @@ async fn an_old_store_is_recognised_and_used_by_content_md5() {
         .unwrap();
     assert!(receipt.vouched);
     assert_eq!(destination.read_back(&key).await.unwrap().crc64, whole);
-    destination.delete(&key, &receipt.etag).await.unwrap();
+    let listed = destination.list(None).await.unwrap();
+    assert_eq!(listed.objects[0].etag, receipt.etag);
+    delete(&destination, listed.objects).await;
 }

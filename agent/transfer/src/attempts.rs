@@ -52,15 +52,7 @@ impl Attempts {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
-            let decision = retry::decide(
-                error.kind,
-                error.retry_after,
-                attempt,
-                started.elapsed(),
-                self.random_unit(),
-                &self.limits,
-            );
-            match decision {
+            match self.after(&error, attempt, started) {
                 Retry::GiveUp => return Err(error),
                 Retry::After(wait) => {
                     tracing::debug!(%error, attempt, ?wait, "will try again");
@@ -73,6 +65,18 @@ impl Attempts {
                 }
             }
         }
+    }
+
+    /// What to do after attempt number `attempt` (from 1) of a call failed.
+    pub(crate) fn after(&self, error: &EndpointError, attempt: u32, started: Instant) -> Retry {
+        retry::decide(
+            error.kind,
+            error.retry_after,
+            attempt,
+            started.elapsed(),
+            self.random_unit(),
+            &self.limits,
+        )
     }
 
     /// The next number in `0.0..1.0` (SplitMix64).

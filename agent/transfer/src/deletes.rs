@@ -1,13 +1,16 @@
 //! `PreserveDeletedFiles=REMOVE`: candidates on disk, guards, and the deletes themselves.
 
+mod batch;
 mod candidates;
 mod presence;
+mod settled;
 
 use std::sync::Arc;
 
-use datasync_endpoint::{Destination, Key, Source};
+use datasync_endpoint::{DELETE_MAX, Destination, Key, Source};
 use datasync_model::{Counters, ErrorCode, Failure};
-use futures::{StreamExt, stream};
+use futures::StreamExt;
+use futures::stream::FuturesOrdered;
 
 pub(crate) use candidates::{CANDIDATES_FILE, Candidate, Candidates, CandidatesError, trim};
 
@@ -16,13 +19,13 @@ use crate::failures::{FailureList, Verdict};
 use crate::journal::{Journal, JournalError, Record};
 use crate::outcome::{ItemFailure, counted};
 use crate::progress::Progress;
-use presence::Presence;
+use presence::gone;
+use settled::Settled;
 
 /// Below this many candidates the share is not looked at.
 const SHARE_FLOOR: u64 = 1_000;
-/// Candidates that are looked up and deleted together.
-const CHUNK: usize = 64;
-const DELETES_IN_FLIGHT: usize = 16;
+/// Batches of candidates that are looked up and deleted at the same time.
+const BATCHES: usize = 3;
 
 /// What the guards look at.
 #[derive(Debug, Clone, Copy)]
@@ -98,26 +101,6 @@ pub(crate) struct Deleter<S, D> {
     pub(crate) progress: Arc<Progress>,
 }
 
-/// What became of the candidates of a chunk.
-#[derive(Debug, Default)]
-struct Settled {
-    /// The last candidate that was looked at.
-    last: Option<Key>,
-    deleted: Counters,
-    failed: Vec<(Key, Failure)>,
-    /// The endpoint that is gone.
-    broken: Option<ItemFailure>,
-}
-
-impl Settled {
-    fn fail(&mut self, key: Key, failure: ItemFailure) {
-        self.failed.push((key, failure.failure.clone()));
-        if failure.endpoint_wide {
-            self.broken.get_or_insert(failure);
-        }
-    }
-}
-
 impl<S: Source, D: Destination> Deleter<S, D> {
     /// Deletes what is gone from the source; lists the objects that could not be deleted.
     pub(crate) async fn run(
@@ -126,68 +109,39 @@ impl<S: Source, D: Destination> Deleter<S, D> {
         mut candidates: Candidates,
         failures: &mut FailureList,
     ) -> Result<(), DeleteError> {
+        let mut under_way = FuturesOrdered::new();
+        let mut all_begun = false;
+        let mut broken = None;
         loop {
-            let mut chunk = candidates
-                .next_chunk(CHUNK)
-                .await
-                .map_err(DeleteError::Candidates)?;
-            if chunk.is_empty() {
-                return Ok(());
+            while !all_begun && under_way.len() < BATCHES {
+                let batch = candidates.next_chunk(DELETE_MAX).await;
+                let mut batch = batch.map_err(DeleteError::Candidates)?;
+                all_begun = batch.is_empty();
+                batch.retain(|candidate| last_deleted.is_none_or(|done| candidate.key > *done));
+                if !batch.is_empty() {
+                    under_way.push_back(self.settle(batch));
+                }
             }
-            chunk.retain(|candidate| last_deleted.is_none_or(|done| candidate.key > *done));
-            let mut settled = Settled::default();
-            let gone = self.look_up(chunk, &mut settled).await;
-            self.delete(gone, &mut settled).await;
+            let Some(mut settled) = under_way.next().await else {
+                return broken.map_or(Ok(()), |failure| Err(DeleteError::Failed(failure)));
+            };
+            if let Some(failure) = settled.broken.take() {
+                // What is under way already is still counted and journalled.
+                broken.get_or_insert(failure);
+                all_begun = true;
+            }
             self.record(settled, failures).await?;
         }
     }
 
-    /// Those of a chunk that are gone from the source, up to a source that does not answer.
-    async fn look_up(&self, chunk: Vec<Candidate>, settled: &mut Settled) -> Vec<Candidate> {
-        // Directories may be renamed meanwhile: what leads to a key is looked up anew.
-        let mut presence = Presence::new(&*self.source, &self.attempts);
-        let mut gone = Vec::with_capacity(chunk.len());
-        for candidate in chunk {
-            settled.last = Some(candidate.key.clone());
-            match presence.is_gone(&candidate.key).await {
-                Ok(true) => gone.push(candidate),
-                Ok(false) => tracing::info!(key = %candidate.key, "is at the source after all"),
-                Err(error) => settled.fail(candidate.key, ItemFailure::of_source(&error)),
-            }
-            if settled.broken.is_some() {
-                break;
-            }
-        }
-        gone
+    async fn settle(&self, batch: Vec<Candidate>) -> Settled {
+        let mut settled = Settled::default();
+        let gone = gone(&*self.source, &self.attempts, batch, &mut settled).await;
+        self.delete(gone, &mut settled).await;
+        settled
     }
 
-    async fn delete(&self, gone: Vec<Candidate>, settled: &mut Settled) {
-        let deletes = gone.into_iter().map(|candidate| async move {
-            let result = self
-                .attempts
-                .run(|| self.destination.delete(&candidate.key, &candidate.etag))
-                .await;
-            (candidate.key, result)
-        });
-        let mut results = stream::iter(deletes).buffer_unordered(DELETES_IN_FLIGHT);
-        while let Some((key, result)) = results.next().await {
-            match result {
-                Ok(()) => {
-                    let one = Counters {
-                        deleted: 1,
-                        ..Counters::default()
-                    };
-                    let one = counted(&key, one);
-                    // At once: a cancel in the middle of the chunk tells what was deleted.
-                    self.progress.finish(&one);
-                    settled.deleted.add(&one);
-                }
-                Err(error) => settled.fail(key, ItemFailure::of_destination(&error)),
-            }
-        }
-    }
-
-    /// Makes durable and known what became of a chunk.
+    /// Makes durable and known what became of a batch.
     async fn record(
         &self,
         settled: Settled,
@@ -210,17 +164,15 @@ impl<S: Source, D: Destination> Deleter<S, D> {
                 .map_err(DeleteError::List)?;
         }
         self.progress.finish(&failed);
-        if let Some(key) = settled.last {
-            let mut add = settled.deleted;
-            add.add(&failed);
-            self.journal
-                .append(Record::Deleted { key, add })
-                .await
-                .map_err(DeleteError::Journal)?;
-        }
-        settled
-            .broken
-            .map_or(Ok(()), |failure| Err(DeleteError::Failed(failure)))
+        let Some(key) = settled.last else {
+            return Ok(());
+        };
+        let mut add = settled.deleted;
+        add.add(&failed);
+        self.journal
+            .append(Record::Deleted { key, add })
+            .await
+            .map_err(DeleteError::Journal)
     }
 }
 

@@ -300,7 +300,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
             self.delete(&state, facts).await?;
             self.adopt_catalog().await;
         } else {
-            self.count_candidates().await?;
+            self.recall_candidates().await?;
         }
         self.enter(Stage::Verify).await?;
         if self.spec.options.verify_mode == VerifyMode::PointInTimeConsistent {

@@ -1,6 +1,7 @@
 //! What every destination promises.
 
 mod dates;
+mod deletes;
 mod uploads;
 
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use bytes::Bytes;
 
 use super::{odd_names, pattern};
 use dates::writes_are_dated_by_the_stores_clock;
+use deletes::objects_are_deleted;
 use uploads::{uploads_are_found_and_aborted, uploads_become_objects};
 
 use crate::{
@@ -304,22 +306,4 @@ async fn metadata_is_replaced_alone(destination: &impl Destination) {
         stat(destination, &key).await.expect("it is there").metadata,
         metadata(7)
     );
-}
-
-async fn objects_are_deleted(destination: &impl Destination) {
-    let key = key("doomed");
-    let found = put(destination, &key, b"1").await;
-    destination.delete(&key, &found.etag).await.expect("delete");
-    assert_eq!(stat(destination, &key).await, None);
-    destination
-        .delete(&key, &found.etag)
-        .await
-        .expect("a second delete");
-    for object in list(destination, None).await {
-        destination
-            .delete(&object.key, &object.etag)
-            .await
-            .expect("delete");
-    }
-    assert_eq!(list(destination, None).await, []);
 }

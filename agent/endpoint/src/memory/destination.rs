@@ -10,9 +10,9 @@ use super::script::{Aftermath, error};
 use super::source::flipped;
 use super::{Operation, Script};
 use crate::{
-    Abilities, Crc64, Destination, EndpointError, ErrorKind, Integrity, Key, ListPage,
-    ObjectHeader, ObjectState, OpenUpload, PartReceipt, PartStream, Payload, PosixMetadata,
-    ReadBack, Receipt, StoredPart, Timestamp, UploadId,
+    Abilities, Crc64, DELETE_MAX, Destination, EndpointError, ErrorKind, Integrity, Key, ListPage,
+    ObjectHeader, ObjectIdentifier, ObjectState, OpenUpload, PartReceipt, PartStream, Payload,
+    PosixMetadata, ReadBack, Receipt, StoredPart, Timestamp, UploadId,
 };
 
 /// Objects in memory as a destination. Bodies are taken slice by slice, as their pace grants.
@@ -162,6 +162,13 @@ impl MemoryDestination {
     /// What the store remembers of a content's checksum.
     fn remembered(&self, crc64: Crc64) -> Option<Crc64> {
         (self.abilities.integrity == Integrity::Crc64).then_some(crc64)
+    }
+
+    async fn delete_one(&self, object: &ObjectIdentifier) -> Result<(), EndpointError> {
+        let key = object.key.as_str();
+        let aftermath = self.script.enter(Operation::Delete, key).await?;
+        self.lock().delete(&object.key, &object.etag)?;
+        aftermath.reply(())
     }
 
     fn receipt(&self, etag: String, aftermath: &Aftermath) -> Receipt {
@@ -375,10 +382,31 @@ impl Destination for MemoryDestination {
         }
     }
 
-    async fn delete(&self, key: &Key, etag: &str) -> Result<(), EndpointError> {
-        let aftermath = self.script.enter(Operation::Delete, key.as_str()).await?;
-        self.lock().delete(key, etag)?;
-        aftermath.reply(())
+    async fn delete(&self, objects: &[ObjectIdentifier]) -> Vec<Result<(), EndpointError>> {
+        let operation = Operation::DeleteBatch;
+        let target = objects.first().map_or("", |object| object.key.as_str());
+        let for_all = |failed: EndpointError| {
+            let one = |object: &ObjectIdentifier| {
+                let error = error(operation, object.key.as_str(), failed.kind);
+                Err(EndpointError {
+                    effect: failed.effect,
+                    ..error
+                })
+            };
+            objects.iter().map(one).collect()
+        };
+        if objects.len() > DELETE_MAX {
+            return for_all(error(operation, target, ErrorKind::Invalid));
+        }
+        let batch = match self.script.enter(operation, target).await {
+            Ok(aftermath) => aftermath,
+            Err(failed) => return for_all(failed),
+        };
+        let mut outcomes = Vec::with_capacity(objects.len());
+        for object in objects {
+            outcomes.push(self.delete_one(object).await);
+        }
+        batch.reply(outcomes).unwrap_or_else(for_all)
     }
 }
 

@@ -51,7 +51,9 @@ pub enum Operation {
     CopyPart,
     /// `Destination::read_back`.
     ReadBack,
-    /// `Destination::delete`.
+    /// `Destination::delete` as a whole; the target is the key of the first object.
+    DeleteBatch,
+    /// One object of a `Destination::delete`.
     Delete,
 }
 
@@ -76,6 +78,7 @@ impl Operation {
             Self::SetMetadata => "CopyObject",
             Self::CopyPart => "UploadPartCopy",
             Self::ReadBack => "GET",
+            Self::DeleteBatch => "DeleteObjects",
             Self::Delete => "DELETE",
         }
     }

@@ -6,6 +6,7 @@
 mod answers;
 mod contract;
 mod dates;
+mod deletes;
 mod metadata;
 mod objects;
 mod opening;

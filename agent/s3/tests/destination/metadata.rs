@@ -5,7 +5,7 @@ use datasync_endpoint::{
 };
 use quickstart_store::StoreIntegrity;
 
-use crate::setup::{header, key, payload};
+use crate::setup::{delete, header, key, payload};
 use crate::sink::{Answer, LIST, OK_PUT, Sink, base64_of, error_body};
 use crate::world::World;
 
@@ -77,7 +77,7 @@ async fn class_and_tags_stay_and_another_object_is_not_deleted() {
     let tags = world.sdk().get_object_tagging().bucket("bucket").key("k");
     let tags = tags.send().await.unwrap();
     assert_eq!(tags.tag_set()[0].value(), "blue");
-    let stale = destination.delete(&name, "\"00000000000000000000000000000000\"");
+    let stale = delete(&destination, "k", "\"00000000000000000000000000000000\"");
     assert_eq!(stale.await.unwrap_err().kind, ErrorKind::Precondition);
     assert!(destination.stat(&name).await.unwrap().is_some());
 }

@@ -6,9 +6,12 @@ use std::time::Duration;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use bytes::Bytes;
-use datasync_endpoint::{Crc64, Key, ObjectHeader, Payload, PosixMetadata, Timestamp, Unpaced};
+use datasync_endpoint::{
+    Crc64, Destination, EndpointError, Key, ObjectHeader, ObjectIdentifier, Payload, PosixMetadata,
+    Timestamp, Unpaced,
+};
 use datasync_model::{S3Location, StorageClass};
-use datasync_s3::S3Config;
+use datasync_s3::{S3Config, S3Destination};
 
 pub(crate) fn credentials(id: &str, secret: &str) -> SharedCredentialsProvider {
     SharedCredentialsProvider::new(Credentials::new(id, secret, None, None, "test"))
@@ -57,6 +60,24 @@ pub(crate) fn header() -> ObjectHeader {
         },
         storage_class: None,
         only_if_absent: false,
+    }
+}
+
+/// The outcome for a single object.
+pub(crate) async fn delete(
+    destination: &S3Destination,
+    name: &str,
+    etag: &str,
+) -> Result<(), EndpointError> {
+    let mut outcomes = destination.delete(&[identifier(name, etag)]).await;
+    assert_eq!(outcomes.len(), 1);
+    outcomes.remove(0)
+}
+
+pub(crate) fn identifier(name: &str, etag: &str) -> ObjectIdentifier {
+    ObjectIdentifier {
+        key: key(name),
+        etag: etag.to_owned(),
     }
 }
 

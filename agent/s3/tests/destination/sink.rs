@@ -1,6 +1,7 @@
 //! A store that speaks HTTP by hand: it shows what is on the wire and answers from a script.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -49,6 +50,7 @@ impl Request {
 struct Script {
     answers: Mutex<VecDeque<Answer>>,
     seen: Mutex<Vec<Request>>,
+    stale_refused: AtomicBool,
 }
 
 pub(crate) const OK_PUT: &str = "etag: \"e\"\r\n";
@@ -62,7 +64,7 @@ pub(crate) fn error_body(code: &str) -> String {
 }
 
 /// Answers the probe as AWS would. `None`: not a request of the probe.
-fn probe_answer(request: &Request) -> Option<Answer> {
+fn probe_answer(request: &Request, stale_refused: &AtomicBool) -> Option<Answer> {
     let reply = |status, headers, body: &str| Some(Answer::Reply(status, headers, body.to_owned()));
     let (method, target) = request.line.split_once(' ')?;
     if method == "GET" && target.contains("list-type=2") {
@@ -85,6 +87,11 @@ fn probe_answer(request: &Request) -> Option<Answer> {
             HEAD.get().map_or("", |head| head),
             String::new(),
         )),
+        "DELETE"
+            if stale_refused.load(Ordering::Relaxed) && request.header("if-match").is_some() =>
+        {
+            reply(412, "", "")
+        }
         "POST" => reply(
             200,
             "",
@@ -166,6 +173,11 @@ impl Sink {
         self.script.answers.lock().unwrap().push_back(answer);
     }
 
+    /// Single deletes of the probe honour `If-Match`.
+    pub(crate) fn refuse_stale_deletes(&self) {
+        self.script.stale_refused.store(true, Ordering::Relaxed);
+    }
+
     pub(crate) fn seen(&self) -> Vec<Request> {
         self.script.seen.lock().unwrap().clone()
     }
@@ -194,7 +206,7 @@ async fn serve(mut stream: TcpStream, script: &Script) -> std::io::Result<()> {
                 .collect(),
             body: Vec::new(),
         };
-        let scripted = match probe_answer(&request) {
+        let scripted = match probe_answer(&request, &script.stale_refused) {
             None => script.answers.lock().unwrap().pop_front(),
             answer => script.answers.lock().unwrap().pop_front().or(answer),
         };

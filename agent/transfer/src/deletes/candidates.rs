@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use datasync_endpoint::Key;
+use datasync_endpoint::{Key, ObjectIdentifier};
 use datasync_model::Counters;
 use serde::{Deserialize, Serialize};
 use tokio::fs::{File, OpenOptions};
@@ -36,6 +36,13 @@ impl Candidate {
             ..Counters::default()
         };
         counted(&self.key, add)
+    }
+
+    pub(super) fn into_identifier(self) -> ObjectIdentifier {
+        ObjectIdentifier {
+            key: self.key,
+            etag: self.etag,
+        }
     }
 
     /// The frame of this candidate.

@@ -1,11 +1,67 @@
 //! Whether something is at the source, one LOOKUP per component that changed since the last key.
 
 use datasync_endpoint::{EndpointError, EntryKind, EntryPath, ErrorKind, Key, Node, Source};
+use futures::{StreamExt, stream};
 
+use super::Candidate;
+use super::settled::Settled;
 use crate::attempts::Attempts;
+use crate::outcome::ItemFailure;
+
+/// Candidates that are looked up one after the other.
+const SLICE: usize = 64;
+/// Slices at the same time.
+const SLICES: usize = 4;
+
+/// What a look at the source told of each candidate of a slice, in order; fewer if it ended early.
+type Answers = Vec<(Candidate, Result<bool, EndpointError>)>;
+
+/// Those of a batch that are gone from the source, up to a source that does not answer.
+pub(super) async fn gone<S: Source>(
+    source: &S,
+    attempts: &Attempts,
+    batch: Vec<Candidate>,
+    settled: &mut Settled,
+) -> Vec<Candidate> {
+    let mut gone = Vec::with_capacity(batch.len());
+    let slices: Vec<Vec<Candidate>> = batch.chunks(SLICE).map(<[_]>::to_vec).collect();
+    let looked_up = slices
+        .into_iter()
+        .map(|slice| look_up(source, attempts, slice));
+    let mut looked_up = stream::iter(looked_up).buffered(SLICES);
+    while let Some(answers) = looked_up.next().await {
+        for (candidate, answer) in answers {
+            settled.last = Some(candidate.key.clone());
+            match answer {
+                Ok(true) => gone.push(candidate),
+                Ok(false) => tracing::info!(key = %candidate.key, "is at the source after all"),
+                Err(error) => settled.fail(candidate.key, ItemFailure::of_source(&error)),
+            }
+            if settled.broken.is_some() {
+                return gone;
+            }
+        }
+    }
+    gone
+}
+
+/// Directories may be renamed meanwhile: what leads to a key is looked up anew for each slice.
+async fn look_up<S: Source>(source: &S, attempts: &Attempts, slice: Vec<Candidate>) -> Answers {
+    let mut presence = Presence::new(source, attempts);
+    let mut answers = Vec::with_capacity(slice.len());
+    for candidate in slice {
+        let answer = presence.is_gone(&candidate.key).await;
+        let breaks = matches!(&answer, Err(error) if ItemFailure::of_source(error).endpoint_wide);
+        answers.push((candidate, answer));
+        if breaks {
+            break;
+        }
+    }
+    answers
+}
 
 /// Looks keys up; remembers the directories that lead to the last one.
-pub(super) struct Presence<'a, S> {
+struct Presence<'a, S> {
     source: &'a S,
     attempts: &'a Attempts,
     root: Option<Node>,
@@ -14,7 +70,7 @@ pub(super) struct Presence<'a, S> {
 }
 
 impl<'a, S: Source> Presence<'a, S> {
-    pub(super) fn new(source: &'a S, attempts: &'a Attempts) -> Self {
+    fn new(source: &'a S, attempts: &'a Attempts) -> Self {
         Self {
             source,
             attempts,
@@ -24,7 +80,7 @@ impl<'a, S: Source> Presence<'a, S> {
     }
 
     /// Whether the server says that nothing of this key's path and kind exists.
-    pub(super) async fn is_gone(&mut self, key: &Key) -> Result<bool, EndpointError> {
+    async fn is_gone(&mut self, key: &Key) -> Result<bool, EndpointError> {
         let path = key.path().map_err(|error| {
             EndpointError::new(
                 ErrorKind::InvalidName,

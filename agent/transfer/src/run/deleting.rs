@@ -62,14 +62,14 @@ impl<S: Source, D: Destination> Engine<S, D> {
 
     async fn recall_facts(&self, state: &State) -> Result<ScanFacts, Ended> {
         Ok(ScanFacts {
-            candidates: self.count_candidates().await?,
+            candidates: self.recall_candidates().await?,
             matched: state.matched,
             source_has_entries: false,
         })
     }
 
-    /// Counts what an earlier run of the process was to delete; gives the number.
-    pub(super) async fn count_candidates(&self) -> Result<u64, Ended> {
+    /// Counts what an earlier run of the process found to delete; gives its number.
+    pub(super) async fn recall_candidates(&self) -> Result<u64, Ended> {
         let mut candidates = Candidates::open(&self.directory).await?;
         let mut count = Counters::default();
         loop {

@@ -339,27 +339,3 @@ async fn what_was_deleted_before_the_store_was_gone_is_counted_and_journalled() 
     let again = world.resume(run.directory).await.report.counters;
     assert_eq!((again.deleted, again.delete_failed), (8, 2));
 }
-
-#[tokio::test(start_paused = true)]
-async fn what_was_deleted_before_a_cancel_is_counted() {
-    let world = removing(tree());
-    world.run_well().await;
-    world.source.edit(|tree| {
-        tree.remove("gone");
-        tree.remove("d");
-    });
-    world.at_destination(Fault::new(Operation::Delete, Action::Hang).at("d/e/"));
-    let directory = world.directory();
-    let (controls, handles) = world.controls();
-    let cancelling = async {
-        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-        handles.cancel.cancel();
-    };
-    let (report, ()) = tokio::join!(world.run_in(&directory, controls), cancelling);
-    let report = report.unwrap();
-    assert_eq!(report.result.failure.unwrap().code, ErrorCode::Cancelled);
-    let left = world.destination.snapshot();
-    let left: Vec<_> = left.keys().map(Key::as_str).collect();
-    assert_eq!(left, ["", "a", "d/e/", "z"]);
-    assert_eq!(report.counters.deleted, 4);
-}

@@ -29,7 +29,7 @@ const SOURCE_CALLS: [Operation; 6] = [
     Operation::Read,
     Operation::ReadLink,
 ];
-const DESTINATION_CALLS: [Operation; 12] = [
+const DESTINATION_CALLS: [Operation; 13] = [
     Operation::List,
     Operation::Stat,
     Operation::Put,
@@ -41,6 +41,7 @@ const DESTINATION_CALLS: [Operation; 12] = [
     Operation::ListParts,
     Operation::SetMetadata,
     Operation::ReadBack,
+    Operation::DeleteBatch,
     Operation::Delete,
 ];
 const TRANSIENT: [ErrorKind; 4] = [

@@ -7,6 +7,7 @@
     reason = "clippy knows only functions marked as tests"
 )]
 
+mod batches;
 mod bottlenecks;
 mod cancelling;
 mod catalog;

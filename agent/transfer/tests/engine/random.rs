@@ -199,7 +199,7 @@ fn case() -> impl Strategy<Value = Case> {
         })
 }
 
-const FAULTY: [Operation; 14] = [
+const FAULTY: [Operation; 15] = [
     Operation::ReadDir,
     Operation::Read,
     Operation::ReadLink,
@@ -212,6 +212,7 @@ const FAULTY: [Operation; 14] = [
     Operation::SetMetadata,
     Operation::CopyPart,
     Operation::AbortUpload,
+    Operation::DeleteBatch,
     Operation::Delete,
     Operation::ReadBack,
 ];

@@ -47,7 +47,7 @@ fn slow_world(tree: Tree) -> World {
         Operation::UploadPart,
         Operation::CompleteUpload,
         Operation::AbortUpload,
-        Operation::Delete,
+        Operation::DeleteBatch,
     ] {
         world.at_destination(slow(operation, 31));
     }

@@ -251,12 +251,18 @@ impl Sink {
         let body = body.to_bytes();
         let body = String::from_utf8_lossy(&body);
         let mut objects = self.objects();
+        let mut deleted = String::new();
+        let quiet = body.contains("<Quiet>true</Quiet>");
         for key in body.split("<Key>").skip(1) {
             if let Some((key, _)) = key.split_once("</Key>") {
                 objects.delete(&target.bucket, key);
+                if !quiet {
+                    deleted += &format!("<Deleted><Key>{key}</Key></Deleted>");
+                }
             }
         }
-        reply(StatusCode::OK, "<DeleteResult></DeleteResult>")
+        let document = format!("<DeleteResult>{deleted}</DeleteResult>");
+        reply(StatusCode::OK, document)
     }
 
     fn object(&self, head: &Parts, target: &Target) -> Answer {

@@ -1,0 +1,54 @@
+//! The deletes of a batch, and those that are tried again.
+
+use datasync_endpoint::{Destination, ObjectIdentifier, Source};
+use datasync_model::Counters;
+use tokio::time::{Instant, sleep};
+
+use super::settled::Settled;
+use super::{Candidate, Deleter};
+use crate::outcome::{ItemFailure, counted};
+use crate::retry::Retry;
+
+impl<S: Source, D: Destination> Deleter<S, D> {
+    pub(super) async fn delete(&self, gone: Vec<Candidate>, settled: &mut Settled) {
+        let mut left: Vec<_> = gone.into_iter().map(Candidate::into_identifier).collect();
+        let started = Instant::now();
+        let mut attempt = 1;
+        while !left.is_empty() {
+            let outcomes = self.destination.delete(&left).await;
+            let mut wait = None;
+            let mut again = Vec::new();
+            for (object, outcome) in left.into_iter().zip(outcomes) {
+                let Err(error) = outcome else {
+                    self.count(&object, settled);
+                    continue;
+                };
+                match self.attempts.after(&error, attempt, started) {
+                    Retry::After(longer) => {
+                        tracing::debug!(%error, attempt, ?longer, "will try again");
+                        wait = wait.max(Some(longer));
+                        again.push(object);
+                    }
+                    Retry::GiveUp => settled.fail(object.key, ItemFailure::of_destination(&error)),
+                }
+            }
+            if let Some(wait) = wait {
+                sleep(wait).await;
+            }
+            left = again;
+            attempt += 1;
+        }
+        settled.failed.sort_by(|(a, _), (b, _)| a.cmp(b));
+    }
+
+    /// At once: a cancel in the middle of the batch tells what was deleted.
+    fn count(&self, object: &ObjectIdentifier, settled: &mut Settled) {
+        let one = Counters {
+            deleted: 1,
+            ..Counters::default()
+        };
+        let one = counted(&object.key, one);
+        self.progress.finish(&one);
+        settled.deleted.add(&one);
+    }
+}

@@ -20,6 +20,7 @@ mod merge;
 mod mover;
 mod outcome;
 mod owed;
+mod paged;
 mod plan;
 mod progress;
 mod read;

@@ -4,6 +4,7 @@ mod cataloguing;
 mod cleanup;
 mod deleting;
 mod ended;
+mod passing;
 mod resuming;
 mod scanning;
 mod verifying;

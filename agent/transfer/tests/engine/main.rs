@@ -20,6 +20,7 @@ mod random;
 mod rates;
 mod resumed;
 mod resuming;
+mod scanning;
 mod streaming;
 mod uploads;
 mod world;

@@ -140,6 +140,9 @@ impl FailureList {
 
     /// What became of an item. Beyond 500,000 items on the list `None` says nothing.
     pub(crate) fn verdict(&self, key: &Key) -> Option<Verdict> {
+        if self.known.is_empty() {
+            return None;
+        }
         self.known.get(&self.hash(key.as_str())).copied()
     }
 

@@ -62,6 +62,10 @@ pub(crate) enum Record {
         #[serde(rename = "x", default, skip_serializing_if = "std::ops::Not::not")]
         exists: bool,
     },
+    /// All items up to this key left the merge. Those that are counted here have an object that is
+    /// as it should be.
+    #[serde(rename = "p")]
+    Passed { key: Key, add: Counters },
     /// An item is finished; the counters are what it adds.
     #[serde(rename = "f")]
     Final { n: u64, add: Counters },

@@ -24,6 +24,7 @@ mod mover;
 mod outcome;
 mod outlook;
 mod owed;
+mod paged;
 mod plan;
 mod planned;
 mod progress;

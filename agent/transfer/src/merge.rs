@@ -3,9 +3,9 @@
 use datasync_endpoint::{EndpointError, EntryPath, Key, ListedObject};
 use std::cmp::Ordering;
 use std::sync::Arc;
-use tokio::sync::mpsc;
 
 use crate::listing::Listed;
+use crate::paged::Paged;
 use crate::waits::{Wait, Waits};
 use crate::walk::{SourceEntry, WalkError, Walked};
 
@@ -40,11 +40,11 @@ pub(crate) enum MergeError {
     Lost(&'static str),
 }
 
-/// Merges the two streams. Holds one element of each.
+/// Merges the two streams.
 #[derive(Debug)]
 pub(crate) struct Merge {
-    walked: mpsc::Receiver<Walked>,
-    listed: Option<mpsc::Receiver<Listed>>,
+    walked: Paged<Walked>,
+    listed: Option<Paged<Listed>>,
     next_walked: Option<Walked>,
     next_listed: Option<Listed>,
     waits: Arc<Waits>,
@@ -52,10 +52,7 @@ pub(crate) struct Merge {
 
 impl Merge {
     /// A merge; without a listing the destination counts as empty.
-    pub(crate) fn new(
-        walked: mpsc::Receiver<Walked>,
-        listed: Option<mpsc::Receiver<Listed>>,
-    ) -> Self {
+    pub(crate) fn new(walked: Paged<Walked>, listed: Option<Paged<Listed>>) -> Self {
         Self {
             walked,
             listed,
@@ -73,14 +70,14 @@ impl Merge {
     /// The next step. Cancel-safe.
     pub(crate) async fn next(&mut self) -> Result<Step, MergeError> {
         if self.next_walked.is_none() {
-            let received = self.waits.during(Wait::Walk, self.walked.recv()).await;
+            let received = self.waits.during(Wait::Walk, self.walked.next()).await;
             self.next_walked = Some(received.ok_or(MergeError::Lost("walk"))?);
         }
         if self.next_listed.is_none() {
             let received = match &mut self.listed {
                 None => Listed::End,
                 Some(listed) => {
-                    let received = self.waits.during(Wait::Listing, listed.recv()).await;
+                    let received = self.waits.during(Wait::Listing, listed.next()).await;
                     received.ok_or(MergeError::Lost("listing"))?
                 }
             };
@@ -99,8 +96,13 @@ impl Merge {
             Listed::End => None,
         };
         let order = match (&walked, &object) {
-            (Walked::Broken(_) | Walked::Unread { .. }, _) | (_, None) => Ordering::Less,
+            (Walked::Broken(_), _) | (_, None) => Ordering::Less,
             (Walked::End, Some(_)) => Ordering::Greater,
+            // Before anything below the directory, and after all that comes before it.
+            (Walked::Unread { directory, .. }, Some(object)) if directory.key <= object.key => {
+                Ordering::Less
+            }
+            (Walked::Unread { .. }, Some(_)) => Ordering::Greater,
             (
                 Walked::Entry(SourceEntry { key, .. }) | Walked::Unknown { key, .. },
                 Some(object),
@@ -136,7 +138,7 @@ impl Merge {
 
 /// Keys that must not be deleted because the source could not be read where they belong.
 ///
-/// Fed with keys in order; holds only those that may still matter.
+/// Fed with keys in order; holds only those that may still matter: no more than a key has bytes.
 #[derive(Debug, Default)]
 pub(crate) struct Shadow {
     prefixes: std::collections::BTreeSet<Key>,
@@ -145,13 +147,18 @@ pub(crate) struct Shadow {
 impl Shadow {
     /// Nothing below this directory is known.
     pub(crate) fn cast(&mut self, directory: Key) {
+        self.pass(&directory);
         self.prefixes.insert(directory);
+    }
+
+    fn pass(&mut self, key: &Key) {
+        self.prefixes
+            .retain(|prefix| prefix > key || key.as_str().starts_with(prefix.as_str()));
     }
 
     /// Whether an object of this key may have a source after all.
     pub(crate) fn covers(&mut self, key: &Key) -> bool {
-        self.prefixes
-            .retain(|prefix| prefix > key || key.as_str().starts_with(prefix.as_str()));
+        self.pass(key);
         self.prefixes
             .iter()
             .any(|prefix| key.as_str().starts_with(prefix.as_str()))

@@ -5,6 +5,7 @@ mod cleanup;
 mod deleting;
 mod ended;
 mod observing;
+mod passing;
 mod planning;
 mod resuming;
 mod scanning;

@@ -105,12 +105,22 @@ impl Sorter {
         }
     }
 
+    /// What the entries take that are not on disk, in bytes. The vector may have twice the room that
+    /// it uses.
+    pub(crate) fn memory(&self) -> usize {
+        2 * self.used
+    }
+
+    /// From the next entry on holds at most about so many bytes.
+    pub(crate) fn set_memory(&mut self, bytes: usize) {
+        self.memory_bytes = bytes;
+    }
+
     /// Adds an entry. After an error or a drop half-way the sorter is of no use.
     pub(crate) async fn push(&mut self, item: Item) -> Result<(), SortError> {
         self.used += item.memory();
         self.items.push(item);
-        // The vector may have twice the room that it uses, and a run is written block by block.
-        if self.used > self.memory_bytes / 2 {
+        if self.memory() > self.memory_bytes {
             self.spill().await
         } else {
             Ok(())
@@ -120,8 +130,18 @@ impl Sorter {
     /// Everything that was pushed, in order.
     pub(crate) async fn finish(mut self) -> Result<SortedEntries, SortError> {
         if self.runs.is_empty() {
-            let items = sorted(self.items).await?;
-            return Ok(SortedEntries::new(items.into(), None));
+            let memory = self.memory();
+            let mut items = sorted(self.items).await?;
+            let count = items.len();
+            items.dedup_by(|later, first| later.segment == first.segment);
+            return Ok(SortedEntries {
+                duplicates: (count - items.len()) as u64,
+                ready: items.into(),
+                merge: None,
+                is_broken: false,
+                last: None,
+                memory,
+            });
         }
         if !self.items.is_empty() {
             self.spill().await?;
@@ -131,7 +151,14 @@ impl Sorter {
         }
         let runs = self.runs.into_iter().map(|(_, run)| run).collect();
         let merge = blocking(move || Merge::new(runs)).await?;
-        Ok(SortedEntries::new(VecDeque::new(), Some(merge)))
+        Ok(SortedEntries {
+            ready: VecDeque::new(),
+            merge: Some(merge),
+            is_broken: false,
+            last: None,
+            duplicates: 0,
+            memory: self.memory_bytes,
+        })
     }
 
     async fn spill(&mut self) -> Result<(), SortError> {
@@ -193,37 +220,30 @@ pub(crate) struct SortedEntries {
     /// `None`: nothing was spilled, or it was given out.
     merge: Option<Merge>,
     is_broken: bool,
+    /// The last segment that the merge gave.
     last: Option<String>,
     duplicates: u64,
+    memory: usize,
 }
 
 impl SortedEntries {
-    fn new(ready: VecDeque<Item>, merge: Option<Merge>) -> Self {
-        Self {
-            ready,
-            merge,
-            is_broken: false,
-            last: None,
-            duplicates: 0,
-        }
-    }
-
     /// The next entry. If a call is dropped half-way, the next says that it was broken off.
     pub(crate) async fn next(&mut self) -> Result<Option<Item>, SortError> {
-        loop {
-            let Some(item) = self.ready.pop_front() else {
-                if !self.refill().await? {
-                    return Ok(None);
-                }
-                continue;
-            };
-            if self.last.as_ref() == Some(&item.segment) {
-                self.duplicates += 1;
-                continue;
-            }
-            self.last = Some(item.segment.clone());
-            return Ok(Some(item));
+        // What comes next can be looked at: of spilled entries half a batch, at least.
+        while self.ready.len() < BATCH / 2 && (self.merge.is_some() || self.is_broken) {
+            self.refill().await?;
         }
+        Ok(self.ready.pop_front())
+    }
+
+    /// The entry that comes after `index` others, as far as they are at hand.
+    pub(crate) fn peek(&self, index: usize) -> Option<&Item> {
+        self.ready.get(index)
+    }
+
+    /// What they take at most, in bytes.
+    pub(crate) fn memory(&self) -> usize {
+        self.memory
     }
 
     /// Entries left out so far because the server listed their name twice.
@@ -231,29 +251,35 @@ impl SortedEntries {
         self.duplicates
     }
 
-    async fn refill(&mut self) -> Result<bool, SortError> {
+    async fn refill(&mut self) -> Result<(), SortError> {
         if self.is_broken {
             return Err(SortError::BrokenOff);
         }
         let Some(mut merge) = self.merge.take() else {
-            return Ok(false);
+            return Ok(());
         };
         self.is_broken = true;
-        let (items, merge) = blocking(move || {
-            let mut items = VecDeque::with_capacity(BATCH);
-            while items.len() < BATCH {
+        let mut items = std::mem::take(&mut self.ready);
+        let mut last = self.last.take();
+        let refilled = blocking(move || {
+            let mut duplicates = 0;
+            for _ in 0..BATCH {
                 match merge.next()? {
-                    Some(item) => items.push_back(item),
-                    None => return Ok((items, None)),
+                    Some(item) if last.as_ref() == Some(&item.segment) => duplicates += 1,
+                    Some(item) => {
+                        last = Some(item.segment.clone());
+                        items.push_back(item);
+                    }
+                    None => return Ok((items, None, last, duplicates)),
                 }
             }
-            Ok((items, Some(merge)))
-        })
-        .await?;
+            Ok((items, Some(merge), last, duplicates))
+        });
+        let duplicates;
+        (self.ready, self.merge, self.last, duplicates) = refilled.await?;
+        self.duplicates += duplicates;
         self.is_broken = false;
-        self.ready = items;
-        self.merge = merge;
-        Ok(!self.ready.is_empty())
+        Ok(())
     }
 }
 

@@ -158,6 +158,14 @@ impl Entry {
         }
     }
 
+    /// Whether a confirmation by this source and listing would leave the entry as it is.
+    pub(crate) fn is_confirmed(&self, source: &Attributes, listed: &ListedObject) -> bool {
+        let class = listed.storage_class.as_deref();
+        self.source == source.fingerprint()
+            && self.written == Window::exact(listed.last_modified)
+            && self.storage_class.as_deref() == class.filter(|class| class.len() <= CLASS_MAX)
+    }
+
     /// Whether the listed object is the remembered one.
     pub(crate) fn agrees_with(&self, listed: &ListedObject) -> bool {
         let same_class = self.storage_class.is_none() || self.storage_class == listed.storage_class;

@@ -52,7 +52,7 @@ pub(crate) struct State {
     pub(crate) next_number: u64,
     /// How many items that left the merge exist at the destination.
     pub(crate) matched: u64,
-    /// Directories above the greatest key that could not be read to their ends.
+    /// Directories that contain the greatest key and could not be read to their ends.
     #[serde(default)]
     pub(crate) unread: BTreeSet<Key>,
     /// Sums over all finished items.
@@ -85,11 +85,12 @@ impl State {
                     existed: exists,
                 };
                 self.pending.insert(n, pending);
-                self.unread
-                    .retain(|directory| key.as_str().starts_with(directory.as_str()));
-                if self.last_handed.as_ref().is_none_or(|last| *last < key) {
-                    self.last_handed = Some(key);
-                }
+                self.pass(key);
+            }
+            Record::Passed { key, add } => {
+                self.matched += add.unchanged;
+                self.counters.add(&add);
+                self.pass(key);
             }
             Record::Final { n, add } => {
                 if self.pending.remove(&n).is_some() {
@@ -98,7 +99,8 @@ impl State {
             }
             Record::Unread { key, add } => {
                 self.counters.add(&add);
-                self.unread.insert(key);
+                self.unread.insert(key.clone());
+                self.pass(key);
             }
             Record::Counted { add } => self.counters.add(&add),
             Record::UploadIntent { key, intent } => {
@@ -126,6 +128,15 @@ impl State {
                 self.last_deleted = Some(key);
                 self.counters.add(&add);
             }
+        }
+    }
+
+    /// The merge is past this key.
+    fn pass(&mut self, key: Key) {
+        self.unread
+            .retain(|directory| key.as_str().starts_with(directory.as_str()));
+        if self.last_handed.as_ref().is_none_or(|last| *last < key) {
+            self.last_handed = Some(key);
         }
     }
 

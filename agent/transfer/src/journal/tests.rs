@@ -247,6 +247,17 @@ fn record() -> impl Strategy<Value = Record> {
             exists
         }),
         (0u64..6, 0u64..3).prop_map(|(n, c)| Record::Final { n, add: count(c) }),
+        ("[a-c]{1,3}", 0u64..3).prop_map(|(k, unchanged)| Record::Passed {
+            key: key(&k),
+            add: Counters {
+                unchanged,
+                ..Counters::default()
+            }
+        }),
+        ("[a-c/]{1,3}", 0u64..3).prop_map(|(k, c)| Record::Unread {
+            key: key(&k),
+            add: count(c)
+        }),
         "[a-c]{1,3}".prop_map(|k| Record::UploadClosed { key: key(&k) }),
         ("[a-c]{1,3}", any::<i64>(), any::<bool>()).prop_map(|(k, at_seconds, has_parts)| {
             let intent = Intent {
@@ -319,4 +330,27 @@ async fn a_journal_without_its_beginning_is_refused() {
         .await
         .unwrap_err();
     assert!(error.to_string().contains("damaged"), "{error}");
+}
+
+#[test]
+fn of_directories_that_cannot_be_read_only_those_around_the_present_key_are_kept() {
+    let mut state = State::default();
+    for outer in 0..100 {
+        for inner in 0..100 {
+            for text in [format!("{outer:02}/"), format!("{outer:02}/{inner:02}/")] {
+                if state
+                    .last_handed
+                    .as_ref()
+                    .is_none_or(|last| *last < key(&text))
+                {
+                    let (key, add) = (key(&text), count(0));
+                    state.apply(Record::Unread { key, add });
+                }
+            }
+            assert_eq!(state.unread.len(), 2, "{:?}", state.unread);
+        }
+    }
+    let (key, add) = (key("99/99/a"), count(0));
+    state.apply(Record::Passed { key, add });
+    assert_eq!(state.unread.len(), 2);
 }

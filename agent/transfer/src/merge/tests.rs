@@ -1,7 +1,8 @@
-use datasync_endpoint::{Attributes, EntryKind, Handle, Node, Timestamp};
+use datasync_endpoint::{Attributes, EntryKind, ErrorKind, Handle, Node, Timestamp};
 use proptest::prelude::*;
 
 use super::*;
+use crate::paged;
 
 fn key(text: &str) -> Key {
     Key::from_listing(text.to_owned())
@@ -44,16 +45,15 @@ fn object(text: &str) -> Listed {
 }
 
 async fn merged(source: &[String], destination: &[String]) -> Vec<(Option<Key>, Option<Key>)> {
-    let (walk, walked) = mpsc::channel(source.len() + 1);
-    let (list, listed) = mpsc::channel(destination.len() + 1);
+    let (walk, walked) = paged::channel(source.len() + 1);
+    let (list, listed) = paged::channel(destination.len() + 1);
     for text in source {
-        walk.send(entry(text)).await.unwrap();
+        walk.send(vec![entry(text)]).await.unwrap();
     }
-    walk.send(Walked::End).await.unwrap();
-    for text in destination {
-        list.send(object(text)).await.unwrap();
-    }
-    list.send(Listed::End).await.unwrap();
+    walk.send(vec![Walked::End]).await.unwrap();
+    let objects = destination.iter().map(|text| object(text));
+    let end = [Listed::End];
+    list.send(objects.chain(end).collect()).await.unwrap();
     let mut merge = Merge::new(walked, Some(listed));
     let mut steps = Vec::new();
     loop {
@@ -101,4 +101,49 @@ fn a_shadow_covers_what_is_below_it_and_nothing_else() {
     assert!(!shadow.covers(&key("a0")));
     shadow.cast(Key::default());
     assert!(shadow.covers(&key("z")));
+}
+
+#[tokio::test]
+async fn an_object_before_a_directory_that_cannot_be_read_is_not_overtaken() {
+    let unread = |text| {
+        let Walked::Entry(directory) = entry(text) else {
+            unreachable!("an entry")
+        };
+        let error = EndpointError::new(ErrorKind::PermissionDenied, "READDIR", text, "no");
+        let error = Arc::new(error);
+        Walked::Unread { directory, error }
+    };
+    let (walk, walked) = paged::channel(1);
+    let (list, listed) = paged::channel(1);
+    walk.send(vec![unread("a/"), unread("b/"), Walked::End])
+        .await
+        .unwrap();
+    let objects = ["a/1", "a0", "b/"].map(object);
+    list.send(objects.into_iter().chain([Listed::End]).collect())
+        .await
+        .unwrap();
+    let mut merge = Merge::new(walked, Some(listed));
+    let mut met = Vec::new();
+    loop {
+        met.push(match merge.next().await.unwrap() {
+            Step::Extra(object) => object.key.to_string(),
+            Step::Unread { directory, .. } => format!("unread {}", directory.key),
+            Step::End => break,
+            step => panic!("{step:?}"),
+        });
+    }
+    assert_eq!(met, ["unread a/", "a/1", "a0", "unread b/", "b/"]);
+}
+
+#[test]
+fn a_shadow_of_many_directories_takes_no_more_room() {
+    let mut shadow = Shadow::default();
+    let mut names: Vec<_> = (0..2_000).map(|n| format!("{n:04}")).collect();
+    names.extend((1..200).map(|n| format!("x{}", "-".repeat(n))));
+    for name in names {
+        shadow.cast(key(&name).join("/"));
+        assert!(shadow.prefixes.len() <= name.len() + 1, "{shadow:?}");
+    }
+    assert!(shadow.covers(&key("x--/below")));
+    assert!(shadow.covers(&key("x-/below")));
 }

@@ -6,10 +6,27 @@ use super::{Mover, Written};
 use crate::catalog::{Entry, Recall, recall};
 use crate::journal::JournalError;
 use crate::outcome::Outcome;
-use crate::plan;
+use crate::plan::{self, Decision};
 use crate::walk::SourceEntry;
 
 impl<S: Source, D: Destination> Mover<S, D> {
+    /// Whether memory and the listing say that nothing is to be done, nor anything new.
+    pub(crate) fn is_as_remembered(
+        &self,
+        entry: &SourceEntry,
+        listed: Option<&ListedObject>,
+        known: Option<&Entry>,
+    ) -> bool {
+        let (Some(listed), Some(known)) = (listed, known) else {
+            return false;
+        };
+        let attributes = &entry.node.attributes;
+        let wanted = PosixMetadata::kept(attributes, &self.options);
+        plan::decide(attributes, Some(listed), &self.options) == Decision::Stat
+            && known.is_confirmed(attributes, listed)
+            && recall(known, listed, attributes, &wanted, &self.options) == Recall::Unchanged
+    }
+
     /// Does what memory and the listing say; `None` if they say too little.
     pub(super) async fn by_memory(
         &self,

@@ -25,9 +25,8 @@ impl<S: Source, D: Destination> Engine<S, D> {
             Step::Entry(entry, _) => Some(&entry.key),
             Step::Extra(object) => Some(&object.key),
             Step::Unknown { key, .. } => Some(key),
+            Step::Unread { directory, .. } => Some(&directory.key),
             Step::End => None,
-            // It comes after its own entry.
-            Step::Unread { .. } => return None,
         };
         while let Some(key) = scan.remembered.pass(limit).await {
             let path = key.path().unwrap_or_default();

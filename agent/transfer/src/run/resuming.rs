@@ -113,7 +113,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
         let mut streams = JoinSet::new();
         let mut walked = self.start_walk(None, &mut streams);
         loop {
-            match walked.recv().await {
+            match walked.next().await {
                 Some(Walked::Entry(entry)) if entry.key.as_str().is_empty() => {}
                 Some(Walked::Unread { .. }) => {}
                 Some(Walked::Entry(_) | Walked::Unknown { .. }) => return Ok(true),

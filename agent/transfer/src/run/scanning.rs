@@ -9,9 +9,9 @@ use datasync_endpoint::{
 use datasync_model::{
     Counters, ErrorCode, Failure, OverwriteMode, PreserveDeletedFiles, TransferMode, VerifyMode,
 };
-use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::passing::Passed;
 use super::{Ended, Engine};
 use crate::catalog::{Entry, Remembered};
 use crate::deletes::{Candidate, trim};
@@ -23,8 +23,9 @@ use crate::listing::list;
 use crate::merge::{Merge, MergeError, Shadow, Step};
 use crate::mover::{Mover, Resumed};
 use crate::outcome::{ItemFailure, Outcome, counted};
+use crate::paged::{self, Paged};
 use crate::plan::SINGLE_PUT_MAX;
-use crate::walk::{SourceEntry, Walk, WalkError, Walked};
+use crate::walk::{STREAMS, SourceEntry, Walk, WalkError, Walked};
 
 /// What scanning learned that deleting needs.
 #[derive(Debug, Clone, Copy, Default)]
@@ -35,8 +36,11 @@ pub(super) struct ScanFacts {
     pub(super) source_has_entries: bool,
 }
 
-/// Entries and objects that wait for the merge, each.
-const STREAM_BUFFER: usize = 1024;
+/// Pages of at most 128 entries that wait for the merge.
+const WALKED_PAGES: usize = 8;
+/// Pages of the listing that wait for the merge, beside the one that it consumes and the one that is
+/// on its way.
+const LISTED_PAGES: usize = 1;
 
 /// What is to be done in a lane.
 pub(super) enum Work {
@@ -54,7 +58,7 @@ impl Work {
     }
 }
 
-type Done = Result<(Outcome, Option<u64>), JournalError>;
+pub(super) type Done = Result<(Outcome, Option<u64>), JournalError>;
 
 /// What is not to be counted again when a resumed walk meets it again.
 struct Before {
@@ -71,7 +75,8 @@ pub(super) struct Scan {
     /// What earlier runs of the process did.
     before: Before,
     next_number: u64,
-    merge_ended: bool,
+    pub(super) passed: Passed,
+    pub(super) merge_ended: bool,
     /// Keys that are the key of no path are named up to a bound.
     strange_keys: u64,
 }
@@ -101,6 +106,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
                 unread: state.unread.clone(),
             },
             next_number: state.next_number,
+            passed: Passed::default(),
             merge_ended: false,
             strange_keys: 0,
         };
@@ -120,11 +126,12 @@ impl<S: Source, D: Destination> Engine<S, D> {
                 biased;
                 Some((ticket, done)) = scan.lanes.next() => self.finish(ticket, done).await?,
                 step = merge.next(), if scan.lanes.has_room() && !scan.merge_ended => {
-                    let step = step.map_err(merge_error)?;
-                    self.take(step, &mut scan).await?;
+                    self.take(step.map_err(merge_error)?, &mut scan).await?;
+                    self.take_at_hand(&mut merge, &mut scan).await?;
                 }
             }
         }
+        self.settle_passed(&mut scan).await?;
         streams.shutdown().await;
         Ok(scan.facts)
     }
@@ -145,7 +152,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
         &self,
         after: Option<Key>,
         streams: &mut JoinSet<()>,
-    ) -> mpsc::Receiver<Walked> {
+    ) -> Paged<Walked> {
         let abilities = self.destination.abilities();
         let walk = Walk {
             source: self.source.clone(),
@@ -157,8 +164,9 @@ impl<S: Source, D: Destination> Engine<S, D> {
             spill_directory: self.directory.join("spill"),
             memory_bytes: usize::try_from(self.settings.memory_target_bytes / 8)
                 .unwrap_or(usize::MAX),
+            streams: STREAMS,
         };
-        let (walk_out, walked) = mpsc::channel(STREAM_BUFFER);
+        let (walk_out, walked) = paged::channel(WALKED_PAGES);
         streams.spawn(walk.run(walk_out));
         walked
     }
@@ -170,7 +178,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
             && options.overwrite_mode == OverwriteMode::Always
             && options.verify_mode != VerifyMode::PointInTimeConsistent;
         let listed = (!blind).then(|| {
-            let (list_out, listed) = mpsc::channel(STREAM_BUFFER);
+            let (list_out, listed) = paged::channel(LISTED_PAGES);
             streams.spawn(list(
                 self.destination.clone(),
                 self.attempts.clone(),
@@ -191,22 +199,30 @@ impl<S: Source, D: Destination> Engine<S, D> {
             .add(lane, ticket, work, |work| handle(mover.clone(), work));
     }
 
-    async fn take(&mut self, step: Step, scan: &mut Scan) -> Result<(), Ended> {
+    pub(super) async fn take(&mut self, step: Step, scan: &mut Scan) -> Result<(), Ended> {
         let known = self.remembered(&step, scan).await;
         match step {
             Step::End => scan.merge_ended = true,
             Step::Entry(entry, listed) => {
                 scan.facts.matched += u64::from(listed.is_some());
                 scan.facts.source_has_entries |= !entry.key.as_str().is_empty();
+                let failed = self.listed_outcome(&entry.key);
+                let mover = &self.mover;
+                if failed.is_none()
+                    && mover.is_as_remembered(&entry, listed.as_ref(), known.as_deref())
+                {
+                    return self.pass(entry.key, scan).await;
+                }
                 let ticket = self
                     .hand(&entry.key, &entry.path, listed.is_some(), scan)
                     .await?;
-                match self.listed_outcome(&entry.key) {
+                match failed {
                     Some(outcome) => self.record(ticket, outcome, None).await?,
                     None => self.start_item(ticket, Work::Met(entry, listed, known), scan),
                 }
             }
             Step::Unread { directory, error } => {
+                self.settle_passed(scan).await?;
                 scan.shadow.cast(directory.key.clone());
                 if !scan.before.unread.contains(&directory.key) {
                     self.report_unread(&directory, &error).await?;
@@ -233,12 +249,13 @@ impl<S: Source, D: Destination> Engine<S, D> {
     }
 
     async fn hand(
-        &self,
+        &mut self,
         key: &Key,
         path: &EntryPath,
         exists: bool,
         scan: &mut Scan,
     ) -> Result<Ticket, Ended> {
+        self.settle_passed(scan).await?;
         let number = scan.next_number;
         scan.next_number += 1;
         self.journal

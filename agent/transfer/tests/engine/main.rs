@@ -26,6 +26,7 @@ mod requests;
 mod restarts;
 mod resumed;
 mod resuming;
+mod scanning;
 mod streaming;
 mod sweep;
 mod uploads;

@@ -25,11 +25,14 @@ mod progress;
 mod read;
 mod retry;
 mod run;
+mod server;
 mod sorter;
 mod uploads;
 mod verify;
 mod walk;
 
 pub use failures::{FAILURES_FILE, ListedItem, Verdict, first_listed};
+pub use limiter::SharedRate;
 pub use retry::RetryLimits;
 pub use run::{Controls, Interrupted, Settings, run, with_open_uploads};
+pub use server::{Server, ServerLimits};

@@ -11,6 +11,7 @@ use datasync_model::ErrorCode;
 use tokio::time::Instant;
 
 use super::{Mover, TryError, Written, destination_error, source_error};
+use crate::budget::{Budget, Reservation};
 use crate::outcome::ItemFailure;
 use crate::plan;
 use crate::walk::SourceEntry;
@@ -147,12 +148,27 @@ impl<S: Source, D: Destination> Mover<S, D> {
     }
 
     /// Reserves memory for bytes that are about to be read.
-    pub(super) async fn reserve(&self, bytes: u64) -> Result<crate::budget::Reservation, TryError> {
-        self.budget.reserve(bytes).await.map_err(|error| {
-            TryError::Failed(ItemFailure::new(
-                ErrorCode::NotSupported,
-                format!("{error}: give the agent a larger memory_target"),
-            ))
-        })
+    pub(super) async fn reserve(&self, bytes: u64) -> Result<Reservation, TryError> {
+        reserved(&self.budget, bytes).await
     }
+
+    /// Reserves memory for a part of `length` bytes: first of what parts may have, so that those
+    /// that wait do not stand before small files.
+    pub(super) async fn reserve_part(
+        &self,
+        length: u64,
+    ) -> Result<(Reservation, Reservation), TryError> {
+        let bytes = self.memory_of_part(length);
+        let share = reserved(&self.parts, bytes).await?;
+        Ok((share, self.reserve(bytes).await?))
+    }
+}
+
+async fn reserved(budget: &Budget, bytes: u64) -> Result<Reservation, TryError> {
+    budget.reserve(bytes).await.map_err(|error| {
+        TryError::Failed(ItemFailure::new(
+            ErrorCode::NotSupported,
+            format!("{error}: give the agent a larger memory_target"),
+        ))
+    })
 }

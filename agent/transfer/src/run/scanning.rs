@@ -288,7 +288,8 @@ impl<S: Source, D: Destination> Engine<S, D> {
         .of_directories();
         self.progress.finish(&add);
         let key = directory.key.clone();
-        Ok(self.journal.append(Record::Unread { key, add }).await?)
+        self.journal.append(Record::Unread { key, add }).await?;
+        self.check_failures()
     }
 
     async fn take_extra(&mut self, object: ListedObject, scan: &mut Scan) -> Result<(), Ended> {
@@ -377,6 +378,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
             Outcome::Failed(failed) if failed.endpoint_wide || silent => {
                 Err(Ended::Failed(failed.failure))
             }
+            Outcome::Failed(_) => self.check_failures(),
             _ => Ok(()),
         }
     }

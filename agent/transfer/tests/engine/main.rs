@@ -20,6 +20,7 @@ mod random;
 mod rates;
 mod resumed;
 mod resuming;
+mod sparing;
 mod streaming;
 mod uploads;
 mod world;

@@ -70,6 +70,9 @@ pub(crate) struct RunArguments {
     /// Executions that run at once [default: 1]
     #[arg(long)]
     executions_max: Option<String>,
+    /// Bandwidth limit of all executions together, such as 100MiB; -1 for none [default: -1]
+    #[arg(long, allow_hyphen_values = true)]
+    bytes_per_second: Option<String>,
     /// Name to report in place of the host name
     #[arg(long)]
     name: Option<String>,
@@ -90,6 +93,7 @@ impl RunArguments {
             ("activation_key_file", &self.activation_key_file),
             ("activation_key", &self.activation_key),
             ("executions_max", &self.executions_max),
+            ("bytes_per_second", &self.bytes_per_second),
             ("name", &self.name),
         ]
         .into_iter()

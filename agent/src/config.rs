@@ -8,13 +8,15 @@ mod validate;
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 
-use datasync_model::ActivationKey;
+use datasync_model::{ActivationKey, BytesPerSecond};
+use datasync_transfer::ServerLimits;
 
 pub use flags::ProcessFlags;
 pub use layers::{CONFIG_FILE_VARIABLE, Layers, Overrides, ReadError};
-pub(crate) use units::parse_bytes;
+pub(crate) use units::parse_rate;
 
 /// Everything an agent is told from outside. Made by [`Layers::validate`].
 #[derive(Debug, Clone)]
@@ -31,6 +33,8 @@ pub struct Config {
     pub activation_key: Option<ActivationKey>,
     /// Executions that run at once; others wait.
     pub executions_max: usize,
+    /// Bandwidth limit of all executions together, on top of each one's own.
+    pub bytes_per_second: BytesPerSecond,
     /// Memory, clients and logs.
     pub process: ProcessSettings,
     /// Reported to control in place of the host name.
@@ -42,6 +46,8 @@ pub struct Config {
 pub struct ProcessSettings {
     /// Bytes of data that may be in memory at once, over all executions.
     pub memory_target_bytes: u64,
+    /// Items that may fail before an execution ends; `None`: it always goes on.
+    pub failures_max: Option<NonZeroU64>,
     /// Settings of the NFS client.
     pub nfs: NfsSettings,
     /// Settings of the S3 client.
@@ -91,6 +97,8 @@ pub struct NfsSettings {
     pub mount_port: Option<u16>,
     /// Whether source ports below 1024 are used.
     pub privileged_ports: PrivilegedPorts,
+    /// What a server is asked to bear at most.
+    pub limits: ServerLimits,
 }
 
 /// Whether NFS connections come from ports below 1024, as many exports demand.
@@ -110,6 +118,8 @@ pub struct S3Settings {
     /// Largest object of the store in bytes, where it differs from the store's known limit; 1 to
     /// [`datasync_s3::OBJECT_MAX`].
     pub object_max: Option<u64>,
+    /// What a store is asked to bear at most.
+    pub limits: ServerLimits,
 }
 
 /// Form of log lines.

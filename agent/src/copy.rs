@@ -87,7 +87,8 @@ async fn transfer(
         s3.region.clone_from(&access.region);
     }
     let memory = request.process.memory_target_bytes;
-    let runner = Runner::new(endpoints, memory, pair.history(), pair.failures());
+    let runner = Runner::new(endpoints, memory, pair.history(), pair.failures())
+        .with_failures_max(request.process.failures_max);
     let assignment = Assignment {
         directory: pair.execution(),
         cancel: CancellationToken::new(),

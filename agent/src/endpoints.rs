@@ -9,9 +9,11 @@ use datasync_s3::{S3Config, S3Destination};
 
 use crate::config::{NfsSettings, PrivilegedPorts, ProcessSettings, S3Settings};
 use crate::credentials::{Availability, CredentialStore, Giver};
+use crate::servers::Servers;
 
 const S3_REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
-const S3_REQUESTS_MAX: usize = 64;
+/// Requests that a client may have in flight: more than the engine ever has, which decides.
+const REQUESTS_MAX: usize = 384;
 
 /// Which side of a transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +27,7 @@ pub(crate) enum Side {
 pub(crate) struct Endpoints {
     nfs: NfsSettings,
     s3: S3Settings,
+    servers: Servers,
     credentials: CredentialStore,
 }
 
@@ -33,8 +36,14 @@ impl Endpoints {
         Self {
             nfs: settings.nfs,
             s3: settings.s3,
+            servers: Servers::new(settings.nfs.limits, settings.s3.limits),
             credentials,
         }
+    }
+
+    /// The servers of the locations.
+    pub(crate) fn servers(&self) -> &Servers {
+        &self.servers
     }
 
     /// The credentials of the locations.
@@ -95,7 +104,7 @@ impl Endpoints {
             credentials: self.credentials.provider(&location.arn),
             object_max: self.s3.object_max,
             request_timeout: S3_REQUEST_TIMEOUT,
-            requests_max: S3_REQUESTS_MAX,
+            requests_max: REQUESTS_MAX,
         }
     }
 }
@@ -104,6 +113,7 @@ impl Endpoints {
 fn nfs_config(settings: NfsSettings, location: &NfsLocation) -> NfsConfig {
     NfsConfig {
         connections: settings.connections,
+        in_flight_per_connection: REQUESTS_MAX.div_ceil(settings.connections.max(1)),
         mount_port: settings.mount_port,
         privileged_ports: match settings.privileged_ports {
             PrivilegedPorts::Prefer => datasync_nfs::PrivilegedPorts::Prefer,
@@ -237,6 +247,8 @@ fn named(side: Side, kind: ErrorKind, giver: Giver) -> (ErrorCode, &'static str)
 
 #[cfg(test)]
 mod tests {
+    use datasync_transfer::ServerLimits;
+
     use super::*;
 
     fn nfs(version: NfsVersion) -> Location {
@@ -284,6 +296,7 @@ mod tests {
             connections: 7,
             mount_port: Some(20_048),
             privileged_ports: PrivilegedPorts::Never,
+            limits: ServerLimits::default(),
         };
         let config = nfs_config(settings, &location);
         assert_eq!(config.server_hostname, "nas.test");

@@ -20,6 +20,7 @@ mod logging;
 mod probe;
 mod progress_line;
 mod renewal;
+mod servers;
 mod session;
 mod state;
 mod supervisor;

@@ -156,7 +156,9 @@ impl Agent {
             memory,
             state.path(HISTORY),
             state.path(FAILURES),
-        );
+        )
+        .with_failures_max(config.process.failures_max)
+        .with_shared_rate(config.bytes_per_second);
         let host = HostWatch::new(name, state.root());
         let work = runner.into_work();
         let executions = Executions::resume(state, work, config.executions_max)?;

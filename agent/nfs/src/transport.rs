@@ -21,6 +21,9 @@ use crate::pool::Pool;
 use crate::rpc;
 use crate::socket::{arbitrary, connect};
 
+/// Calls in flight that are reason enough for another connection: large READs fill one with these.
+const CALLS_ENOUGH: usize = 4;
+
 /// A call's place among those in flight; freed when the server has answered.
 #[derive(Debug)]
 pub(crate) struct InFlight {
@@ -30,12 +33,17 @@ pub(crate) struct InFlight {
 }
 
 impl InFlight {
-    /// The slot with the fewest calls; a permit guarantees that one has room.
-    fn take(loads: &Arc<StdMutex<Vec<usize>>>, permit: OwnedSemaphorePermit) -> Self {
+    /// The first slot with fewer than `enough` calls, so that no more connections are opened than
+    /// the calls need; else the one with the fewest. A permit guarantees that one has room.
+    fn take(
+        loads: &Arc<StdMutex<Vec<usize>>>,
+        enough: usize,
+        permit: OwnedSemaphorePermit,
+    ) -> Self {
         let mut counts = loads.lock().unwrap_or_else(PoisonError::into_inner);
-        let slot = (0..counts.len())
-            .min_by_key(|slot| counts[*slot])
-            .unwrap_or_default();
+        let slot = counts.iter().position(|calls| *calls < enough);
+        let fewest = || (0..counts.len()).min_by_key(|slot| counts[*slot]);
+        let slot = slot.or_else(fewest).unwrap_or_default();
         counts[slot] += 1;
         drop(counts);
         Self {
@@ -75,6 +83,7 @@ pub(crate) struct Transport {
     privileged: PrivilegedPorts,
     timeout: Duration,
     calls_max: usize,
+    calls_enough: usize,
     credential: opaque_auth<'static>,
     xid: AtomicU32,
     permits: Arc<Semaphore>,
@@ -98,6 +107,7 @@ impl Transport {
             privileged: config.privileged_ports,
             timeout: config.call_timeout,
             calls_max,
+            calls_enough: config.in_flight_per_connection.min(CALLS_ENOUGH),
             credential: rpc::credential(config),
             // Servers may remember the xids of a client that was here before.
             #[expect(clippy::cast_possible_truncation, reason = "any 32 bits will do")]
@@ -122,7 +132,7 @@ impl Transport {
             .acquire_owned()
             .await
             .map_err(|error| Broken::new(ErrorKind::Unreachable, error.to_string()))?;
-        let in_flight = InFlight::take(&self.loads, permit);
+        let in_flight = InFlight::take(&self.loads, self.calls_enough, permit);
         let connection = self.connection(in_flight.slot).await?;
         let xid = self.xid.fetch_add(1, Ordering::Relaxed);
         let wire = rpc::encode_call(xid, procedure, &self.credential, arguments)

@@ -2,6 +2,9 @@ use std::path::Path;
 
 use clap::{Args, FromArgMatches};
 
+use datasync_model::BytesPerSecond;
+use datasync_transfer::ServerLimits;
+
 use super::*;
 
 const FINGERPRINT: &str = "aa11223344556677889900aabbccddeeff00112233445566778899aabbccddee";
@@ -205,4 +208,52 @@ fn broken_toml_is_reported_by_line_without_its_content() {
     assert!(text.contains("line 2"), "{text}");
     assert!(!text.contains("canary"), "{text}");
     assert!(Overrides::default().set("colour", Some("red")).is_err());
+}
+
+#[test]
+fn servers_are_spared_as_far_as_one_says() {
+    let scratch = tempfile::tempdir().unwrap();
+    let file = scratch.path().join("agent.toml");
+    let text = format!(
+        "control = \"file:1\"\ncontrol_fingerprint = \"{FINGERPRINT}\"\nbytes_per_second = \"5MB\"\n\
+         failures_max = 7\n[nfs]\nrequests_max = 9\noperations_per_second = 0\n\
+         [s3]\nrequests_per_second = 3500\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    let layers = Layers::read(Some(&file), [], Overrides::default()).unwrap();
+    let config = layers.validate().unwrap();
+    assert_eq!(i64::from(config.bytes_per_second), 5_000_000);
+    assert_eq!(config.process.failures_max.map(u64::from), Some(7));
+    let (nfs, s3) = (config.process.nfs.limits, config.process.s3.limits);
+    assert_eq!(
+        (nfs.in_flight_max, nfs.operations_per_second),
+        (Some(9), None)
+    );
+    assert_eq!(s3.in_flight_max, None);
+    assert_eq!(s3.operations_per_second.map(u32::from), Some(3500));
+    // Nothing said: as much as the servers sustain, and executions that end at some time.
+    let given = flags(&[("control", "c:1"), ("control_fingerprint", FINGERPRINT)]);
+    let config = Layers::read(None, [], given).unwrap().validate().unwrap();
+    assert_eq!(config.bytes_per_second, BytesPerSecond::UNLIMITED);
+    assert_eq!(config.process.failures_max.map(u64::from), Some(1_000_000));
+    assert_eq!(config.process.nfs.limits, ServerLimits::default());
+    let given = flags(&[
+        ("bytes_per_second", "0"),
+        ("failures_max", "-1"),
+        ("nfs.requests_max", "0"),
+        ("nfs.operations_per_second", "2000000"),
+        ("s3.requests_max", "321"),
+        ("s3.requests_per_second", "fast"),
+    ]);
+    let all = faults(None, given).join("\n");
+    for expected in [
+        "bytes_per_second (flag --bytes-per-second): must be more than 0",
+        "failures_max (flag --failures-max)",
+        "nfs.requests_max (flag --nfs-requests-max)",
+        "nfs.operations_per_second (flag --nfs-operations-per-second)",
+        "s3.requests_max (flag --s3-requests-max)",
+        "s3.requests_per_second (flag --s3-requests-per-second)",
+    ] {
+        assert!(all.contains(expected), "{expected} not in:\n{all}");
+    }
 }

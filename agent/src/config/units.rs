@@ -1,5 +1,7 @@
 //! Amounts of bytes with units.
 
+use datasync_model::BytesPerSecond;
+
 /// Reads `67108864`, `64MiB`, `64 MiB`, `64MB`; units in any case. Decimal units are powers of
 /// 1000, binary ones of 1024.
 pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
@@ -29,6 +31,15 @@ pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
         .ok()
         .and_then(|number| number.checked_mul(factor))
         .ok_or_else(|| format!("{text:?} is not an amount of bytes such as 64MiB"))
+}
+
+/// Reads an amount of bytes as a bandwidth limit; `-1` is none, as in the API.
+pub(crate) fn parse_rate(text: &str) -> Result<BytesPerSecond, String> {
+    if text.trim() == "-1" {
+        return Ok(BytesPerSecond::UNLIMITED);
+    }
+    let bytes = i64::try_from(parse_bytes(text)?).unwrap_or(i64::MAX);
+    BytesPerSecond::try_from(bytes).map_err(|_| "must be more than 0; -1 is no limit".to_owned())
 }
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
 //! From text to the typed configuration, collecting every fault.
 
 use std::fs;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use datasync_model::ActivationKey;
+use datasync_transfer::ServerLimits;
 use tracing_subscriber::EnvFilter;
 
 use super::layers::{Layers, STATE_DIR};
@@ -14,6 +16,10 @@ use super::{
 };
 use crate::{cgroup, link};
 
+/// More requests than this are never in flight at one server.
+const REQUESTS_MAX: usize = 320;
+/// Beyond it a request per second is less than the precision of the cap.
+const REQUESTS_PER_SECOND_MAX: u32 = 1_000_000;
 const NAME_LENGTH_MAX: usize = 64;
 const LOG_LEVEL: &str = "info";
 
@@ -65,6 +71,7 @@ impl Check {
         });
         let executions_max: Option<usize> =
             self.or("executions_max", "1", |text| number(text, 1, 64));
+        let bytes_per_second = self.or("bytes_per_second", "-1", units::parse_rate);
         let process = self.process(executions_max.unwrap_or(1), LOG_LEVEL);
         let name = self.optional("name", name);
         let state_dir = self.or("state_dir", STATE_DIR, |text| match PathBuf::from(text) {
@@ -78,6 +85,7 @@ impl Check {
             activation_listen: activation_listen?,
             activation_key,
             executions_max: executions_max?,
+            bytes_per_second: bytes_per_second?,
             process: process?,
             name,
         })
@@ -88,21 +96,39 @@ impl Check {
         let memory_target_bytes = self.memory_target(executions_max);
         let connections = self.or("nfs.connections", "4", |text| number(text, 1, 64));
         let mount_port = self.optional("nfs.mount_port", port);
+        let failures_max = self.or("failures_max", "1000000", whole_number);
+        let nfs_limits = self.limits("nfs.requests_max", "nfs.operations_per_second");
+        let s3_limits = self.limits("s3.requests_max", "s3.requests_per_second");
         let privileged_ports = self.or("nfs.privileged_ports", "prefer", privileged_ports);
         let object_max = self.optional("s3.object_max", object_max);
         let log_level = self.or("log.level", level_default, log_level);
         let log_format = self.or("log.format", "text", log_format);
         Some(ProcessSettings {
             memory_target_bytes: memory_target_bytes?,
+            failures_max: NonZeroU64::new(failures_max?),
             nfs: NfsSettings {
                 connections: connections?,
                 mount_port,
                 privileged_ports: privileged_ports?,
+                limits: nfs_limits,
             },
-            s3: S3Settings { object_max },
+            s3: S3Settings {
+                object_max,
+                limits: s3_limits,
+            },
             log_level: log_level?,
             log_format: log_format?,
         })
+    }
+
+    fn limits(&mut self, requests_max: &'static str, per_second: &'static str) -> ServerLimits {
+        let number = |text: &str| number(text, 1, REQUESTS_MAX);
+        ServerLimits {
+            in_flight_max: self.optional(requests_max, number),
+            operations_per_second: self
+                .optional(per_second, requests_per_second)
+                .and_then(NonZeroU32::new),
+        }
     }
 
     fn fault(&mut self, member: &str, what: &str) {
@@ -267,6 +293,22 @@ fn number(text: &str, min: usize, max: usize) -> Result<usize, String> {
         .ok()
         .filter(|number| (min..=max).contains(number))
         .ok_or_else(|| format!("{text:?} is not a number from {min} to {max}"))
+}
+
+fn whole_number(text: &str) -> Result<u64, String> {
+    text.parse()
+        .map_err(|_| format!("{text:?} is not a whole number; 0 is no limit"))
+}
+
+fn requests_per_second(text: &str) -> Result<u32, String> {
+    text.parse()
+        .ok()
+        .filter(|number| *number <= REQUESTS_PER_SECOND_MAX)
+        .ok_or_else(|| {
+            format!(
+                "{text:?} is not a number from 1 to {REQUESTS_PER_SECOND_MAX}, or 0 for no limit"
+            )
+        })
 }
 
 fn port(text: &str) -> Result<u16, String> {

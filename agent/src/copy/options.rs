@@ -3,12 +3,12 @@
 use std::str::FromStr;
 
 use datasync_model::{
-    BytesPerSecond, Excludes, Extensions, FilterError, Includes, Options, OptionsOverride, Pair,
-    StorageClass, TaskMode, VerifyMode,
+    Excludes, Extensions, FilterError, Includes, Options, OptionsOverride, Pair, StorageClass,
+    TaskMode, VerifyMode,
 };
 
 use super::flags::CopyFlags;
-use crate::config::parse_bytes;
+use crate::config::parse_rate;
 
 /// A copy is a BASIC task: every `VerifyMode` is to be had.
 pub(super) const TASK_MODE: TaskMode = TaskMode::Basic;
@@ -32,7 +32,7 @@ pub(super) fn options(
     faults: &mut Vec<String>,
 ) -> Options {
     let before = faults.len();
-    let rate = flags.bytes_per_second.as_deref().map(bytes_per_second);
+    let rate = flags.bytes_per_second.as_deref().map(parse_rate);
     let given = OptionsOverride {
         transfer_mode: word("transfer-mode", flags.transfer_mode.as_ref(), faults),
         overwrite_mode: word("overwrite-mode", flags.overwrite_mode.as_ref(), faults),
@@ -97,14 +97,6 @@ pub(super) fn extensions(
     }
 }
 
-fn bytes_per_second(text: &str) -> Result<BytesPerSecond, String> {
-    if text.trim() == "-1" {
-        return Ok(BytesPerSecond::UNLIMITED);
-    }
-    let bytes = i64::try_from(parse_bytes(text)?).unwrap_or(i64::MAX);
-    BytesPerSecond::try_from(bytes).map_err(|_| "must be more than 0; -1 is no limit".to_owned())
-}
-
 /// The patterns of `--include`.
 pub(super) fn includes(flags: &CopyFlags, faults: &mut Vec<String>) -> Includes {
     joined("include", &flags.include, Includes::parse, faults)
@@ -144,7 +136,7 @@ fn joined<T: Default>(
 
 #[cfg(test)]
 mod tests {
-    use datasync_model::{PreserveDeletedFiles, Uid};
+    use datasync_model::{BytesPerSecond, PreserveDeletedFiles, Uid};
 
     use super::*;
 

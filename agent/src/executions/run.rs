@@ -1,13 +1,16 @@
 //! Carrying out one execution: credentials, both sides open, then the engine.
 
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use datasync_endpoint::EndpointError;
-use datasync_model::{ErrorCode, ExecutionReport, ExecutionSpec, Failure, Location, LocationArn};
-use datasync_transfer::{Controls, Interrupted, Settings, with_open_uploads};
+use datasync_model::{
+    BytesPerSecond, ErrorCode, ExecutionReport, ExecutionSpec, Failure, Location, LocationArn,
+};
+use datasync_transfer::{Controls, Interrupted, Settings, SharedRate, with_open_uploads};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -33,6 +36,8 @@ const EXPIRY_CHECK: Duration = Duration::from_secs(5);
 pub(crate) struct Runner {
     endpoints: Endpoints,
     memory_target_bytes: u64,
+    failures_max: Option<NonZeroU64>,
+    shared_rate: Option<SharedRate>,
     history: PathBuf,
     failures: PathBuf,
 }
@@ -60,8 +65,27 @@ impl Runner {
         Self {
             endpoints,
             memory_target_bytes,
+            failures_max: None,
+            shared_rate: None,
             history,
             failures,
+        }
+    }
+
+    /// So many items that fail end an execution.
+    pub(crate) fn with_failures_max(self, failures_max: Option<NonZeroU64>) -> Self {
+        Self {
+            failures_max,
+            ..self
+        }
+    }
+
+    /// All executions together keep to `rate`, on top of their own. Must be called in a runtime.
+    pub(crate) fn with_shared_rate(self, rate: BytesPerSecond) -> Self {
+        let shared_rate = rate.limit().map(|_| SharedRate::start(rate));
+        Self {
+            shared_rate,
+            ..self
         }
     }
 
@@ -137,6 +161,10 @@ impl Runner {
             owed_aborts_file: Some(owed_aborts),
             failures_file: Some(failure_list::path(&self.failures, spec.execution.id())),
             plan_file: Some(failure_list::plan_path(&self.failures, spec.execution.id())),
+            source_server: self.endpoints.servers().nfs(nfs),
+            destination_server: self.endpoints.servers().s3(s3),
+            shared_rate: self.shared_rate.clone(),
+            failures_max: self.failures_max,
             seed: getrandom::u64().unwrap_or_default(),
             cpu_time: host::cpu_time,
             ..Settings::default()

@@ -7,8 +7,9 @@ use std::future::Future;
 use datasync_endpoint::{EntryPath, Key};
 use tokio::task::{Id, JoinError, JoinSet};
 
-/// Small items in flight.
-const SMALL_MAX: usize = 64;
+/// Small items in flight: enough for a store that takes 100 ms for each. How many requests of them
+/// are in flight, the windows of the servers decide.
+const SMALL_MAX: usize = 256;
 /// Large files in flight.
 const LARGE_MAX: usize = 4;
 /// Large files that wait for their lane while small items go on.

@@ -31,6 +31,7 @@ mod progress;
 mod read;
 mod retry;
 mod run;
+mod server;
 mod sorter;
 mod uploads;
 mod verify;
@@ -38,6 +39,8 @@ mod waits;
 mod walk;
 
 pub use failures::{FAILURES_FILE, ListedItem, Verdict, first_listed};
+pub use limiter::SharedRate;
 pub use planned::{PLAN_FILE, PlannedAction, PlannedItem};
 pub use retry::RetryLimits;
 pub use run::{Controls, Interrupted, Settings, run, with_open_uploads};
+pub use server::{Server, ServerLimits};

@@ -13,9 +13,13 @@ mod bucket;
 mod dispatcher;
 mod gate;
 mod queue;
+mod shared;
 
 use dispatcher::{Dispatcher, Request};
 use gate::{Admission, Gate};
+
+pub(crate) use bucket::TokioClock;
+pub use shared::SharedRate;
 
 /// The largest slice in bytes, at any rate.
 const SLICE_MAX: u64 = 1024 * 1024;
@@ -34,6 +38,7 @@ pub(crate) struct Limiter(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     rate: watch::Receiver<BytesPerSecond>,
+    shared: Option<SharedRate>,
     gate: Gate,
     requests: mpsc::Sender<Request>,
     ledger: Arc<Ledger>,
@@ -51,14 +56,21 @@ struct Ledger {
 
 impl Limiter {
     /// Starts the dispatcher on `tasks`; it ends when the limiter and its streams are dropped.
-    pub(crate) fn start(rate: watch::Receiver<BytesPerSecond>, tasks: &mut JoinSet<()>) -> Self {
+    /// Grants are within `rate` and within what `shared` has left for it.
+    pub(crate) fn start(
+        rate: watch::Receiver<BytesPerSecond>,
+        shared: Option<SharedRate>,
+        tasks: &mut JoinSet<()>,
+    ) -> Self {
         let (requests, queue) = mpsc::channel(REQUESTS_MAX);
         let ledger = Arc::new(Ledger::default());
-        let dispatcher = Dispatcher::new(rate.clone(), queue, Arc::clone(&ledger));
+        let account = shared.as_ref().map(SharedRate::account);
+        let dispatcher = Dispatcher::new(rate.clone(), account, queue, Arc::clone(&ledger));
         tasks.spawn(dispatcher.run());
         Self(Arc::new(Shared {
-            gate: Gate::new(rate.clone()),
+            gate: Gate::new(rate.clone(), shared.as_ref().map(SharedRate::rate)),
             rate,
+            shared,
             requests,
             ledger,
             streams: AtomicU64::new(0),
@@ -110,8 +122,8 @@ impl Stream {
     pub(crate) async fn admit(&self) {
         let is_admitted = self.state().admission.is_some();
         if self.length > 0 && !is_admitted {
-            let admission = self.shared.gate.admit().await;
-            self.state().admission = Some(admission);
+            let admission = self.shared.gate.admit(self.length).await;
+            self.state().admission = admission;
         }
         self.state().left = self.length;
     }
@@ -131,13 +143,15 @@ impl Stream {
 
 impl Pace for Stream {
     fn slice_max(&self) -> usize {
-        let slice = slice_max(*self.shared.rate.borrow());
+        let shared = self.shared.shared.as_ref().map(SharedRate::rate);
+        let own = slice_max(*self.shared.rate.borrow());
+        let slice = shared.map_or(own, |shared| own.min(slice_max(shared)));
         usize::try_from(slice).unwrap_or(usize::MAX)
     }
 
     fn grant(self: Arc<Self>, bytes: usize) -> Option<Grant> {
         let bytes = bytes as u64;
-        if self.shared.rate.borrow().limit().is_none() {
+        if self.shared.rate.borrow().limit().is_none() && self.shared.shared.is_none() {
             self.shared
                 .ledger
                 .granted

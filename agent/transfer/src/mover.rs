@@ -49,6 +49,8 @@ pub(crate) struct Mover<S, D> {
     pub(crate) options: Options,
     pub(crate) attempts: Arc<Attempts>,
     pub(crate) budget: Budget,
+    /// What parts of large files may have of the budget; the rest is left to small files.
+    pub(crate) parts: Budget,
     pub(crate) limiter: Limiter,
     pub(crate) uploads: Arc<Uploads>,
     pub(crate) progress: Arc<Progress>,

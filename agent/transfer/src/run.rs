@@ -4,6 +4,7 @@ mod cataloguing;
 mod cleanup;
 mod deleting;
 mod ended;
+mod failing;
 mod observing;
 mod passing;
 mod planning;
@@ -11,6 +12,7 @@ mod resuming;
 mod scanning;
 mod verifying;
 
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,11 +32,12 @@ use crate::catalog::Catalog;
 use crate::failures::{FAILURES_FILE, FailureList};
 use crate::history::Root;
 use crate::journal::{Journal, Record, Stage, State};
-use crate::limiter::Limiter;
+use crate::limiter::{Limiter, SharedRate};
 use crate::mover::Mover;
 use crate::owed::OwedAbort;
 use crate::progress::Progress;
 use crate::retry::RetryLimits;
+use crate::server::{Server, Spared};
 use crate::uploads::Uploads;
 use crate::verify::Verifier;
 pub use cleanup::with_open_uploads;
@@ -65,6 +68,14 @@ pub struct Settings {
     /// The largest share of the destination's objects that `PreserveDeletedFiles=REMOVE` may
     /// delete once there are more than 1,000 candidates, in percent.
     pub delete_share_max_percent: u64,
+    /// The source's server, shared by all executions that read from it.
+    pub source_server: Server,
+    /// The destination's server, shared by all executions that write to it.
+    pub destination_server: Server,
+    /// A bandwidth limit for all executions that are given it, on top of each one's own.
+    pub shared_rate: Option<SharedRate>,
+    /// So many items that failed or differ end the execution; `None`: it always goes on.
+    pub failures_max: Option<NonZeroU64>,
     /// Retries of a single request.
     pub retries: RetryLimits,
     /// Seeds the jitter of retries.
@@ -74,6 +85,9 @@ pub struct Settings {
     /// CPU time that the process has used; [`Duration::ZERO`] where that is not known.
     pub cpu_time: fn() -> Duration,
 }
+
+/// As many as the list of failures keeps: what failed beyond could not be told.
+const FAILURES_MAX: u64 = 1_000_000;
 
 impl Default for Settings {
     fn default() -> Self {
@@ -85,6 +99,10 @@ impl Default for Settings {
             failures_file: None,
             plan_file: None,
             delete_share_max_percent: 50,
+            shared_rate: None,
+            failures_max: NonZeroU64::new(FAILURES_MAX),
+            source_server: Server::default(),
+            destination_server: Server::default(),
             retries: RetryLimits::default(),
             seed: 0,
             now_seconds,
@@ -129,6 +147,8 @@ pub async fn run<S: Source, D: Destination>(
     settings: Settings,
     controls: Controls,
 ) -> Result<ExecutionReport, Interrupted> {
+    let source = Arc::new(Spared::new(source, &settings.source_server));
+    let destination = Arc::new(Spared::new(destination, &settings.destination_server));
     let mut background = JoinSet::new();
     let started = Engine::start(
         spec,
@@ -236,7 +256,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
         let failures = FailureList::open(list).await?;
         let catalog = settings.catalog_file.clone();
         let catalog = catalog.map(|file| Catalog::new(file, directory, spec));
-        let limiter = Limiter::start(rate, background);
+        let limiter = Limiter::start(rate, settings.shared_rate.clone(), background);
         let attempts = Arc::new(Attempts::new(settings.retries, settings.seed));
         let budget = Budget::new(settings.memory_target_bytes / 2);
         let uploads = Arc::new(Uploads::new(journal.clone(), &mut state));
@@ -253,6 +273,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
             destination: destination.clone(),
             options: spec.options.clone(),
             attempts: attempts.clone(),
+            parts: Budget::new(budget.total() - budget.total() / 4),
             budget,
             limiter: limiter.clone(),
             uploads: uploads.clone(),

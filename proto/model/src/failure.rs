@@ -58,6 +58,8 @@ words! {
         DeletesWithheld = "DeletesWithheld",
         /// Some items failed; the rest was transferred.
         ItemsFailed = "ItemsFailed",
+        /// So many items failed that the execution was ended; the rest was not looked at.
+        TooManyFailures = "TooManyFailures",
         /// CancelTaskExecution was called.
         Cancelled = "Cancelled",
         /// A setting that cannot work; the detail says which.

@@ -108,6 +108,34 @@ async fn one_caller_needs_one_connection() {
 }
 
 #[tokio::test]
+async fn another_connection_is_opened_when_there_are_calls_enough_for_it() {
+    for (calls, connections) in [(4, 1), (5, 2), (9, 3), (40, 4)] {
+        let answered = Arc::new(AtomicU32::new(0));
+        let server = Server::start({
+            let answered = Arc::clone(&answered);
+            move |_| {
+                answered.fetch_add(1, Ordering::Relaxed);
+                Act::silence()
+            }
+        })
+        .await;
+        let config = NfsConfig {
+            connections: 4,
+            in_flight_per_connection: 64,
+            ..server.config("/")
+        };
+        let transport = Arc::new(Transport::new(server.address, &config));
+        let mut callers = JoinSet::new();
+        for number in 0..calls {
+            let transport = Arc::clone(&transport);
+            callers.spawn(async move { echo(&transport, number).await });
+        }
+        eventually(|| answered.load(Ordering::Relaxed) == calls).await;
+        assert_eq!(server.connections(), connections, "{calls} calls");
+    }
+}
+
+#[tokio::test]
 async fn fragments_make_no_difference() {
     let server = Server::start(|mut request| {
         let whole = accepted(request.xid, &echoed(&mut request));

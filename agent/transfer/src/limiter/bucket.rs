@@ -18,7 +18,14 @@ const NANOSECONDS: u128 = 1_000_000_000;
 
 /// Time since the bucket was made; follows a paused tokio clock.
 #[derive(Debug, Clone)]
-pub(super) struct TokioClock(Instant);
+pub(crate) struct TokioClock(Instant);
+
+impl TokioClock {
+    /// A clock that begins at this instant.
+    pub(crate) fn starting(at: Instant) -> Self {
+        Self(at)
+    }
+}
 
 impl Clock for TokioClock {
     type Instant = Duration;
@@ -51,7 +58,7 @@ impl Bucket {
         let quota = Quota::with_period(period)
             .unwrap_or(Quota::per_second(NonZeroU32::MIN))
             .allow_burst(burst);
-        let clock = TokioClock(Instant::now());
+        let clock = TokioClock::starting(Instant::now());
         let limiter = RateLimiter::direct_with_clock(quota, clock.clone());
         Self {
             limiter,

@@ -10,6 +10,7 @@ use tokio::time::sleep;
 
 use super::bucket::Bucket;
 use super::queue::FairQueue;
+use super::shared::Account;
 use super::{Ledger, slice_max};
 
 /// Requests that wait in the fair queue; more wait in the channel.
@@ -62,6 +63,8 @@ pub(super) struct Dispatcher {
     bucket: Option<Bucket>,
     /// Bytes taken from the bucket and not yet given out.
     credit: u64,
+    /// What a rate that others use too has for this one.
+    shared: Option<Account>,
     ledger: Arc<Ledger>,
 }
 
@@ -74,6 +77,7 @@ enum Event {
 impl Dispatcher {
     pub(super) fn new(
         rate: watch::Receiver<BytesPerSecond>,
+        shared: Option<Account>,
         requests: mpsc::Receiver<Request>,
         ledger: Arc<Ledger>,
     ) -> Self {
@@ -86,6 +90,7 @@ impl Dispatcher {
             current,
             bucket: current.limit().map(Bucket::full),
             credit: 0,
+            shared,
             ledger,
         }
     }
@@ -128,24 +133,39 @@ impl Dispatcher {
         loop {
             self.follow_rate();
             self.reclaim();
-            let Some(bucket) = &self.bucket else {
-                let bytes = request.bytes;
-                return self.give(request, bytes, false);
-            };
             let wanted = request.bytes.min(slice_max(self.current));
-            let Some(missing) = wanted.checked_sub(self.credit).filter(|n| *n > 0) else {
-                self.credit -= wanted;
-                return self.give(request, wanted, true);
-            };
-            match bucket.take(missing) {
-                Ok(bytes) => self.credit += bytes,
-                Err(wait) => {
-                    if !self.wait(wait, &mut request).await {
-                        self.credit = self.credit.min(self.burst());
-                        return;
+            if let Some(bucket) = &self.bucket
+                && self.credit < wanted
+            {
+                match bucket.take(wanted - self.credit) {
+                    Ok(bytes) => self.credit += bytes,
+                    Err(wait) => {
+                        if !self.wait(wait, &mut request).await {
+                            self.credit = self.credit.min(self.burst());
+                            return;
+                        }
                     }
                 }
+                continue;
             }
+            let paid = self.pay_shared(wanted, &mut request).await;
+            let Some(bytes) = paid else {
+                self.credit = self.credit.min(self.burst());
+                return;
+            };
+            self.credit = self.credit.saturating_sub(bytes);
+            return self.give(request, bytes);
+        }
+    }
+
+    /// Pays from the shared rate too, for up to `wanted` bytes; `None` if the request was dropped.
+    async fn pay_shared(&mut self, wanted: u64, request: &mut Request) -> Option<u64> {
+        let Some(shared) = &mut self.shared else {
+            return Some(wanted);
+        };
+        tokio::select! { biased;
+            () = request.reply.closed() => None,
+            paid = shared.pay(wanted) => Some(paid),
         }
     }
 
@@ -179,6 +199,9 @@ impl Dispatcher {
     fn reclaim(&mut self) {
         let returned = self.ledger.returned.swap(0, Ordering::Relaxed);
         if returned > 0 {
+            if let Some(shared) = &mut self.shared {
+                shared.give_back(returned);
+            }
             self.credit = self.credit.max((self.credit + returned).min(self.burst()));
         }
     }
@@ -187,8 +210,9 @@ impl Dispatcher {
         self.bucket.as_ref().map_or(0, Bucket::burst_bytes)
     }
 
-    fn give(&self, request: Request, bytes: u64, is_paid: bool) {
+    fn give(&self, request: Request, bytes: u64) {
         let ledger = Arc::clone(&self.ledger);
+        let is_paid = self.bucket.is_some() || self.shared.is_some();
         let paid = Paid {
             bytes,
             is_paid,

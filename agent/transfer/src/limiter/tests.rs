@@ -19,9 +19,13 @@ struct Setup {
 }
 
 fn start(first: BytesPerSecond) -> Setup {
+    start_sharing(first, None)
+}
+
+fn start_sharing(first: BytesPerSecond, shared: Option<SharedRate>) -> Setup {
     let (rate, receiver) = watch::channel(first);
     let mut tasks = JoinSet::new();
-    let limiter = Limiter::start(receiver, &mut tasks);
+    let limiter = Limiter::start(receiver, shared, &mut tasks);
     Setup {
         limiter,
         rate,
@@ -70,24 +74,34 @@ fn assert_close(found: u64, wanted: u64, percent: u64) {
     assert!(off * 100 <= wanted * percent, "{found} instead of {wanted}");
 }
 
+/// Rates from the lowest that is promised to the highest that is.
+const RATES: [u64; 10] = [
+    64 * KIB,
+    100_000,
+    512 * KIB,
+    MIB,
+    50 * MIB,
+    150 * MIB,
+    300_000_000,
+    700_000_000,
+    1024 * MIB,
+    5 * 1024 * MIB,
+];
+
 #[tokio::test(start_paused = true)]
-async fn ten_seconds_are_within_one_percent() {
-    for bytes in [
-        64 * KIB,
-        100_000,
-        MIB,
-        50 * MIB,
-        150 * MIB,
-        300_000_000,
-        700_000_000,
-        1024 * MIB,
-    ] {
+async fn ten_seconds_are_within_one_percent_and_each_of_them_within_five() {
+    for bytes in RATES {
         let mut setup = start(rate(bytes));
         for _ in 0..4 {
             setup.greedy(usize::MAX);
         }
-        let found = setup.measure(Duration::from_secs(10)).await;
-        assert_close(found, 10 * bytes, 1);
+        let mut total = 0;
+        for _ in 0..10 {
+            let found = setup.measure(Duration::from_secs(1)).await;
+            assert_close(found, bytes, 5);
+            total += found;
+        }
+        assert_close(total, 10 * bytes, 1);
     }
 }
 
@@ -244,9 +258,88 @@ async fn a_dropped_request_is_neither_granted_nor_charged() {
     );
 }
 
-/// Whether a body of one byte may begin now.
+/// What two executions at these rates of their own get of a shared one, in ten seconds.
+async fn shared_by_two(shared: u64, own: [BytesPerSecond; 2], wants: [usize; 2]) -> [u64; 2] {
+    let shared = SharedRate::start(rate(shared));
+    let mut setups = own.map(|own| start_sharing(own, Some(shared.clone())));
+    for (setup, want) in setups.iter_mut().zip(wants) {
+        for _ in 0..4 {
+            setup.greedy(want);
+        }
+    }
+    sleep(Duration::from_secs(10)).await;
+    setups.map(|setup| setup.limiter.granted_bytes())
+}
+
+#[tokio::test(start_paused = true)]
+async fn executions_share_a_rate_exactly_and_fairly() {
+    let unlimited = BytesPerSecond::UNLIMITED;
+    for bytes in [64 * KIB, MIB, 50 * MIB, 300_000_000] {
+        let above = rate(4 * bytes);
+        for own in [[unlimited; 2], [unlimited, above]] {
+            for wants in [[usize::MAX; 2], [4096, usize::MAX]] {
+                // Slices of 4 KiB at high rates are a matter of CPU, not of the limiter.
+                if wants[0] == 4096 && bytes > 2 * MIB {
+                    continue;
+                }
+                let [one, other] = shared_by_two(bytes, own, wants).await;
+                assert_close(one + other, 10 * bytes, 1);
+                assert_close(one, 5 * bytes, 10);
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_one_execution_may_not_have_the_other_gets() {
+    let own = [rate(10 * MIB), BytesPerSecond::UNLIMITED];
+    let [one, other] = shared_by_two(100 * MIB, own, [usize::MAX; 2]).await;
+    assert_close(one, 100 * MIB, 1);
+    assert_close(other, 900 * MIB, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rate_of_its_own_that_changes_counts_at_once_beside_a_shared_one() {
+    let shared = SharedRate::start(rate(20 * MIB));
+    let mut setup = start_sharing(BytesPerSecond::UNLIMITED, Some(shared));
+    setup.greedy(usize::MAX);
+    for (own, wanted) in [
+        (BytesPerSecond::UNLIMITED, 20 * MIB),
+        (rate(64 * KIB), 64 * KIB),
+        (rate(5 * MIB), 5 * MIB),
+        (rate(100 * MIB), 20 * MIB),
+        (BytesPerSecond::UNLIMITED, 20 * MIB),
+    ] {
+        setup.rate.send(own).unwrap();
+        sleep(Duration::from_millis(100)).await;
+        let found = setup.measure(Duration::from_secs(2)).await;
+        assert_close(found, 2 * wanted, 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_dropped_is_not_charged_to_a_shared_rate() {
+    let shared = SharedRate::start(rate(KIB));
+    let setup = start_sharing(BytesPerSecond::UNLIMITED, Some(shared));
+    let pace = setup.limiter.stream(u64::MAX);
+    slice(&pace, usize::MAX).await;
+    for _ in 0..100 {
+        let waiting = Arc::clone(&pace).grant(1024).unwrap();
+        assert!(timeout(Duration::from_millis(1), waiting).await.is_err());
+    }
+    let started = Instant::now();
+    let mut got = 0;
+    while got < 2 * KIB {
+        got += slice(&pace, usize::MAX).await;
+    }
+    let took = started.elapsed();
+    assert!(took > Duration::from_millis(1870), "{took:?}");
+    assert!(took < Duration::from_millis(2020), "{took:?}");
+}
+
+/// Whether a body of a KiB may begin now.
 async fn is_room(setup: &Setup) -> bool {
-    let other = setup.limiter.stream(1);
+    let other = setup.limiter.stream(KIB);
     let mut admitted = Box::pin(other.admit());
     futures::poll!(&mut admitted).is_ready()
 }
@@ -275,7 +368,7 @@ async fn a_body_is_under_way_up_to_its_last_grant_also_when_it_is_sent_again() {
 #[tokio::test(start_paused = true)]
 async fn an_empty_body_waits_for_nobody() {
     let setup = start(rate(64 * KIB));
-    let body = setup.limiter.stream(1);
+    let body = setup.limiter.stream(KIB);
     body.admit().await;
     setup.limiter.stream(0).admit().await;
     assert!(!is_room(&setup).await);
@@ -289,40 +382,69 @@ proptest! {
         bytes in 64 * KIB..256 * MIB,
         wants in proptest::collection::vec((1usize..2_000_000, 0u64..40), 1..12),
     ) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time().start_paused(true).build().unwrap();
-        let mut grants: Vec<(Duration, u64)> = runtime.block_on(async {
-            let setup = start(rate(bytes));
-            let begin = Instant::now();
-            let mut streams = JoinSet::new();
-            for (want, pause) in wants {
-                let pace = setup.limiter.stream(u64::MAX);
-                streams.spawn(async move {
-                    let mut grants = Vec::new();
-                    while begin.elapsed() < Duration::from_secs(3) {
-                        let granted = slice(&pace, want).await;
-                        grants.push((begin.elapsed(), granted));
-                        if grants.len() > 3000 {
-                            break;
-                        }
-                        sleep(Duration::from_millis(pause)).await;
-                    }
-                    grants
-                });
-            }
-            streams.join_all().await.into_iter().flatten().collect()
-        });
-        grants.sort_unstable();
+        let grants = grants(&wants, || vec![start(rate(bytes))]);
         // A burst, and what rounding to cells of 20 µs adds.
         let bound = bytes + bytes / 40 + bytes / 1000 + 2;
-        let (mut first, mut sum) = (0, 0);
-        for (at, granted) in &grants {
-            sum += granted;
-            while *at - grants[first].0 >= Duration::from_secs(1) {
-                sum -= grants[first].1;
-                first += 1;
-            }
-            prop_assert!(sum <= bound, "{sum} bytes in a second at {bytes}");
-        }
+        prop_assert!(most_in_a_second(&grants) <= bound, "at {bytes}");
     }
+
+    /// I4 for all executions together: each may hold a slice beside the burst.
+    #[test]
+    fn no_second_holds_more_than_a_shared_rate_and_its_burst(
+        bytes in 64 * KIB..256 * MIB,
+        wants in proptest::collection::vec((1usize..2_000_000, 0u64..40), 2..12),
+    ) {
+        let grants = grants(&wants, || {
+            let shared = SharedRate::start(rate(bytes));
+            let sharing = |own| start_sharing(own, Some(shared.clone()));
+            vec![sharing(BytesPerSecond::UNLIMITED), sharing(rate(2 * bytes))]
+        });
+        let bound = bytes + bytes / 40 + bytes / 1000 + 2 + 2 * slice_max(rate(bytes));
+        prop_assert!(most_in_a_second(&grants) <= bound, "at {bytes}");
+    }
+}
+
+/// When what was granted to streams that want and pause so, spread over executions.
+fn grants(wants: &[(usize, u64)], start: impl Fn() -> Vec<Setup>) -> Vec<(Duration, u64)> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let setups = start();
+        let begin = Instant::now();
+        let mut streams = JoinSet::new();
+        for (number, (want, pause)) in wants.iter().copied().enumerate() {
+            let pace = setups[number % setups.len()].limiter.stream(u64::MAX);
+            streams.spawn(async move {
+                let mut grants = Vec::new();
+                while begin.elapsed() < Duration::from_secs(3) {
+                    let granted = slice(&pace, want).await;
+                    grants.push((begin.elapsed(), granted));
+                    if grants.len() > 3000 {
+                        break;
+                    }
+                    sleep(Duration::from_millis(pause)).await;
+                }
+                grants
+            });
+        }
+        let mut grants: Vec<_> = streams.join_all().await.into_iter().flatten().collect();
+        grants.sort_unstable();
+        grants
+    })
+}
+
+fn most_in_a_second(grants: &[(Duration, u64)]) -> u64 {
+    let (mut first, mut sum, mut most) = (0, 0, 0);
+    for (at, granted) in grants {
+        sum += granted;
+        while *at - grants[first].0 >= Duration::from_secs(1) {
+            sum -= grants[first].1;
+            first += 1;
+        }
+        most = most.max(sum);
+    }
+    most
 }

@@ -20,8 +20,15 @@ use crate::uploads::UploadError;
 use crate::waits::Wait;
 use crate::walk::SourceEntry;
 
-/// Parts of one file in flight; memory may allow fewer.
-const PARTS_IN_FLIGHT: usize = 8;
+/// Parts of one file in flight at most; how many requests are, the windows of the servers decide.
+const PARTS_MAX: u64 = 64;
+
+/// Parts of one file that are begun: what `memory` bytes hold, and one that waits for its place. A
+/// file that is alone so has all of the memory for parts.
+fn parts_in_flight(memory: u64, reserved_for_a_part: u64) -> usize {
+    let held = memory / reserved_for_a_part.max(1);
+    usize::try_from((held + 1).min(PARTS_MAX)).unwrap_or(1)
+}
 
 /// One part of one upload.
 pub(super) struct Part<'a, S> {
@@ -146,8 +153,9 @@ impl<S: Source, D: Destination> Mover<S, D> {
             };
             self.settle_part(part, upload.parts.get(&number), in_flight)
         });
+        let at_once = parts_in_flight(self.parts.total(), self.memory_of_part(layout.part));
         let mut parts: Vec<PartReceipt> = stream::iter(uploads)
-            .buffer_unordered(PARTS_IN_FLIGHT)
+            .buffer_unordered(at_once)
             .try_collect()
             .await?;
         parts.sort_by_key(|part| part.number);
@@ -201,7 +209,7 @@ impl<S: Source, D: Destination> Mover<S, D> {
     }
 
     async fn send_part(&self, part: &Part<'_, S>) -> Result<PartReceipt, TryError> {
-        let reservation = self.reserve(part.length).await?;
+        let reservation = self.reserve_part(part.length).await?;
         let range = part.version.range(part.offset, part.length);
         let range = self
             .waits()
@@ -276,4 +284,23 @@ fn is_to_be_settled(error: &EndpointError, only_if_absent: bool) -> bool {
     error.effect == Effect::Unknown
         || error.kind == ErrorKind::NotFound
         || (only_if_absent && is_conflict)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_file_has_as_many_parts_in_flight_as_memory_holds() {
+        let part = 8 << 20;
+        for (memory, parts) in [
+            (0, 1),
+            (part, 2),
+            (3 * part, 4),
+            (12 * part, 13),
+            (1 << 40, 64),
+        ] {
+            assert_eq!(parts_in_flight(memory, part), parts, "{memory}");
+        }
+    }
 }

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::pace::Counted;
 use super::{Mover, TryError, Written, destination_error, source_error};
+use crate::budget::{Budget, Reservation};
 use crate::outcome::ItemFailure;
 use crate::plan;
 use crate::waits::Wait;
@@ -156,14 +157,29 @@ impl<S: Source, D: Destination> Mover<S, D> {
     }
 
     /// Reserves memory for bytes that are about to be read.
-    pub(super) async fn reserve(&self, bytes: u64) -> Result<crate::budget::Reservation, TryError> {
-        let reserving = self.budget.reserve(bytes);
-        let reserved = self.waits().during(Wait::Memory, reserving).await;
-        reserved.map_err(|error| {
-            TryError::Failed(ItemFailure::new(
-                ErrorCode::NotSupported,
-                format!("{error}: give the agent a larger memory_target"),
-            ))
-        })
+    pub(super) async fn reserve(&self, bytes: u64) -> Result<Reservation, TryError> {
+        let reserving = reserved(&self.budget, bytes);
+        self.waits().during(Wait::Memory, reserving).await
     }
+
+    /// Reserves memory for a part of `length` bytes: first of what parts may have, so that those
+    /// that wait do not stand before small files.
+    pub(super) async fn reserve_part(
+        &self,
+        length: u64,
+    ) -> Result<(Reservation, Reservation), TryError> {
+        let bytes = self.memory_of_part(length);
+        let sharing = reserved(&self.parts, bytes);
+        let share = self.waits().during(Wait::Memory, sharing).await?;
+        Ok((share, self.reserve(bytes).await?))
+    }
+}
+
+async fn reserved(budget: &Budget, bytes: u64) -> Result<Reservation, TryError> {
+    budget.reserve(bytes).await.map_err(|error| {
+        TryError::Failed(ItemFailure::new(
+            ErrorCode::NotSupported,
+            format!("{error}: give the agent a larger memory_target"),
+        ))
+    })
 }

@@ -15,6 +15,7 @@ use futures::{StreamExt, stream};
 use super::large::Part;
 use super::{Mover, TryError, destination_error};
 use crate::outcome::ItemFailure;
+use crate::plan;
 use crate::read::{ReadError, STREAM_READS, stream_range};
 use crate::waits::Wait;
 
@@ -29,8 +30,17 @@ struct Passed {
 }
 
 impl<S: Source, D: Destination> Mover<S, D> {
+    /// Bytes that a part of `length` needs in memory.
+    pub(super) fn memory_of_part(&self, length: u64) -> u64 {
+        if !plan::is_streamed(length, self.budget.total()) {
+            return length;
+        }
+        let read_max = u64::from(self.source.read_max().max(1));
+        read_max.saturating_mul(STREAM_READS + REPLIES_IN_HAND)
+    }
+
     pub(super) async fn stream_part(&self, part: &Part<'_, S>) -> Result<PartReceipt, TryError> {
-        let reservation = self.reserve(self.stream_window()).await?;
+        let reservation = self.reserve_part(part.length).await?;
         let read_failure = Mutex::new(None);
         let failed = &read_failure;
         let sent = self

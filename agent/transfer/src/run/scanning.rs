@@ -303,7 +303,8 @@ impl<S: Source, D: Destination> Engine<S, D> {
         .of_directories();
         self.progress.finish(&add);
         let key = directory.key.clone();
-        Ok(self.journal.append(Record::Unread { key, add }).await?)
+        self.journal.append(Record::Unread { key, add }).await?;
+        self.check_failures()
     }
 
     async fn take_extra(&mut self, object: ListedObject, scan: &mut Scan) -> Result<(), Ended> {
@@ -392,6 +393,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
             Outcome::Failed(failed) if failed.endpoint_wide || silent => {
                 Err(Ended::Failed(failed.failure))
             }
+            Outcome::Failed(_) => self.check_failures(),
             _ => Ok(()),
         }
     }

@@ -97,7 +97,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
             }
         }
         self.progress.finish(&counted(&ticket.key, add));
-        Ok(())
+        self.check_failures()
     }
 
     /// What cannot be looked at is not verified.
@@ -156,7 +156,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
             ..Counters::default()
         };
         self.progress.finish(&counted(&object.key, add));
-        Ok(())
+        self.check_failures()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Errors of source and destination: retried, reported by name, or the end of the run.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use datasync_endpoint::memory::{Action, Fault, MemoryDestination, MemorySource, Operation, Tree};
@@ -254,4 +255,31 @@ async fn slow_servers_only_take_longer() {
     }
     let run = world.run_well().await;
     assert!(run.report.result.total_duration_ms > 1_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_execution_ends_when_too_many_items_have_failed() {
+    let mut tree = Tree::new();
+    for number in 0..1000u64 {
+        tree.add(format!("f{number:04}"), EntryKind::File, bytes(number, 10));
+    }
+    let mut world = World::new(tree);
+    let refused = Action::Fail(ErrorKind::PermissionDenied);
+    world.at_source(Fault::new(Operation::Read, refused).after(100));
+    world.settings.failures_max = NonZeroU64::new(50);
+    let run = world.run().await;
+    assert_eq!(run.code(), Some(ErrorCode::TooManyFailures));
+    assert_eq!(run.report.counters.failed, 50);
+    assert_eq!(run.failures().len(), 50);
+    assert!(run.detail().contains("50 items"), "{}", run.detail());
+    // Without a limit it goes on.
+    world.source.script().clear();
+    world.at_source(Fault::new(
+        Operation::Read,
+        Action::Fail(ErrorKind::PermissionDenied),
+    ));
+    world.settings.failures_max = None;
+    let run = world.run().await;
+    assert_eq!(run.code(), Some(ErrorCode::ItemsFailed));
+    assert_eq!(run.report.counters.failed, 900);
 }

@@ -27,6 +27,7 @@ mod restarts;
 mod resumed;
 mod resuming;
 mod scanning;
+mod sparing;
 mod streaming;
 mod sweep;
 mod uploads;

@@ -1,0 +1,237 @@
+//! A server, and what it is asked to bear: requests in flight, requests per second, and none at all
+//! while it answers with nothing but errors.
+
+mod breaker;
+mod gate;
+mod operations;
+mod queue;
+mod spared;
+mod window;
+
+use std::future::Future;
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use datasync_endpoint::{EndpointError, ErrorKind};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+use breaker::{Answer, Breaker, Verdict};
+use gate::{Gate, Turn};
+use operations::Operations;
+use queue::Weight;
+use window::Sign;
+
+pub(crate) use spared::Spared;
+
+/// A request waits so long for a server that is left alone, then it counts as not answered.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a server is asked to bear at most. Within it, requests in flight follow what the server
+/// sustains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ServerLimits {
+    /// Requests in flight at the same time that move content or concern one item; at least 1.
+    /// `None`: 256 small ones and 64 of more than 256 KiB. Listings, and the begin and end of multipart
+    /// uploads, come on top, a few at a time.
+    pub in_flight_max: Option<usize>,
+    /// Requests of any kind that begin in a second; `None`: no limit.
+    pub operations_per_second: Option<NonZeroU32>,
+}
+
+/// A server as the executions see that use it. Clones share everything: an agent has one value for
+/// each server, so that all of its executions together spare it.
+#[derive(Debug, Clone)]
+pub struct Server(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    gate: Arc<Gate>,
+    operations: Option<Operations>,
+    breaker: Mutex<Breaker>,
+    breaker_changed: Notify,
+    executions: AtomicU64,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self::new(ServerLimits::default())
+    }
+}
+
+impl Server {
+    /// A server of which nothing is known yet.
+    #[must_use]
+    pub fn new(limits: ServerLimits) -> Self {
+        Self(Arc::new(Shared {
+            gate: Gate::new(limits.in_flight_max.unwrap_or(usize::MAX)),
+            operations: limits.operations_per_second.map(Operations::new),
+            breaker: Mutex::default(),
+            breaker_changed: Notify::new(),
+            executions: AtomicU64::new(0),
+        }))
+    }
+
+    /// Whether anybody has another clone.
+    #[must_use]
+    pub fn is_in_use(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+
+    /// Whether both are clones of the same value.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// One more execution that uses the server.
+    fn join(&self) -> Access {
+        let execution = self.0.executions.fetch_add(1, Ordering::Relaxed);
+        Access {
+            server: self.clone(),
+            execution,
+        }
+    }
+}
+
+/// One execution's way to a server.
+#[derive(Debug)]
+pub(crate) struct Access {
+    server: Server,
+    execution: u64,
+}
+
+/// Which request is made.
+#[derive(Debug, Clone, Copy)]
+struct Request {
+    /// Bytes of content that it moves. `None` for listings and the begin and end of uploads: they
+    /// are few, take their own time, and wait for no window.
+    bytes: Option<u64>,
+    operation: &'static str,
+}
+
+impl Access {
+    /// Makes a request when the server can bear it.
+    async fn ask<T>(
+        &self,
+        request: Request,
+        call: impl Future<Output = Result<T, EndpointError>>,
+    ) -> Result<T, EndpointError> {
+        let turn = match request.bytes {
+            Some(bytes) => Some(self.turn(bytes).await),
+            None => None,
+        };
+        let pass = self.pass(request.operation).await?;
+        if let Some(operations) = &self.server.0.operations {
+            operations.begin().await;
+        }
+        let sent_at = Instant::now();
+        let result = call.await;
+        let failed = result.as_ref().is_err_and(|error| is_overload(error.kind));
+        pass.end(failed);
+        if let Some(turn) = turn {
+            let sign = if failed {
+                Sign::Throttled
+            } else {
+                Sign::Served
+            };
+            turn.end(sent_at, request.bytes.unwrap_or_default(), sign);
+        }
+        result
+    }
+
+    async fn turn(&self, bytes: u64) -> Turn {
+        let gate = &self.server.0.gate;
+        gate.turn(self.execution, Weight::of(bytes)).await
+    }
+
+    async fn pass(&self, operation: &'static str) -> Result<Pass<'_>, EndpointError> {
+        let shared = &self.server.0;
+        let patience = Instant::now() + PATIENCE;
+        loop {
+            let changed = shared.breaker_changed.notified();
+            let now = Instant::now();
+            let until = match shared.with_breaker(|breaker| breaker.ask(now)) {
+                Verdict::Go => return Ok(Pass::new(shared, false)),
+                Verdict::Probe => return Ok(Pass::new(shared, true)),
+                Verdict::WaitUntil(until) => until.min(patience),
+                Verdict::Wait => patience,
+            };
+            if now >= patience {
+                return Err(left_alone(operation));
+            }
+            tokio::select! {
+                biased;
+                () = changed => {}
+                () = sleep_until(until) => {}
+            }
+        }
+    }
+}
+
+/// Whether an error says that the server has too much to do, or does not do anything.
+fn is_overload(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::Busy | ErrorKind::Timeout | ErrorKind::Unreachable | ErrorKind::ServerFault
+    )
+}
+
+fn left_alone(operation: &'static str) -> EndpointError {
+    EndpointError::new(
+        ErrorKind::Timeout,
+        operation,
+        "server",
+        format!(
+            "not sent: the server has answered nothing but errors; it was left alone for {} s",
+            PATIENCE.as_secs()
+        ),
+    )
+}
+
+impl Shared {
+    fn with_breaker<T>(&self, edit: impl FnOnce(&mut Breaker) -> T) -> T {
+        edit(&mut self.breaker.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The breaker's permission for one request.
+#[derive(Debug)]
+struct Pass<'a> {
+    shared: &'a Shared,
+    is_probe: bool,
+    answer: Answer,
+}
+
+impl<'a> Pass<'a> {
+    fn new(shared: &'a Shared, is_probe: bool) -> Self {
+        Self {
+            shared,
+            is_probe,
+            answer: Answer::Unknown,
+        }
+    }
+
+    fn end(mut self, failed: bool) {
+        self.answer = if failed {
+            Answer::Failed
+        } else {
+            Answer::Sound
+        };
+    }
+}
+
+impl Drop for Pass<'_> {
+    fn drop(&mut self) {
+        let (is_probe, answer) = (self.is_probe, self.answer);
+        let ended = |breaker: &mut Breaker| breaker.ended(Instant::now(), is_probe, answer);
+        if self.shared.with_breaker(ended) {
+            self.shared.breaker_changed.notify_waiters();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,200 @@
+//! A source or a destination whose server is spared.
+
+use bytes::Bytes;
+use datasync_endpoint::{
+    Abilities, Attributes, Crc64, Destination, DirCursor, DirPage, EndpointError, Handle, Key,
+    ListPage, Node, ObjectHeader, ObjectState, OpenUpload, PartReceipt, PartStream, Payload,
+    PosixMetadata, ReadBack, ReadReply, Receipt, Source, UploadId,
+};
+
+use super::{Access, Request, Server};
+
+/// How much reading an object back moves is known at the end: taken for a part of a common size.
+const READ_BACK: u64 = 8 << 20;
+
+/// Makes the calls of `inner` when the server can bear them.
+#[derive(Debug)]
+pub(crate) struct Spared<E> {
+    inner: E,
+    access: Access,
+}
+
+impl<E> Spared<E> {
+    pub(crate) fn new(inner: E, server: &Server) -> Self {
+        Self {
+            inner,
+            access: server.join(),
+        }
+    }
+}
+
+/// A request about one item that moves `bytes` of its content.
+fn moving(operation: &'static str, bytes: u64) -> Request {
+    Request {
+        bytes: Some(bytes),
+        operation,
+    }
+}
+
+/// A request of which there are few at a time, by their nature.
+fn few(operation: &'static str) -> Request {
+    Request {
+        bytes: None,
+        operation,
+    }
+}
+
+impl<S: Source> Source for Spared<std::sync::Arc<S>> {
+    fn read_max(&self) -> u32 {
+        self.inner.read_max()
+    }
+
+    async fn root(&self) -> Result<Node, EndpointError> {
+        let call = self.inner.root();
+        self.access.ask(few("GETATTR"), call).await
+    }
+
+    async fn read_dir(
+        &self,
+        directory: &Handle,
+        cursor: Option<DirCursor>,
+    ) -> Result<DirPage, EndpointError> {
+        let call = self.inner.read_dir(directory, cursor);
+        self.access.ask(few("READDIR"), call).await
+    }
+
+    async fn lookup(&self, directory: &Handle, name: &[u8]) -> Result<Option<Node>, EndpointError> {
+        let call = self.inner.lookup(directory, name);
+        self.access.ask(moving("LOOKUP", 0), call).await
+    }
+
+    async fn attributes(&self, handle: &Handle) -> Result<Attributes, EndpointError> {
+        let call = self.inner.attributes(handle);
+        self.access.ask(moving("GETATTR", 0), call).await
+    }
+
+    async fn read(
+        &self,
+        file: &Handle,
+        offset: u64,
+        length: u32,
+    ) -> Result<ReadReply, EndpointError> {
+        let call = self.inner.read(file, offset, length);
+        self.access.ask(moving("READ", length.into()), call).await
+    }
+
+    async fn read_link(&self, link: &Handle) -> Result<Bytes, EndpointError> {
+        let call = self.inner.read_link(link);
+        self.access.ask(moving("READLINK", 0), call).await
+    }
+}
+
+impl<D: Destination> Destination for Spared<std::sync::Arc<D>> {
+    fn abilities(&self) -> &Abilities {
+        self.inner.abilities()
+    }
+
+    async fn list(&self, after: Option<&Key>) -> Result<ListPage, EndpointError> {
+        let call = self.inner.list(after);
+        self.access.ask(few("ListObjectsV2"), call).await
+    }
+
+    async fn stat(&self, key: &Key) -> Result<Option<ObjectState>, EndpointError> {
+        let call = self.inner.stat(key);
+        self.access.ask(moving("HeadObject", 0), call).await
+    }
+
+    async fn put(
+        &self,
+        key: &Key,
+        header: &ObjectHeader,
+        payload: Payload,
+    ) -> Result<Receipt, EndpointError> {
+        let request = moving("PutObject", payload.length);
+        let call = self.inner.put(key, header, payload);
+        self.access.ask(request, call).await
+    }
+
+    async fn create_upload(
+        &self,
+        key: &Key,
+        header: &ObjectHeader,
+        size: u64,
+    ) -> Result<UploadId, EndpointError> {
+        let call = self.inner.create_upload(key, header, size);
+        self.access.ask(few("CreateMultipartUpload"), call).await
+    }
+
+    async fn upload_part(
+        &self,
+        key: &Key,
+        upload: &UploadId,
+        number: u32,
+        payload: Payload,
+    ) -> Result<PartReceipt, EndpointError> {
+        let request = moving("UploadPart", payload.length);
+        let call = self.inner.upload_part(key, upload, number, payload);
+        self.access.ask(request, call).await
+    }
+
+    async fn stream_part(
+        &self,
+        key: &Key,
+        upload: &UploadId,
+        number: u32,
+        part: PartStream,
+    ) -> Result<PartReceipt, EndpointError> {
+        let request = moving("UploadPart", part.length);
+        let call = self.inner.stream_part(key, upload, number, part);
+        self.access.ask(request, call).await
+    }
+
+    async fn complete_upload(
+        &self,
+        key: &Key,
+        upload: &UploadId,
+        header: &ObjectHeader,
+        parts: &[PartReceipt],
+        crc64: Crc64,
+    ) -> Result<Receipt, EndpointError> {
+        let call = self
+            .inner
+            .complete_upload(key, upload, header, parts, crc64);
+        self.access.ask(few("CompleteMultipartUpload"), call).await
+    }
+
+    async fn abort_upload(&self, key: &Key, upload: &UploadId) -> Result<(), EndpointError> {
+        let call = self.inner.abort_upload(key, upload);
+        self.access.ask(few("AbortMultipartUpload"), call).await
+    }
+
+    async fn open_uploads(&self, key: &Key) -> Result<Vec<OpenUpload>, EndpointError> {
+        let call = self.inner.open_uploads(key);
+        self.access.ask(few("ListMultipartUploads"), call).await
+    }
+
+    async fn has_parts(&self, key: &Key, upload: &UploadId) -> Result<bool, EndpointError> {
+        let call = self.inner.has_parts(key, upload);
+        self.access.ask(few("ListParts"), call).await
+    }
+
+    async fn set_metadata(
+        &self,
+        key: &Key,
+        current: &ObjectState,
+        metadata: &PosixMetadata,
+    ) -> Result<Receipt, EndpointError> {
+        let call = self.inner.set_metadata(key, current, metadata);
+        self.access.ask(moving("CopyObject", 0), call).await
+    }
+
+    async fn read_back(&self, key: &Key) -> Result<ReadBack, EndpointError> {
+        let call = self.inner.read_back(key);
+        self.access.ask(moving("GetObject", READ_BACK), call).await
+    }
+
+    async fn delete(&self, key: &Key, etag: &str) -> Result<(), EndpointError> {
+        let call = self.inner.delete(key, etag);
+        self.access.ask(moving("DeleteObject", 0), call).await
+    }
+}

@@ -20,6 +20,7 @@ mod random;
 mod rates;
 mod resumed;
 mod resuming;
+mod simulated;
 mod streaming;
 mod uploads;
 mod world;

@@ -1,8 +1,10 @@
 //! What the simulation (`tests/sim`) found, each as a test of its own.
 
+use std::time::Duration;
+
 use datasync_endpoint::ErrorKind;
 use datasync_endpoint::memory::{Action, Fault, Operation, Tree};
-use datasync_model::VerifyMode;
+use datasync_model::{ErrorCode, OverwriteMode, VerifyMode};
 
 use crate::world::World;
 
@@ -21,5 +23,32 @@ async fn a_handle_that_goes_stale_during_the_end_check_is_looked_up_again() {
     assert_eq!(
         world.source.script().count_at(Operation::Lookup, "/file"),
         2
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_protected_directory_that_cannot_be_read_is_listed_as_failed() {
+    let mut world = World::new(Tree::new().file("d/file", "content"));
+    world.run_well().await;
+    world.options().overwrite_mode = OverwriteMode::Never;
+    // The directory's own object is skipped long before.
+    let slow = Fault::new(Operation::ReadDir, Action::Delay(Duration::from_secs(1)));
+    world.at_source(slow.at("/d"));
+    let denied = Fault::new(
+        Operation::ReadDir,
+        Action::Fail(ErrorKind::PermissionDenied),
+    );
+    world.at_source(denied.at("/d"));
+    let run = world.run().await;
+    assert_eq!(run.code(), Some(ErrorCode::ItemsFailed));
+    let failures = run.failures();
+    assert!(
+        failures.contains(&"/d failed SourcePermissionDenied".to_owned()),
+        "{failures:?}"
+    );
+    assert!(
+        run.detail().contains("/d (SourcePermissionDenied"),
+        "{}",
+        run.detail()
     );
 }

@@ -24,7 +24,8 @@ pub(crate) enum Walked {
         directory: SourceEntry,
         error: Arc<EndpointError>,
     },
-    /// An entry of which nothing but the name is known, or that cannot have a key.
+    /// An entry of which nothing but the name is known, or that cannot have a key: in scope, or
+    /// perhaps on the way to what is.
     Unknown {
         path: EntryPath,
         key: Key,
@@ -157,7 +158,8 @@ impl<S: Source> Walk<S> {
                 return None;
             }
             Err(error) => {
-                if in_scope {
+                // It may be a directory that leads to what is in scope.
+                if in_scope || self.scope.descends(&absolute) {
                     send(out, Walked::Unknown { path, key, error }).await;
                 }
                 return None;

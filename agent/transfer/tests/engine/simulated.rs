@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use datasync_endpoint::ErrorKind;
 use datasync_endpoint::memory::{Action, Fault, Operation, Tree};
-use datasync_model::{ErrorCode, OverwriteMode, VerifyMode};
+use datasync_model::{ErrorCode, Includes, OverwriteMode, VerifyMode};
 
 use crate::world::World;
 
@@ -51,4 +51,16 @@ async fn a_protected_directory_that_cannot_be_read_is_listed_as_failed() {
         "{}",
         run.detail()
     );
+}
+
+/// It may be the directory that leads to what is included.
+#[tokio::test(start_paused = true)]
+async fn an_entry_on_the_way_to_the_scope_that_cannot_be_looked_at_is_a_failure() {
+    let mut world = World::new(Tree::new().file("a/b/file", "content").file("keep", "x"));
+    world.spec.includes = Includes::parse("/a/b|/keep").unwrap();
+    let denied = Fault::new(Operation::Entry, Action::Fail(ErrorKind::PermissionDenied));
+    world.at_source(denied.at("/a"));
+    let run = world.run().await;
+    assert_eq!(run.code(), Some(ErrorCode::ItemsFailed));
+    assert_eq!(run.failures(), ["/a failed SourcePermissionDenied"]);
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use datasync_endpoint::ErrorKind;
 use datasync_endpoint::memory::{Action, Fault, Operation, Tree};
-use datasync_model::{ErrorCode, Includes, OverwriteMode, VerifyMode};
+use datasync_model::{ErrorCode, Includes, Mtime, OverwriteMode, VerifyMode};
 
 use crate::world::World;
 
@@ -63,4 +63,15 @@ async fn an_entry_on_the_way_to_the_scope_that_cannot_be_looked_at_is_a_failure(
     let run = world.run().await;
     assert_eq!(run.code(), Some(ErrorCode::ItemsFailed));
     assert_eq!(run.failures(), ["/a failed SourcePermissionDenied"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_link_is_unchanged_without_mtime_although_its_object_has_one() {
+    let mut world = World::new(Tree::new().symlink("link", "to"));
+    world.run_well().await;
+    world.options().mtime = Mtime::None;
+    world.settings.catalog_file = None;
+    let run = world.run().await;
+    assert_eq!(run.report.counters.transferred, 0);
+    assert_eq!(run.report.counters.unchanged, 2);
 }

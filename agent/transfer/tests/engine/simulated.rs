@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use datasync_endpoint::ErrorKind;
 use datasync_endpoint::memory::{Action, Fault, Operation, Tree};
-use datasync_model::{ErrorCode, Includes, Mtime, OverwriteMode, VerifyMode};
+use datasync_model::{ErrorCode, Includes, Mtime, OverwriteMode, PreserveDeletedFiles, VerifyMode};
 
 use crate::world::World;
 
@@ -74,4 +74,19 @@ async fn a_link_is_unchanged_without_mtime_although_its_object_has_one() {
     let run = world.run().await;
     assert_eq!(run.report.counters.transferred, 0);
     assert_eq!(run.report.counters.unchanged, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_that_could_not_be_deleted_has_failed_and_is_no_mismatch_too() {
+    let mut world = World::new(Tree::new().file("gone", "content").file("keep", "x"));
+    world.run_well().await;
+    world.source.edit(|tree| tree.remove("gone"));
+    world.options().preserve_deleted_files = PreserveDeletedFiles::Remove;
+    world.options().verify_mode = VerifyMode::PointInTimeConsistent;
+    let denied = Fault::new(Operation::Delete, Action::Fail(ErrorKind::PermissionDenied));
+    world.at_destination(denied);
+    let run = world.run().await;
+    let counters = run.report.counters;
+    assert_eq!((counters.delete_failed, counters.mismatched), (1, 0));
+    assert_eq!(run.failures(), ["/gone failed DestinationPermissionDenied"]);
 }

@@ -289,6 +289,8 @@ impl<S: Source, D: Destination> Engine<S, D> {
             self.enter(Stage::Delete).await?;
             self.delete(&state, facts).await?;
             self.adopt_catalog().await;
+        } else {
+            self.recall_facts(&state).await?;
         }
         self.enter(Stage::Verify).await?;
         if self.spec.options.verify_mode == VerifyMode::PointInTimeConsistent {

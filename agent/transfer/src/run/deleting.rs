@@ -60,7 +60,8 @@ impl<S: Source, D: Destination> Engine<S, D> {
         }
     }
 
-    async fn recall_facts(&self, state: &State) -> Result<ScanFacts, Ended> {
+    /// What an earlier run of the process found to be deleted, which is counted.
+    pub(super) async fn recall_facts(&self, state: &State) -> Result<ScanFacts, Ended> {
         let mut candidates = Candidates::open(&self.directory).await?;
         let mut count = Counters::default();
         loop {

@@ -90,3 +90,22 @@ async fn an_object_that_could_not_be_deleted_has_failed_and_is_no_mismatch_too()
     assert_eq!((counters.delete_failed, counters.mismatched), (1, 0));
     assert_eq!(run.failures(), ["/gone failed DestinationPermissionDenied"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_to_be_deleted_is_counted_after_a_stop_in_the_end_check() {
+    let mut world = World::new(Tree::new().file("gone", "content").file("keep", "x"));
+    world.run_well().await;
+    world.source.edit(|tree| {
+        tree.remove("gone");
+        tree.write("keep", "y");
+    });
+    world.options().preserve_deleted_files = PreserveDeletedFiles::Remove;
+    world.options().verify_mode = VerifyMode::PointInTimeConsistent;
+    // The first READ of the file is the copy's.
+    let slow = Fault::new(Operation::Read, Action::Delay(Duration::from_secs(60)));
+    world.at_source(slow.after(1));
+    let directory = world.stop_half_way().await;
+    let run = world.resume(directory).await;
+    let counters = run.report.counters;
+    assert_eq!((counters.to_delete, counters.deleted), (1, 1));
+}

@@ -43,6 +43,7 @@ impl Gate {
         let mut under_way = self.under_way.subscribe();
         while *under_way.borrow_and_update() >= bodies_max(*rate.borrow_and_update()) {
             tokio::select! {
+                biased;
                 Ok(()) = under_way.changed() => {}
                 Ok(()) = rate.changed() => {}
                 // Neither can change any more.

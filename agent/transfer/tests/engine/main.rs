@@ -16,7 +16,6 @@ mod faults;
 mod integrity;
 mod metadata;
 mod protecting;
-mod random;
 mod rates;
 mod resumed;
 mod resuming;

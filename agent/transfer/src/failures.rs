@@ -151,7 +151,8 @@ impl FailureList {
         matches!(self.verdict(key), Some(Verdict::Failed | Verdict::Skipped))
     }
 
-    /// Adds an item, unless an earlier run of the process did; it is with the kernel on return.
+    /// Adds an item, unless an earlier run of the process did; it is with the kernel on return. A
+    /// directory that was left out and cannot be read besides is on the list twice.
     pub(crate) async fn add(
         &mut self,
         path: &EntryPath,
@@ -159,7 +160,9 @@ impl FailureList {
         outcome: Verdict,
         failure: &Failure,
     ) -> io::Result<()> {
-        if self.verdict(key).is_some() {
+        let known = self.verdict(key);
+        let is_news = known == Some(Verdict::Skipped) && outcome != Verdict::Skipped;
+        if known.is_some() && !is_news {
             return Ok(());
         }
         let line = ListedItem {

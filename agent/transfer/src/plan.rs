@@ -122,17 +122,12 @@ pub(crate) fn compare(
     options: &Options,
 ) -> Difference {
     let content_differs = match source.kind {
-        EntryKind::File => {
+        EntryKind::File | EntryKind::Symlink => {
             found.size != source.size
                 || match options.mtime {
                     Mtime::Preserve => found.metadata.mtime != wanted.mtime,
                     Mtime::None => source.mtime.max(source.ctime) >= last_modified,
                 }
-        }
-        EntryKind::Symlink => {
-            found.size != source.size
-                || found.metadata.mtime != wanted.mtime
-                || (options.mtime == Mtime::None && source.ctime >= last_modified)
         }
         _ => found.size != 0,
     };

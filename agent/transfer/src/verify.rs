@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use datasync_endpoint::{
-    Crc64, Destination, EndpointError, ListedObject, ObjectState, PosixMetadata, ReadBack, Source,
+    Crc64, Destination, EndpointError, ErrorKind, Handle, ListedObject, ObjectState, PosixMetadata,
+    ReadBack, Source,
 };
 use datasync_model::{ErrorCode, Failure, Options};
 
 use crate::attempts::Attempts;
 use crate::budget::Budget;
 use crate::catalog::Entry;
+use crate::locate::locate;
 use crate::outcome::ItemFailure;
 use crate::plan::{Content, content_of};
 use crate::read::{ReadError, Version};
@@ -23,6 +25,25 @@ pub(crate) struct Verifier<S, D> {
     pub(crate) options: Options,
     pub(crate) attempts: Arc<Attempts>,
     pub(crate) budget: Budget,
+}
+
+/// How many handles of an entry are tried: one may mean nothing any more.
+const HANDLES_MAX: u32 = 3;
+
+/// Why an entry's content is not known.
+enum Unread {
+    /// The handle means nothing any more.
+    Stale(EndpointError),
+    Failed(ItemFailure),
+}
+
+impl From<ReadError> for Unread {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Source(error) if error.kind == ErrorKind::Stale => Self::Stale(error),
+            error => Self::Failed(changed_or_fault(error)),
+        }
+    }
 }
 
 /// Bytes of a file that are read and forgotten at once.
@@ -104,6 +125,23 @@ impl<S: Source, D: Destination> Verifier<S, D> {
         &self,
         entry: &SourceEntry,
     ) -> Result<ReadBack, ItemFailure> {
+        let mut handle = entry.node.handle.clone();
+        let mut tries = 1;
+        loop {
+            match self.content_at(&handle, entry).await {
+                Ok(content) => return Ok(content),
+                Err(Unread::Stale(_)) if tries < HANDLES_MAX => {}
+                Err(Unread::Stale(error)) => return Err(ItemFailure::of_source(&error)),
+                Err(Unread::Failed(failure)) => return Err(failure),
+            }
+            tries += 1;
+            let found = locate(&*self.source, &entry.path, &self.attempts).await;
+            let found = found.map_err(|error| ItemFailure::of_source(&error))?;
+            handle = found.ok_or_else(ItemFailure::vanished)?.handle;
+        }
+    }
+
+    async fn content_at(&self, handle: &Handle, entry: &SourceEntry) -> Result<ReadBack, Unread> {
         match content_of(entry.node.attributes.kind, &self.options) {
             Some(Content::Empty) | None => Ok(ReadBack {
                 size: 0,
@@ -112,23 +150,23 @@ impl<S: Source, D: Destination> Verifier<S, D> {
             Some(Content::LinkTarget) => {
                 let target = self
                     .attempts
-                    .run(|| self.source.read_link(&entry.node.handle))
+                    .run(|| self.source.read_link(handle))
                     .await
-                    .map_err(|error| ItemFailure::of_source(&error))?;
+                    .map_err(ReadError::Source)?;
                 Ok(ReadBack {
                     size: target.len() as u64,
                     crc64: Crc64::of(&target),
                 })
             }
-            Some(Content::File) => self.file_content(entry).await,
+            Some(Content::File) => self.file_content(handle, entry).await,
         }
     }
 
-    async fn file_content(&self, entry: &SourceEntry) -> Result<ReadBack, ItemFailure> {
+    async fn file_content(&self, handle: &Handle, entry: &SourceEntry) -> Result<ReadBack, Unread> {
         let version = Version {
             source: &*self.source,
             attempts: &self.attempts,
-            file: &entry.node.handle,
+            file: handle,
             fingerprint: entry.node.attributes.fingerprint(),
         };
         let size = version.fingerprint.size;
@@ -136,21 +174,16 @@ impl<S: Source, D: Destination> Verifier<S, D> {
         let mut offset = 0;
         while offset < size {
             let length = STEP.min(size - offset);
-            let reservation =
-                self.budget.reserve(length).await.map_err(|error| {
-                    ItemFailure::new(ErrorCode::NotSupported, error.to_string())
-                })?;
-            let range = version.range(offset, length).await;
-            crc64 = crc64.followed_by(range.map_err(changed_or_fault)?.crc64, length);
+            let reservation = self.budget.reserve(length).await.map_err(|error| {
+                Unread::Failed(ItemFailure::new(ErrorCode::NotSupported, error.to_string()))
+            })?;
+            crc64 = crc64.followed_by(version.range(offset, length).await?.crc64, length);
             offset += length;
             drop(reservation);
         }
-        let stable = version
-            .is_current(None)
-            .await
-            .map_err(|error| ItemFailure::of_source(&error))?;
+        let stable = version.is_current(None).await.map_err(ReadError::Source)?;
         if !stable {
-            return Err(changed_or_fault(ReadError::Changed));
+            return Err(ReadError::Changed.into());
         }
         Ok(ReadBack { size, crc64 })
     }

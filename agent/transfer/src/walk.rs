@@ -29,7 +29,8 @@ pub(crate) enum Walked {
         directory: SourceEntry,
         error: Arc<EndpointError>,
     },
-    /// An entry of which nothing but the name is known, or that cannot have a key.
+    /// An entry of which nothing but the name is known, or that cannot have a key: in scope, or
+    /// perhaps on the way to what is.
     Unknown {
         path: EntryPath,
         key: Key,
@@ -165,7 +166,12 @@ impl<S: Source> Walker<S> {
     /// Emits one entry; returns it if it is to be entered.
     async fn admit(&mut self, item: Item, key: Key, path: EntryPath) -> Option<SourceEntry> {
         let walk = self.walk.clone();
-        let in_scope = walk.scope.contains(&path.to_absolute());
+        let absolute = path.to_absolute();
+        let in_scope = walk.scope.contains(&absolute);
+        let may_be_directory = match &item.node {
+            Ok(node) => node.attributes.kind == EntryKind::Directory,
+            Err(_) => true,
+        };
         let node = match item.node {
             Ok(node) if key.as_str().len() <= walk.key_max => Ok(node),
             Ok(_) => Err(Arc::new(key_too_long(&path, &key, walk.key_max))),
@@ -174,7 +180,8 @@ impl<S: Source> Walker<S> {
         let node = match node {
             Ok(node) => node,
             Err(error) => {
-                if in_scope {
+                // A directory may lead to what is in scope.
+                if in_scope || (may_be_directory && walk.scope.descends(&absolute)) {
                     self.emit(Walked::Unknown { path, key, error }).await;
                 }
                 return None;

@@ -94,9 +94,13 @@ impl MemoryDestination {
         let (open, held) = (self.open(payload.length), self.hold(payload.length));
         let mut body = BytesMut::new();
         for chunk in &payload.chunks {
+            let chunk = aftermath.uncut(chunk, body.len(), payload.length);
             self.take(chunk, &payload.pace, &mut body).await;
         }
         drop((open, held));
+        if aftermath.cut {
+            return Err(error(operation, key.as_str(), ErrorKind::Unreachable));
+        }
         if body.len() as u64 != payload.length {
             return Err(error(operation, key.as_str(), ErrorKind::Invalid));
         }
@@ -121,10 +125,14 @@ impl MemoryDestination {
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk.map_err(|_| fail(ErrorKind::Unreachable))?;
             let held = self.hold(chunk.len() as u64);
-            self.take(&chunk, &pace, &mut body).await;
+            let chunk = aftermath.uncut(&chunk, body.len(), length);
+            self.take(chunk, &pace, &mut body).await;
             drop(held);
         }
         drop(open);
+        if aftermath.cut {
+            return Err(fail(ErrorKind::Unreachable));
+        }
         if body.len() as u64 != length {
             return Err(fail(ErrorKind::Invalid));
         }

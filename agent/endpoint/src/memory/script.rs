@@ -103,6 +103,8 @@ pub enum Action {
     Flip,
     /// One byte of the stored content is flipped after the body was checked.
     FlipStored,
+    /// The connection breaks once half of the body has come; nothing is stored.
+    Cut,
     /// It succeeds, but the receipt does not vouch for the content.
     Unvouched,
     /// The source's tree changes before the call is served.
@@ -126,6 +128,7 @@ impl fmt::Debug for Action {
             Self::Panic => f.write_str("Panic"),
             Self::Flip => f.write_str("Flip"),
             Self::FlipStored => f.write_str("FlipStored"),
+            Self::Cut => f.write_str("Cut"),
             Self::Unvouched => f.write_str("Unvouched"),
             Self::Change(_) => f.write_str("Change"),
         }
@@ -230,6 +233,7 @@ pub struct Call {
 pub(super) struct Aftermath {
     pub(super) flip: bool,
     pub(super) flip_stored: bool,
+    pub(super) cut: bool,
     pub(super) unvouched: bool,
     pub(super) changes: Vec<ChangeOnce>,
     lose: Option<EndpointError>,
@@ -245,6 +249,15 @@ impl fmt::Debug for ChangeOnce {
 }
 
 impl Aftermath {
+    /// What comes of a chunk of a body of `length` bytes, of which `taken` have come.
+    pub(super) fn uncut<'a>(&self, chunk: &'a [u8], taken: usize, length: u64) -> &'a [u8] {
+        let half = usize::try_from(length / 2).unwrap_or(usize::MAX);
+        match chunk.get(..half.saturating_sub(taken)) {
+            Some(part) if self.cut => part,
+            _ => chunk,
+        }
+    }
+
     /// The reply, unless it is lost.
     pub(super) fn reply<T>(self, value: T) -> Result<T, EndpointError> {
         match self.lose {
@@ -259,6 +272,7 @@ impl Aftermath {
 pub struct Script {
     faults: Mutex<Vec<Fault>>,
     calls: Mutex<Vec<Call>>,
+    hits: Mutex<Vec<(Operation, Action)>>,
 }
 
 impl Script {
@@ -330,7 +344,18 @@ impl Script {
                 .is_due(operation, target)
                 .then(|| fault.action.clone())
         });
-        due.collect()
+        let due: Vec<_> = due.collect();
+        let hits = due.iter().map(|action| (operation, action.clone()));
+        let mut all = self.hits.lock().unwrap_or_else(PoisonError::into_inner);
+        all.extend(hits);
+        due
+    }
+
+    /// What the faults did so far, in this order.
+    #[must_use]
+    pub fn hits(&self) -> Vec<(Operation, Action)> {
+        let hits = self.hits.lock().unwrap_or_else(PoisonError::into_inner);
+        hits.clone()
     }
 
     /// The error that an entry of a page has instead of its attributes.
@@ -370,6 +395,7 @@ impl Script {
                 Action::Panic => panic!("scripted panic: {operation:?} {target}"),
                 Action::Flip => aftermath.flip = true,
                 Action::FlipStored => aftermath.flip_stored = true,
+                Action::Cut => aftermath.cut = true,
                 Action::Unvouched => aftermath.unvouched = true,
                 Action::Change(change) => aftermath.changes.push(ChangeOnce(change)),
             }

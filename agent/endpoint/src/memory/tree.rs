@@ -203,6 +203,37 @@ impl Tree {
         self.inodes.get_mut(&id).unwrap().attributes.nlink += 1;
     }
 
+    /// Gives an entry, with all that is below it, another name in place of its present one; whatever
+    /// was there is removed before. Nothing happens if the new name is below the entry itself.
+    pub fn rename(&mut self, from: impl AsRef<[u8]>, to: impl AsRef<[u8]>) {
+        let (from, to) = (from.as_ref(), to.as_ref());
+        let is_below = names(from).eq(names(to).take(names(from).count()));
+        let Some(id) = self.id(from).filter(|_| !is_below) else {
+            return;
+        };
+        self.remove(to);
+        let (directory, name) = self.parent_and_name(to);
+        // The way to the new name may have taken the place of what leads to the old one.
+        if self.id(from) != Some(id) {
+            return;
+        }
+        self.link(directory, &name, id);
+        self.inodes.get_mut(&id).unwrap().attributes.nlink += 1;
+        self.remove_name(from);
+        let path = self.inodes[&directory].path.child(&name);
+        self.set_path(id, path);
+    }
+
+    fn set_path(&mut self, id: u64, path: EntryPath) {
+        let now = self.tick();
+        let inode = self.inodes.get_mut(&id).unwrap();
+        inode.attributes.ctime = now;
+        inode.path = path.clone();
+        for (name, child) in inode.children.values().cloned().collect::<Vec<_>>() {
+            self.set_path(child, path.child(&name));
+        }
+    }
+
     /// Replaces the content of a file in place.
     pub fn write(&mut self, path: impl AsRef<[u8]>, content: impl Into<Bytes>) {
         let content = content.into();
@@ -231,7 +262,10 @@ impl Tree {
 
     /// Removes an entry with everything below it; nothing there is fine too.
     pub fn remove(&mut self, path: impl AsRef<[u8]>) {
-        let path = path.as_ref();
+        self.remove_name(path.as_ref());
+    }
+
+    fn remove_name(&mut self, path: &[u8]) {
         let Some(id) = self.id(path) else { return };
         let (directory, name) = self.parent_and_name(path);
         let now = self.tick();
@@ -247,6 +281,12 @@ impl Tree {
         let inode = self.inodes.get_mut(&id).unwrap();
         if inode.attributes.nlink > 1 {
             inode.attributes.nlink -= 1;
+            // It is called by a name that it has.
+            let mut entries = self.entries().into_iter();
+            let named = entries.find(|(_, inode)| inode.attributes.file_id == id);
+            if let Some(path) = named.map(|(path, _)| path) {
+                self.inodes.get_mut(&id).unwrap().path = path;
+            }
             return;
         }
         let children: Vec<u64> = inode.children.values().map(|(_, id)| *id).collect();

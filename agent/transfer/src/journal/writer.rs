@@ -115,6 +115,7 @@ impl Writer {
             let closed = match self.deadline() {
                 None => receiver.recv_many(&mut batch, QUEUE).await == 0,
                 Some(deadline) => tokio::select! {
+                    biased;
                     received = receiver.recv_many(&mut batch, QUEUE) => received == 0,
                     () = sleep_until(deadline) => false,
                 },

@@ -61,6 +61,7 @@ impl Gate {
             >= bodies_max(*rate.borrow_and_update()).min(shared_max)
         {
             tokio::select! {
+                biased;
                 Ok(()) = under_way.changed() => {}
                 Ok(()) = rate.changed() => {}
                 // Neither can change any more.

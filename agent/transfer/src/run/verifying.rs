@@ -140,6 +140,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
             || self.withheld.is_some()
             || path == EntryPath::ROOT
             || !self.scope.contains(&path.to_absolute())
+            || self.failures.is_settled(&object.key)
             || shadow.covers(&object.key);
         if expected {
             return Ok(());

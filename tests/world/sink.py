@@ -8,6 +8,7 @@ from .secrets import remember
 from .store import client
 
 PORT = 9100
+TLS_PORT = 9101
 
 
 class Sink:
@@ -19,8 +20,16 @@ class Sink:
     secret_key = remember("the sink", "the sink does not look at signatures at all")
     endpoint = f"http://127.0.0.1:{PORT}"
 
+    tls_port = TLS_PORT
+    tls_endpoint = f"https://127.0.0.1:{TLS_PORT}"
+
     def __init__(self, logs):
+        # What clients of HTTPS must trust; written when it starts.
+        self.authority = logs / "sink-ca.pem"
+        logs.mkdir(parents=True, exist_ok=True)
         arguments = [binary("bench-sink"), "--listen", f"{self.host}:{self.port}"]
+        arguments += ["--tls-listen", f"{self.host}:{self.tls_port}"]
+        arguments += ["--authority-file", self.authority]
         self.server = Daemon("sink", arguments, logs / "sink.log")
         self.client = client(self.endpoint, self.access_key, self.secret_key)
 
@@ -44,6 +53,16 @@ class Sink:
         """Forgets every bucket, object and count."""
         self._manage("POST", "reset")
 
+    def forget_counts(self):
+        """Keeps buckets and objects."""
+        self._manage("POST", "forget-counts")
+
+    def mark(self):
+        """Starts the clock of `resumed_seconds` for the uploads that are open now."""
+        self._manage("POST", "mark")
+
     def stats(self):
-        """objects, bytes, and counts by name."""
+        """objects and bytes that are there; counts by name; bytes received in all, also of bodies
+        that were cut off, and the largest body; resumed_seconds: from the mark to the first byte
+        of a part of an upload that was open then, or None."""
         return json.loads(self._manage("GET", "stats"))

@@ -115,13 +115,9 @@ impl<S: Source, D: Destination> Mover<S, D> {
 
     async fn create_upload(&self, key: &Key, begun: &Begun) -> Result<UploadId, TryError> {
         let at_seconds = (self.now_seconds)();
-        let creating = self.uploads.create(
-            key,
-            begun,
-            at_seconds,
-            &*self.destination,
-            &self.attempts,
-        );
+        let creating =
+            self.uploads
+                .create(key, begun, at_seconds, &*self.destination, &self.attempts);
         let created = self.waits().during(Wait::Destination, creating).await;
         created.map_err(|error| match error {
             UploadError::Journal(error) => TryError::Journal(error),

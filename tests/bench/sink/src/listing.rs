@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use crate::clock::Second;
 use crate::objects::Objects;
 use crate::query::Target;
 
 const KEYS_MAX: usize = 1000;
-const MODIFIED: &str = "2026-01-01T00:00:00.000Z";
 /// What `encoding-type=url` leaves as it is.
 const KEPT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
@@ -18,8 +18,8 @@ const KEPT: &AsciiSet = &NON_ALPHANUMERIC
 
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Page {
-    /// Key, size, `ETag`.
-    objects: Vec<(String, u64, String)>,
+    /// Key, size, `ETag`, when it was written.
+    objects: Vec<(String, u64, String, Second)>,
     prefixes: Vec<String>,
     /// The last key or common prefix, if more follows.
     next: Option<String>,
@@ -50,8 +50,9 @@ fn page(
                 page.prefixes.push(common);
                 break;
             }
+            let (size, etag) = (object.size, object.etag.to_string());
             page.objects
-                .push((key.to_owned(), object.size, object.etag.clone()));
+                .push((key.to_owned(), size, etag, object.modified));
             key.clone_into(&mut after);
         }
         match skip_to {
@@ -124,12 +125,13 @@ pub(crate) fn list(objects: &Objects, target: &Target) -> String {
         };
         write!(xml, "<{element}>{next}</{element}>").ok();
     }
-    for (key, size, etag) in &page.objects {
+    for (key, size, etag, modified) in &page.objects {
         write!(
             xml,
-            "<Contents><Key>{}</Key><LastModified>{MODIFIED}</LastModified><ETag>{}</ETag>\
+            "<Contents><Key>{}</Key><LastModified>{}</LastModified><ETag>{}</ETag>\
              <Size>{size}</Size><StorageClass>STANDARD</StorageClass></Contents>",
             encode(key),
+            modified.xml(),
             escape(etag),
         )
         .ok();
@@ -149,17 +151,19 @@ pub(crate) fn list(objects: &Objects, target: &Target) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::objects::Object;
+    use crate::metadata::Metadata;
+    use crate::objects::in_one_piece;
+    use crate::uploads::Part;
 
     fn filled(keys: &[&str]) -> Objects {
         let mut objects = Objects::default();
+        objects.create_bucket("bucket");
         for key in keys {
-            let object = Object {
+            let received = Part {
                 size: 1,
-                etag: "\"e\"".into(),
                 crc64: None,
-                metadata: Vec::new(),
             };
+            let object = in_one_piece(received, Second::now(), Metadata::default());
             objects.put("bucket", key, object);
         }
         objects

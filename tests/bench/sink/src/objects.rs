@@ -1,79 +1,63 @@
 //! What the sink remembers. No input or output here.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::ops::Bound;
 
-use crc_fast::{CrcAlgorithm, checksum_combine};
-
-/// Headers that come back on HEAD as they were given.
-pub(crate) type Metadata = Vec<(String, String)>;
+use crate::clock::Second;
+use crate::metadata::Metadata;
+use crate::uploads::{Part, Uploads};
 
 /// One object, without its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Object {
     pub(crate) size: u64,
-    pub(crate) etag: String,
+    pub(crate) etag: Box<str>,
     /// CRC-64/NVME of the content, where the client gave one that was right.
     pub(crate) crc64: Option<u64>,
+    pub(crate) modified: Second,
     pub(crate) metadata: Metadata,
 }
 
-/// One part of an upload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Part {
-    pub(crate) size: u64,
-    pub(crate) crc64: Option<u64>,
-}
-
-#[derive(Debug)]
-struct Upload {
-    bucket: String,
-    key: String,
-    metadata: Metadata,
-    parts: BTreeMap<u32, Part>,
-}
-
-/// An upload in a listing.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct OpenUpload {
-    pub(crate) id: String,
-    pub(crate) key: String,
-}
+type Bucket = BTreeMap<Box<str>, Object>;
 
 /// Everything that was uploaded.
 #[derive(Debug, Default)]
 pub(crate) struct Objects {
-    buckets: BTreeSet<String>,
-    objects: BTreeMap<(String, String), Object>,
-    uploads: BTreeMap<String, Upload>,
-    uploads_ever: u64,
+    buckets: BTreeMap<String, Bucket>,
+    pub(crate) uploads: Uploads,
 }
 
 impl Objects {
     pub(crate) fn create_bucket(&mut self, name: &str) {
-        self.buckets.insert(name.to_owned());
+        self.buckets.entry(name.to_owned()).or_default();
     }
 
     pub(crate) fn has_bucket(&self, name: &str) -> bool {
-        self.buckets.contains(name)
+        self.buckets.contains_key(name)
     }
 
     /// How many objects there are, and their bytes.
     pub(crate) fn totals(&self) -> (usize, u64) {
-        let bytes = self.objects.values().map(|object| object.size).sum();
-        (self.objects.len(), bytes)
+        let objects = || self.buckets.values().flat_map(BTreeMap::values);
+        (objects().count(), objects().map(|object| object.size).sum())
     }
 
-    pub(crate) fn put(&mut self, bucket: &str, key: &str, object: Object) {
-        self.objects
-            .insert((bucket.to_owned(), key.to_owned()), object);
+    /// `false` if there is no such bucket.
+    pub(crate) fn put(&mut self, bucket: &str, key: &str, object: Object) -> bool {
+        let bucket = self.buckets.get_mut(bucket);
+        bucket
+            .map(|bucket| bucket.insert(key.into(), object))
+            .is_some()
     }
 
     pub(crate) fn get(&self, bucket: &str, key: &str) -> Option<&Object> {
-        self.objects.get(&(bucket.to_owned(), key.to_owned()))
+        self.buckets.get(bucket)?.get(key)
     }
 
     pub(crate) fn delete(&mut self, bucket: &str, key: &str) {
-        self.objects.remove(&(bucket.to_owned(), key.to_owned()));
+        if let Some(bucket) = self.buckets.get_mut(bucket) {
+            bucket.remove(key);
+        }
     }
 
     /// Objects of a bucket whose keys are greater than `after` (or any) and begin with `prefix`.
@@ -83,103 +67,63 @@ impl Objects {
         prefix: &'a str,
         after: &str,
     ) -> impl Iterator<Item = (&'a str, &'a Object)> + use<'a> {
-        let first = prefix.max(after);
-        let skipped = after.to_owned();
-        self.objects
-            .range((bucket.to_owned(), first.to_owned())..)
-            .take_while({
-                let bucket = bucket.to_owned();
-                move |((found, key), _)| *found == bucket && key.starts_with(prefix)
-            })
-            .map(|((_, key), object)| (key.as_str(), object))
-            .filter(move |(key, _)| *key != skipped)
-    }
-
-    pub(crate) fn create_upload(&mut self, bucket: &str, key: &str, metadata: Metadata) -> String {
-        self.uploads_ever += 1;
-        let id = format!("upload-{}", self.uploads_ever);
-        let upload = Upload {
-            bucket: bucket.to_owned(),
-            key: key.to_owned(),
-            metadata,
-            parts: BTreeMap::new(),
+        let first = if after < prefix {
+            Bound::Included(prefix)
+        } else {
+            Bound::Excluded(after)
         };
-        self.uploads.insert(id.clone(), upload);
-        id
+        let found = self.buckets.get(bucket);
+        let found = found.map(|found| found.range::<str, _>((first, Bound::Unbounded)));
+        found
+            .into_iter()
+            .flatten()
+            .map(|(key, object)| (&**key, object))
+            .take_while(move |(key, _)| key.starts_with(prefix))
     }
 
-    /// `false` if there is no such upload.
-    pub(crate) fn put_part(&mut self, id: &str, number: u32, part: Part) -> bool {
-        let upload = self.uploads.get_mut(id);
-        upload
-            .map(|upload| upload.parts.insert(number, part))
-            .is_some()
-    }
-
-    /// Makes an object of the parts; `None` if there is no such upload or it has no parts.
-    pub(crate) fn complete(&mut self, id: &str) -> Option<Object> {
-        if self.uploads.get(id)?.parts.is_empty() {
-            return None;
-        }
-        let upload = self.uploads.remove(id)?;
-        let count = upload.parts.len();
-        let mut parts = upload.parts.into_values();
-        let whole = parts.next()?;
-        let whole = parts.fold(whole, |whole, part| Part {
-            size: whole.size + part.size,
-            crc64: whole.crc64.zip(part.crc64).map(|(head, tail)| {
-                checksum_combine(CrcAlgorithm::Crc64Nvme, head, tail, part.size)
-            }),
-        });
+    /// Makes an object of an upload's parts; `None` if there is no such upload or it has no parts.
+    pub(crate) fn complete(&mut self, id: &str, now: Second) -> Option<Object> {
+        let (upload, whole, count) = self.uploads.take_whole(id)?;
         let object = Object {
             size: whole.size,
-            etag: format!("\"{:032x}-{count}\"", u128::from(whole.size)),
+            etag: format!("\"{:032x}-{count}\"", u128::from(whole.size)).into(),
             crc64: whole.crc64,
+            modified: now,
             metadata: upload.metadata,
         };
-        self.put(&upload.bucket, &upload.key, object.clone());
-        Some(object)
+        self.put(&upload.bucket, &upload.key, object.clone())
+            .then_some(object)
     }
+}
 
-    pub(crate) fn abort(&mut self, id: &str) {
-        self.uploads.remove(id);
-    }
-
-    /// Open uploads of a bucket whose keys begin with `prefix`.
-    pub(crate) fn open_uploads(&self, bucket: &str, prefix: &str) -> Vec<OpenUpload> {
-        let of_bucket = self
-            .uploads
-            .iter()
-            .filter(|(_, upload)| upload.bucket == bucket && upload.key.starts_with(prefix));
-        of_bucket
-            .map(|(id, upload)| OpenUpload {
-                id: id.clone(),
-                key: upload.key.clone(),
-            })
-            .collect()
+/// An object in one piece: its ETag is no MD5 and is marked as none, so nobody compares it with one.
+pub(crate) fn in_one_piece(received: Part, now: Second, metadata: Metadata) -> Object {
+    Object {
+        size: received.size,
+        etag: format!("\"{:032x}-1\"", received.crc64.unwrap_or(received.size)).into(),
+        crc64: received.crc64,
+        modified: now,
+        metadata,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crc_fast::checksum;
 
     fn object(size: u64) -> Object {
-        Object {
-            size,
-            etag: "\"e\"".into(),
-            crc64: None,
-            metadata: Vec::new(),
-        }
+        let received = Part { size, crc64: None };
+        in_one_piece(received, Second::now(), Metadata::default())
     }
 
     #[test]
     fn listings_stay_in_their_bucket_and_prefix_and_go_on_after_a_key() {
         let mut objects = Objects::default();
+        objects.create_bucket("one");
+        objects.create_bucket("two");
         for key in ["a", "b/1", "b/2", "c"] {
-            objects.put("one", key, object(1));
-            objects.put("two", key, object(2));
+            assert!(objects.put("one", key, object(1)));
+            assert!(objects.put("two", key, object(2)));
         }
         let keys = |prefix: &'static str, after: &str| -> Vec<String> {
             let found = objects.after("one", prefix, after);
@@ -188,36 +132,32 @@ mod tests {
         assert_eq!(keys("", ""), ["a", "b/1", "b/2", "c"]);
         assert_eq!(keys("b/", ""), ["b/1", "b/2"]);
         assert_eq!(keys("b/", "b/1"), ["b/2"]);
+        assert_eq!(keys("b/", "c"), [""; 0]);
         assert_eq!(keys("", "b"), ["b/1", "b/2", "c"]);
         assert_eq!(objects.totals(), (8, 12));
     }
 
     #[test]
-    fn an_upload_becomes_an_object_with_the_checksum_of_the_whole() {
+    fn without_a_bucket_nothing_is_kept() {
         let mut objects = Objects::default();
-        let id = objects.create_upload("one", "key", vec![("x-amz-meta-m".into(), "v".into())]);
-        assert_eq!(objects.complete(&id), None);
-        for (number, text) in [(2, "world"), (1, "hello ")] {
-            let part = Part {
-                size: text.len() as u64,
-                crc64: Some(checksum(CrcAlgorithm::Crc64Nvme, text.as_bytes())),
-            };
-            assert!(objects.put_part(&id, number, part));
-        }
-        assert_eq!(objects.open_uploads("one", "k").len(), 1);
-        let whole = objects.complete(&id).unwrap();
-        assert_eq!(whole.size, 11);
-        let crc64 = checksum(CrcAlgorithm::Crc64Nvme, b"hello world");
-        assert_eq!(whole.crc64, Some(crc64));
+        assert!(!objects.put("none", "key", object(1)));
+        assert_eq!(objects.totals(), (0, 0));
+    }
+
+    #[test]
+    fn an_upload_becomes_an_object_of_its_bucket() {
+        let mut objects = Objects::default();
+        objects.create_bucket("one");
+        let metadata = Metadata::default();
+        let id = objects.uploads.create("one", "key", metadata);
+        assert_eq!(objects.complete(&id, Second::now()), None);
+        let part = Part {
+            size: 7,
+            crc64: None,
+        };
+        assert!(objects.uploads.put_part(&id, 1, part, Second::now()));
+        let whole = objects.complete(&id, Second::now()).unwrap();
         assert_eq!(objects.get("one", "key"), Some(&whole));
-        assert!(objects.open_uploads("one", "").is_empty());
-        assert!(!objects.put_part(
-            &id,
-            3,
-            Part {
-                size: 0,
-                crc64: None
-            }
-        ));
+        assert_eq!(objects.complete(&id, Second::now()), None);
     }
 }

@@ -4,17 +4,15 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use crc_fast::{CrcAlgorithm, Digest};
 use http::HeaderMap;
+use http::request::Parts;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
-pub(crate) const CRC64_HEADER: &str = "x-amz-checksum-crc64nvme";
+use crate::answer::Sink;
+use crate::query::Target;
+use crate::uploads::Part;
 
-/// A body that arrived whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Received {
-    pub(crate) size: u64,
-    pub(crate) crc64: Option<u64>,
-}
+pub(crate) const CRC64_HEADER: &str = "x-amz-checksum-crc64nvme";
 
 /// Why a body is of no use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,25 +44,59 @@ fn decoded_length(headers: &HeaderMap) -> Option<u64> {
     value.to_str().ok()?.parse().ok()
 }
 
-pub(crate) async fn receive(headers: &HeaderMap, mut body: Incoming) -> Result<Received, Refused> {
-    let announced = announced(headers)?;
-    let mut digest = announced.map(|_| Digest::new(CrcAlgorithm::Crc64Nvme));
-    let mut size = 0;
-    while let Some(frame) = body.frame().await {
+impl Sink {
+    /// Takes in the body of an object or a part.
+    pub(crate) async fn receive(
+        &self,
+        head: &Parts,
+        target: &Target,
+        body: Incoming,
+    ) -> Result<Part, Refused> {
+        let announced = announced(&head.headers)?;
+        let mut body = Body {
+            incoming: body,
+            digest: announced.map(|_| Digest::new(CrcAlgorithm::Crc64Nvme)),
+            bytes: 0,
+        };
+        let mut whole = body.next().await;
+        if let (Ok(true), Some(upload)) = (whole, target.parameter("uploadId")) {
+            self.counts().part_begins(upload);
+        }
+        while whole == Ok(true) {
+            whole = body.next().await;
+        }
+        self.counts().traffic.body_ended(body.bytes);
+        whole?;
+        let crc64 = body.digest.map(|digest| digest.finalize());
+        if crc64 != announced {
+            return Err(Refused::BadDigest);
+        }
+        Ok(Part {
+            size: decoded_length(&head.headers).unwrap_or(body.bytes),
+            crc64,
+        })
+    }
+}
+
+struct Body {
+    incoming: Incoming,
+    digest: Option<Digest>,
+    bytes: u64,
+}
+
+impl Body {
+    /// Takes in what comes next; `false` at the end.
+    async fn next(&mut self) -> Result<bool, Refused> {
+        let Some(frame) = self.incoming.frame().await else {
+            return Ok(false);
+        };
         let frame = frame.map_err(|_| Refused::CutOff)?;
         if let Some(data) = frame.data_ref() {
-            size += data.len() as u64;
-            if let Some(digest) = &mut digest {
+            self.bytes += data.len() as u64;
+            if let Some(digest) = &mut self.digest {
                 digest.update(data);
             }
         }
+        Ok(true)
     }
-    let crc64 = digest.map(|digest| digest.finalize());
-    if crc64 != announced {
-        return Err(Refused::BadDigest);
-    }
-    Ok(Received {
-        size: decoded_length(headers).unwrap_or(size),
-        crc64,
-    })
 }

@@ -1,0 +1,65 @@
+"""The agent, reading over NFS; control and the NFS server are not counted."""
+
+import re
+import time
+
+from bench.result import Result, Void
+from world.site import shown
+
+VERIFY_MODE = "ONLY_FILES_TRANSFERRED"
+RUN_SECONDS_MAX = 3600
+OPTIONS = {"VerifyMode": VERIFY_MODE, "LogLevel": "OFF"}
+
+
+class Ours:
+    """Started anew for each run, at a site whose NFS server it reads from."""
+
+    name = "datasync-agent"
+
+    def __init__(self, site, tls=False, host=None):
+        self.site = site
+        self.tls = tls
+        self.host = host
+
+    def task(self, root, bucket):
+        """A task that is AVAILABLE."""
+        site, changed = self.site, {}
+        if self.tls:
+            certificate = site.store.authority.read_bytes()
+            changed = {
+                "ServerProtocol": "HTTPS",
+                "ServerPort": site.store.tls_port,
+                "ServerCertificate": certificate,
+            }
+        source = site.nfs_location(root, host=self.host)
+        arn = site.create_task(source, site.store_location(bucket, **changed), OPTIONS)
+        site.wait_task(arn, "AVAILABLE")
+        return arn
+
+    def restart(self):
+        agent = self.site.agent
+        agent.stop()
+        agent.start()
+        agent.wait_online(self.site.datasync)
+
+    def execute(self, task, tree):
+        """One execution by an agent that is online: from StartTaskExecution to its end."""
+        site, agent = self.site, self.site.agent
+        cpu, began = agent.server.cpu_seconds(), time.monotonic()
+        ended = site.wait_execution(site.launch(task), RUN_SECONDS_MAX)
+        seconds = time.monotonic() - began
+        cpu = agent.server.cpu_seconds() - cpu
+        if ended["Status"] != "SUCCESS":
+            raise Void(f"{shown(ended)}")
+        troubles = re.findall(r"(?im)^.*(?:\bERROR\b|\bWARN\b|\bretry).*$", agent.server.output())
+        if troubles:
+            raise Void(f"the agent logged: {troubles[0]}")
+        return Result(tree, seconds, cpu, agent.server.rss_peak_mib())
+
+    def copy(self, tree, bucket):
+        self.restart()
+        return self.execute(self.task(tree.root, bucket), tree)
+
+    def directory_objects(self, tree):
+        """Each directory is an object too."""
+        return tree.directories

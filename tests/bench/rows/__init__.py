@@ -1,0 +1,21 @@
+"""One function for each row of the table of measures: takes a `Setting`, answers an `Outcome`."""
+
+from .copies import large, large_tls, small
+from .delay import delay
+from .huge import huge
+from .memory import memory
+from .rescan import rescan
+from .resume import resume
+from .unchanged import unchanged
+
+ROWS = {
+    "large": large,
+    "large-tls": large_tls,
+    "small": small,
+    "unchanged": unchanged,
+    "huge": huge,
+    "memory": memory,
+    "rescan": rescan,
+    "delay": delay,
+    "resume": resume,
+}

@@ -91,7 +91,7 @@ pub(crate) enum Record {
         begun: Option<Box<Begun>>,
     },
     /// The store has a part of it.
-    #[serde(rename = "p")]
+    #[serde(rename = "k")]
     Part {
         key: Key,
         #[serde(rename = "n")]

@@ -119,6 +119,20 @@ impl Access {
         request: Request,
         call: impl Future<Output = Result<T, EndpointError>>,
     ) -> Result<T, EndpointError> {
+        let overloaded = |result: &Result<T, EndpointError>| {
+            result.as_ref().is_err_and(|error| is_overload(error.kind))
+        };
+        self.make(request, call, overloaded).await?
+    }
+
+    /// As [`Access::ask`], for a call of any answer: `overloaded` looks whether it tells that the
+    /// server has too much to do.
+    async fn make<T>(
+        &self,
+        request: Request,
+        call: impl Future<Output = T>,
+        overloaded: impl FnOnce(&T) -> bool,
+    ) -> Result<T, NotSent> {
         let turn = match request.bytes {
             Some(bytes) => Some(self.turn(bytes).await),
             None => None,
@@ -128,8 +142,8 @@ impl Access {
             operations.begin().await;
         }
         let sent_at = Instant::now();
-        let result = call.await;
-        let failed = result.as_ref().is_err_and(|error| is_overload(error.kind));
+        let answer = call.await;
+        let failed = overloaded(&answer);
         pass.end(failed);
         if let Some(turn) = turn {
             let sign = if failed {
@@ -139,7 +153,7 @@ impl Access {
             };
             turn.end(sent_at, request.bytes.unwrap_or_default(), sign);
         }
-        result
+        Ok(answer)
     }
 
     async fn turn(&self, bytes: u64) -> Turn {
@@ -147,7 +161,7 @@ impl Access {
         gate.turn(self.execution, Weight::of(bytes)).await
     }
 
-    async fn pass(&self, operation: &'static str) -> Result<Pass<'_>, EndpointError> {
+    async fn pass(&self, operation: &'static str) -> Result<Pass<'_>, NotSent> {
         let shared = &self.server.0;
         let patience = Instant::now() + PATIENCE;
         loop {
@@ -160,7 +174,7 @@ impl Access {
                 Verdict::Wait => patience,
             };
             if now >= patience {
-                return Err(left_alone(operation));
+                return Err(NotSent(operation));
             }
             tokio::select! {
                 biased;
@@ -179,16 +193,22 @@ fn is_overload(kind: ErrorKind) -> bool {
     )
 }
 
-fn left_alone(operation: &'static str) -> EndpointError {
-    EndpointError::new(
-        ErrorKind::Timeout,
-        operation,
-        "server",
-        format!(
-            "not sent: the server has answered nothing but errors; it was left alone for {} s",
-            PATIENCE.as_secs()
-        ),
-    )
+/// A request that was not made, since the server is left alone.
+#[derive(Debug, Clone, Copy)]
+struct NotSent(&'static str);
+
+impl From<NotSent> for EndpointError {
+    fn from(NotSent(operation): NotSent) -> Self {
+        Self::new(
+            ErrorKind::Timeout,
+            operation,
+            "server",
+            format!(
+                "not sent: the server has answered nothing but errors; it was left alone for {} s",
+                PATIENCE.as_secs()
+            ),
+        )
+    }
 }
 
 impl Shared {

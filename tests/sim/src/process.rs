@@ -224,6 +224,7 @@ fn launching(spec: &ExecutionSpec) -> ExecutionReport {
         status: ExecutionStatus::Launching,
         counters: Default::default(),
         result: Default::default(),
+        telemetry: Default::default(),
     }
 }
 

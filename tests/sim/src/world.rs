@@ -355,5 +355,6 @@ pub(crate) fn spec(execution: &Execution) -> ExecutionSpec {
         },
         includes: Includes::parse(execution.includes).unwrap(),
         excludes: Excludes::parse(execution.excludes).unwrap(),
+        extensions: Default::default(),
     }
 }

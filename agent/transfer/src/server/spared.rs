@@ -3,11 +3,11 @@
 use bytes::Bytes;
 use datasync_endpoint::{
     Abilities, Attributes, Crc64, Destination, DirCursor, DirPage, EndpointError, Handle, Key,
-    ListPage, Node, ObjectHeader, ObjectState, OpenUpload, PartReceipt, PartStream, Payload,
-    PosixMetadata, ReadBack, ReadReply, Receipt, Source, UploadId,
+    ListPage, Node, ObjectHeader, ObjectIdentifier, ObjectState, OpenUpload, PartReceipt,
+    PartStream, Payload, PosixMetadata, ReadBack, ReadReply, Receipt, Source, StoredPart, UploadId,
 };
 
-use super::{Access, Request, Server};
+use super::{Access, Request, Server, is_overload};
 
 /// How much reading an object back moves is known at the end: taken for a part of a common size.
 const READ_BACK: u64 = 8 << 20;
@@ -173,8 +173,8 @@ impl<D: Destination> Destination for Spared<std::sync::Arc<D>> {
         self.access.ask(few("ListMultipartUploads"), call).await
     }
 
-    async fn has_parts(&self, key: &Key, upload: &UploadId) -> Result<bool, EndpointError> {
-        let call = self.inner.has_parts(key, upload);
+    async fn parts(&self, key: &Key, upload: &UploadId) -> Result<Vec<StoredPart>, EndpointError> {
+        let call = self.inner.parts(key, upload);
         self.access.ask(few("ListParts"), call).await
     }
 
@@ -193,8 +193,16 @@ impl<D: Destination> Destination for Spared<std::sync::Arc<D>> {
         self.access.ask(moving("GetObject", READ_BACK), call).await
     }
 
-    async fn delete(&self, key: &Key, etag: &str) -> Result<(), EndpointError> {
-        let call = self.inner.delete(key, etag);
-        self.access.ask(moving("DeleteObject", 0), call).await
+    async fn delete(&self, objects: &[ObjectIdentifier]) -> Vec<Result<(), EndpointError>> {
+        let call = self.inner.delete(objects);
+        let overloaded = |outcomes: &Vec<Result<(), EndpointError>>| {
+            let mut errors = outcomes.iter().filter_map(|outcome| outcome.as_ref().err());
+            errors.any(|error| is_overload(error.kind))
+        };
+        let request = moving("DeleteObjects", 0);
+        match self.access.make(request, call, overloaded).await {
+            Ok(outcomes) => outcomes,
+            Err(not_sent) => objects.iter().map(|_| Err(not_sent.into())).collect(),
+        }
     }
 }

@@ -31,7 +31,7 @@ pub struct Config {
     pub activation_key: Option<ActivationKey>,
     /// Executions that run at once; others wait.
     pub executions_max: usize,
-    /// Memory, clients and logs.
+    /// Memory, disk, clients and logs.
     pub process: ProcessSettings,
     /// Reported to control in place of the host name.
     pub name: Option<String>,
@@ -42,6 +42,9 @@ pub struct Config {
 pub struct ProcessSettings {
     /// Bytes of data that may be in memory at once, over all executions.
     pub memory_target_bytes: u64,
+    /// Bytes that the files of executions may take, over all of them; `None`: what is free but for a
+    /// reserve.
+    pub state_disk_max_bytes: Option<u64>,
     /// Settings of the NFS client.
     pub nfs: NfsSettings,
     /// Settings of the S3 client.

@@ -86,7 +86,8 @@ async fn transfer(
         s3.region.clone_from(&access.region);
     }
     let memory = request.process.memory_target_bytes;
-    let runner = Runner::new(endpoints, memory, pair.history(), pair.failures());
+    let runner = Runner::new(endpoints, memory, pair.history(), pair.failures())
+        .with_state_disk_max(request.process.state_disk_max_bytes);
     let assignment = Assignment {
         directory: pair.execution(),
         cancel: CancellationToken::new(),

@@ -32,6 +32,7 @@ const EXPIRY_CHECK: Duration = Duration::from_secs(5);
 pub(crate) struct Runner {
     endpoints: Endpoints,
     memory_target_bytes: u64,
+    state_disk_max_bytes: Option<u64>,
     history: PathBuf,
     failures: PathBuf,
 }
@@ -59,8 +60,17 @@ impl Runner {
         Self {
             endpoints,
             memory_target_bytes,
+            state_disk_max_bytes: None,
             history,
             failures,
+        }
+    }
+
+    /// The files of one execution may take so many bytes.
+    pub(crate) fn with_state_disk_max(self, bytes: Option<u64>) -> Self {
+        Self {
+            state_disk_max_bytes: bytes,
+            ..self
         }
     }
 
@@ -127,6 +137,7 @@ impl Runner {
         };
         let settings = Settings {
             memory_target_bytes: self.memory_target_bytes,
+            state_disk_max_bytes: self.state_disk_max_bytes,
             history_file: Some(self.remembered(spec, "json")),
             catalog_file: Some(self.remembered(spec, "catalog")),
             owed_aborts_file: Some(owed_aborts),

@@ -9,6 +9,7 @@ mod attempts;
 mod budget;
 mod catalog;
 mod deletes;
+mod disk;
 mod failures;
 mod history;
 mod journal;

@@ -2,7 +2,7 @@
 //! one after it is on its way.
 //!
 //! The pages are asked for one after the other, since where a page begins is only known from the one
-//! before. See `docs/adr/0003-walk.md` for why the catalog is not used to guess it.
+//! before. See `docs/adr/0004-walk.md` for why the catalog is not used to guess it.
 
 use std::sync::Arc;
 

@@ -6,6 +6,7 @@ mod deleting;
 mod ended;
 mod passing;
 mod resuming;
+mod room;
 mod scanning;
 mod verifying;
 
@@ -25,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use crate::attempts::Attempts;
 use crate::budget::Budget;
 use crate::catalog::Catalog;
+use crate::disk::Disk;
 use crate::failures::{FAILURES_FILE, FailureList};
 use crate::history::Root;
 use crate::journal::{Journal, Record, Stage, State};
@@ -60,6 +62,9 @@ pub struct Settings {
     /// The largest share of the destination's objects that `PreserveDeletedFiles=REMOVE` may
     /// delete once there are more than 1,000 candidates, in percent.
     pub delete_share_max_percent: u64,
+    /// What the files of the execution may take together, in bytes; `None`: what is free on their
+    /// file system at the start, but for a twentieth of it, at most 1 GiB.
+    pub state_disk_max_bytes: Option<u64>,
     /// Retries of a single request.
     pub retries: RetryLimits,
     /// Seeds the jitter of retries.
@@ -77,6 +82,7 @@ impl Default for Settings {
             owed_aborts_file: None,
             failures_file: None,
             delete_share_max_percent: 50,
+            state_disk_max_bytes: None,
             retries: RetryLimits::default(),
             seed: 0,
             now_seconds,
@@ -182,6 +188,7 @@ struct Engine<S, D> {
     attempts: Arc<Attempts>,
     limiter: Limiter,
     journal: Journal,
+    disk: Disk,
     uploads: Arc<Uploads>,
     progress: Arc<Progress>,
     failures: FailureList,
@@ -215,12 +222,13 @@ impl<S: Source, D: Destination> Engine<S, D> {
         rate: watch::Receiver<BytesPerSecond>,
         background: &mut JoinSet<()>,
     ) -> Result<(Self, State), Ended> {
-        let (journal, state) = Journal::open(directory, background).await?;
         let list = settings.failures_file.clone();
         let list = list.unwrap_or_else(|| directory.join(FAILURES_FILE));
-        let failures = FailureList::open(list).await?;
+        let disk = room::granted(directory, &list, &settings).await?;
+        let (journal, state) = Journal::open(directory, background).await?;
+        let failures = FailureList::open(list, disk.clone()).await?;
         let catalog = settings.catalog_file.clone();
-        let catalog = catalog.map(|file| Catalog::new(file, directory, spec));
+        let catalog = catalog.map(|file| Catalog::new(file, directory, spec, disk.clone()));
         let limiter = Limiter::start(rate, background);
         let attempts = Arc::new(Attempts::new(settings.retries, settings.seed));
         let budget = Budget::new(settings.memory_target_bytes / 2);
@@ -255,6 +263,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
             attempts,
             limiter,
             journal,
+            disk,
             uploads,
             progress,
             failures,

@@ -35,7 +35,7 @@ pub struct Config {
     pub executions_max: usize,
     /// Bandwidth limit of all executions together, on top of each one's own.
     pub bytes_per_second: BytesPerSecond,
-    /// Memory, clients and logs.
+    /// Memory, disk, clients and logs.
     pub process: ProcessSettings,
     /// Reported to control in place of the host name.
     pub name: Option<String>,
@@ -48,6 +48,9 @@ pub struct ProcessSettings {
     pub memory_target_bytes: u64,
     /// Items that may fail before an execution ends; `None`: it always goes on.
     pub failures_max: Option<NonZeroU64>,
+    /// Bytes that the files of executions may take, over all of them; `None`: what is free but for a
+    /// reserve.
+    pub state_disk_max_bytes: Option<u64>,
     /// Settings of the NFS client.
     pub nfs: NfsSettings,
     /// Settings of the S3 client.

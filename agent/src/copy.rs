@@ -88,7 +88,8 @@ async fn transfer(
     }
     let memory = request.process.memory_target_bytes;
     let runner = Runner::new(endpoints, memory, pair.history(), pair.failures())
-        .with_failures_max(request.process.failures_max);
+        .with_failures_max(request.process.failures_max)
+        .with_state_disk_max(request.process.state_disk_max_bytes);
     let assignment = Assignment {
         directory: pair.execution(),
         cancel: CancellationToken::new(),

@@ -151,6 +151,7 @@ impl Agent {
         let endpoints = Endpoints::new(&config.process, credentials.clone());
         let slots = u64::try_from(config.executions_max).unwrap_or(1).max(1);
         let memory = config.process.memory_target_bytes / slots;
+        let disk_max = config.process.state_disk_max_bytes;
         let runner = Runner::new(
             endpoints.clone(),
             memory,
@@ -158,7 +159,8 @@ impl Agent {
             state.path(FAILURES),
         )
         .with_failures_max(config.process.failures_max)
-        .with_shared_rate(config.bytes_per_second);
+        .with_shared_rate(config.bytes_per_second)
+        .with_state_disk_max(disk_max.map(|bytes| bytes / slots));
         let host = HostWatch::new(name, state.root());
         let work = runner.into_work();
         let executions = Executions::resume(state, work, config.executions_max)?;

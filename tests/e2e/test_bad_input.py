@@ -361,7 +361,7 @@ def test_an_agent_on_a_full_disk_says_so(site):
 
 def test_an_agent_whose_disk_fills_up_during_an_execution(site, bucket):
     """No work without a journal: the execution ends in an error that names the disk, or waits."""
-    path = small_disk(site.directory / "filling", "2m")
+    path = small_disk(site.directory / "filling", "128m")
     agent = Agent("filling", site.directory, site.logs, site.control, port=8086)
     agent.settings["state_dir"] = path / "agent"
     agent._write()

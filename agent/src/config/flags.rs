@@ -4,13 +4,17 @@ use clap::Args;
 
 use super::{ConfigFaults, Overrides};
 
-/// Memory, clients and logs; all values are text until they are validated.
+/// Memory, disk, clients and logs; all values are text until they are validated.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ProcessFlags {
     /// Bytes of data held in memory, such as 256MiB [default: a quarter of the memory limit, at
     /// most 256MiB]
     #[arg(long)]
     memory_target: Option<String>,
+    /// Bytes of disk space that executions may take in the state directory, such as 20GiB [default:
+    /// what is free, but for a twentieth of the file system, at most 1GiB]
+    #[arg(long)]
+    state_disk_max: Option<String>,
     /// TCP connections per NFS server [default: 4]
     #[arg(long)]
     nfs_connections: Option<String>,
@@ -55,6 +59,7 @@ impl ProcessFlags {
     pub fn lay_over(&self, overrides: Overrides) -> Result<Overrides, ConfigFaults> {
         overrides
             .set("memory_target", self.memory_target.as_deref())?
+            .set("state_disk_max", self.state_disk_max.as_deref())?
             .set("nfs.connections", self.nfs_connections.as_deref())?
             .set("nfs.mount_port", self.nfs_mount_port.as_deref())?
             .set("nfs.privileged_ports", self.nfs_privileged_ports.as_deref())?

@@ -28,6 +28,7 @@ pub(super) const MEMBERS: &[&str] = &[
     "activation_key",
     "activation_key_file",
     "memory_target",
+    "state_disk_max",
     "executions_max",
     "bytes_per_second",
     "failures_max",

@@ -87,6 +87,21 @@ fn every_fault_is_reported_at_once_with_its_origin() {
 }
 
 #[test]
+fn the_bound_on_the_disk_is_for_all_executions_at_once() {
+    let read = |flags| {
+        let layers = Layers::read(None, [], flags).unwrap();
+        layers.validate_process("warn").unwrap()
+    };
+    assert_eq!(read(Overrides::default()).state_disk_max_bytes, None);
+    let given = read(flags(&[("state_disk_max", "2GiB")]));
+    assert_eq!(given.state_disk_max_bytes, Some(2 << 30));
+    let given = [("state_disk_max", "100MiB"), ("executions_max", "2")];
+    let found = faults(None, flags(&given)).join("\n");
+    assert!(found.contains("state_disk_max (flag --state-disk-max)"));
+    assert!(found.contains("together 128 MiB"), "{found}");
+}
+
+#[test]
 fn the_mount_port_has_a_flag_a_variable_and_a_member() {
     let scratch = tempfile::tempdir().unwrap();
     let file = scratch.path().join("agent.toml");

@@ -20,6 +20,8 @@ use crate::{cgroup, link};
 const REQUESTS_MAX: usize = 320;
 /// Beyond it a request per second is less than the precision of the cap.
 const REQUESTS_PER_SECOND_MAX: u32 = 1_000_000;
+/// What the smallest execution needs of the disk, in bytes.
+const STATE_DISK_MIN: u64 = 64 << 20;
 const NAME_LENGTH_MAX: usize = 64;
 const LOG_LEVEL: &str = "info";
 
@@ -94,6 +96,8 @@ impl Check {
     /// `None` only where a fault was noted.
     fn process(&mut self, executions_max: usize, level_default: &str) -> Option<ProcessSettings> {
         let memory_target_bytes = self.memory_target(executions_max);
+        let disk_max = |text: &str| state_disk_max(text, executions_max);
+        let state_disk_max_bytes = self.optional("state_disk_max", disk_max);
         let connections = self.or("nfs.connections", "4", |text| number(text, 1, 64));
         let mount_port = self.optional("nfs.mount_port", port);
         let failures_max = self.or("failures_max", "1000000", whole_number);
@@ -106,6 +110,7 @@ impl Check {
         Some(ProcessSettings {
             memory_target_bytes: memory_target_bytes?,
             failures_max: NonZeroU64::new(failures_max?),
+            state_disk_max_bytes,
             nfs: NfsSettings {
                 connections: connections?,
                 mount_port,
@@ -316,6 +321,20 @@ fn port(text: &str) -> Result<u16, String> {
         .ok()
         .filter(|port| *port > 0)
         .ok_or_else(|| format!("{text:?} is not a port from 1 to {}", u16::MAX))
+}
+
+fn state_disk_max(text: &str, executions_max: usize) -> Result<u64, String> {
+    let bytes = units::parse_bytes(text)?;
+    let needed = STATE_DISK_MIN.saturating_mul(executions_max as u64);
+    if bytes >= needed {
+        return Ok(bytes);
+    }
+    Err(format!(
+        "{text:?} is too little: each of {executions_max} executions at once (executions_max) needs \
+         {} MiB, together {} MiB",
+        STATE_DISK_MIN >> 20,
+        needed >> 20
+    ))
 }
 
 fn object_max(text: &str) -> Result<u64, String> {

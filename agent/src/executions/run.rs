@@ -38,6 +38,7 @@ pub(crate) struct Runner {
     memory_target_bytes: u64,
     failures_max: Option<NonZeroU64>,
     shared_rate: Option<SharedRate>,
+    state_disk_max_bytes: Option<u64>,
     history: PathBuf,
     failures: PathBuf,
 }
@@ -67,6 +68,7 @@ impl Runner {
             memory_target_bytes,
             failures_max: None,
             shared_rate: None,
+            state_disk_max_bytes: None,
             history,
             failures,
         }
@@ -85,6 +87,14 @@ impl Runner {
         let shared_rate = rate.limit().map(|_| SharedRate::start(rate));
         Self {
             shared_rate,
+            ..self
+        }
+    }
+
+    /// The files of one execution may take so many bytes.
+    pub(crate) fn with_state_disk_max(self, bytes: Option<u64>) -> Self {
+        Self {
+            state_disk_max_bytes: bytes,
             ..self
         }
     }
@@ -156,6 +166,7 @@ impl Runner {
         };
         let settings = Settings {
             memory_target_bytes: self.memory_target_bytes,
+            state_disk_max_bytes: self.state_disk_max_bytes,
             history_file: Some(self.remembered(spec, "json")),
             catalog_file: Some(self.remembered(spec, "catalog")),
             owed_aborts_file: Some(owed_aborts),

@@ -20,8 +20,9 @@ use datasync_model::{ExecutionSpec, Location};
 use serde_json::json;
 use tokio::time::Instant;
 
+use crate::disk::Disk;
 pub(crate) use entry::Entry;
-use file::{FileError, Form, Reader, Writer, count_of};
+use file::{FileError, Form, Reader, Writer};
 use fold::{Fold, Source, removed};
 pub(crate) use recall::{Recall, recall};
 
@@ -44,6 +45,7 @@ pub(crate) struct Catalog {
     directory: PathBuf,
     identity: String,
     log: Log,
+    disk: Disk,
 }
 
 #[derive(Debug)]
@@ -54,6 +56,8 @@ enum Log {
         writer: Box<Writer>,
         /// When the oldest record came that is still in the process.
         since: Option<Instant>,
+        /// Bytes of it that the budget of the disk knows of.
+        counted: u64,
     },
     /// It could not be written: what this execution learns is forgotten.
     Broken,
@@ -61,13 +65,19 @@ enum Log {
 
 impl Catalog {
     /// The catalog in `file` for an execution with this directory.
-    pub(crate) fn new(file: PathBuf, directory: &Path, spec: &ExecutionSpec) -> Self {
+    pub(crate) fn new(file: PathBuf, directory: &Path, spec: &ExecutionSpec, disk: Disk) -> Self {
         Self {
             file,
             directory: directory.to_owned(),
             identity: identity(spec),
             log: Log::Unopened,
+            disk,
         }
+    }
+
+    /// How many entries the catalog in `file` has; `None` without a whole one.
+    pub(crate) async fn entries(file: &Path) -> Option<u64> {
+        file::count(file).await
     }
 
     /// Everything that is remembered of keys greater than `after`.
@@ -81,8 +91,8 @@ impl Catalog {
     }
 
     /// How many objects are remembered; `None` if that cannot be told.
-    pub(crate) async fn entries(&self) -> Option<u64> {
-        count_of(&self.file).await
+    pub(crate) async fn remembered(&self) -> Option<u64> {
+        Self::entries(&self.file).await
     }
 
     /// Notes what is known of an object now; `None`: nothing. Where that cannot be written, this
@@ -99,12 +109,21 @@ impl Catalog {
             self.log = Log::Open {
                 writer,
                 since: None,
+                counted: 0,
             };
         }
-        let Log::Open { writer, since } = &mut self.log else {
+        let Log::Open {
+            writer,
+            since,
+            counted,
+        } = &mut self.log
+        else {
             return Ok(());
         };
         writer.push(key, entry).await?;
+        let taken = self.disk.take(writer.bytes() - *counted);
+        taken.map_err(|error| FileError::budget(&self.file, error))?;
+        *counted = writer.bytes();
         if since.get_or_insert_with(Instant::now).elapsed() >= FLUSH_EVERY {
             *since = None;
             writer.flush().await?;
@@ -140,6 +159,11 @@ impl Catalog {
 
     async fn fold(&self, memory_bytes: usize) -> Result<(), FileError> {
         let logs: Vec<_> = self.logs().take_while(|log| log.exists()).collect();
+        let logged = logs.iter().map(|log| length(log)).sum();
+        // Sorted runs of the logs, and the next catalog.
+        let mut room = self.disk.share();
+        room.grow(length(&self.file).saturating_add(2 * logged))
+            .map_err(|error| FileError::budget(&self.file, error))?;
         let fold = Fold {
             directory: &self.directory,
             identity: &self.identity,
@@ -152,6 +176,7 @@ impl Catalog {
         for log in logs.iter().rev() {
             removed(log).await?;
         }
+        self.disk.give_back(logged);
         Ok(())
     }
 
@@ -164,6 +189,11 @@ impl Catalog {
         let free = self.logs().find(|log| !log.exists());
         free.unwrap_or_else(|| self.directory.join("catalog-log"))
     }
+}
+
+/// Of a file, in bytes; none if it is absent.
+fn length(file: &Path) -> u64 {
+    file.metadata().map_or(0, |metadata| metadata.len())
 }
 
 /// The catalog as a stream in key order.

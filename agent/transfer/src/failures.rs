@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use tokio::fs::{self, File, OpenOptions};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
+use crate::disk::Disk;
+
 /// The file's name in the execution's directory, unless [`crate::Settings`] say otherwise.
 pub const FAILURES_FILE: &str = "failures.jsonl";
 
@@ -71,6 +73,7 @@ pub async fn first_listed(path: &Path, count: usize) -> io::Result<Vec<ListedIte
 pub(crate) struct FailureList {
     path: PathBuf,
     file: File,
+    disk: Disk,
     lines: u64,
     first: Option<String>,
     /// Secret, so that nobody can choose names of the same hash.
@@ -81,7 +84,7 @@ pub(crate) struct FailureList {
 
 impl FailureList {
     /// Opens the list of an execution, with what an earlier run wrote.
-    pub(crate) async fn open(path: PathBuf) -> io::Result<Self> {
+    pub(crate) async fn open(path: PathBuf, disk: Disk) -> io::Result<Self> {
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).await?;
         }
@@ -93,6 +96,7 @@ impl FailureList {
         let mut list = Self {
             path,
             file,
+            disk,
             lines: 0,
             first: None,
             hasher: RandomState::new(),
@@ -177,6 +181,8 @@ impl FailureList {
         }
         let mut text = serde_json::to_vec(&line)?;
         text.push(b'\n');
+        let taken = self.disk.take(text.len() as u64);
+        taken.map_err(|error| io::Error::new(io::ErrorKind::QuotaExceeded, error))?;
         self.file.write_all(&text).await?;
         self.file.flush().await
     }
@@ -201,7 +207,9 @@ mod tests {
     async fn the_first_items_are_those_that_were_not_left_out_on_purpose() {
         let scratch = tempfile::tempdir().unwrap();
         let path = scratch.path().join("list.jsonl");
-        let mut list = FailureList::open(path.clone()).await.unwrap();
+        let mut list = FailureList::open(path.clone(), Disk::unbounded())
+            .await
+            .unwrap();
         let failure = Failure::new(ErrorCode::SourceFault, "why");
         for (name, outcome) in [
             ("a", Verdict::Skipped),

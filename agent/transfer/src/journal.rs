@@ -176,6 +176,14 @@ impl Journal {
         ))
     }
 
+    /// Whether `directory` has the journal of an execution that was begun.
+    ///
+    /// # Errors
+    /// If that cannot be seen.
+    pub(crate) async fn exists(directory: &Path) -> std::io::Result<bool> {
+        tokio::fs::try_exists(directory.join(writer::JOURNAL_FILE)).await
+    }
+
     /// Adds a record; it is durable soon.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ mod bottleneck;
 mod budget;
 mod catalog;
 mod deletes;
+mod disk;
 mod estimate;
 mod failures;
 mod forecast;

@@ -2,7 +2,7 @@
 //! one after it is on its way.
 //!
 //! The pages are asked for one after the other, since where a page begins is only known from the one
-//! before. See `docs/adr/0003-walk.md` for why the catalog is not used to guess it.
+//! before. See `docs/adr/0004-walk.md` for why the catalog is not used to guess it.
 
 use std::sync::Arc;
 
@@ -44,5 +44,55 @@ pub(crate) async fn list<D: Destination>(
         if out.send(objects.chain(end).collect()).await.is_err() || is_end {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use datasync_endpoint::memory::{MemoryDestination, Operation, Stored};
+    use datasync_endpoint::{Crc64, PosixMetadata, Timestamp};
+    use tokio::task::JoinSet;
+
+    use super::*;
+    use crate::paged;
+    use crate::retry::RetryLimits;
+
+    fn store(objects: u32, page: usize) -> Arc<MemoryDestination> {
+        let store = MemoryDestination::new().with_page(page);
+        store.edit(|stored| {
+            for number in 0..objects {
+                let object = Stored {
+                    content: bytes::Bytes::new(),
+                    metadata: PosixMetadata::default(),
+                    etag: String::new(),
+                    crc64: Some(Crc64(0)),
+                    storage_class: "STANDARD".to_owned(),
+                    last_modified: Timestamp::default(),
+                };
+                stored.insert(Key::from_listing(format!("{number:04}")), object);
+            }
+        });
+        Arc::new(store)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pages_are_asked_for_while_one_is_consumed_and_no_more_than_there_are() {
+        let store = store(100, 10);
+        let attempts = Arc::new(Attempts::new(RetryLimits::default(), 0));
+        let (out, mut listed) = paged::channel(1);
+        let mut task = JoinSet::new();
+        task.spawn(list(store.clone(), attempts, None, out));
+        let asked = || store.script().count(Operation::List);
+        for number in 0..100 {
+            let Some(Listed::Object(object)) = listed.next().await else {
+                panic!("an object");
+            };
+            assert_eq!(object.key.as_str(), format!("{number:04}"));
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            // The page that is consumed, one that waits, one that will.
+            assert_eq!(asked(), (number / 10 + 3).min(10));
+        }
+        assert!(matches!(listed.next().await, Some(Listed::End)));
+        assert_eq!(asked(), 10);
     }
 }

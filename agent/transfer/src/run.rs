@@ -9,6 +9,7 @@ mod observing;
 mod passing;
 mod planning;
 mod resuming;
+mod room;
 mod scanning;
 mod verifying;
 
@@ -29,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 use crate::attempts::Attempts;
 use crate::budget::Budget;
 use crate::catalog::Catalog;
+use crate::disk::Disk;
 use crate::failures::{FAILURES_FILE, FailureList};
 use crate::history::Root;
 use crate::journal::{Journal, Record, Stage, State};
@@ -76,6 +78,9 @@ pub struct Settings {
     pub shared_rate: Option<SharedRate>,
     /// So many items that failed or differ end the execution; `None`: it always goes on.
     pub failures_max: Option<NonZeroU64>,
+    /// What the files of the execution may take together, in bytes; `None`: what is free on their
+    /// file system at the start, but for a twentieth of it, at most 1 GiB.
+    pub state_disk_max_bytes: Option<u64>,
     /// Retries of a single request.
     pub retries: RetryLimits,
     /// Seeds the jitter of retries.
@@ -103,6 +108,7 @@ impl Default for Settings {
             failures_max: NonZeroU64::new(FAILURES_MAX),
             source_server: Server::default(),
             destination_server: Server::default(),
+            state_disk_max_bytes: None,
             retries: RetryLimits::default(),
             seed: 0,
             now_seconds,
@@ -215,6 +221,7 @@ struct Engine<S, D> {
     attempts: Arc<Attempts>,
     limiter: Limiter,
     journal: Journal,
+    disk: Disk,
     uploads: Arc<Uploads>,
     progress: Arc<Progress>,
     failures: FailureList,
@@ -250,12 +257,13 @@ impl<S: Source, D: Destination> Engine<S, D> {
         rate: watch::Receiver<BytesPerSecond>,
         background: &mut JoinSet<()>,
     ) -> Result<(Self, State), Ended> {
-        let (journal, mut state) = Journal::open(directory, background).await?;
         let list = settings.failures_file.clone();
         let list = list.unwrap_or_else(|| directory.join(FAILURES_FILE));
-        let failures = FailureList::open(list).await?;
+        let disk = room::granted(directory, &list, &settings).await?;
+        let (journal, mut state) = Journal::open(directory, background).await?;
+        let failures = FailureList::open(list, disk.clone()).await?;
         let catalog = settings.catalog_file.clone();
-        let catalog = catalog.map(|file| Catalog::new(file, directory, spec));
+        let catalog = catalog.map(|file| Catalog::new(file, directory, spec, disk.clone()));
         let limiter = Limiter::start(rate, settings.shared_rate.clone(), background);
         let attempts = Arc::new(Attempts::new(settings.retries, settings.seed));
         let budget = Budget::new(settings.memory_target_bytes / 2);
@@ -291,6 +299,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
             attempts,
             limiter,
             journal,
+            disk,
             uploads,
             progress,
             failures,

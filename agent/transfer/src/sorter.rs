@@ -12,6 +12,7 @@ mod codec;
 mod merge;
 mod run;
 
+use crate::disk::{Disk, DiskError};
 use merge::Merge;
 use run::{RunReader, RunWriter};
 
@@ -60,6 +61,8 @@ pub(crate) enum SortError {
     },
     #[error("{path} was damaged after it was written: check the agent's disk", path = path.display())]
     Damaged { path: PathBuf },
+    #[error(transparent)]
+    Budget(#[from] DiskError),
     #[error("the sorting of a directory was broken off")]
     BrokenOff,
 }
@@ -76,10 +79,17 @@ impl SortError {
     }
 }
 
+/// Where entries go that do not fit the memory.
+#[derive(Debug, Clone)]
+pub(crate) struct Spill {
+    pub(crate) directory: PathBuf,
+    pub(crate) disk: Disk,
+}
+
 /// Takes entries in any order.
 #[derive(Debug)]
 pub(crate) struct Sorter {
-    spill_directory: PathBuf,
+    spill: Spill,
     memory_bytes: usize,
     items: Vec<Item>,
     used: usize,
@@ -94,10 +104,10 @@ impl std::fmt::Debug for RunReader {
 }
 
 impl Sorter {
-    /// Holds at most about `memory_bytes`; the rest goes to files in `spill_directory`.
-    pub(crate) fn new(spill_directory: PathBuf, memory_bytes: usize) -> Self {
+    /// Holds at most about `memory_bytes`; the rest is spilled.
+    pub(crate) fn new(spill: Spill, memory_bytes: usize) -> Self {
         Self {
-            spill_directory,
+            spill,
             memory_bytes,
             items: Vec::new(),
             used: 0,
@@ -164,11 +174,11 @@ impl Sorter {
     async fn spill(&mut self) -> Result<(), SortError> {
         let items = std::mem::take(&mut self.items);
         self.used = 0;
-        let (directory, block) = (self.spill_directory.clone(), self.block_bytes());
+        let (spill, block) = (self.spill.clone(), self.block_bytes());
         let run = blocking(move || {
             let mut items = items;
             items.sort_by(|a, b| a.segment.cmp(&b.segment));
-            let mut writer = RunWriter::create(&directory, block)?;
+            let mut writer = RunWriter::create(&spill, block)?;
             for item in &items {
                 writer.write(item)?;
             }
@@ -194,10 +204,10 @@ impl Sorter {
     async fn merge_last(&mut self, count: usize) -> Result<(), SortError> {
         let last = self.runs.split_off(self.runs.len().saturating_sub(count));
         let level = last.first().map_or(0, |(level, _)| level + 1);
-        let (directory, block) = (self.spill_directory.clone(), self.block_bytes());
+        let (spill, block) = (self.spill.clone(), self.block_bytes());
         let run = blocking(move || {
             let mut merge = Merge::new(last.into_iter().map(|(_, run)| run).collect())?;
-            let mut writer = RunWriter::create(&directory, block)?;
+            let mut writer = RunWriter::create(&spill, block)?;
             while let Some(item) = merge.next()? {
                 writer.write(&item)?;
             }

@@ -7,7 +7,6 @@
 mod ahead;
 mod reading;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use datasync_endpoint::{EndpointError, EntryKind, EntryPath, ErrorKind, Key, Node, Source};
@@ -15,7 +14,7 @@ use datasync_model::Scope;
 use tokio::sync::mpsc;
 
 use crate::attempts::Attempts;
-use crate::sorter::{Item, SortError};
+use crate::sorter::{Item, SortError, Spill};
 use ahead::{Directory, ReadAhead};
 
 /// What the walk meets, in key order.
@@ -69,7 +68,7 @@ pub(crate) struct Walk<S> {
     pub(crate) has_root: bool,
     /// The longest key in bytes.
     pub(crate) key_max: usize,
-    pub(crate) spill_directory: PathBuf,
+    pub(crate) spill: Spill,
     /// For entries of directories, in bytes. Half is for the directories that lead to the present
     /// one: each gets half of what those above it left, at least 64 KiB, and spills the rest to disk.
     /// The other half is for directories that are read ahead.

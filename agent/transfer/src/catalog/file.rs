@@ -4,7 +4,7 @@
 //! records, and last the count of all records. The catalog itself and sorted runs have their keys in
 //! order and a count; the log of a running execution has neither.
 
-use std::io;
+use std::io::{self, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use datasync_endpoint::Key;
@@ -13,6 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt, BufReader};
 
 use super::Entry;
 use super::codec::{Previous, Record};
+use crate::disk::DiskError;
 use crate::journal::{read_frames, write_frame};
 
 /// A block is written once it has this many bytes.
@@ -42,9 +43,18 @@ enum Reason {
     Damaged(&'static str),
     #[error("it is of another version or another pair of locations")]
     Foreign,
+    #[error(transparent)]
+    Budget(DiskError),
 }
 
 impl FileError {
+    pub(super) fn budget(path: &Path, error: DiskError) -> Self {
+        Self {
+            path: path.to_owned(),
+            reason: Reason::Budget(error),
+        }
+    }
+
     pub(super) fn new(path: &Path, error: io::Error) -> Self {
         Self {
             path: path.to_owned(),
@@ -61,6 +71,7 @@ pub(super) struct Writer {
     previous: Previous,
     block: Vec<u8>,
     count: u64,
+    bytes: u64,
 }
 
 impl Writer {
@@ -74,6 +85,7 @@ impl Writer {
             previous: Previous::default(),
             block: Vec::new(),
             count: 0,
+            bytes: 0,
         };
         writer.frame(&[MAGIC, identity.as_bytes()].concat()).await?;
         Ok(writer)
@@ -93,6 +105,11 @@ impl Writer {
         }
     }
 
+    /// Given to the kernel so far.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Gives everything to the kernel.
     pub(super) async fn flush(&mut self) -> Result<(), FileError> {
         if !self.block.is_empty() {
@@ -106,6 +123,7 @@ impl Writer {
     async fn frame(&mut self, payload: &[u8]) -> Result<(), FileError> {
         let mut frame = Vec::with_capacity(FRAME_HEADER + payload.len());
         write_frame(payload, &mut frame);
+        self.bytes += frame.len() as u64;
         let written = async {
             self.file.write_all(&frame).await?;
             self.file.flush().await
@@ -127,17 +145,16 @@ impl Writer {
     }
 }
 
-/// The count at the end of a whole file; `None` if there is none, or no such file.
-pub(super) async fn count_of(path: &Path) -> Option<u64> {
-    const END: usize = FRAME_HEADER + 1 + size_of::<u64>();
+/// The number of records of the sorted file at `path`, by its end; `None` if it has none.
+pub(super) async fn count(path: &Path) -> Option<u64> {
     let mut file = File::open(path).await.ok()?;
-    let back = i64::try_from(END).ok()?;
-    file.seek(io::SeekFrom::End(-back)).await.ok()?;
-    let mut end = Vec::with_capacity(END);
-    file.read_to_end(&mut end).await.ok()?;
-    let (payload, _) = read_frames(&end).next()?;
-    let (kind, count) = payload.split_first()?;
-    (*kind == COUNT).then(|| count.try_into().ok().map(u64::from_le_bytes))?
+    let mut frame = [0; FRAME_HEADER + 1 + size_of::<u64>()];
+    let back = i64::try_from(frame.len()).ok()?;
+    file.seek(SeekFrom::End(-back)).await.ok()?;
+    file.read_exact(&mut frame).await.ok()?;
+    let (payload, _) = read_frames(&frame).next()?;
+    let count = payload.strip_prefix(&[COUNT])?;
+    Some(u64::from_le_bytes(count.try_into().ok()?))
 }
 
 /// What a file promises.

@@ -318,6 +318,7 @@ async fn a_log_that_cannot_be_written_leaves_the_catalog_as_it_is() {
         directory: PathBuf::from("/dev/null"),
         identity: PAIR.to_owned(),
         log: Log::Unopened,
+        disk: Disk::unbounded(),
     };
     catalog.note(&present[0].0, None).await;
     catalog.note(&present[0].0, None).await;
@@ -341,6 +342,7 @@ async fn the_stream_gives_each_key_once_and_only_those_behind_the_start() {
         directory: directory.path().to_owned(),
         identity: PAIR.to_owned(),
         log: Log::Unopened,
+        disk: Disk::unbounded(),
     };
     let mut stream = catalog.read(Some(key("a"))).await;
     assert_eq!(stream.pass(Some(&key("c"))).await, Some(key("b")));
@@ -395,4 +397,18 @@ fn a_write_is_recognised_by_the_stores_own_clock() {
         "the class was not listed yet"
     );
     assert!(!confirmed.agrees_with(&other_class));
+}
+
+#[tokio::test]
+async fn the_end_of_a_catalog_tells_its_entries() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("c");
+    assert_eq!(Catalog::entries(&path).await, None);
+    let record = |n: u64| (Key::from_listing(format!("{n:04}")), Some(some_entry(n)));
+    let records: Vec<_> = (0..1_000).map(record).collect();
+    write(&path, &records, 1_000).await;
+    assert_eq!(Catalog::entries(&path).await, Some(1_000));
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
+    assert_eq!(Catalog::entries(&path).await, None);
 }

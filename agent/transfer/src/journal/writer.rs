@@ -19,7 +19,7 @@ const SYNC_EVERY: Duration = Duration::from_millis(200);
 /// A journal that has more than this beside its first snapshot is replaced, in bytes.
 const ROTATE_AT: u64 = 16 * 1024 * 1024;
 
-const JOURNAL_FILE: &str = "journal";
+pub(super) const JOURNAL_FILE: &str = "journal";
 const NEXT_FILE: &str = "journal.next";
 
 fn fault(directory: &Path, verb: &'static str, error: &io::Error) -> JournalError {

@@ -3,6 +3,7 @@
 use datasync_model::{ErrorCode, Failure};
 
 use crate::deletes::CandidatesError;
+use crate::disk::DiskError;
 use crate::journal::JournalError;
 use crate::outcome::{ItemFailure, chain};
 use crate::sorter::SortError;
@@ -30,6 +31,12 @@ impl From<CandidatesError> for Ended {
 
 impl From<SortError> for Ended {
     fn from(error: SortError) -> Self {
+        local(&error)
+    }
+}
+
+impl From<DiskError> for Ended {
+    fn from(error: DiskError) -> Self {
         local(&error)
     }
 }

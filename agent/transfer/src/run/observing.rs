@@ -35,7 +35,7 @@ pub(super) struct Observer<S, D> {
 impl<S: Source, D: Destination> Engine<S, D> {
     pub(super) async fn observer(&self) -> Observer<S, D> {
         let expected = match &self.catalog {
-            Some(catalog) => catalog.entries().await,
+            Some(catalog) => catalog.remembered().await,
             None => None,
         };
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);

@@ -25,6 +25,7 @@ use crate::mover::{Mover, Resumed};
 use crate::outcome::{ItemFailure, Outcome, counted};
 use crate::paged::{self, Paged};
 use crate::plan::SINGLE_PUT_MAX;
+use crate::sorter::Spill;
 use crate::walk::{STREAMS, SourceEntry, Walk, WalkError, Walked};
 
 /// What scanning learned that deleting needs.
@@ -161,7 +162,10 @@ impl<S: Source, D: Destination> Engine<S, D> {
             resume_after: after,
             has_root: abilities.has_root,
             key_max: abilities.key_max,
-            spill_directory: self.directory.join("spill"),
+            spill: Spill {
+                directory: self.directory.join("spill"),
+                disk: self.disk.clone(),
+            },
             memory_bytes: usize::try_from(self.settings.memory_target_bytes / 8)
                 .unwrap_or(usize::MAX),
             streams: STREAMS,
@@ -335,6 +339,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
             etag: object.etag,
         };
         let frame = candidate.to_frame().map_err(std::io::Error::from)?;
+        self.disk.take(frame.len() as u64)?;
         Ok(self.journal.candidate(frame).await?)
     }
 

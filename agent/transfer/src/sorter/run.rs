@@ -4,15 +4,19 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use datasync_endpoint::Crc64;
 
-use super::{Item, SortError, codec};
+use super::{Item, SortError, Spill, codec};
+use crate::disk::Share;
 
 /// The largest block that is read, in bytes: a bound on what a damaged file can ask for.
 const BLOCK_MAX: u64 = 64 * 1024 * 1024;
+
+/// Length and checksum of a block, in bytes.
+const HEAD: u64 = 16;
 
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 
@@ -23,12 +27,14 @@ pub(super) struct RunWriter {
     block: Vec<u8>,
     block_bytes: usize,
     entries: u64,
+    share: Share,
 }
 
 impl RunWriter {
-    /// Creates a file in `directory`, which is made if it is absent, and removes its name at once,
+    /// Creates a file in the spill directory, which is made if it is absent, and removes its name at once,
     /// so that it goes with its last handle however the process ends.
-    pub(super) fn create(directory: &Path, block_bytes: usize) -> Result<Self, SortError> {
+    pub(super) fn create(spill: &Spill, block_bytes: usize) -> Result<Self, SortError> {
+        let directory = &spill.directory;
         std::fs::create_dir_all(directory).map_err(|error| SortError::io(directory, error))?;
         loop {
             let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -49,6 +55,7 @@ impl RunWriter {
                         block: Vec::new(),
                         block_bytes,
                         entries: 0,
+                        share: spill.disk.share(),
                     });
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -68,6 +75,7 @@ impl RunWriter {
     }
 
     fn flush(&mut self) -> Result<(), SortError> {
+        self.share.grow(HEAD + self.block.len() as u64)?;
         let length = (self.block.len() as u64).to_le_bytes();
         let checksum = Crc64::of(&self.block).0.to_le_bytes();
         for bytes in [&length[..], &checksum[..], &self.block[..]] {
@@ -83,6 +91,7 @@ impl RunWriter {
         if !self.block.is_empty() {
             self.flush()?;
         }
+        self.share.grow(HEAD)?;
         let end = u128::from(self.entries) << 64;
         self.file
             .write_all(&end.to_le_bytes())
@@ -97,6 +106,7 @@ impl RunWriter {
             at: 0,
             entries: 0,
             is_ended: false,
+            _share: self.share,
         })
     }
 }
@@ -110,6 +120,8 @@ pub(super) struct RunReader {
     /// Given out so far.
     entries: u64,
     is_ended: bool,
+    /// Of the disk, as long as the run is there.
+    _share: Share,
 }
 
 impl RunReader {

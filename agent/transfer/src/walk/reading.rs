@@ -130,7 +130,7 @@ pub(super) async fn read<S: Source>(
     let mut starts = 0;
     loop {
         starts += 1;
-        let mut sorter = Sorter::new(walk.spill_directory.clone(), allowance.sort_bytes());
+        let mut sorter = Sorter::new(walk.spill.clone(), allowance.sort_bytes());
         let read = read_pages(&walk, &handle, &mut sorter, &mut allowance).await?;
         let again = match &read {
             Err(error) if starts < READ_DIR_STARTS => match error.kind {

@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::*;
+use crate::disk::Disk;
 use crate::paged;
 use crate::retry::RetryLimits;
 
@@ -21,7 +22,10 @@ fn walk_of(source: &Arc<MemorySource>, memory_bytes: usize, streams: usize) -> W
         resume_after: None,
         has_root: true,
         key_max: 1024,
-        spill_directory: std::env::temp_dir(),
+        spill: Spill {
+            directory: std::env::temp_dir(),
+            disk: Disk::unbounded(),
+        },
         memory_bytes,
         streams,
     }

@@ -105,6 +105,11 @@ fn spec(
     let class = options::word("storage-class", flags.storage_class.as_ref(), faults);
     let storage_class = class.unwrap_or(StorageClass::Standard);
     let options = options::options(flags, storage_class, faults);
+    let delete_share_max = options::word(
+        "delete-share-max-percent",
+        flags.delete_share_max_percent.as_ref(),
+        faults,
+    );
     let includes = options::includes(flags, faults);
     let excludes = options::excludes(flags, faults);
     let certificate = bundle.and_then(|(origin, file)| {
@@ -155,6 +160,7 @@ fn spec(
         options,
         includes,
         excludes,
+        delete_share_max: delete_share_max.unwrap_or_default(),
     })
 }
 

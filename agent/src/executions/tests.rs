@@ -2,7 +2,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use datasync_model::{
-    Excludes, Includes, Location, NfsLocation, NfsVersion, Options, Pair, PhaseStatus, TaskMode,
+    DeleteShareMax, Excludes, Includes, Location, NfsLocation, NfsVersion, Options, Pair,
+    PhaseStatus, TaskMode,
 };
 
 use super::*;
@@ -36,6 +37,7 @@ pub(super) fn spec(number: u8) -> ExecutionSpec {
         options: Options::defaults(TaskMode::Basic, pair),
         includes: Includes::default(),
         excludes: Excludes::default(),
+        delete_share_max: DeleteShareMax::default(),
     }
 }
 

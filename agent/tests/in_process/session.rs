@@ -1,8 +1,8 @@
 //! Desired state in, observed state out.
 
 use datasync_model::{
-    ErrorCode, Excludes, ExecutionSpec, ExecutionStatus, Includes, Location, NfsLocation,
-    NfsVersion, Options, Pair, S3Location, StorageClass, TaskMode,
+    DeleteShareMax, ErrorCode, Excludes, ExecutionSpec, ExecutionStatus, Includes, Location,
+    NfsLocation, NfsVersion, Options, Pair, S3Location, StorageClass, TaskMode,
 };
 use datasync_proto::agent_message::Message as FromAgent;
 use datasync_proto::control_message::Message as ToAgent;
@@ -57,6 +57,7 @@ fn doomed(number: u8) -> (ExecutionSpec, DesiredExecution) {
         options: Options::defaults(TaskMode::Basic, pair),
         includes: Includes::default(),
         excludes: Excludes::default(),
+        delete_share_max: DeleteShareMax::default(),
     };
     let desired = DesiredExecution::new(&spec, spec.options.bytes_per_second, false);
     (spec, desired)

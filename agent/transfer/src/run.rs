@@ -56,9 +56,6 @@ pub struct Settings {
     /// Where the list of items that were not done is kept, one JSON object a line; `None`: in the
     /// execution's directory.
     pub failures_file: Option<PathBuf>,
-    /// The largest share of the destination's objects that `PreserveDeletedFiles=REMOVE` may
-    /// delete once there are more than 1,000 candidates, in percent.
-    pub delete_share_max_percent: u64,
     /// Retries of a single request.
     pub retries: RetryLimits,
     /// Seeds the jitter of retries.
@@ -75,7 +72,6 @@ impl Default for Settings {
             catalog_file: None,
             owed_aborts_file: None,
             failures_file: None,
-            delete_share_max_percent: 50,
             retries: RetryLimits::default(),
             seed: 0,
             now_seconds,

@@ -3,8 +3,9 @@
 mod describe;
 
 use datasync_model::{
-    Counters, ErrorCode, ExecutionEvent, ExecutionReport, ExecutionResult, ExecutionSpec,
-    ExecutionStatus, Failure, Refused, TaskArn, TaskExecutionArn, TaskQueueing, TaskStatus,
+    Counters, DeleteShareMax, ErrorCode, ExecutionEvent, ExecutionReport, ExecutionResult,
+    ExecutionSpec, ExecutionStatus, Failure, Refused, TaskArn, TaskExecutionArn, TaskQueueing,
+    TaskStatus,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -14,7 +15,7 @@ use super::check::{self, TagInput};
 use super::error::ApiError;
 use super::page::PageInput;
 use super::tasks::input::{self, Common};
-use super::{Settings, arns, locations, tasks};
+use super::{Settings, arns, delete_share, locations, tasks};
 use crate::credentials::address;
 use crate::records::{
     Agent, Eligible, Execution, Location, LocationDetails, StoreAddress, Tags, Task,
@@ -70,6 +71,15 @@ struct Start {
 }
 
 impl Start {
+    /// The execution's own tags come before those of its task.
+    fn delete_share_max(&self, task: &Tags) -> Result<DeleteShareMax, ApiError> {
+        let said = match delete_share::of(&self.tags)? {
+            None => delete_share::of(task)?,
+            said => said,
+        };
+        Ok(said.unwrap_or_default())
+    }
+
     fn commit(self, tx: &Transaction<'_>, settings: &Settings) -> Result<Value, ApiError> {
         let mut task = tasks::find(tx, self.arn.task())?;
         check_ready(&task.record)?;
@@ -77,6 +87,7 @@ impl Start {
         let destination = locations::find(tx, &task.record.destination)?.record;
         let eligible = tasks::eligible(&source, &destination, settings)?;
         let pair = tasks::pair(&source, &destination);
+        let delete_share_max = self.delete_share_max(&task.record.tags)?;
         let (mode, filter) = (task.record.mode, self.common.filter);
         let options = task.record.options.merged(&self.common.options);
         options.check(mode, pair).map_err(input::refused)?;
@@ -92,6 +103,7 @@ impl Start {
                 .excludes
                 .unwrap_or_else(|| task.record.excludes.clone()),
             options,
+            delete_share_max,
         };
         check_queue(tx, &spec, &eligible, settings)?;
         task.record.last_execution = Some(self.arn.clone());

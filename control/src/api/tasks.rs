@@ -14,7 +14,7 @@ use super::check::{self, TagInput};
 use super::error::ApiError;
 use super::locations::{self, ListFilterInput, ListFilters};
 use super::page::PageInput;
-use super::{Settings, arns};
+use super::{Settings, arns, delete_share};
 use crate::records::{Eligible, Execution, Location, LocationDetails, NOBODY, Readiness, Task};
 use crate::store::{StoreError, Transaction, Versioned};
 use input::{Common, Filter};
@@ -158,6 +158,7 @@ pub(super) async fn create(call: &Call<'_>) -> Result<Value, ApiError> {
         None => TaskMode::Basic,
     };
     let tags = check::tags(input.tags)?;
+    delete_share::of(&tags)?;
     let arn = TaskArn::new(home, call.unique_id()?);
     let now_ms = call.now_ms();
     call.commit(move |tx| {

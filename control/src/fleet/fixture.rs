@@ -1,9 +1,9 @@
 //! Rows for the tests of fleet and scheduler.
 
 use datasync_model::{
-    AgentArn, Excludes, ExecutionSpec, ExecutionStatus, Includes, Location, NfsLocation,
-    NfsVersion, Options, Pair, S3Location, StorageClass, TaskArn, TaskExecutionArn, TaskMode,
-    TaskStatus, UniqueId,
+    AgentArn, DeleteShareMax, Excludes, ExecutionSpec, ExecutionStatus, Includes, Location,
+    NfsLocation, NfsVersion, Options, Pair, S3Location, StorageClass, TaskArn, TaskExecutionArn,
+    TaskMode, TaskStatus, UniqueId,
 };
 use jiff::Timestamp;
 
@@ -119,6 +119,7 @@ pub(crate) fn execution(task: u64, number: u64) -> LiveExecution {
             options,
             includes: Includes::default(),
             excludes: Excludes::default(),
+            delete_share_max: DeleteShareMax::default(),
         },
     }
 }

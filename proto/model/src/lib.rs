@@ -5,6 +5,7 @@
 mod activation_key;
 mod arn;
 mod counters;
+mod delete_share;
 mod failure;
 mod filter;
 mod location;
@@ -20,6 +21,7 @@ pub use arn::{
     UniqueId,
 };
 pub use counters::Counters;
+pub use delete_share::{DeleteShareMax, NotAShare};
 pub use failure::{ErrorCode, Failure};
 pub use filter::{Excludes, FilterError, Includes, Scope};
 pub use location::{Location, NfsLocation, NfsVersion, S3Location, StorageClass};

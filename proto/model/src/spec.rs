@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Excludes, Includes, Location, Options, TaskExecutionArn, TaskMode};
+use crate::{DeleteShareMax, Excludes, Includes, Location, Options, TaskExecutionArn, TaskMode};
 
 /// Everything an agent needs to run an execution, frozen at StartTaskExecution.
 ///
@@ -24,4 +24,7 @@ pub struct ExecutionSpec {
     pub includes: Includes,
     /// What to leave out, besides the built-in excludes.
     pub excludes: Excludes,
+    /// How much may be deleted; 50 % in a spec of a control that does not say.
+    #[serde(default, skip_serializing_if = "DeleteShareMax::is_default")]
+    pub delete_share_max: DeleteShareMax,
 }

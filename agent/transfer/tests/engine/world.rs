@@ -10,8 +10,9 @@ use datasync_endpoint::memory::{
 };
 use datasync_endpoint::{Destination, Integrity, Key};
 use datasync_model::{
-    BytesPerSecond, ErrorCode, Excludes, ExecutionReport, ExecutionSpec, ExecutionStatus, Includes,
-    Location, NfsLocation, NfsVersion, Options, Pair, S3Location, Scope, StorageClass, TaskMode,
+    BytesPerSecond, DeleteShareMax, ErrorCode, Excludes, ExecutionReport, ExecutionSpec,
+    ExecutionStatus, Includes, Location, NfsLocation, NfsVersion, Options, Pair, S3Location, Scope,
+    StorageClass, TaskMode,
 };
 use datasync_transfer::{Controls, FAILURES_FILE, Interrupted, Settings, run};
 use tempfile::TempDir;
@@ -89,6 +90,7 @@ fn spec() -> ExecutionSpec {
         options: Options::defaults(TaskMode::Basic, pair),
         includes: Includes::default(),
         excludes: Excludes::default(),
+        delete_share_max: DeleteShareMax::default(),
     }
 }
 

@@ -7,7 +7,7 @@ use datasync_model::{ErrorCode, Failure, Location, NfsLocation, NfsVersion, S3Lo
 use datasync_nfs::{NfsConfig, NfsSource};
 use datasync_s3::{S3Config, S3Destination};
 
-use crate::config::{NfsSettings, PrivilegedPorts, ProcessSettings, S3Settings};
+use crate::config::{EgressSettings, NfsSettings, PrivilegedPorts, ProcessSettings, S3Settings};
 use crate::credentials::{Availability, CredentialStore, Giver};
 
 const S3_REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
@@ -25,6 +25,7 @@ pub(crate) enum Side {
 pub(crate) struct Endpoints {
     nfs: NfsSettings,
     s3: S3Settings,
+    egress: EgressSettings,
     credentials: CredentialStore,
 }
 
@@ -32,7 +33,8 @@ impl Endpoints {
     pub(crate) fn new(settings: &ProcessSettings, credentials: CredentialStore) -> Self {
         Self {
             nfs: settings.nfs,
-            s3: settings.s3,
+            s3: settings.s3.clone(),
+            egress: settings.egress.clone(),
             credentials,
         }
     }
@@ -84,6 +86,11 @@ impl Endpoints {
             object_max: self.s3.object_max,
             request_timeout: S3_REQUEST_TIMEOUT,
             requests_max: S3_REQUESTS_MAX,
+            proxy: self.egress.proxy_to(location.endpoint.as_deref()).cloned(),
+            ca_bundle: self.egress.ca_bundle.clone(),
+            encryption: self.s3.encryption.clone(),
+            bucket_owner_full_control: self.s3.bucket_owner_full_control,
+            requester_pays: self.s3.requester_pays,
         })
         .await
     }

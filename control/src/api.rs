@@ -6,6 +6,7 @@ mod agents;
 mod arns;
 mod call;
 mod check;
+mod delete_share;
 mod error;
 mod executions;
 mod http;

@@ -4,13 +4,13 @@ use std::fs;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use datasync_model::ActivationKey;
+use datasync_model::{ActivationKey, Proxy};
 use tracing_subscriber::EnvFilter;
 
 use super::layers::{Layers, STATE_DIR};
 use super::{
     Config, ConfigFaults, ControlAddress, ControlTrust, LogFormat, NfsSettings, PrivilegedPorts,
-    ProcessSettings, S3Settings, memory, units,
+    ProcessSettings, memory, units,
 };
 use crate::{cgroup, link};
 
@@ -47,7 +47,7 @@ impl Layers {
     }
 }
 
-struct Check {
+pub(super) struct Check {
     layers: Layers,
     faults: Vec<String>,
 }
@@ -89,7 +89,8 @@ impl Check {
         let connections = self.or("nfs.connections", "4", |text| number(text, 1, 64));
         let mount_port = self.optional("nfs.mount_port", port);
         let privileged_ports = self.or("nfs.privileged_ports", "prefer", privileged_ports);
-        let object_max = self.optional("s3.object_max", object_max);
+        let s3 = self.s3();
+        let egress = self.egress();
         let log_level = self.or("log.level", level_default, log_level);
         let log_format = self.or("log.format", "text", log_format);
         Some(ProcessSettings {
@@ -99,27 +100,28 @@ impl Check {
                 mount_port,
                 privileged_ports: privileged_ports?,
             },
-            s3: S3Settings { object_max },
+            s3,
+            egress,
             log_level: log_level?,
             log_format: log_format?,
         })
     }
 
-    fn fault(&mut self, member: &str, what: &str) {
+    pub(super) fn fault(&mut self, member: &str, what: &str) {
         self.faults.push(match self.layers.given.get(member) {
             Some(given) => format!("{member} ({}): {what}", given.origin),
             None => format!("{member}: {what}"),
         });
     }
 
-    fn text(&self, member: &str) -> Option<String> {
+    pub(super) fn text(&self, member: &str) -> Option<String> {
         self.layers
             .given
             .get(member)
             .map(|given| given.value.clone())
     }
 
-    fn optional<T>(
+    pub(super) fn optional<T>(
         &mut self,
         member: &'static str,
         parse: impl FnOnce(&str) -> Result<T, String>,
@@ -153,7 +155,11 @@ impl Check {
             self.fault("control", &what);
             return None;
         }
+        let no_proxy = self.text("no_proxy").unwrap_or_default();
+        let given = self.text("https_proxy");
         Some(ControlAddress {
+            // What is wrong with it is told with the settings of the process.
+            proxy: given.and_then(|url| Proxy::new(&url, &no_proxy).ok()),
             server_name: server_name.unwrap_or_else(|| host.clone()),
             host,
             port,
@@ -276,7 +282,7 @@ fn port(text: &str) -> Result<u16, String> {
         .ok_or_else(|| format!("{text:?} is not a port from 1 to {}", u16::MAX))
 }
 
-fn object_max(text: &str) -> Result<u64, String> {
+pub(super) fn object_max(text: &str) -> Result<u64, String> {
     let bytes = units::parse_bytes(text)?;
     if (1..=datasync_s3::OBJECT_MAX).contains(&bytes) {
         return Ok(bytes);

@@ -10,6 +10,7 @@ mod failure;
 mod filter;
 mod location;
 mod options;
+mod proxy;
 mod report;
 mod spec;
 mod status;
@@ -30,6 +31,7 @@ pub use options::{
     OptionsOverride, OverwriteMode, Pair, PosixPermissions, PreserveDeletedFiles, PreserveDevices,
     SecurityDescriptorCopyFlags, TaskMode, TaskQueueing, TransferMode, Uid, VerifyMode,
 };
+pub use proxy::{NotAProxy, Proxy};
 pub use report::{ExecutionReport, ExecutionResult, PhaseStatus};
 pub use spec::ExecutionSpec;
 pub use status::{AgentStatus, ExecutionEvent, ExecutionStatus, Refused, TaskStatus};

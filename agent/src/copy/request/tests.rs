@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use super::*;
 
 const HOME_DIR: (&str, &str) = ("HOME", "/home/somebody");

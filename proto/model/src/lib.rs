@@ -12,6 +12,7 @@ mod location;
 mod options;
 mod proxy;
 mod report;
+mod schedule;
 mod spec;
 mod status;
 mod word;
@@ -33,6 +34,7 @@ pub use options::{
 };
 pub use proxy::{NotAProxy, Proxy};
 pub use report::{ExecutionReport, ExecutionResult, PhaseStatus};
+pub use schedule::{EXPRESSION_CHARACTERS_MAX, Schedule, ScheduleError};
 pub use spec::ExecutionSpec;
 pub use status::{AgentStatus, ExecutionEvent, ExecutionStatus, Refused, TaskStatus};
 pub use word::UnknownWord;

@@ -67,6 +67,9 @@ pub(crate) struct RunArguments {
     /// Activation key issued beforehand
     #[arg(long)]
     activation_key: Option<String>,
+    /// PEM file of certificates that stores may be signed by besides the system's
+    #[arg(long)]
+    ca_bundle: Option<String>,
     /// Executions that run at once [default: 1]
     #[arg(long)]
     executions_max: Option<String>,
@@ -92,6 +95,7 @@ impl RunArguments {
             ("activation_listen", &self.activation_listen),
             ("activation_key_file", &self.activation_key_file),
             ("activation_key", &self.activation_key),
+            ("ca_bundle", &self.ca_bundle),
             ("executions_max", &self.executions_max),
             ("bytes_per_second", &self.bytes_per_second),
             ("name", &self.name),

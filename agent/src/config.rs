@@ -3,6 +3,7 @@
 mod flags;
 mod layers;
 mod memory;
+mod stores;
 mod units;
 mod validate;
 
@@ -11,11 +12,13 @@ use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 
-use datasync_model::{ActivationKey, BytesPerSecond};
+use datasync_model::{ActivationKey, BytesPerSecond, Proxy};
+use datasync_s3::Encryption;
 use datasync_transfer::ServerLimits;
 
 pub use flags::ProcessFlags;
 pub use layers::{CONFIG_FILE_VARIABLE, Layers, Overrides, ReadError};
+pub(crate) use stores::ca_bundle;
 pub(crate) use units::parse_rate;
 
 /// Everything an agent is told from outside. Made by [`Layers::validate`].
@@ -55,6 +58,8 @@ pub struct ProcessSettings {
     pub nfs: NfsSettings,
     /// Settings of the S3 client.
     pub s3: S3Settings,
+    /// The way out of this network.
+    pub egress: EgressSettings,
     /// Level or filter, in the syntax of `tracing`'s filter directives.
     pub log_level: String,
     /// Form of log lines.
@@ -70,6 +75,8 @@ pub struct ControlAddress {
     pub port: u16,
     /// The name that control's certificate must carry.
     pub server_name: String,
+    /// The way there, where it is not direct.
+    pub proxy: Option<Proxy>,
 }
 
 impl fmt::Display for ControlAddress {
@@ -115,14 +122,41 @@ pub enum PrivilegedPorts {
     Require,
 }
 
+/// The way to stores and to control, and whom to trust there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EgressSettings {
+    /// For TLS: stores, services of AWS, control.
+    pub https_proxy: Option<Proxy>,
+    /// For stores without TLS.
+    pub http_proxy: Option<Proxy>,
+    /// Certificates that stores may be signed by besides the system's, in PEM.
+    pub ca_bundle: Option<String>,
+}
+
+impl EgressSettings {
+    /// The proxy for a store's URL; `None`, the store is AWS.
+    pub(crate) fn proxy_to(&self, endpoint: Option<&str>) -> Option<&Proxy> {
+        match endpoint {
+            Some(url) if url.starts_with("http://") => self.http_proxy.as_ref(),
+            _ => self.https_proxy.as_ref(),
+        }
+    }
+}
+
 /// Settings of the S3 client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct S3Settings {
     /// Largest object of the store in bytes, where it differs from the store's known limit; 1 to
     /// [`datasync_s3::OBJECT_MAX`].
     pub object_max: Option<u64>,
     /// What a store is asked to bear at most.
     pub limits: ServerLimits,
+    /// Asked for with every object; `None`: the bucket's default.
+    pub encryption: Option<Encryption>,
+    /// Whether objects are written with the ACL `bucket-owner-full-control`.
+    pub bucket_owner_full_control: bool,
+    /// Whether requests agree to pay.
+    pub requester_pays: bool,
 }
 
 /// Form of log lines.

@@ -22,7 +22,7 @@ use crate::credentials::{CredentialStore, Giver};
 use crate::endpoints::{Endpoints, no_credentials};
 use crate::executions::{Assignment, Halt, Runner, failed, launching};
 use crate::progress_line::{ProgressDisplay, Standing};
-use access::Access;
+use access::{Access, Way};
 use pair_directory::PairDirectory;
 
 const GIVER: Giver = Giver::Environment;
@@ -73,13 +73,18 @@ async fn transfer(
     let endpoints = Endpoints::new(&request.process, store.clone());
     let mut spec = request.spec.clone();
     let arn = spec.destination.arn().clone();
-    let given = match &spec.destination {
-        Location::S3(s3) => s3.region.clone(),
-        Location::Nfs(_) => None,
+    let (given, certificate) = match &spec.destination {
+        Location::S3(s3) => (s3.region.clone(), s3.server_certificate.clone()),
+        Location::Nfs(_) => (None, None),
+    };
+    let egress = &request.process.egress;
+    let way = Way {
+        https_proxy: egress.https_proxy.as_ref(),
+        ca_bundle: certificate.as_deref().or(egress.ca_bundle.as_deref()),
     };
     let access = tokio::select! {
         () = stop.cancelled() => return Err(Halt::Stopped),
-        access = Access::find(request.profile.as_deref(), given) => access,
+        access = Access::find(request.profile.as_deref(), given, &way) => access,
     };
     let access = access
         .map_err(|reason| Halt::Failed(endpoints.no_credentials(&spec.destination, &reason)))?;

@@ -7,7 +7,7 @@ use datasync_model::{ErrorCode, Failure, Location, NfsLocation, NfsVersion, S3Lo
 use datasync_nfs::{NfsConfig, NfsSource};
 use datasync_s3::{S3Config, S3Destination};
 
-use crate::config::{NfsSettings, PrivilegedPorts, ProcessSettings, S3Settings};
+use crate::config::{EgressSettings, NfsSettings, PrivilegedPorts, ProcessSettings, S3Settings};
 use crate::credentials::{Availability, CredentialStore, Giver};
 use crate::servers::Servers;
 
@@ -28,6 +28,7 @@ pub(crate) struct Endpoints {
     nfs: NfsSettings,
     s3: S3Settings,
     servers: Servers,
+    egress: EgressSettings,
     credentials: CredentialStore,
 }
 
@@ -35,8 +36,9 @@ impl Endpoints {
     pub(crate) fn new(settings: &ProcessSettings, credentials: CredentialStore) -> Self {
         Self {
             nfs: settings.nfs,
-            s3: settings.s3,
+            s3: settings.s3.clone(),
             servers: Servers::new(settings.nfs.limits, settings.s3.limits),
+            egress: settings.egress.clone(),
             credentials,
         }
     }
@@ -105,6 +107,11 @@ impl Endpoints {
             object_max: self.s3.object_max,
             request_timeout: S3_REQUEST_TIMEOUT,
             requests_max: REQUESTS_MAX,
+            proxy: self.egress.proxy_to(location.endpoint.as_deref()).cloned(),
+            ca_bundle: self.egress.ca_bundle.clone(),
+            encryption: self.s3.encryption.clone(),
+            bucket_owner_full_control: self.s3.bucket_owner_full_control,
+            requester_pays: self.s3.requester_pays,
         }
     }
 }

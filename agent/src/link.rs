@@ -2,6 +2,7 @@
 //! agent once it has a certificate.
 
 mod trust;
+mod tunnel;
 
 use std::error::Error;
 use std::path::Path;
@@ -118,7 +119,7 @@ pub(crate) async fn connect(
         .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
         .keep_alive_while_idle(true);
-    let target = (address.host.clone(), address.port);
+    let target = address.clone();
     let connector = tower::service_fn(move |_: Uri| {
         dial(
             target.clone(),
@@ -136,12 +137,12 @@ pub(crate) async fn connect(
 }
 
 async fn dial(
-    target: (String, u16),
+    target: ControlAddress,
     tls: TlsConnector,
     name: ServerName<'static>,
 ) -> std::io::Result<TokioIo<tokio_rustls::client::TlsStream<TcpStream>>> {
     let connected = tokio::time::timeout(CONNECT_TIMEOUT, async {
-        let stream = TcpStream::connect((target.0.as_str(), target.1)).await?;
+        let stream = tunnel::reach(&target).await?;
         stream.set_nodelay(true)?;
         tls.connect(name, stream).await
     })

@@ -10,8 +10,9 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use datasync_model::{AgentArn, Home, Partition};
+use datasync_model::{AgentArn, Home, Partition, Proxy};
 
+use crate::egress::Egress;
 pub(crate) use layers::{ENVIRONMENT_PREFIX, Flags};
 use layers::{Layers, RoleTable};
 
@@ -96,6 +97,8 @@ pub struct Config {
     pub execution_history: Duration,
     /// How credentials for role ARNs are got.
     pub roles: Vec<Role>,
+    /// The way to STS and to stores.
+    pub egress: Egress,
     /// Form of the log.
     pub log_format: LogFormat,
     /// Filter of the log, as in `info` or `datasync_control=debug`.
@@ -105,6 +108,7 @@ pub struct Config {
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// The default account id: no real account has it.
 const ACCOUNT: &str = "000000000000";
+const CA_BUNDLE_BYTES_MAX: u64 = 1 << 20;
 const REGION: &str = "us-east-1";
 /// AWS calls an agent OFFLINE after this time.
 const OFFLINE_AFTER_MAX: Duration = Duration::from_secs(300);
@@ -131,6 +135,43 @@ impl Config {
         environment: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigError> {
         validate(Layers::load(flags, environment))
+    }
+}
+
+fn egress(layers: &mut Layers) -> Egress {
+    let no_proxy = layers.optional("no_proxy").unwrap_or_default();
+    Egress {
+        https_proxy: proxy(layers, "https_proxy", &no_proxy),
+        http_proxy: proxy(layers, "http_proxy", &no_proxy),
+        ca_bundle: layers
+            .optional("ca_bundle_file")
+            .and_then(|path| ca_bundle(&path).map_err(|fault| layers.fault(fault)).ok()),
+    }
+}
+
+/// An empty text is no proxy. The fault does not repeat it: it may hold a password.
+fn proxy(layers: &mut Layers, name: &'static str, no_proxy: &str) -> Option<Proxy> {
+    let url = layers.optional(name).filter(|url| !url.trim().is_empty())?;
+    Proxy::new(&url, no_proxy)
+        .map_err(|error| layers.fault(format!("{name}: {error}")))
+        .ok()
+}
+
+fn ca_bundle(path: &str) -> Result<String, String> {
+    let failed = |error: std::io::Error| format!("ca_bundle_file: cannot read {path}: {error}");
+    let length = std::fs::metadata(path).map_err(failed)?.len();
+    if length > CA_BUNDLE_BYTES_MAX {
+        return Err(format!(
+            "ca_bundle_file: {path} is larger than {CA_BUNDLE_BYTES_MAX} bytes"
+        ));
+    }
+    let text = std::fs::read_to_string(path).map_err(failed)?;
+    if text.contains("-----BEGIN CERTIFICATE-----") {
+        Ok(text)
+    } else {
+        Err(format!(
+            "ca_bundle_file: {path} holds no certificate in PEM"
+        ))
     }
 }
 
@@ -197,6 +238,7 @@ fn validate(mut layers: Layers) -> Result<Config, ConfigError> {
             Ok(PathBuf::from(text))
         }
     });
+    let egress = egress(&mut layers);
     let tables = layers.roles();
     let roles = roles(tables, &mut layers);
     let config = (|| {
@@ -215,6 +257,7 @@ fn validate(mut layers: Layers) -> Result<Config, ConfigError> {
             agent_certificate_lifetime: DAY * u32::try_from(days?).ok()?,
             execution_history: DAY * u32::try_from(history_days?).ok()?,
             roles,
+            egress,
             log_format: log_format?,
             log_filter: log_filter?,
         })

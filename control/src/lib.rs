@@ -10,6 +10,7 @@ mod cli;
 mod config;
 mod credentials;
 mod disk;
+mod egress;
 mod enrollment;
 mod fleet;
 mod history;
@@ -28,4 +29,5 @@ pub use admin::{
 pub use ca::CaError;
 pub use cli::run;
 pub use config::{ApiSecurity, Config, ConfigError, LogFormat, Role, RoleKind};
+pub use egress::Egress;
 pub use serve::{ServeError, Serving, serve};

@@ -135,12 +135,13 @@ pub async fn serve(config: Config, shutdown: CancellationToken) -> Result<Servin
     let api_tls = certificates.api.clone().map(api_tls).transpose()?;
     let (api_listener, api_addr) = bind("the API", config.api_listen).await?;
     let (agent_listener, agent_addr) = bind("agents", config.agent_listen).await?;
-    let credentials = Arc::new(CredentialService::new(
+    let credentials = CredentialService::new(
         state.store.clone(),
         state.sealer.clone(),
         config.roles.clone(),
         config.home.clone(),
-    ));
+    );
+    let credentials = Arc::new(credentials.through(config.egress.clone()));
     let (ours, stop) = (certificates.own.clone(), shutdown.clone());
     let agents = AgentSide::new(&config, &state, credentials.clone(), ours, stop).await?;
     let mut tasks = JoinSet::new();

@@ -32,6 +32,38 @@ def test_enhanced_mode_has_its_own_default(world, api):
     assert api.describe_task(TaskArn=task)["Options"]["VerifyMode"] == "ONLY_FILES_TRANSFERRED"
 
 
+SHARE = "datasync:delete-share-max-percent"
+
+
+def share(value):
+    return [{"Key": SHARE, "Value": value}]
+
+
+@pytest.mark.parametrize("value", ["", "101", "-1", "half", "50.5"])
+def test_a_share_of_deletes_that_is_none_is_refused(world, api, refused, value):
+    text = f"Tag {SHARE} is not allowed: \"{value}\" is not a whole number from 0 to 100"
+    refused(world.task, INVALID, text, Tags=share(value))
+    task = world.task()
+    refused(api.tag_resource, INVALID, text, ResourceArn=task, Tags=share(value))
+    refused(world.start, INVALID, text, task=task, Tags=share(value))
+
+
+def test_the_share_of_deletes_is_frozen_in_the_execution(control, world, api):
+    def frozen(execution):
+        found = []
+        control.edit("execution", execution, lambda record: found.append(record["spec"]))
+        return found[0]["extensions"]["delete_share_max"]
+
+    task = world.task(Tags=share("80"))
+    first = world.start(task, Includes=rule("/a"))
+    api.tag_resource(ResourceArn=task, Tags=share("100"))
+    second = world.start(task, Includes=rule("/b"))
+    third = world.start(task, Includes=rule("/c"), Tags=share("0"))
+    api.untag_resource(ResourceArn=task, Keys=[SHARE])
+    fourth = world.start(task, Includes=rule("/d"))
+    assert [frozen(e) for e in (first, second, third, fourth)] == [80, 100, 0, 50]
+
+
 def test_update_merges_and_clears(world, api, refused):
     task = world.task(Options={"LogLevel": "BASIC"}, Excludes=rule("/a"))
     api.update_task(TaskArn=task, Options={"VerifyMode": "NONE"}, Name="new")

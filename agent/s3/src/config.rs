@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use aws_credential_types::provider::SharedCredentialsProvider;
-use datasync_model::S3Location;
+use datasync_model::{Proxy, S3Location};
 
 /// How to reach a location.
 #[derive(Debug, Clone)]
@@ -18,4 +18,34 @@ pub struct S3Config {
     pub request_timeout: Duration,
     /// The most requests in flight; at least 1.
     pub requests_max: usize,
+    /// The way to the store, where it is not direct.
+    pub proxy: Option<Proxy>,
+    /// Certificates to trust besides the system's and the location's own, in PEM.
+    pub ca_bundle: Option<String>,
+    /// Asked for with every object that is written; `None`: the bucket's default.
+    pub encryption: Option<Encryption>,
+    /// Whether objects are written with the canned ACL `bucket-owner-full-control`.
+    pub bucket_owner_full_control: bool,
+    /// Whether requests agree to pay, as buckets with Requester Pays ask.
+    pub requester_pays: bool,
+}
+
+/// Server-side encryption.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Encryption {
+    /// SSE-S3 (`AES256`).
+    S3,
+    /// SSE-KMS or DSSE-KMS.
+    Kms(Kms),
+}
+
+/// Encryption by a key of KMS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kms {
+    /// Two layers (`aws:kms:dsse`).
+    pub dual_layer: bool,
+    /// Id, ARN or alias ARN; `None`: the bucket's key, or that of the account (`aws/s3`).
+    pub key_id: Option<String>,
+    /// Whether a bucket key saves calls of KMS; `None`: as the bucket says.
+    pub bucket_key: Option<bool>,
 }

@@ -120,6 +120,8 @@ impl Store {
             .tagging_directive(TaggingDirective::Copy)
             .set_metadata(Some(map))
             .set_checksum_algorithm(crc64.then_some(ChecksumAlgorithm::Crc64Nvme))
+            .customize()
+            .interceptor(self.write_headers.clone())
             .send();
         let target = self.place.target(object_key);
         let output = self

@@ -12,6 +12,7 @@ use datasync_model::RequestCounts;
 
 use crate::calls::{CallCounts, Operation};
 use crate::error::chain;
+use crate::headers::Headers;
 use crate::lean::Lean;
 use crate::object::{head_crc64, head_metadata};
 use crate::place::{Place, class_of};
@@ -28,6 +29,8 @@ pub(crate) struct Traits {
     pub(crate) if_none_match: bool,
     /// `If-Match` on deletes of single objects is honoured.
     pub(crate) if_match: bool,
+    /// The ETag of a body is its MD5, which encryption by KMS changes.
+    pub(crate) etag_is_md5: bool,
     /// Deletes may go in batches: those honour ETags too, or nothing does.
     pub(crate) batches: bool,
 }
@@ -39,6 +42,7 @@ impl Traits {
         multipart_crc64: false,
         if_none_match: false,
         if_match: false,
+        etag_is_md5: false,
         batches: false,
     };
 }
@@ -51,6 +55,8 @@ pub(crate) struct Store {
     pub(crate) place: Place,
     pub(crate) requests: Arc<Requests>,
     pub(crate) traits: Traits,
+    /// Of requests that make an object.
+    pub(crate) write_headers: Headers,
     /// Set once the store turned out not to know DeleteObjects.
     pub(crate) single_deletes: AtomicBool,
 }

@@ -47,9 +47,7 @@ fn kind_of_code(code: &str) -> Option<ErrorKind> {
         | "XAmzContentChecksumMismatch"
         | "XAmzContentSHA256Mismatch" => ErrorKind::ChecksumRefused,
         "PreconditionFailed" => ErrorKind::Precondition,
-        "AccessDenied" | "AllAccessDisabled" | "AccountProblem" | "InvalidObjectState" => {
-            ErrorKind::PermissionDenied
-        }
+        "AccessDenied" | "AllAccessDisabled" | "AccountProblem" => ErrorKind::PermissionDenied,
         "SignatureDoesNotMatch"
         | "InvalidAccessKeyId"
         | "ExpiredToken"
@@ -72,7 +70,9 @@ fn kind_of_code(code: &str) -> Option<ErrorKind> {
         | "InsufficientStorage"
         | "XMinioStorageFull"
         | "XMinioAdminBucketQuotaExceeded" => ErrorKind::NoSpace,
-        "NotImplemented" | "MethodNotAllowed" | "UnsupportedOperation" => ErrorKind::NotSupported,
+        // An archived object (GLACIER, DEEP_ARCHIVE) must be restored before it is read or copied.
+        "InvalidObjectState"
+        | "NotImplemented" | "MethodNotAllowed" | "UnsupportedOperation" => ErrorKind::NotSupported,
         "InvalidRequest"
         | "InvalidArgument"
         | "InvalidStorageClass"

@@ -25,6 +25,7 @@ use crate::config::S3Config;
 use crate::date::of_header;
 use crate::destination::Store;
 use crate::error::{Refusal, chain, element, not_answered};
+use crate::headers::Headers;
 use crate::object::{crc64_of, user_metadata};
 use crate::place::in_path;
 use crate::put::{Reply, Write};
@@ -46,6 +47,8 @@ pub(crate) struct Lean {
     region: String,
     /// URL of the bucket, with a slash at its end.
     base: String,
+    /// Of all requests, and of those that make an object.
+    added: [Headers; 2],
 }
 
 impl Lean {
@@ -76,6 +79,7 @@ impl Lean {
             credentials: config.credentials.clone(),
             region: region.to_owned(),
             base,
+            added: [Headers::of_all(config), Headers::of_writes(config)],
         })
     }
 
@@ -88,7 +92,9 @@ impl Lean {
         length: u64,
     ) -> Result<HttpRequest, Box<dyn std::error::Error + Send + Sync>> {
         let uri = format!("{}{}", self.base, in_path(write.object_key));
-        let headers = headers(write, length);
+        let mut headers = headers(write, length);
+        let added = self.added.iter().flat_map(Headers::iter);
+        headers.extend(added.map(|(name, value)| (name.to_owned(), value.to_owned())));
         let pairs = headers
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()));
@@ -271,6 +277,11 @@ mod tests {
             object_max: None,
             request_timeout: Duration::from_secs(1),
             requests_max: 1,
+            proxy: None,
+            ca_bundle: None,
+            encryption: None,
+            bucket_owner_full_control: false,
+            requester_pays: false,
         };
         let connector = SharedHttpConnector::new(Nowhere);
         Lean::new(&config, region, connector).map(|lean| lean.base)

@@ -15,6 +15,7 @@ mod date;
 mod deletes;
 mod destination;
 mod error;
+mod headers;
 mod lean;
 mod leftovers;
 mod listing;
@@ -28,6 +29,6 @@ mod put;
 mod requests;
 
 pub use calls::CallCounts;
-pub use config::S3Config;
+pub use config::{Encryption, Kms, S3Config};
 pub use destination::S3Destination;
 pub use place::OBJECT_MAX;

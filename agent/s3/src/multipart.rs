@@ -75,6 +75,8 @@ impl Store {
             .key(object_key)
             .set_checksum_algorithm(crc64.then_some(ChecksumAlgorithm::Crc64Nvme))
             .set_checksum_type(crc64.then_some(ChecksumType::FullObject))
+            .customize()
+            .interceptor(self.write_headers.clone())
             .send();
         let target = self.place.target(object_key);
         let operation = Operation::CreateMultipartUpload;
@@ -135,7 +137,7 @@ impl Store {
     ) -> Result<PartReceipt, EndpointError> {
         let object_key = self.place.object_key(key);
         let length = part.length;
-        let by_md5 = self.part_integrity() == Integrity::Md5;
+        let by_md5 = self.part_integrity() == Integrity::Md5 && self.traits.etag_is_md5;
         let digests = Arc::new(Mutex::new(Digests {
             md5: by_md5.then(Md5::new),
             ..Digests::default()

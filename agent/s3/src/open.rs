@@ -16,6 +16,7 @@ use crate::client;
 use crate::config::S3Config;
 use crate::destination::{S3Destination, Store, Traits};
 use crate::error::{element, from_sdk};
+use crate::headers::Headers;
 use crate::lean::Lean;
 use crate::place::Place;
 use crate::requests::{Requests, Wait};
@@ -76,6 +77,7 @@ async fn connected(config: &S3Config) -> Result<Store, EndpointError> {
         place,
         requests,
         traits: Traits::UNKNOWN,
+        write_headers: Headers::of_writes(config),
         single_deletes: AtomicBool::new(false),
     };
     store.list_page(None).await?;

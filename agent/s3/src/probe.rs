@@ -86,7 +86,7 @@ impl Store {
 impl Probe<'_> {
     async fn run(&self) -> Result<Traits, EndpointError> {
         let integrity = self.integrity().await?;
-        self.metadata_comes_back().await?;
+        let etag_is_md5 = self.metadata_comes_back().await?;
         let multipart_crc64 = integrity == Integrity::Crc64 && self.parts_are_checked().await?;
         let if_none_match = self.if_none_match().await?;
         let if_match = self.if_match().await?;
@@ -96,6 +96,7 @@ impl Probe<'_> {
             multipart_crc64,
             if_none_match,
             if_match,
+            etag_is_md5,
             batches,
         })
     }
@@ -152,10 +153,13 @@ impl Probe<'_> {
         })
     }
 
-    async fn metadata_comes_back(&self) -> Result<(), EndpointError> {
-        let head = self.store.head(&self.object_key).await?;
-        match head.map(|head| head_metadata(&head)) {
-            Some(found) if found == self.metadata => Ok(()),
+    /// Gives whether the object's ETag is the MD5 of its content.
+    async fn metadata_comes_back(&self) -> Result<bool, EndpointError> {
+        match self.store.head(&self.object_key).await? {
+            Some(head) if head_metadata(&head) == self.metadata => {
+                let md5 = hex::encode(Md5::digest(CONTENT));
+                Ok(head.e_tag().map(|etag| etag.trim_matches('"')) == Some(md5.as_str()))
+            }
             Some(_) => Err(self.not_supported("the store does not keep x-amz-meta-* as sent")),
             None => Err(self.not_supported("an object that was just written is not found")),
         }
@@ -204,6 +208,8 @@ impl Probe<'_> {
             .key(&self.object_key)
             .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
             .checksum_type(ChecksumType::FullObject)
+            .customize()
+            .interceptor(self.store.write_headers.clone())
             .send();
         let target = self.store.place.target(&self.object_key);
         let operation = Operation::CreateMultipartUpload;

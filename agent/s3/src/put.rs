@@ -195,6 +195,7 @@ impl Store {
             .customize()
             .disable_payload_signing()
             .interceptor(date.clone())
+            .interceptor(self.write_headers.clone())
             .send()
             .await
     }

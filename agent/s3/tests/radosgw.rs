@@ -43,6 +43,11 @@ fn config() -> S3Config {
         object_max: None,
         request_timeout: Duration::from_secs(60),
         requests_max: 8,
+        proxy: None,
+        ca_bundle: None,
+        encryption: None,
+        bucket_owner_full_control: false,
+        requester_pays: false,
     }
 }
 
@@ -139,4 +144,75 @@ async fn an_old_store_is_recognised_and_used_by_content_md5() {
     let listed = destination.list(None).await.unwrap();
     assert_eq!(listed.objects[0].etag, receipt.etag);
     delete(&destination, listed.objects).await;
+}
+
+fn sdk() -> aws_sdk_s3::Client {
+    let credentials = Credentials::new(
+        variable("ACCESS_KEY"),
+        variable("SECRET_KEY"),
+        None,
+        None,
+        "test",
+    );
+    let config = aws_sdk_s3::Config::builder()
+        .behavior_version(aws_sdk_s3::config::BehaviorVersion::latest())
+        .region(aws_sdk_s3::config::Region::new("us-east-1"))
+        .credentials_provider(credentials)
+        .endpoint_url(variable("ENDPOINT"))
+        .force_path_style(true)
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .build();
+    aws_sdk_s3::Client::from_conf(config)
+}
+
+#[tokio::test]
+#[ignore = "needs DATASYNC_TEST_S3_ENDPOINT, _ACCESS_KEY, _SECRET_KEY"]
+async fn versions_are_kept_told_and_hidden_behind_markers() {
+    use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
+    let (sdk, bucket) = (sdk(), "versioned");
+    sdk.create_bucket().bucket(bucket).send().await.unwrap();
+    let enabled = VersioningConfiguration::builder()
+        .status(BucketVersioningStatus::Enabled)
+        .build();
+    let enable = sdk.put_bucket_versioning().bucket(bucket);
+    enable
+        .versioning_configuration(enabled)
+        .send()
+        .await
+        .unwrap();
+    let mut config = config();
+    config.location.bucket = bucket.to_owned();
+    let destination = S3Destination::open(config).await.unwrap();
+    let header = ObjectHeader {
+        metadata: PosixMetadata::default(),
+        storage_class: None,
+        only_if_absent: false,
+    };
+    let mut versions = Vec::new();
+    for (name, content) in [("a", "1"), ("a", "2"), ("b", "3")] {
+        let key = Key::from_listing(name.to_owned());
+        let put = destination.put(&key, &header, payload(content.as_bytes()));
+        versions.push(put.await.unwrap().version_id.unwrap());
+    }
+    let listed = destination.list(None).await.unwrap().objects;
+    assert_eq!(listed.len(), 2, "current versions only");
+    delete(&destination, listed).await;
+    assert!(destination.list(None).await.unwrap().objects.is_empty());
+    let all = sdk.list_object_versions().bucket(bucket);
+    let all = all.prefix("datasync-s3/").send().await.unwrap();
+    let of = |name: &str| format!("datasync-s3/{name}");
+    let mut kept: Vec<_> = all
+        .versions()
+        .iter()
+        .filter(|version| [of("a"), of("b")].contains(&version.key().unwrap().to_owned()))
+        .map(|version| version.version_id().unwrap().to_owned())
+        .collect();
+    kept.sort_unstable();
+    versions.sort_unstable();
+    assert_eq!(kept, versions, "no version is removed");
+    let markers = all.delete_markers().iter();
+    let latest = markers.filter(|marker| marker.is_latest() == Some(true));
+    let hidden = [of("a"), of("b")];
+    let marked = latest.filter(|marker| hidden.contains(&marker.key().unwrap().to_owned()));
+    assert_eq!(marked.count(), 2);
 }

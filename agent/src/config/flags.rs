@@ -43,6 +43,31 @@ pub struct ProcessFlags {
     /// Items that may fail before an execution ends; 0 for no limit [default: 1000000]
     #[arg(long)]
     failures_max: Option<String>,
+    /// Server-side encryption of objects: AES256, aws:kms, aws:kms:dsse [default: the bucket's]
+    #[arg(long)]
+    s3_server_side_encryption: Option<String>,
+    /// Key for aws:kms and aws:kms:dsse, by id or ARN [default: the bucket's, or aws/s3]
+    #[arg(long)]
+    s3_kms_key_id: Option<String>,
+    /// Whether aws:kms uses a bucket key: true or false [default: as the bucket says]
+    #[arg(long)]
+    s3_bucket_key: Option<String>,
+    /// ACL of objects: none, bucket-owner-full-control [default: none]
+    #[arg(long)]
+    s3_acl: Option<String>,
+    /// Whether to pay for requests to buckets with Requester Pays: true or false [default: false]
+    #[arg(long)]
+    s3_requester_pays: Option<String>,
+    /// Proxy for TLS connections, http://HOST:PORT; variables HTTPS_PROXY, ALL_PROXY. Flags can be
+    /// seen by every user of the machine: a password goes into the variable [default: none]
+    #[arg(long, value_name = "URL")]
+    https_proxy: Option<String>,
+    /// Proxy for stores without TLS; variables HTTP_PROXY, ALL_PROXY [default: none]
+    #[arg(long, value_name = "URL")]
+    http_proxy: Option<String>,
+    /// Hosts, domains and networks that need no proxy, separated by commas; variable NO_PROXY
+    #[arg(long, value_name = "HOSTS")]
+    no_proxy: Option<String>,
     /// error, warn, info, debug, trace, or filter directives [default: info; warn for copy]
     #[arg(long)]
     log_level: Option<String>,
@@ -75,6 +100,17 @@ impl ProcessFlags {
                 self.s3_requests_per_second.as_deref(),
             )?
             .set("failures_max", self.failures_max.as_deref())?
+            .set(
+                "s3.server_side_encryption",
+                self.s3_server_side_encryption.as_deref(),
+            )?
+            .set("s3.kms_key_id", self.s3_kms_key_id.as_deref())?
+            .set("s3.bucket_key", self.s3_bucket_key.as_deref())?
+            .set("s3.acl", self.s3_acl.as_deref())?
+            .set("s3.requester_pays", self.s3_requester_pays.as_deref())?
+            .set("https_proxy", self.https_proxy.as_deref())?
+            .set("http_proxy", self.http_proxy.as_deref())?
+            .set("no_proxy", self.no_proxy.as_deref())?
             .set("log.level", self.log_level.as_deref())?
             .set("log.format", self.log_format.as_deref())
     }

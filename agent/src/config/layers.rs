@@ -27,6 +27,10 @@ pub(super) const MEMBERS: &[&str] = &[
     "activation_listen",
     "activation_key",
     "activation_key_file",
+    "https_proxy",
+    "http_proxy",
+    "no_proxy",
+    "ca_bundle",
     "memory_target",
     "state_disk_max",
     "executions_max",
@@ -41,8 +45,30 @@ pub(super) const MEMBERS: &[&str] = &[
     "s3.object_max",
     "s3.requests_max",
     "s3.requests_per_second",
+    "s3.server_side_encryption",
+    "s3.kms_key_id",
+    "s3.bucket_key",
+    "s3.acl",
+    "s3.requester_pays",
     "log.level",
     "log.format",
+];
+
+/// Members that are on or off.
+const SWITCHES: &[&str] = &["s3.bucket_key", "s3.requester_pays"];
+
+/// Variables that other programs know too. They count where nothing else is said; the first one
+/// that is not empty.
+const CONVENTIONAL: &[(&str, &[&str])] = &[
+    (
+        "https_proxy",
+        &["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"],
+    ),
+    (
+        "http_proxy",
+        &["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"],
+    ),
+    ("no_proxy", &["no_proxy", "NO_PROXY"]),
 ];
 
 /// A configuration file that cannot be read.
@@ -130,11 +156,13 @@ impl Layers {
         environment: impl IntoIterator<Item = (String, String)>,
         flags: Overrides,
     ) -> Result<Self, ReadError> {
+        let environment: BTreeMap<String, String> = environment.into_iter().collect();
         let mut layers = Self::default();
+        layers.add_conventional(&environment);
         if let Some(path) = file {
             layers.add_file(path)?;
         }
-        layers.add_environment(environment);
+        layers.add_environment(&environment);
         for (member, value) in flags.0 {
             let origin = format!("flag --{}", member.replace(['.', '_'], "-"));
             layers.given.insert(member, Given { value, origin });
@@ -149,8 +177,22 @@ impl Layers {
         PathBuf::from(given.map_or(STATE_DIR, |given| given.value.as_str()))
     }
 
-    fn add_environment(&mut self, environment: impl IntoIterator<Item = (String, String)>) {
-        let environment: BTreeMap<String, String> = environment.into_iter().collect();
+    fn add_conventional(&mut self, environment: &BTreeMap<String, String>) {
+        for (member, names) in CONVENTIONAL {
+            let found = names.iter().find_map(|name| {
+                let value = environment.get(*name).filter(|value| !value.is_empty())?;
+                Some(Given {
+                    value: value.clone(),
+                    origin: format!("variable {name}"),
+                })
+            });
+            if let Some(given) = found {
+                self.given.insert(member, given);
+            }
+        }
+    }
+
+    fn add_environment(&mut self, environment: &BTreeMap<String, String>) {
         for member in MEMBERS {
             let name = format!(
                 "{VARIABLE_PREFIX}{}",
@@ -210,6 +252,9 @@ impl Layers {
                 }
                 (Some(_), toml::Value::String(text)) => text,
                 (Some(_), toml::Value::Integer(number)) => number.to_string(),
+                (Some(member), toml::Value::Boolean(on)) if SWITCHES.contains(member) => {
+                    on.to_string()
+                }
                 (Some(_), _) => {
                     let fault = format!("{name} ({origin}): must be a string or a whole number");
                     self.faults.push(fault);

@@ -272,3 +272,85 @@ fn servers_are_spared_as_far_as_one_says() {
         assert!(all.contains(expected), "{expected} not in:\n{all}");
     }
 }
+
+fn process(
+    variables_: &[(&str, &str)],
+    given: &[(&str, &str)],
+) -> Result<ProcessSettings, ConfigFaults> {
+    let layers = Layers::read(None, variables(variables_), flags(given)).unwrap();
+    layers.validate_process("warn")
+}
+
+#[test]
+fn proxies_are_known_by_the_variables_of_other_programs_and_undone_by_an_empty_setting() {
+    let around = [
+        ("HTTPS_PROXY", "http://user:canary@proxy:3128"),
+        ("http_proxy", "http://plain:3128"),
+        ("NO_PROXY", "store.internal"),
+    ];
+    let found = process(&around, &[]).unwrap();
+    assert!(!format!("{found:?}").contains("canary"));
+    let proxy = found.egress.proxy_to(None).unwrap();
+    assert!(proxy.url().contains("canary@proxy:3128"));
+    assert!(proxy.no_proxy().ends_with(",store.internal"));
+    let plain = found.egress.proxy_to(Some("http://store:9000")).unwrap();
+    assert_eq!(plain.to_string(), "http://plain:3128");
+    let own = process(&around, &[("https_proxy", "http://own:1")]).unwrap();
+    assert_eq!(own.egress.https_proxy.unwrap().to_string(), "http://own:1");
+    let undone = process(&around, &[("https_proxy", "")]).unwrap();
+    assert_eq!(undone.egress.https_proxy, None);
+    let faults = process(&[("ALL_PROXY", "socks5://u:canary@p:1")], &[]).unwrap_err();
+    let text = faults.to_string();
+    assert!(
+        text.contains("https_proxy (variable ALL_PROXY): must be http://"),
+        "{text}"
+    );
+    assert!(!text.contains("canary"), "{text}");
+}
+
+#[test]
+fn settings_of_stores_are_checked_together() {
+    let kms = process(
+        &[],
+        &[
+            ("s3.server_side_encryption", "aws:kms"),
+            ("s3.kms_key_id", "alias/k"),
+            ("s3.bucket_key", "true"),
+            ("s3.acl", "bucket-owner-full-control"),
+            ("s3.requester_pays", "true"),
+        ],
+    )
+    .unwrap()
+    .s3;
+    let expected = datasync_s3::Kms {
+        dual_layer: false,
+        key_id: Some("alias/k".to_owned()),
+        bucket_key: Some(true),
+    };
+    assert_eq!(kms.encryption, Some(Encryption::Kms(expected)));
+    assert!(kms.bucket_owner_full_control && kms.requester_pays);
+    assert_eq!(process(&[], &[]).unwrap().s3, S3Settings::default());
+    for (given, what) in [
+        (
+            &[("s3.kms_key_id", "k")][..],
+            "s3.kms_key_id (flag --s3-kms-key-id): needs",
+        ),
+        (
+            &[
+                ("s3.server_side_encryption", "aws:kms:dsse"),
+                ("s3.bucket_key", "true"),
+            ],
+            "s3.bucket_key (flag --s3-bucket-key): needs",
+        ),
+        (
+            &[("s3.server_side_encryption", "SSE-C")],
+            "none of AES256, aws:kms, aws:kms:dsse",
+        ),
+        (&[("s3.acl", "public-read")], "neither none nor"),
+        (&[("s3.requester_pays", "maybe")], "neither true nor false"),
+        (&[("ca_bundle", "/none")], "cannot read /none"),
+    ] {
+        let faults = process(&[], given).unwrap_err().to_string();
+        assert!(faults.contains(what), "{faults}");
+    }
+}

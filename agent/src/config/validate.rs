@@ -5,14 +5,14 @@ use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use datasync_model::ActivationKey;
+use datasync_model::{ActivationKey, Proxy};
 use datasync_transfer::ServerLimits;
 use tracing_subscriber::EnvFilter;
 
 use super::layers::{Layers, STATE_DIR};
 use super::{
     Config, ConfigFaults, ControlAddress, ControlTrust, LogFormat, NfsSettings, PrivilegedPorts,
-    ProcessSettings, S3Settings, memory, units,
+    ProcessSettings, memory, units,
 };
 use crate::{cgroup, link};
 
@@ -55,7 +55,7 @@ impl Layers {
     }
 }
 
-struct Check {
+pub(super) struct Check {
     layers: Layers,
     faults: Vec<String>,
 }
@@ -102,9 +102,9 @@ impl Check {
         let mount_port = self.optional("nfs.mount_port", port);
         let failures_max = self.or("failures_max", "1000000", whole_number);
         let nfs_limits = self.limits("nfs.requests_max", "nfs.operations_per_second");
-        let s3_limits = self.limits("s3.requests_max", "s3.requests_per_second");
         let privileged_ports = self.or("nfs.privileged_ports", "prefer", privileged_ports);
-        let object_max = self.optional("s3.object_max", object_max);
+        let s3 = self.s3();
+        let egress = self.egress();
         let log_level = self.or("log.level", level_default, log_level);
         let log_format = self.or("log.format", "text", log_format);
         Some(ProcessSettings {
@@ -117,16 +117,14 @@ impl Check {
                 privileged_ports: privileged_ports?,
                 limits: nfs_limits,
             },
-            s3: S3Settings {
-                object_max,
-                limits: s3_limits,
-            },
+            s3,
+            egress,
             log_level: log_level?,
             log_format: log_format?,
         })
     }
 
-    fn limits(&mut self, requests_max: &'static str, per_second: &'static str) -> ServerLimits {
+    pub(super) fn limits(&mut self, requests_max: &'static str, per_second: &'static str) -> ServerLimits {
         let number = |text: &str| number(text, 1, REQUESTS_MAX);
         ServerLimits {
             in_flight_max: self.optional(requests_max, number),
@@ -136,21 +134,21 @@ impl Check {
         }
     }
 
-    fn fault(&mut self, member: &str, what: &str) {
+    pub(super) fn fault(&mut self, member: &str, what: &str) {
         self.faults.push(match self.layers.given.get(member) {
             Some(given) => format!("{member} ({}): {what}", given.origin),
             None => format!("{member}: {what}"),
         });
     }
 
-    fn text(&self, member: &str) -> Option<String> {
+    pub(super) fn text(&self, member: &str) -> Option<String> {
         self.layers
             .given
             .get(member)
             .map(|given| given.value.clone())
     }
 
-    fn optional<T>(
+    pub(super) fn optional<T>(
         &mut self,
         member: &'static str,
         parse: impl FnOnce(&str) -> Result<T, String>,
@@ -184,7 +182,11 @@ impl Check {
             self.fault("control", &what);
             return None;
         }
+        let no_proxy = self.text("no_proxy").unwrap_or_default();
+        let given = self.text("https_proxy");
         Some(ControlAddress {
+            // What is wrong with it is told with the settings of the process.
+            proxy: given.and_then(|url| Proxy::new(&url, &no_proxy).ok()),
             server_name: server_name.unwrap_or_else(|| host.clone()),
             host,
             port,
@@ -337,7 +339,7 @@ fn state_disk_max(text: &str, executions_max: usize) -> Result<u64, String> {
     ))
 }
 
-fn object_max(text: &str) -> Result<u64, String> {
+pub(super) fn object_max(text: &str) -> Result<u64, String> {
     let bytes = units::parse_bytes(text)?;
     if (1..=datasync_s3::OBJECT_MAX).contains(&bytes) {
         return Ok(bytes);

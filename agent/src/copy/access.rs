@@ -10,8 +10,10 @@ use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvi
 use aws_config::provider_config::ProviderConfig;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
-use aws_smithy_http_client::tls;
-use datasync_model::LocationArn;
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::{Builder, Connector, tls};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use datasync_model::{LocationArn, Proxy};
 
 use crate::credentials::CredentialStore;
 
@@ -21,6 +23,43 @@ const FIND_TIMEOUT: Duration = Duration::from_secs(60);
 const RENEWAL_MARGIN: Duration = Duration::from_secs(5 * 60);
 /// Expiry is looked at this often: wall time jumps, so no timer runs to it.
 const EXPIRY_CHECK: Duration = Duration::from_secs(30);
+
+/// The way to services of AWS.
+#[derive(Debug)]
+pub(super) struct Way<'a> {
+    pub(super) https_proxy: Option<&'a Proxy>,
+    /// Certificates to trust besides the system's, in PEM.
+    pub(super) ca_bundle: Option<&'a str>,
+}
+
+/// The machine's own services have no TLS and are asked directly.
+fn client(way: &Way<'_>) -> Result<SharedHttpClient, String> {
+    let mut trust = tls::TrustStore::default();
+    if let Some(pem) = way.ca_bundle {
+        trust.add_pem_certificate(pem.as_bytes());
+    }
+    let context = tls::TlsContext::builder().with_trust_store(trust).build();
+    let context = context.map_err(|error| format!("the CA bundle cannot be used: {error}"))?;
+    let proxy = match way.https_proxy {
+        None => ProxyConfig::disabled(),
+        // The error could repeat the URL with its password.
+        Some(proxy) => ProxyConfig::https(proxy.url())
+            .map_err(|_| format!("{proxy} is no proxy that can be used"))?
+            .no_proxy(proxy.no_proxy()),
+    };
+    Ok(
+        Builder::new().build_with_connector_fn(move |settings, components| {
+            let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc);
+            let mut builder = Connector::builder()
+                .tls_provider(provider)
+                .tls_context(context.clone())
+                .proxy_config(proxy.clone());
+            builder.set_connector_settings(settings.cloned());
+            builder.set_sleep_impl(components.and_then(|known| known.sleep_impl()));
+            builder.build()
+        }),
+    )
+}
 
 /// What was found.
 pub(super) struct Access {
@@ -39,12 +78,9 @@ impl Access {
     pub(super) async fn find(
         profile: Option<&str>,
         region: Option<String>,
+        way: &Way<'_>,
     ) -> Result<Self, String> {
-        let http = aws_smithy_http_client::Builder::new()
-            .tls_provider(tls::Provider::Rustls(
-                tls::rustls_provider::CryptoMode::AwsLc,
-            ))
-            .build_https();
+        let http = client(way)?;
         let config = ProviderConfig::without_region().with_http_client(http);
         let region = match region {
             Some(region) => Some(Region::new(region)),

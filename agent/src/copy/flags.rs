@@ -47,6 +47,10 @@ pub struct CopyFlags {
     /// PRESERVE or REMOVE [default: PRESERVE]
     #[arg(long, value_name = "WORD")]
     pub(super) preserve_deleted_files: Option<String>,
+    /// Largest share of the destination's objects to delete once there are more than 1,000 to
+    /// delete, in percent [default: 50]
+    #[arg(long, value_name = "PERCENT")]
+    pub(super) delete_share_max_percent: Option<String>,
     /// Bandwidth limit, such as 100MiB; -1 for none [default: -1]
     #[arg(long, value_name = "BYTES", allow_hyphen_values = true)]
     pub(super) bytes_per_second: Option<String>,

@@ -91,9 +91,11 @@ pub(super) fn extensions(
         )),
         Some(other) => faults.push(format!("--verify: {other:?} is not deep")),
     }
+    let share = flags.delete_share_max_percent.as_ref();
     Extensions {
         dry_run: flags.dry_run,
         verify_deep: flags.verify.is_some(),
+        delete_share_max: word("delete-share-max-percent", share, faults).unwrap_or_default(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a copy is asked to do: flags and environment, checked as a whole.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use datasync_model::{
     BytesPerSecond, ExecutionSpec, Home, Location, LocationArn, NfsLocation, NfsVersion, Partition,
@@ -11,12 +11,11 @@ use sha2::{Digest, Sha256};
 
 use super::flags::CopyFlags;
 use super::options::{self, TASK_MODE};
-use crate::config::{ConfigFaults, Layers, Overrides, ProcessSettings};
+use crate::config::{ConfigFaults, Layers, Overrides, ProcessSettings, ca_bundle};
 use crate::urls::{NfsUrl, S3Url, StoreUrl};
 
 /// Warnings only: a person reads the end.
 const LOG_LEVEL: &str = "warn";
-const CA_BUNDLE_BYTES_MAX: u64 = 1 << 20;
 
 /// Everything one copy needs to know; holds no secret.
 #[derive(Debug, Clone)]
@@ -109,7 +108,7 @@ fn spec(
     let includes = options::includes(flags, faults);
     let excludes = options::excludes(flags, faults);
     let certificate = bundle.and_then(|(origin, file)| {
-        let read = ca_bundle(Path::new(file));
+        let read = ca_bundle(file);
         read.map_err(|what| faults.push(format!("{origin}: {what}")))
             .ok()
     });
@@ -195,23 +194,6 @@ fn id(parts: &[&str]) -> UniqueId {
     let mut first = [0; 8];
     first.copy_from_slice(&hash.finalize()[..8]);
     UniqueId::from_random(first)
-}
-
-fn ca_bundle(path: &Path) -> Result<String, String> {
-    let failed = |error: std::io::Error| format!("cannot read {}: {error}", path.display());
-    let size = std::fs::metadata(path).map_err(failed)?.len();
-    if size > CA_BUNDLE_BYTES_MAX {
-        return Err(format!(
-            "{} is larger than {CA_BUNDLE_BYTES_MAX} bytes",
-            path.display()
-        ));
-    }
-    let text = std::fs::read_to_string(path).map_err(failed)?;
-    if text.contains("-----BEGIN CERTIFICATE-----") {
-        Ok(text)
-    } else {
-        Err(format!("{} holds no certificate in PEM", path.display()))
-    }
 }
 
 /// The base of the XDG Base Directory Specification for what should outlive a restart.

@@ -2,7 +2,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use datasync_model::{
-    Excludes, Includes, Location, NfsLocation, NfsVersion, Options, Pair, PhaseStatus, TaskMode,
+    Excludes, Includes, Location, NfsLocation, NfsVersion, Options, Pair,
+    PhaseStatus, TaskMode,
 };
 
 use super::*;

@@ -76,7 +76,8 @@ pub(crate) fn guard(facts: Facts) -> Result<(), Failure> {
         && facts.candidates * 100 > all.saturating_mul(facts.share_max_percent)
     {
         return withheld(format!(
-            "they are more than {} % of the {all} objects at the destination. Check the source",
+            "they are more than {} % of the {all} objects at the destination. Check the source; to \
+             accept it, allow a larger share",
             facts.share_max_percent
         ));
     }

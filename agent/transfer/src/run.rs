@@ -67,9 +67,6 @@ pub struct Settings {
     /// Where a dry run writes what would be done, one JSON object a line; `None`: in the execution's
     /// directory.
     pub plan_file: Option<PathBuf>,
-    /// The largest share of the destination's objects that `PreserveDeletedFiles=REMOVE` may
-    /// delete once there are more than 1,000 candidates, in percent.
-    pub delete_share_max_percent: u64,
     /// The source's server, shared by all executions that read from it.
     pub source_server: Server,
     /// The destination's server, shared by all executions that write to it.
@@ -103,7 +100,6 @@ impl Default for Settings {
             owed_aborts_file: None,
             failures_file: None,
             plan_file: None,
-            delete_share_max_percent: 50,
             shared_rate: None,
             failures_max: NonZeroU64::new(FAILURES_MAX),
             source_server: Server::default(),

@@ -1,6 +1,7 @@
-//! What tags ask for beyond the API's options. Read once, at StartTaskExecution.
+//! What tags ask for beyond the API's options. Checked when a task is tagged, read once, at
+//! StartTaskExecution.
 
-use datasync_model::{Extensions, VerifyMode};
+use datasync_model::{DeleteShareMax, Extensions, VerifyMode};
 
 use super::error::ApiError;
 use crate::records::Tags;
@@ -20,22 +21,9 @@ pub(super) fn extensions(
     execution: &Tags,
     verify_mode: VerifyMode,
 ) -> Result<Extensions, ApiError> {
-    let mut found = Extensions::default();
-    for (key, value) in task.iter().chain(execution) {
-        match key.as_str() {
-            DRY_RUN if !execution.contains_key(DRY_RUN) => {
-                return Err(ApiError::invalid(format!(
-                    "Tag {DRY_RUN} belongs on an execution, not on its task: pass it to \
-                     StartTaskExecution."
-                )));
-            }
-            DRY_RUN => found.dry_run = one_of(DRY_RUN, value, ("false", "true"))?,
-            VERIFY => found.verify_deep = one_of(VERIFY, value, ("normal", "deep"))?,
-            key if key.starts_with(PREFIX) => {
-                return Err(ApiError::invalid(format!("There is no tag {key}.")));
-            }
-            _ => {}
-        }
+    let mut found = of_task(task)?;
+    for (key, value) in execution {
+        apply(&mut found, key, value)?;
     }
     if found.verify_deep && verify_mode != VerifyMode::PointInTimeConsistent {
         return Err(ApiError::invalid(format!(
@@ -44,6 +32,51 @@ pub(super) fn extensions(
         )));
     }
     Ok(found)
+}
+
+/// Whether these may be tags of a task.
+///
+/// # Errors
+/// For an unknown key or value of ours.
+pub(super) fn check_of_task(tags: &Tags) -> Result<(), ApiError> {
+    of_task(tags).map(drop)
+}
+
+fn of_task(tags: &Tags) -> Result<Extensions, ApiError> {
+    let mut found = Extensions::default();
+    for (key, value) in tags {
+        if key == DRY_RUN {
+            return Err(ApiError::invalid(format!(
+                "Tag {DRY_RUN} belongs on an execution, not on its task: pass it to \
+                 StartTaskExecution."
+            )));
+        }
+        apply(&mut found, key, value)?;
+    }
+    Ok(found)
+}
+
+fn apply(found: &mut Extensions, key: &str, value: &str) -> Result<(), ApiError> {
+    match key {
+        DRY_RUN => found.dry_run = one_of(DRY_RUN, value, ("false", "true"))?,
+        VERIFY => found.verify_deep = one_of(VERIFY, value, ("normal", "deep"))?,
+        DeleteShareMax::TAG => found.delete_share_max = share(value)?,
+        key if key.starts_with(PREFIX) => {
+            return Err(ApiError::invalid(format!("There is no tag {key}.")));
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn share(value: &str) -> Result<DeleteShareMax, ApiError> {
+    value.parse().map_err(|error| {
+        ApiError::invalid(format!(
+            "Tag {} is not allowed: {error}. It is the largest share of the destination's objects \
+             that PreserveDeletedFiles=REMOVE may delete, in percent.",
+            DeleteShareMax::TAG
+        ))
+    })
 }
 
 fn one_of(key: &str, value: &str, (no, yes): (&str, &str)) -> Result<bool, ApiError> {
@@ -84,6 +117,18 @@ mod tests {
     }
 
     #[test]
+    fn the_share_of_deletes_is_that_of_the_execution_then_of_the_task() {
+        let share = |task: &[(&str, &str)], execution: &[(&str, &str)]| {
+            let found = extensions(&tags(task), &tags(execution), VerifyMode::None).unwrap();
+            found.delete_share_max.percent()
+        };
+        let of = |percent| (DeleteShareMax::TAG, percent);
+        assert_eq!(share(&[], &[]), 50);
+        assert_eq!(share(&[of("80")], &[]), 80);
+        assert_eq!(share(&[of("80")], &[of("0")]), 0);
+    }
+
+    #[test]
     fn what_is_not_understood_is_refused() {
         let dry = ("datasync:dry-run", "true");
         assert_eq!(asked(&[dry], &[]), None);
@@ -91,6 +136,7 @@ mod tests {
             ("datasync:dry-run", "yes"),
             ("datasync:verify", ""),
             ("datasync:dryrun", "true"),
+            ("datasync:delete-share-max-percent", "101"),
         ] {
             assert_eq!(asked(&[], &[wrong]), None, "{wrong:?}");
         }

@@ -8,7 +8,7 @@ use super::call::Call;
 use super::check::{self, TagInput, list_size, required};
 use super::error::ApiError;
 use super::page::PageInput;
-use super::{agents, arns, executions, locations, tasks};
+use super::{agents, arns, executions, extensions, locations, tasks};
 use crate::records::Tags;
 use crate::store::Transaction;
 
@@ -53,6 +53,9 @@ pub(super) async fn tag(call: &Call<'_>) -> Result<Value, ApiError> {
     let input: TagsInput = call.decode()?;
     let arn = required(input.resource_arn, "ResourceArn")?;
     let added = check::tags(Some(required(input.tags, "Tags")?))?;
+    if arn.contains(":task/") && !arn.contains("/execution/") {
+        extensions::check_of_task(&added)?;
+    }
     let home = call.settings().home.clone();
     call.commit(move |tx| {
         change(tx, &arn, &home, |tags| {

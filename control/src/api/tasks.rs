@@ -15,7 +15,7 @@ use super::check::{self, TagInput};
 use super::error::ApiError;
 use super::locations::{self, ListFilterInput, ListFilters};
 use super::page::PageInput;
-use super::{Settings, arns};
+use super::{Settings, arns, extensions};
 use crate::records::{Eligible, Execution, Location, LocationDetails, NOBODY, Readiness, Task};
 use crate::store::{StoreError, Transaction, Versioned};
 use input::{Common, Filter};
@@ -159,6 +159,7 @@ pub(super) async fn create(call: &Call<'_>) -> Result<Value, ApiError> {
         None => TaskMode::Basic,
     };
     let tags = check::tags(input.tags)?;
+    extensions::check_of_task(&tags)?;
     let arn = TaskArn::new(home, call.unique_id()?);
     let now = call.now;
     call.commit(move |tx| {

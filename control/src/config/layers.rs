@@ -86,11 +86,33 @@ settings! {
     agent_certificate_days,
     /// Days for which ended executions are kept; AWS keeps 30 [default: 90]
     execution_history_days,
+    /// Proxy for TLS connections to STS and stores, http://HOST:PORT; variables HTTPS_PROXY,
+    /// ALL_PROXY. Flags can be seen by every user of the machine: a password goes into the variable
+    https_proxy,
+    /// Proxy for stores without TLS; variables HTTP_PROXY, ALL_PROXY
+    http_proxy,
+    /// Hosts, domains and networks that need no proxy; variable NO_PROXY
+    no_proxy,
+    /// PEM file of certificates that STS and stores may be signed by besides the system's
+    ca_bundle_file,
     /// text or json [default: text]
     log_format,
     /// What is logged, as in info or datasync_control=debug [default: info]
     log_filter,
 }
+
+/// By setting; the first that is not empty.
+const CONVENTIONAL: &[(&str, &[&str])] = &[
+    (
+        "https_proxy",
+        &["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"],
+    ),
+    (
+        "http_proxy",
+        &["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"],
+    ),
+    ("no_proxy", &["no_proxy", "NO_PROXY"]),
+];
 
 /// A value and where it came from, for fault texts.
 #[derive(Debug)]
@@ -114,8 +136,23 @@ impl Layers {
         layers
     }
 
+    /// Variables that other programs know too: they count where nothing else is said.
+    fn add_conventional(&mut self, environment: &dyn Fn(&str) -> Option<String>) {
+        for (name, variables) in CONVENTIONAL {
+            let mut all = variables.iter();
+            let found = all.find_map(|variable| {
+                let text = environment(variable).filter(|text| !text.is_empty())?;
+                Some((variable, text))
+            });
+            if let Some((variable, text)) = found {
+                self.put(name, vec![text], format!("environment {variable}"));
+            }
+        }
+    }
+
     pub(super) fn load(flags: Flags, environment: &dyn Fn(&str) -> Option<String>) -> Self {
         let mut layers = Self::default();
+        layers.add_conventional(environment);
         let file = flags
             .config
             .clone()

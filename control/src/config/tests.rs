@@ -135,3 +135,29 @@ fn the_defaults_are_valid() {
     assert_eq!(config.api_security, ApiSecurity::OwnCa);
     assert_eq!(config.agent_certificate_lifetime, DAY * 30);
 }
+
+#[test]
+fn the_way_out_is_known_by_the_variables_of_other_programs_and_undone_by_an_empty_setting() {
+    let environment = |name: &str| match name {
+        "HTTPS_PROXY" => Some("http://user:canary@proxy:3128".to_owned()),
+        "NO_PROXY" => Some("store.internal".to_owned()),
+        _ => None,
+    };
+    let config = with_file("state_dir = \"/s\"\n", &environment).unwrap();
+    let proxy = config.egress.https_proxy.clone().unwrap();
+    assert_eq!(proxy.to_string(), "http://proxy:3128");
+    assert!(proxy.no_proxy().ends_with(",store.internal"));
+    assert_eq!(config.egress.http_proxy, None);
+    assert!(!format!("{config:?}").contains("canary"));
+    let undone = with_file("state_dir = \"/s\"\nhttps_proxy = \"\"\n", &environment).unwrap();
+    assert_eq!(undone.egress.https_proxy, None);
+    let bad =
+        "state_dir = \"/s\"\nhttps_proxy = \"socks5://u:canary@p\"\nca_bundle_file = \"/none\"\n";
+    let faults = with_file(bad, &environment).unwrap_err().to_string();
+    assert!(faults.contains("https_proxy: must be http://"), "{faults}");
+    assert!(
+        faults.contains("ca_bundle_file: cannot read /none"),
+        "{faults}"
+    );
+    assert!(!faults.contains("canary"), "{faults}");
+}

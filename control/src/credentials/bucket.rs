@@ -6,12 +6,10 @@ use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{BehaviorVersion, Region};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
-use aws_smithy_http_client::tls;
 use datasync_model::S3Location;
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
 
 use super::Keys;
+use crate::egress::Egress;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const CALL_TIMEOUT: Duration = Duration::from_secs(15);
@@ -28,11 +26,16 @@ pub(crate) enum BucketTest {
 }
 
 /// Lists `location` with `keys`, in its region or else in `region`.
-pub(crate) async fn test_bucket(location: &S3Location, keys: &Keys, region: &str) -> BucketTest {
+pub(crate) async fn test_bucket(
+    location: &S3Location,
+    keys: &Keys,
+    region: &str,
+    egress: &Egress,
+) -> BucketTest {
     let region = location.region.as_deref().unwrap_or(region);
-    match list(location, keys, region).await {
+    match list(location, keys, region, egress).await {
         // AWS names the bucket's own region when asked in another one.
-        Listed::Elsewhere(home) => match list(location, keys, &home).await {
+        Listed::Elsewhere(home) => match list(location, keys, &home, egress).await {
             Listed::Known(result) => result,
             Listed::Elsewhere(_) => refused(
                 &location.bucket,
@@ -75,30 +78,16 @@ fn explained(bucket: &str, code: &str, place: &str, reason: &str) -> BucketTest 
     ))
 }
 
-fn trust(location: &S3Location) -> Result<tls::TlsContext, String> {
-    let mut store = tls::TrustStore::default();
-    if let Some(pem) = &location.server_certificate {
-        let parsed: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
-        match parsed {
-            Ok(certificates) if !certificates.is_empty() => {
-                store.add_pem_certificate(pem.as_bytes());
-            }
-            _ => return Err("ServerCertificate holds no PEM certificate".to_owned()),
-        }
-    }
-    tls::TlsContext::builder()
-        .with_trust_store(store)
-        .build()
-        .map_err(|error| format!("ServerCertificate cannot be used: {error}"))
-}
-
-fn client(location: &S3Location, keys: &Keys, region: &str) -> Result<aws_sdk_s3::Client, String> {
-    let http = aws_smithy_http_client::Builder::new()
-        .tls_provider(tls::Provider::Rustls(
-            tls::rustls_provider::CryptoMode::AwsLc,
-        ))
-        .tls_context(trust(location)?)
-        .build_https();
+fn client(
+    location: &S3Location,
+    keys: &Keys,
+    region: &str,
+    egress: &Egress,
+) -> Result<aws_sdk_s3::Client, String> {
+    let http = egress.client(
+        location.endpoint.as_deref(),
+        location.server_certificate.as_deref(),
+    )?;
     let credentials = aws_credential_types::Credentials::new(
         keys.access_key_id.clone(),
         keys.secret_access_key.as_str(),
@@ -126,8 +115,8 @@ fn client(location: &S3Location, keys: &Keys, region: &str) -> Result<aws_sdk_s3
     Ok(aws_sdk_s3::Client::from_conf(config.build()))
 }
 
-async fn list(location: &S3Location, keys: &Keys, region: &str) -> Listed {
-    let client = match client(location, keys, region) {
+async fn list(location: &S3Location, keys: &Keys, region: &str, egress: &Egress) -> Listed {
+    let client = match client(location, keys, region, egress) {
         Ok(client) => client,
         Err(reason) => return Listed::Known(refused(&location.bucket, &reason)),
     };

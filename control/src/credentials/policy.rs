@@ -61,9 +61,17 @@ fn policy(partition: &str, bucket: &str, prefix: &str) -> String {
                     "s3:GetObjectTagging",
                     "s3:ListMultipartUploadParts",
                     "s3:PutObject",
+                    "s3:PutObjectAcl",
                     "s3:PutObjectTagging",
                 ],
                 "Resource": format!("{bucket}/{pattern}"),
+            },
+            // What S3 asks of KMS in our name; which keys, the role's own policy says.
+            {
+                "Effect": "Allow",
+                "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
+                "Resource": "*",
+                "Condition": { "StringLike": { "kms:ViaService": "s3.*" } },
             },
         ],
     })
@@ -90,7 +98,8 @@ mod tests {
     #[test]
     fn a_whole_bucket_has_no_condition_and_long_prefixes_fall_back_to_it() {
         let whole = session_policy("aws-cn", "b", "");
-        assert!(!whole.contains("Condition"));
+        assert!(!whole.contains("s3:prefix"));
+        assert!(whole.contains(r#""kms:ViaService":"s3.*""#), "{whole}");
         assert!(whole.contains("arn:aws-cn:s3:::b/*"));
         assert_eq!(session_policy("aws-cn", "b", &"x/".repeat(1500)), whole);
     }

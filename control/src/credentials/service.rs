@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::sts::{RoleRequest, Sts, cannot_assume};
 use super::{Access, BucketTest, CredentialsError, IssuedKeys, Keys, test_bucket};
 use crate::config::{Role, RoleKind};
+use crate::egress::Egress;
 use crate::records::{Location, LocationDetails, RoleKey, StoreAddress};
 use crate::store::{Sealer, Store, StoreError, Transaction};
 
@@ -19,6 +20,7 @@ pub(crate) struct CredentialService {
     roles: Vec<Role>,
     home: Home,
     sts: Sts,
+    egress: Egress,
     issued: IssuedKeys,
 }
 
@@ -31,15 +33,24 @@ enum Known {
 
 impl CredentialService {
     pub(crate) fn new(store: Store, sealer: Arc<Sealer>, roles: Vec<Role>, home: Home) -> Self {
-        let sts = Sts::new(home.region.to_string());
+        let egress = Egress::default();
+        let sts = Sts::new(home.region.to_string(), egress.clone());
         Self {
             store,
             sealer,
             roles,
             home,
             sts,
+            egress,
             issued: IssuedKeys::default(),
         }
+    }
+
+    /// Asks STS and stores on another way.
+    pub(crate) fn through(mut self, egress: Egress) -> Self {
+        self.sts = Sts::new(self.home.region.to_string(), egress.clone());
+        self.egress = egress;
+        self
     }
 
     /// Assumes roles with a key of its own in place of the default chain's.
@@ -71,7 +82,8 @@ impl CredentialService {
             .issued
             .resolve(&self.sts, &location.arn, access, now)
             .await?;
-        Ok(test_bucket(location, &keys, self.home.region.as_str()).await)
+        let region = self.home.region.as_str();
+        Ok(test_bucket(location, &keys, region, &self.egress).await)
     }
 
     /// Keys for a location as an agent has it. They are those that the location has now, limited

@@ -7,13 +7,14 @@ use std::time::Duration;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_sts::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
-use aws_smithy_http_client::tls;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use jiff::Timestamp;
 use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
 
 use super::policy::session_policy;
 use super::{CredentialsError, Keys, Life};
+use crate::egress::Egress;
 
 /// One hour: the longest that every role allows unless its owner says otherwise.
 const SESSION: Duration = Duration::from_secs(60 * 60);
@@ -35,6 +36,7 @@ pub(crate) struct RoleRequest {
 /// STS, with the default chain loaded at its first use.
 pub(crate) struct Sts {
     region: String,
+    egress: Egress,
     base: OnceCell<SdkConfig>,
 }
 
@@ -47,25 +49,31 @@ impl fmt::Debug for Sts {
 }
 
 impl Sts {
-    pub(crate) fn new(region: String) -> Self {
+    pub(crate) fn new(region: String, egress: Egress) -> Self {
         Self {
             region,
+            egress,
             base: OnceCell::new(),
         }
     }
 
-    async fn base(&self) -> &SdkConfig {
-        self.base
-            .get_or_init(|| async { loader(&self.region).load().await })
-            .await
+    async fn base(&self) -> Result<&SdkConfig, String> {
+        let http = self.egress.client(None, None)?;
+        let load = || async { loader(&self.region, http).load().await };
+        Ok(self.base.get_or_init(load).await)
     }
 
     /// With a key of its own in place of the default chain's.
     #[cfg(test)]
     pub(super) async fn with_key(region: String, key: aws_credential_types::Credentials) -> Self {
-        let base = loader(&region).credentials_provider(key).load().await;
+        let egress = Egress::default();
+        let http = egress
+            .client(None, None)
+            .unwrap_or_else(|error| panic!("{error}"));
+        let base = loader(&region, http).credentials_provider(key).load().await;
         Self {
             region,
+            egress,
             base: OnceCell::new_with(Some(base)),
         }
     }
@@ -77,7 +85,14 @@ impl Sts {
         request: &RoleRequest,
         now: Timestamp,
     ) -> Result<Keys, CredentialsError> {
-        let mut config = aws_sdk_sts::config::Builder::from(self.base().await);
+        let base = self.base().await;
+        let base = base.map_err(|reason| cannot_assume(&request.role_arn, &reason))?;
+        let mut config = aws_sdk_sts::config::Builder::from(base);
+        if let Some(endpoint) = &request.sts_endpoint {
+            let http = self.egress.client(Some(endpoint), None);
+            let http = http.map_err(|reason| cannot_assume(&request.role_arn, &reason))?;
+            config.set_http_client(Some(http));
+        }
         config.set_endpoint_url(request.sts_endpoint.clone());
         let client = aws_sdk_sts::Client::from_conf(config.build());
         let seconds = i32::try_from(SESSION.as_secs()).unwrap_or(i32::MAX);
@@ -112,12 +127,7 @@ impl Sts {
     }
 }
 
-fn loader(region: &str) -> aws_config::ConfigLoader {
-    let http = aws_smithy_http_client::Builder::new()
-        .tls_provider(tls::Provider::Rustls(
-            tls::rustls_provider::CryptoMode::AwsLc,
-        ))
-        .build_https();
+fn loader(region: &str, http: SharedHttpClient) -> aws_config::ConfigLoader {
     let timeouts = TimeoutConfig::builder().operation_timeout(CALL_TIMEOUT);
     aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(region.to_owned()))

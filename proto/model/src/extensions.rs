@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::DeleteShareMax;
+
 /// Frozen at the start of an execution. Absent members have their defaults.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -11,4 +13,6 @@ pub struct Extensions {
     /// With `VerifyMode=POINT_IN_TIME_CONSISTENT`: read everything again, also what an earlier
     /// verification proved.
     pub verify_deep: bool,
+    /// How much `PreserveDeletedFiles=REMOVE` may delete.
+    pub delete_share_max: DeleteShareMax,
 }

@@ -5,12 +5,14 @@
 mod activation_key;
 mod arn;
 mod counters;
+mod delete_share;
 mod extensions;
 mod failure;
 mod filter;
 mod location;
 mod options;
 mod plan;
+mod proxy;
 mod report;
 mod schedule;
 mod spec;
@@ -24,6 +26,7 @@ pub use arn::{
     UniqueId,
 };
 pub use counters::Counters;
+pub use delete_share::{DeleteShareMax, NotAShare};
 pub use extensions::Extensions;
 pub use failure::{ErrorCode, Failure};
 pub use filter::{Excludes, FilterError, Includes, Scope};
@@ -34,6 +37,7 @@ pub use options::{
     SecurityDescriptorCopyFlags, TaskMode, TaskQueueing, TransferMode, Uid, VerifyMode,
 };
 pub use plan::{Plan, PlannedRequests, time_at};
+pub use proxy::{NotAProxy, Proxy};
 pub use report::{ExecutionReport, ExecutionResult, PhaseStatus};
 pub use schedule::{EXPRESSION_CHARACTERS_MAX, Schedule, ScheduleError};
 pub use spec::ExecutionSpec;

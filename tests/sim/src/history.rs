@@ -194,7 +194,7 @@ impl History {
             trouble: input.trouble,
             remembered: &self.remembered,
             same_root: input.same_root,
-            delete_share_max_percent: self.world.settings.delete_share_max_percent,
+            delete_share_max_percent: DeleteShareMax::default().percent(),
         };
         let leniency = Leniency {
             was_killed: ran.was_killed,

@@ -114,6 +114,7 @@ async fn parts_and_completion_carry_full_object_checksums() {
         Some(base64_of(whole).as_str())
     );
     assert_eq!(seen[2].header("x-amz-checksum-type"), Some("FULL_OBJECT"));
+    assert_eq!(seen[2].header("if-none-match"), Some("*"));
     assert!(String::from_utf8_lossy(&seen[2].body).contains(&base64_of(whole)));
 
     sink.answer(Answer::Reply(

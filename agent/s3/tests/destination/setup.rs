@@ -34,6 +34,11 @@ pub(crate) fn config(endpoint: &str, prefix: &str) -> S3Config {
         object_max: None,
         request_timeout: Duration::from_secs(60),
         requests_max: 8,
+        proxy: None,
+        ca_bundle: None,
+        encryption: None,
+        bucket_owner_full_control: false,
+        requester_pays: false,
     }
 }
 

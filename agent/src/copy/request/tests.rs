@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use super::*;
 
 const HOME_DIR: (&str, &str) = ("HOME", "/home/somebody");
@@ -133,4 +135,20 @@ fn a_bundle_must_hold_certificates() {
     std::fs::write(&file, "-----BEGIN CERTIFICATE-----\n").unwrap();
     let found = request(&flags(), &variables).unwrap();
     assert!(s3(&found).server_certificate.is_some());
+}
+
+#[test]
+fn a_larger_share_of_deletes_continues_the_same_copy() {
+    let mut flags = flags();
+    let ids = |flags: &CopyFlags| {
+        let spec = request(flags, &[HOME_DIR]).unwrap().spec;
+        (spec.execution, spec.extensions.delete_share_max.percent())
+    };
+    let (execution, share) = ids(&flags);
+    assert_eq!(share, 50);
+    flags.delete_share_max_percent = Some("100".to_owned());
+    assert_eq!(ids(&flags), (execution, 100));
+    flags.delete_share_max_percent = Some("101".to_owned());
+    let faults = request(&flags, &[HOME_DIR]).unwrap_err();
+    assert!(faults.0[0].contains("from 0 to 100"), "{faults}");
 }

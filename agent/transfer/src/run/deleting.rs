@@ -41,7 +41,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
                 matched: facts.matched,
                 source_has_entries,
                 same_root: roots.map(|root| root == present).reduce(|a, b| a && b),
-                share_max_percent: self.settings.delete_share_max_percent,
+                share_max_percent: self.spec.extensions.delete_share_max.percent(),
             });
             if let Err(withheld) = allowed {
                 tracing::warn!(%withheld, "deletes withheld");

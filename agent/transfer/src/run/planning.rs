@@ -274,7 +274,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
             matched,
             source_has_entries,
             same_root,
-            share_max_percent: self.settings.delete_share_max_percent,
+            share_max_percent: self.spec.extensions.delete_share_max.percent(),
         };
         Ok(guard(facts).err())
     }

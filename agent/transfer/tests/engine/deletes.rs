@@ -223,6 +223,11 @@ async fn too_large_a_share_is_withheld() {
     assert_eq!(run.code(), Some(ErrorCode::DeletesWithheld));
     assert!(run.detail().contains("50 %"), "{}", run.detail());
     assert_eq!(run.report.counters.deleted, 0);
+    world.spec.extensions.delete_share_max = "57".parse().unwrap();
+    let run = world.run().await;
+    assert!(run.detail().contains("57 %"), "{}", run.detail());
+    world.spec.extensions.delete_share_max = "58".parse().unwrap();
+    assert_eq!(world.run_well().await.report.counters.deleted, 1_500);
 }
 
 #[tokio::test(start_paused = true)]

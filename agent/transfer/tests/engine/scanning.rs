@@ -67,7 +67,7 @@ async fn an_execution_that_uses_up_its_room_pauses_and_goes_on_with_more() {
             tree.remove(format!("gone/{number:04}"));
         }
     });
-    world.settings.delete_share_max_percent = 100;
+    world.spec.extensions.delete_share_max = "100".parse().unwrap();
     world.options().preserve_deleted_files = PreserveDeletedFiles::Remove;
     let directory = world.directory();
     // Begun, so that its need is not asked for again.

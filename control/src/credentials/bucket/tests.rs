@@ -35,8 +35,11 @@ async fn asked(answer: &'static str) -> (String, BucketTest) {
         String::from_utf8_lossy(&request[..length]).into_owned()
     };
     let location = location(endpoint);
-    let keys = keys();
-    tokio::join!(serve, test_bucket(&location, &keys, "eu-central-1"))
+    let (keys, egress) = (keys(), Egress::default());
+    tokio::join!(
+        serve,
+        test_bucket(&location, &keys, "eu-central-1", &egress)
+    )
 }
 
 #[tokio::test]
@@ -133,7 +136,13 @@ async fn a_closed_port_is_left_to_the_agent() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let result = test_bucket(&location(endpoint), &keys(), "us-east-1").await;
+    let result = test_bucket(
+        &location(endpoint),
+        &keys(),
+        "us-east-1",
+        &Egress::default(),
+    )
+    .await;
     assert!(matches!(result, BucketTest::Unreachable(_)), "{result:?}");
 }
 
@@ -141,9 +150,42 @@ async fn a_closed_port_is_left_to_the_agent() {
 async fn a_certificate_that_is_none_is_refused_by_name() {
     let mut location = location("https://127.0.0.1:1".to_owned());
     location.server_certificate = Some("not a certificate".to_owned());
-    let result = test_bucket(&location, &keys(), "us-east-1").await;
+    let result = test_bucket(&location, &keys(), "us-east-1", &Egress::default()).await;
     assert!(
         matches!(&result, BucketTest::Refused(text) if text.contains("ServerCertificate")),
         "{result:?}"
     );
+}
+
+/// The bucket's host is known to the proxy alone.
+#[tokio::test]
+async fn a_store_behind_a_proxy_is_asked_through_it() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://user:canary@{}", listener.local_addr().unwrap());
+    let egress = Egress {
+        http_proxy: Some(datasync_model::Proxy::new(&url, "").unwrap()),
+        ..Egress::default()
+    };
+    let serve = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = vec![0; 8192];
+        let length = stream.read(&mut request).await.unwrap();
+        let refused = "HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+        stream.write_all(refused.as_bytes()).await.unwrap();
+        String::from_utf8_lossy(&request[..length]).into_owned()
+    };
+    let (location, keys) = (location("http://store.test:9000".to_owned()), keys());
+    let test = test_bucket(&location, &keys, "us-east-1", &egress);
+    let (request, result) = tokio::join!(serve, test);
+    assert!(
+        request.starts_with("GET http://store.test:9000/bucket"),
+        "{request}"
+    );
+    assert!(
+        request
+            .to_ascii_lowercase()
+            .contains("proxy-authorization: basic "),
+        "{request}"
+    );
+    assert!(!format!("{result:?}{egress:?}").contains("canary"));
 }

@@ -10,6 +10,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use datasync_model::{ActivationKey, BytesPerSecond};
 use datasync_transfer::ServerLimits;
@@ -48,6 +49,8 @@ pub struct ProcessSettings {
     pub memory_target_bytes: u64,
     /// Items that may fail before an execution ends; `None`: it always goes on.
     pub failures_max: Option<NonZeroU64>,
+    /// An execution in which nothing moves for so long is begun again; `None`: it waits.
+    pub stalled_after: Option<Duration>,
     /// Settings of the NFS client.
     pub nfs: NfsSettings,
     /// Settings of the S3 client.

@@ -158,6 +158,7 @@ impl Agent {
             state.path(FAILURES),
         )
         .with_failures_max(config.process.failures_max)
+        .with_stalled_after(config.process.stalled_after)
         .with_shared_rate(config.bytes_per_second);
         let host = HostWatch::new(name, state.root());
         let work = runner.into_work();

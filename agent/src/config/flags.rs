@@ -39,6 +39,10 @@ pub struct ProcessFlags {
     /// Items that may fail before an execution ends; 0 for no limit [default: 1000000]
     #[arg(long)]
     failures_max: Option<String>,
+    /// Seconds without any progress after which an execution is begun again from its journal, from
+    /// 900; 0 for never [default: 900]
+    #[arg(long)]
+    stalled_after_seconds: Option<String>,
     /// error, warn, info, debug, trace, or filter directives [default: info; warn for copy]
     #[arg(long)]
     log_level: Option<String>,
@@ -70,6 +74,10 @@ impl ProcessFlags {
                 self.s3_requests_per_second.as_deref(),
             )?
             .set("failures_max", self.failures_max.as_deref())?
+            .set(
+                "stalled_after_seconds",
+                self.stalled_after_seconds.as_deref(),
+            )?
             .set("log.level", self.log_level.as_deref())?
             .set("log.format", self.log_format.as_deref())
     }

@@ -2,6 +2,7 @@
 //! while it answers with nothing but errors.
 
 mod breaker;
+mod calls;
 mod gate;
 mod operations;
 mod queue;
@@ -24,6 +25,7 @@ use operations::Operations;
 use queue::Weight;
 use window::Sign;
 
+pub(crate) use calls::Calls;
 pub(crate) use spared::Spared;
 
 /// A request waits so long for a server that is left alone, then it counts as not answered.
@@ -92,6 +94,7 @@ impl Server {
         Access {
             server: self.clone(),
             execution,
+            calls: Arc::default(),
         }
     }
 }
@@ -101,6 +104,7 @@ impl Server {
 pub(crate) struct Access {
     server: Server,
     execution: u64,
+    calls: Arc<Calls>,
 }
 
 /// Which request is made.
@@ -128,9 +132,14 @@ impl Access {
             operations.begin().await;
         }
         let sent_at = Instant::now();
+        let open = self.calls.begin(request.operation);
         let result = call.await;
+        drop(open);
         let failed = result.as_ref().is_err_and(|error| is_overload(error.kind));
         pass.end(failed);
+        if !failed {
+            self.calls.count_answer();
+        }
         if let Some(turn) = turn {
             let sign = if failed {
                 Sign::Throttled

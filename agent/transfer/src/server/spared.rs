@@ -1,5 +1,7 @@
 //! A source or a destination whose server is spared.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use datasync_endpoint::{
     Abilities, Attributes, Crc64, Destination, DirCursor, DirPage, EndpointError, Handle, Key,
@@ -7,7 +9,7 @@ use datasync_endpoint::{
     PosixMetadata, ReadBack, ReadReply, Receipt, Source, UploadId,
 };
 
-use super::{Access, Request, Server};
+use super::{Access, Calls, Request, Server};
 
 /// How much reading an object back moves is known at the end: taken for a part of a common size.
 const READ_BACK: u64 = 8 << 20;
@@ -25,6 +27,11 @@ impl<E> Spared<E> {
             inner,
             access: server.join(),
         }
+    }
+
+    /// The calls that are made through this.
+    pub(crate) fn calls(&self) -> Arc<Calls> {
+        Arc::clone(&self.access.calls)
     }
 }
 
@@ -44,7 +51,7 @@ fn few(operation: &'static str) -> Request {
     }
 }
 
-impl<S: Source> Source for Spared<std::sync::Arc<S>> {
+impl<S: Source> Source for Spared<Arc<S>> {
     fn read_max(&self) -> u32 {
         self.inner.read_max()
     }
@@ -89,7 +96,7 @@ impl<S: Source> Source for Spared<std::sync::Arc<S>> {
     }
 }
 
-impl<D: Destination> Destination for Spared<std::sync::Arc<D>> {
+impl<D: Destination> Destination for Spared<Arc<D>> {
     fn abilities(&self) -> &Abilities {
         self.inner.abilities()
     }

@@ -155,6 +155,8 @@ impl Runner {
         let owed_aborts = self.remembered(spec, "owed-aborts");
         let credentials = self.await_credentials(&spec.destination);
         interruptible(assignment, &owed_aborts, credentials).await?;
+        // Held from before the mount, so that it is one value for the whole run.
+        let source_server = self.endpoints.servers().nfs(nfs);
         let source = self
             .open(assignment, Side::Source, &spec.source, || {
                 self.endpoints.source(nfs)
@@ -178,8 +180,8 @@ impl Runner {
             catalog_file: Some(self.remembered(spec, "catalog")),
             owed_aborts_file: Some(owed_aborts),
             failures_file: Some(failure_list::path(&self.failures, spec.execution.id())),
-            source_server: self.endpoints.servers().nfs(nfs),
-            destination_server: self.endpoints.servers().s3(s3),
+            source_server: source_server.server,
+            destination_server: self.endpoints.servers().s3(s3).server,
             shared_rate: self.shared_rate.clone(),
             failures_max: self.failures_max,
             stalled_after: self.stalled_after,

@@ -50,6 +50,7 @@ pub struct Server(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
+    name: String,
     gate: Arc<Gate>,
     operations: Option<Operations>,
     breaker: Mutex<Breaker>,
@@ -59,15 +60,16 @@ struct Shared {
 
 impl Default for Server {
     fn default() -> Self {
-        Self::new(ServerLimits::default())
+        Self::new("server", ServerLimits::default())
     }
 }
 
 impl Server {
-    /// A server of which nothing is known yet.
+    /// A server of which nothing is known yet; `name` is for messages.
     #[must_use]
-    pub fn new(limits: ServerLimits) -> Self {
+    pub fn new(name: impl Into<String>, limits: ServerLimits) -> Self {
         Self(Arc::new(Shared {
+            name: name.into(),
             gate: Gate::new(limits.in_flight_max.unwrap_or(usize::MAX)),
             operations: limits.operations_per_second.map(Operations::new),
             breaker: Mutex::default(),
@@ -169,7 +171,7 @@ impl Access {
                 Verdict::Wait => patience,
             };
             if now >= patience {
-                return Err(left_alone(operation));
+                return Err(left_alone(operation, &shared.name));
             }
             tokio::select! {
                 biased;
@@ -188,11 +190,11 @@ fn is_overload(kind: ErrorKind) -> bool {
     )
 }
 
-fn left_alone(operation: &'static str) -> EndpointError {
+fn left_alone(operation: &'static str, server: &str) -> EndpointError {
     EndpointError::new(
         ErrorKind::Timeout,
         operation,
-        "server",
+        server,
         format!(
             "not sent: the server has answered nothing but errors; it was left alone for {} s",
             PATIENCE.as_secs()
@@ -236,8 +238,21 @@ impl Drop for Pass<'_> {
     fn drop(&mut self) {
         let (is_probe, answer) = (self.is_probe, self.answer);
         let ended = |breaker: &mut Breaker| breaker.ended(Instant::now(), is_probe, answer);
-        if self.shared.with_breaker(ended) {
-            self.shared.breaker_changed.notify_waiters();
+        let pause = self
+            .shared
+            .with_breaker(|breaker| ended(breaker).then(|| breaker.pause()));
+        let Some(pause) = pause else {
+            return;
+        };
+        self.shared.breaker_changed.notify_waiters();
+        let server = &self.shared.name;
+        match pause {
+            Some(pause) => tracing::warn!(
+                server,
+                ?pause,
+                "the server answers nothing but errors and is left alone"
+            ),
+            None => tracing::info!(server, "the server serves again"),
         }
     }
 }

@@ -11,6 +11,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use datasync_model::{ActivationKey, BytesPerSecond, Proxy};
 use datasync_s3::Encryption;
@@ -54,6 +55,8 @@ pub struct ProcessSettings {
     /// Bytes that the files of executions may take, over all of them; `None`: what is free but for a
     /// reserve.
     pub state_disk_max_bytes: Option<u64>,
+    /// An execution in which nothing moves for so long is begun again; `None`: it waits.
+    pub stalled_after: Option<Duration>,
     /// Settings of the NFS client.
     pub nfs: NfsSettings,
     /// Settings of the S3 client.

@@ -94,6 +94,7 @@ async fn transfer(
     let memory = request.process.memory_target_bytes;
     let runner = Runner::new(endpoints, memory, pair.history(), pair.failures())
         .with_failures_max(request.process.failures_max)
+        .with_stalled_after(request.process.stalled_after)
         .with_state_disk_max(request.process.state_disk_max_bytes);
     let assignment = Assignment {
         directory: pair.execution(),
@@ -130,7 +131,7 @@ fn concluded(
     let failure = match result {
         Ok(report) => return (CopyStatus::of(&report), report),
         Err(Halt::Stopped) => return (CopyStatus::Interrupted, last),
-        Err(Halt::Failed(failure) | Halt::LocalState(failure)) => failure,
+        Err(Halt::Failed(failure) | Halt::LocalState(failure) | Halt::Stalled(failure)) => failure,
         Err(Halt::Expired) => no_credentials(destination, GIVER.has_none(), GIVER),
     };
     last.status = ExecutionStatus::Error;

@@ -37,7 +37,7 @@ impl Endpoints {
         Self {
             nfs: settings.nfs,
             s3: settings.s3.clone(),
-            servers: Servers::new(settings.nfs.limits, settings.s3.limits),
+            servers: Servers::new(&settings.nfs, &settings.s3),
             egress: settings.egress.clone(),
             credentials,
         }
@@ -82,7 +82,12 @@ impl Endpoints {
     }
 
     pub(crate) async fn source(&self, location: &NfsLocation) -> Result<NfsSource, EndpointError> {
-        NfsSource::mount(nfs_config(self.nfs, location)).await
+        let further_connections = self.servers.nfs(location).further_connections;
+        NfsSource::mount(NfsConfig {
+            further_connections,
+            ..nfs_config(self.nfs, location)
+        })
+        .await
     }
 
     pub(crate) async fn destination(

@@ -6,32 +6,46 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use datasync_model::{NfsLocation, S3Location};
 use datasync_transfer::{Server, ServerLimits};
+use tokio::sync::Semaphore;
+
+use crate::config::{NfsSettings, S3Settings};
 
 /// Servers in use, by what the locations call them. Clones are the same.
 #[derive(Debug, Clone)]
 pub(crate) struct Servers {
     nfs: ServerLimits,
     s3: ServerLimits,
-    known: Arc<Mutex<HashMap<String, Server>>>,
+    nfs_connections: usize,
+    known: Arc<Mutex<HashMap<String, Known>>>,
+}
+
+/// What is shared by those who use a server.
+#[derive(Debug, Clone)]
+pub(crate) struct Known {
+    /// What it is asked to bear.
+    pub(crate) server: Server,
+    /// Connections to an NFS server beyond the first of each execution.
+    pub(crate) further_connections: Arc<Semaphore>,
 }
 
 impl Servers {
-    pub(crate) fn new(nfs: ServerLimits, s3: ServerLimits) -> Self {
+    pub(crate) fn new(nfs: &NfsSettings, s3: &S3Settings) -> Self {
         Self {
-            nfs,
-            s3,
+            nfs: nfs.limits,
+            s3: s3.limits,
+            nfs_connections: nfs.connections,
             known: Arc::default(),
         }
     }
 
     /// The server of an NFS location: all of its exports are one.
-    pub(crate) fn nfs(&self, location: &NfsLocation) -> Server {
+    pub(crate) fn nfs(&self, location: &NfsLocation) -> Known {
         self.get(format!("nfs://{}", location.server_hostname), self.nfs)
     }
 
     /// The server of an S3 location: a store, or a bucket of AWS, which each have limits of their
     /// own.
-    pub(crate) fn s3(&self, location: &S3Location) -> Server {
+    pub(crate) fn s3(&self, location: &S3Location) -> Known {
         let name = match &location.endpoint {
             Some(endpoint) => endpoint.clone(),
             None => format!("s3://{}", location.bucket),
@@ -39,13 +53,14 @@ impl Servers {
         self.get(name, self.s3)
     }
 
-    fn get(&self, name: String, limits: ServerLimits) -> Server {
+    fn get(&self, name: String, limits: ServerLimits) -> Known {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|_, server| server.is_in_use());
-        known
-            .entry(name)
-            .or_insert_with(|| Server::new(limits))
-            .clone()
+        known.retain(|_, known| known.server.is_in_use());
+        let unknown = || Known {
+            server: Server::new(name.clone(), limits),
+            further_connections: Arc::new(Semaphore::new(self.nfs_connections.saturating_sub(1))),
+        };
+        known.entry(name.clone()).or_insert_with(unknown).clone()
     }
 }
 
@@ -54,6 +69,7 @@ mod tests {
     use datasync_model::NfsVersion;
 
     use super::*;
+    use crate::config::PrivilegedPorts;
 
     fn nfs(host: &str, path: &str) -> NfsLocation {
         let arn = "arn:aws:datasync:us-east-1:123456789012:location/loc-0123456789abcdef0";
@@ -67,12 +83,28 @@ mod tests {
 
     #[test]
     fn executions_at_one_server_share_its_value_as_long_as_one_of_them_runs() {
-        let servers = Servers::new(ServerLimits::default(), ServerLimits::default());
+        let nfs_settings = NfsSettings {
+            connections: 4,
+            mount_port: None,
+            privileged_ports: PrivilegedPorts::Prefer,
+            limits: ServerLimits::default(),
+        };
+        let s3_settings = S3Settings {
+            object_max: None,
+            limits: ServerLimits::default(),
+        };
+        let servers = Servers::new(&nfs_settings, &s3_settings);
         let first = servers.nfs(&nfs("nas", "/a"));
-        assert!(servers.nfs(&nfs("nas", "/b")).is_same(&first));
+        assert_eq!(first.further_connections.available_permits(), 3);
+        let second = servers.nfs(&nfs("nas", "/b"));
+        assert!(second.server.is_same(&first.server));
+        assert!(Arc::ptr_eq(
+            &second.further_connections,
+            &first.further_connections
+        ));
         let other = servers.nfs(&nfs("other", "/a"));
-        assert!(!other.is_same(&first));
-        drop(first);
+        assert!(!other.server.is_same(&first.server));
+        drop((first, second));
         servers.nfs(&nfs("other", "/a"));
         assert_eq!(servers.known.lock().unwrap().len(), 1);
     }

@@ -159,6 +159,7 @@ impl Agent {
             state.path(FAILURES),
         )
         .with_failures_max(config.process.failures_max)
+        .with_stalled_after(config.process.stalled_after)
         .with_shared_rate(config.bytes_per_second)
         .with_state_disk_max(disk_max.map(|bytes| bytes / slots));
         let host = HostWatch::new(name, state.root());

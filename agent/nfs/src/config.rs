@@ -1,9 +1,11 @@
 //! What a caller decides about a mount.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use datasync_endpoint::{EndpointError, ErrorKind};
 use datasync_model::NfsLocation;
+use tokio::sync::Semaphore;
 
 /// The most supplementary groups that AUTH_SYS can carry (RFC 5531 appendix A).
 const GIDS_MAX: usize = 16;
@@ -42,6 +44,8 @@ pub struct NfsConfig {
     pub gids: Vec<u32>,
     /// TCP connections, opened as they are needed; at least 1.
     pub connections: usize,
+    /// Connections beyond the first that all users of the server may open together.
+    pub further_connections: Arc<Semaphore>,
     /// Calls in flight on one connection; at least 1.
     pub in_flight_per_connection: usize,
     /// How long a call may wait before its connection is retired. On a connection that brings other
@@ -64,6 +68,7 @@ impl NfsConfig {
             gid: 0,
             gids: Vec::new(),
             connections: 4,
+            further_connections: Arc::new(Semaphore::new(3)),
             in_flight_per_connection: 16,
             call_timeout: Duration::from_secs(30),
             read_size_max: 1 << 20,

@@ -26,6 +26,7 @@ pub(crate) fn config(host: &str, path: &str) -> NfsConfig {
         gid: 0,
         gids: Vec::new(),
         connections: 2,
+        further_connections: std::sync::Arc::new(tokio::sync::Semaphore::new(1)),
         in_flight_per_connection: 4,
         call_timeout: Duration::from_secs(5),
         read_size_max: 1 << 20,

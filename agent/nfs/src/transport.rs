@@ -72,6 +72,8 @@ struct Slot {
 #[derive(Debug, Default)]
 struct SlotState {
     connection: Option<Arc<Connection>>,
+    /// For a connection beyond the first.
+    permit: Option<OwnedSemaphorePermit>,
     failure: Option<Broken>,
 }
 
@@ -89,6 +91,7 @@ pub(crate) struct Transport {
     permits: Arc<Semaphore>,
     loads: Arc<StdMutex<Vec<usize>>>,
     slots: Vec<Slot>,
+    further_connections: Arc<Semaphore>,
     pool: Arc<Pool>,
 }
 
@@ -115,6 +118,7 @@ impl Transport {
             permits: Arc::new(Semaphore::new(calls_max)),
             loads: Arc::new(StdMutex::new(vec![0; config.connections])),
             slots: (0..config.connections).map(|_| Slot::default()).collect(),
+            further_connections: Arc::clone(&config.further_connections),
             pool: Arc::default(),
         }
     }
@@ -170,8 +174,24 @@ impl Transport {
         Ok(stream)
     }
 
+    /// The connection of a slot, or the first one where the server is to have no more.
     async fn connection(&self, slot: usize) -> Result<Arc<Connection>, Broken> {
-        let slot = &self.slots[slot];
+        if slot > 0 {
+            let mut state = self.slots[slot].state.lock().await;
+            if state.permit.is_none() {
+                state.permit = Arc::clone(&self.further_connections)
+                    .try_acquire_owned()
+                    .ok();
+            }
+            if state.permit.is_none() {
+                drop(state);
+                return self.open(&self.slots[0]).await;
+            }
+        }
+        self.open(&self.slots[slot]).await
+    }
+
+    async fn open(&self, slot: &Slot) -> Result<Arc<Connection>, Broken> {
         let seen = slot.attempts.load(Ordering::Acquire);
         let mut state = slot.state.lock().await;
         if let Some(connection) = &state.connection {

@@ -43,6 +43,10 @@ pub struct ProcessFlags {
     /// Items that may fail before an execution ends; 0 for no limit [default: 1000000]
     #[arg(long)]
     failures_max: Option<String>,
+    /// Seconds without any progress after which an execution is begun again from its journal, from
+    /// 900; 0 for never [default: 900]
+    #[arg(long)]
+    stalled_after_seconds: Option<String>,
     /// Server-side encryption of objects: AES256, aws:kms, aws:kms:dsse [default: the bucket's]
     #[arg(long)]
     s3_server_side_encryption: Option<String>,
@@ -100,6 +104,10 @@ impl ProcessFlags {
                 self.s3_requests_per_second.as_deref(),
             )?
             .set("failures_max", self.failures_max.as_deref())?
+            .set(
+                "stalled_after_seconds",
+                self.stalled_after_seconds.as_deref(),
+            )?
             .set(
                 "s3.server_side_encryption",
                 self.s3_server_side_encryption.as_deref(),

@@ -36,6 +36,7 @@ pub(super) const MEMBERS: &[&str] = &[
     "executions_max",
     "bytes_per_second",
     "failures_max",
+    "stalled_after_seconds",
     "name",
     "nfs.connections",
     "nfs.mount_port",

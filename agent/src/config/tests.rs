@@ -255,6 +255,7 @@ fn servers_are_spared_as_far_as_one_says() {
     let given = flags(&[
         ("bytes_per_second", "0"),
         ("failures_max", "-1"),
+        ("stalled_after_seconds", "60"),
         ("nfs.requests_max", "0"),
         ("nfs.operations_per_second", "2000000"),
         ("s3.requests_max", "321"),
@@ -264,6 +265,7 @@ fn servers_are_spared_as_far_as_one_says() {
     for expected in [
         "bytes_per_second (flag --bytes-per-second): must be more than 0",
         "failures_max (flag --failures-max)",
+        "stalled_after_seconds (flag --stalled-after-seconds)",
         "nfs.requests_max (flag --nfs-requests-max)",
         "nfs.operations_per_second (flag --nfs-operations-per-second)",
         "s3.requests_max (flag --s3-requests-max)",

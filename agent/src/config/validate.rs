@@ -4,6 +4,7 @@ use std::fs;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use datasync_model::{ActivationKey, Proxy};
 use datasync_transfer::ServerLimits;
@@ -101,6 +102,7 @@ impl Check {
         let connections = self.or("nfs.connections", "4", |text| number(text, 1, 64));
         let mount_port = self.optional("nfs.mount_port", port);
         let failures_max = self.or("failures_max", "1000000", whole_number);
+        let stalled_after = self.or("stalled_after_seconds", "900", stalled_after);
         let nfs_limits = self.limits("nfs.requests_max", "nfs.operations_per_second");
         let privileged_ports = self.or("nfs.privileged_ports", "prefer", privileged_ports);
         let s3 = self.s3();
@@ -111,6 +113,7 @@ impl Check {
             memory_target_bytes: memory_target_bytes?,
             failures_max: NonZeroU64::new(failures_max?),
             state_disk_max_bytes,
+            stalled_after: stalled_after?,
             nfs: NfsSettings {
                 connections: connections?,
                 mount_port,
@@ -305,6 +308,17 @@ fn number(text: &str, min: usize, max: usize) -> Result<usize, String> {
 fn whole_number(text: &str) -> Result<u64, String> {
     text.parse()
         .map_err(|_| format!("{text:?} is not a whole number; 0 is no limit"))
+}
+
+/// Less than ten minutes a store may take for one request.
+fn stalled_after(text: &str) -> Result<Option<Duration>, String> {
+    match text.parse::<u64>() {
+        Ok(0) => Ok(None),
+        Ok(seconds @ 900..=86_400) => Ok(Some(Duration::from_secs(seconds))),
+        _ => Err(format!(
+            "{text:?} is not a number of seconds from 900 to 86400, or 0 for never"
+        )),
+    }
 }
 
 fn requests_per_second(text: &str) -> Result<u32, String> {

@@ -1,5 +1,7 @@
 //! Carrying out one execution: credentials, both sides open, then the engine.
 
+mod stalls;
+
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -19,6 +21,7 @@ use crate::backoff;
 use crate::credentials::{Availability, last_use};
 use crate::endpoints::{self, Endpoints, Side};
 use crate::host;
+use stalls::Stalls;
 
 /// Attempts to open one side while its error is transient.
 const ATTEMPTS_MAX: u32 = 6;
@@ -37,6 +40,7 @@ pub(crate) struct Runner {
     endpoints: Endpoints,
     memory_target_bytes: u64,
     failures_max: Option<NonZeroU64>,
+    stalled_after: Option<Duration>,
     shared_rate: Option<SharedRate>,
     state_disk_max_bytes: Option<u64>,
     history: PathBuf,
@@ -51,6 +55,8 @@ pub(crate) enum Halt {
     Expired,
     /// Our own disk is full or failing.
     LocalState(Failure),
+    /// Nothing moved for too long.
+    Stalled(Failure),
 }
 
 impl Runner {
@@ -67,6 +73,7 @@ impl Runner {
             endpoints,
             memory_target_bytes,
             failures_max: None,
+            stalled_after: None,
             shared_rate: None,
             state_disk_max_bytes: None,
             history,
@@ -78,6 +85,14 @@ impl Runner {
     pub(crate) fn with_failures_max(self, failures_max: Option<NonZeroU64>) -> Self {
         Self {
             failures_max,
+            ..self
+        }
+    }
+
+    /// An execution in which nothing moves for so long is begun again from its journal.
+    pub(crate) fn with_stalled_after(self, stalled_after: Option<Duration>) -> Self {
+        Self {
+            stalled_after,
             ..self
         }
     }
@@ -109,6 +124,7 @@ impl Runner {
 
     async fn run(&self, assignment: &Assignment) -> Ended {
         failure_list::prune(&self.failures);
+        let mut stalls = Stalls::default();
         loop {
             let halt = match self.run_once(assignment).await {
                 Ok(report) => return Some(report),
@@ -121,6 +137,11 @@ impl Runner {
                     let owed_aborts = self.remembered(&assignment.spec, "owed-aborts");
                     pause_for_room(assignment, &owed_aborts, failure).await
                 }
+                // Begun again with connections of its own.
+                Halt::Stalled(failure) => {
+                    let owed_aborts = self.remembered(&assignment.spec, "owed-aborts");
+                    begin_again(&mut stalls, assignment, &owed_aborts, failure).await
+                }
                 Halt::Failed(_) | Halt::Stopped => Err(halt),
             };
             match waited {
@@ -130,7 +151,9 @@ impl Runner {
                     report.counters = assignment.reports.borrow().counters;
                     return Some(report);
                 }
-                Err(Halt::Stopped | Halt::Expired | Halt::LocalState(_)) => return None,
+                Err(Halt::Stopped | Halt::Expired | Halt::LocalState(_) | Halt::Stalled(_)) => {
+                    return None;
+                }
             }
         }
     }
@@ -143,6 +166,8 @@ impl Runner {
         let owed_aborts = self.remembered(spec, "owed-aborts");
         let credentials = self.await_credentials(&spec.destination);
         interruptible(assignment, &owed_aborts, credentials).await?;
+        // Held from before the mount, so that it is one value for the whole run.
+        let source_server = self.endpoints.servers().nfs(nfs);
         let source = self
             .open(assignment, Side::Source, &spec.source, || {
                 self.endpoints.source(nfs)
@@ -172,10 +197,11 @@ impl Runner {
             owed_aborts_file: Some(owed_aborts),
             failures_file: Some(failure_list::path(&self.failures, spec.execution.id())),
             plan_file: Some(failure_list::plan_path(&self.failures, spec.execution.id())),
-            source_server: self.endpoints.servers().nfs(nfs),
-            destination_server: self.endpoints.servers().s3(s3),
+            source_server: source_server.server,
+            destination_server: self.endpoints.servers().s3(s3).server,
             shared_rate: self.shared_rate.clone(),
             failures_max: self.failures_max,
+            stalled_after: self.stalled_after,
             seed: getrandom::u64().unwrap_or_default(),
             cpu_time: host::cpu_time,
             ..Settings::default()
@@ -198,6 +224,7 @@ impl Runner {
             Err(_) if assignment.stop.is_cancelled() => Err(Halt::Stopped),
             Err(Interrupted::Stopped) => Err(Halt::Expired),
             Err(Interrupted::LocalState(failure)) => Err(Halt::LocalState(failure)),
+            Err(Interrupted::Stalled(failure)) => Err(Halt::Stalled(failure)),
         }
     }
 
@@ -297,6 +324,23 @@ impl Runner {
         })
         .await
     }
+}
+
+/// Begins again after a stall, unless that has not helped; then uploads are left to the next
+/// execution of the pair.
+async fn begin_again(
+    stalls: &mut Stalls,
+    assignment: &Assignment,
+    owed_aborts: &Path,
+    failure: Failure,
+) -> Result<(), Halt> {
+    let done = assignment.reports.borrow().counters;
+    if stalls.is_to_go_on(done) {
+        tracing::error!(%failure, "the execution is begun again from its journal");
+        return Ok(());
+    }
+    let failure = with_open_uploads(failure, &assignment.directory, Some(owed_aborts)).await;
+    Err(Halt::Failed(failure))
 }
 
 /// Shows why nothing goes on, and waits a while.

@@ -43,6 +43,24 @@ struct Shared {
     requests: mpsc::Sender<Request>,
     ledger: Arc<Ledger>,
     streams: AtomicU64,
+    /// Grants that are waited for.
+    waiting: AtomicU64,
+}
+
+/// A grant that is waited for, until it is dropped.
+struct Waiting<'a>(&'a AtomicU64);
+
+impl<'a> Waiting<'a> {
+    fn begin(count: &'a AtomicU64) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// What was given out.
@@ -74,6 +92,7 @@ impl Limiter {
             requests,
             ledger,
             streams: AtomicU64::new(0),
+            waiting: AtomicU64::new(0),
         }))
     }
 
@@ -87,6 +106,12 @@ impl Limiter {
             length,
             state: Mutex::default(),
         })
+    }
+
+    /// Whether bodies wait for grants now.
+    #[must_use]
+    pub(crate) fn holds_back(&self) -> bool {
+        self.0.waiting.load(Ordering::Relaxed) > 0
     }
 
     /// Bytes given out since the start, retries included.
@@ -160,6 +185,7 @@ impl Pace for Stream {
             return None;
         }
         Some(Box::pin(async move {
+            let _waiting = Waiting::begin(&self.shared.waiting);
             let (reply, answer) = oneshot::channel();
             let request = Request {
                 stream: self.id,

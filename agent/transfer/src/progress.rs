@@ -92,6 +92,11 @@ impl Progress {
         self.edit(|inner| inner.stage = stage);
     }
 
+    /// The present stage.
+    pub(crate) fn stage(&self) -> Stage {
+        self.edit(|inner| inner.stage)
+    }
+
     /// Time spent so far.
     pub(crate) fn elapsed(&self) -> Elapsed {
         self.edit(|inner| inner.elapsed)

@@ -12,6 +12,7 @@ mod resuming;
 mod room;
 mod scanning;
 mod verifying;
+mod watching;
 
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
@@ -45,6 +46,7 @@ use crate::verify::Verifier;
 pub use cleanup::with_open_uploads;
 pub(crate) use ended::Ended;
 use ended::local;
+use watching::Watch;
 
 /// How an execution is run; the same for all executions of an agent.
 #[derive(Debug, Clone)]
@@ -78,6 +80,9 @@ pub struct Settings {
     /// What the files of the execution may take together, in bytes; `None`: what is free on their
     /// file system at the start, but for a twentieth of it, at most 1 GiB.
     pub state_disk_max_bytes: Option<u64>,
+    /// A run in which nothing moves for so long is given up, to be begun again from its journal.
+    /// `None`: it waits for ever.
+    pub stalled_after: Option<Duration>,
     /// Retries of a single request.
     pub retries: RetryLimits,
     /// Seeds the jitter of retries.
@@ -91,6 +96,9 @@ pub struct Settings {
 /// As many as the list of failures keeps: what failed beyond could not be told.
 const FAILURES_MAX: u64 = 1_000_000;
 
+/// Longer than any call may take that does not move a whole object.
+const STALLED_AFTER: Duration = Duration::from_secs(900);
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -102,6 +110,7 @@ impl Default for Settings {
             plan_file: None,
             shared_rate: None,
             failures_max: NonZeroU64::new(FAILURES_MAX),
+            stalled_after: Some(STALLED_AFTER),
             source_server: Server::default(),
             destination_server: Server::default(),
             state_disk_max_bytes: None,
@@ -135,6 +144,9 @@ pub enum Interrupted {
     /// The agent's own disk is full or failing. Nothing is done that is not journalled.
     #[error("{0}")]
     LocalState(Failure),
+    /// Nothing has moved for [`Settings::stalled_after`]; the failure says what was waited for.
+    #[error("{0}")]
+    Stalled(Failure),
 }
 
 /// Runs an execution, or resumes it from `directory` (which must exist and belong to it alone).
@@ -151,6 +163,8 @@ pub async fn run<S: Source, D: Destination>(
 ) -> Result<ExecutionReport, Interrupted> {
     let source = Arc::new(Spared::new(source, &settings.source_server));
     let destination = Arc::new(Spared::new(destination, &settings.destination_server));
+    let (source_calls, destination_calls) = (source.calls(), destination.calls());
+    let stalled_after = settings.stalled_after;
     let mut background = JoinSet::new();
     let started = Engine::start(
         spec,
@@ -168,6 +182,14 @@ pub async fn run<S: Source, D: Destination>(
         }
     };
     let mut observer = engine.observer().await;
+    let watch = Watch {
+        stalled_after,
+        progress: engine.progress.clone(),
+        limiter: engine.limiter.clone(),
+        source: source_calls,
+        destination: destination_calls,
+    };
+    let mut stall = None;
     let ended = tokio::select! {
         biased;
         () = controls.stop.cancelled() => None,
@@ -177,6 +199,10 @@ pub async fn run<S: Source, D: Destination>(
         )))),
         ended = engine.stages(state) => Some(ended),
         () = observer.report(&controls.reports) => None,
+        failure = watch.stalled() => {
+            stall = Some(failure);
+            None
+        }
     };
     let journal = engine.journal.clone();
     let mut result = engine.conclude(ended).await;
@@ -193,7 +219,7 @@ pub async fn run<S: Source, D: Destination>(
             add: Counters::default(),
         })
         .await;
-    drop((journal, observer));
+    drop((journal, observer, watch));
     background.shutdown().await;
     if let Ok(report) = &result {
         controls.reports.send_replace(report.clone());
@@ -202,7 +228,10 @@ pub async fn run<S: Source, D: Destination>(
         Err(error) if result.is_ok() => match local(&error) {
             Ended::Local(failure) | Ended::Failed(failure) => Err(Interrupted::LocalState(failure)),
         },
-        _ => result,
+        _ => match (result, stall) {
+            (Err(Interrupted::Stopped), Some(failure)) => Err(Interrupted::Stalled(failure)),
+            (result, _) => result,
+        },
     }
 }
 

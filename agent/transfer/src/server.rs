@@ -2,6 +2,7 @@
 //! while it answers with nothing but errors.
 
 mod breaker;
+mod calls;
 mod gate;
 mod operations;
 mod queue;
@@ -24,6 +25,7 @@ use operations::Operations;
 use queue::Weight;
 use window::Sign;
 
+pub(crate) use calls::Calls;
 pub(crate) use spared::Spared;
 
 /// A request waits so long for a server that is left alone, then it counts as not answered.
@@ -48,6 +50,7 @@ pub struct Server(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
+    name: String,
     gate: Arc<Gate>,
     operations: Option<Operations>,
     breaker: Mutex<Breaker>,
@@ -57,15 +60,16 @@ struct Shared {
 
 impl Default for Server {
     fn default() -> Self {
-        Self::new(ServerLimits::default())
+        Self::new("server", ServerLimits::default())
     }
 }
 
 impl Server {
-    /// A server of which nothing is known yet.
+    /// A server of which nothing is known yet; `name` is for messages.
     #[must_use]
-    pub fn new(limits: ServerLimits) -> Self {
+    pub fn new(name: impl Into<String>, limits: ServerLimits) -> Self {
         Self(Arc::new(Shared {
+            name: name.into(),
             gate: Gate::new(limits.in_flight_max.unwrap_or(usize::MAX)),
             operations: limits.operations_per_second.map(Operations::new),
             breaker: Mutex::default(),
@@ -92,6 +96,7 @@ impl Server {
         Access {
             server: self.clone(),
             execution,
+            calls: Arc::default(),
         }
     }
 }
@@ -101,6 +106,7 @@ impl Server {
 pub(crate) struct Access {
     server: Server,
     execution: u64,
+    calls: Arc<Calls>,
 }
 
 /// Which request is made.
@@ -142,9 +148,14 @@ impl Access {
             operations.begin().await;
         }
         let sent_at = Instant::now();
+        let open = self.calls.begin(request.operation);
         let answer = call.await;
+        drop(open);
         let failed = overloaded(&answer);
         pass.end(failed);
+        if !failed {
+            self.calls.count_answer();
+        }
         if let Some(turn) = turn {
             let sign = if failed {
                 Sign::Throttled
@@ -174,7 +185,8 @@ impl Access {
                 Verdict::Wait => patience,
             };
             if now >= patience {
-                return Err(NotSent(operation));
+                let server = shared.name.clone();
+                return Err(NotSent { operation, server });
             }
             tokio::select! {
                 biased;
@@ -194,15 +206,18 @@ fn is_overload(kind: ErrorKind) -> bool {
 }
 
 /// A request that was not made, since the server is left alone.
-#[derive(Debug, Clone, Copy)]
-struct NotSent(&'static str);
+#[derive(Debug, Clone)]
+struct NotSent {
+    operation: &'static str,
+    server: String,
+}
 
 impl From<NotSent> for EndpointError {
-    fn from(NotSent(operation): NotSent) -> Self {
+    fn from(not_sent: NotSent) -> Self {
         Self::new(
             ErrorKind::Timeout,
-            operation,
-            "server",
+            not_sent.operation,
+            not_sent.server,
             format!(
                 "not sent: the server has answered nothing but errors; it was left alone for {} s",
                 PATIENCE.as_secs()
@@ -247,8 +262,21 @@ impl Drop for Pass<'_> {
     fn drop(&mut self) {
         let (is_probe, answer) = (self.is_probe, self.answer);
         let ended = |breaker: &mut Breaker| breaker.ended(Instant::now(), is_probe, answer);
-        if self.shared.with_breaker(ended) {
-            self.shared.breaker_changed.notify_waiters();
+        let pause = self
+            .shared
+            .with_breaker(|breaker| ended(breaker).then(|| breaker.pause()));
+        let Some(pause) = pause else {
+            return;
+        };
+        self.shared.breaker_changed.notify_waiters();
+        let server = &self.shared.name;
+        match pause {
+            Some(pause) => tracing::warn!(
+                server,
+                ?pause,
+                "the server answers nothing but errors and is left alone"
+            ),
+            None => tracing::info!(server, "the server serves again"),
         }
     }
 }

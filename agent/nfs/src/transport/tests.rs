@@ -107,32 +107,50 @@ async fn one_caller_needs_one_connection() {
     assert_eq!(server.connections(), 1);
 }
 
-#[tokio::test]
-async fn another_connection_is_opened_when_there_are_calls_enough_for_it() {
-    for (calls, connections) in [(4, 1), (5, 2), (9, 3), (40, 4)] {
-        let answered = Arc::new(AtomicU32::new(0));
-        let server = Server::start({
-            let answered = Arc::clone(&answered);
-            move |_| {
-                answered.fetch_add(1, Ordering::Relaxed);
-                Act::silence()
-            }
-        })
-        .await;
-        let config = NfsConfig {
-            connections: 4,
-            in_flight_per_connection: 64,
-            ..server.config("/")
-        };
+/// How many connections so many users open for so many calls each, none of which is answered.
+async fn connections_for(users: usize, calls: u32, further: usize) -> usize {
+    let asked = Arc::new(AtomicU64::new(0));
+    let server = Server::start({
+        let asked = Arc::clone(&asked);
+        move |_| {
+            asked.fetch_add(1, Ordering::Relaxed);
+            Act::silence()
+        }
+    })
+    .await;
+    let config = NfsConfig {
+        connections: 4,
+        in_flight_per_connection: 64,
+        further_connections: Arc::new(Semaphore::new(further)),
+        ..server.config("/")
+    };
+    let mut callers = JoinSet::new();
+    for _ in 0..users {
         let transport = Arc::new(Transport::new(server.address, &config));
-        let mut callers = JoinSet::new();
         for number in 0..calls {
             let transport = Arc::clone(&transport);
             callers.spawn(async move { echo(&transport, number).await });
         }
-        eventually(|| answered.load(Ordering::Relaxed) == calls).await;
-        assert_eq!(server.connections(), connections, "{calls} calls");
     }
+    let all = users as u64 * u64::from(calls);
+    eventually(|| asked.load(Ordering::Relaxed) == all).await;
+    let connections = server.connections();
+    callers.shutdown().await;
+    assert_eq!(config.further_connections.available_permits(), further);
+    connections
+}
+
+#[tokio::test]
+async fn another_connection_is_opened_when_there_are_calls_enough_for_it() {
+    for (calls, connections) in [(4, 1), (5, 2), (9, 3), (40, 4)] {
+        assert_eq!(connections_for(1, calls, 3).await, connections, "{calls}");
+    }
+}
+
+#[tokio::test]
+async fn all_users_of_a_server_together_open_no_more_connections_than_they_may() {
+    // One for each, and two.
+    assert_eq!(connections_for(3, 40, 2).await, 5);
 }
 
 #[tokio::test]

@@ -73,6 +73,7 @@ impl Export {
             uid: 0,
             gid: 0,
             gids: Vec::new(),
+            further_connections: std::sync::Arc::new(tokio::sync::Semaphore::new(3)),
             connections: 4,
             in_flight_per_connection: 16,
             call_timeout: Duration::from_secs(20),

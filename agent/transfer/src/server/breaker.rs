@@ -67,6 +67,14 @@ impl Breaker {
         }
     }
 
+    /// For how long the server is left alone, if it is.
+    pub(super) fn pause(&self) -> Option<Duration> {
+        match self.0 {
+            State::Open { pause, .. } => Some(pause),
+            State::Closed { .. } | State::Probing { .. } => None,
+        }
+    }
+
     /// Takes in the end of a request; whether those who wait should ask again.
     pub(super) fn ended(&mut self, now: Instant, was_probe: bool, answer: Answer) -> bool {
         let before = self.0;

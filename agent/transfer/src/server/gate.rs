@@ -38,7 +38,12 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         let ended = self.ended.take();
-        self.gate.lock().ended(Instant::now(), self.place, ended);
+        let now = Instant::now();
+        let window = self.gate.lock().ended(now, self.place, ended);
+        if let Some(requests) = window {
+            let weight = self.place.1;
+            tracing::debug!(?weight, requests, "requests in flight follow the server");
+        }
         self.gate.serve();
     }
 }

@@ -126,19 +126,23 @@ impl<T> Queue<T> {
         })
     }
 
-    /// A request is not in flight any more; `ended` unless nobody waited for its answer.
+    /// A request is not in flight any more; `ended` unless nobody waited for its answer. Gives the
+    /// window of its weight where that is another now.
     pub(super) fn ended(
         &mut self,
         now: Instant,
         (execution, weight): (u64, Weight),
         ended: Option<Ended>,
-    ) {
+    ) -> Option<usize> {
         let lane = self.lane(weight);
         lane.in_flight -= 1;
         lane.line(execution).in_flight -= 1;
+        let before = lane.window.size();
         if let Some(ended) = ended {
             lane.window.ended(now, ended);
         }
+        let window = lane.window.size();
+        (window != before).then_some(window)
     }
 }
 

@@ -1,5 +1,7 @@
 //! A source or a destination whose server is spared.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use datasync_endpoint::{
     Abilities, Attributes, Crc64, Destination, DirCursor, DirPage, EndpointError, Handle, Key,
@@ -7,7 +9,7 @@ use datasync_endpoint::{
     PartStream, Payload, PosixMetadata, ReadBack, ReadReply, Receipt, Source, StoredPart, UploadId,
 };
 
-use super::{Access, Request, Server, is_overload};
+use super::{Access, Calls, Request, Server, is_overload};
 
 /// How much reading an object back moves is known at the end: taken for a part of a common size.
 const READ_BACK: u64 = 8 << 20;
@@ -25,6 +27,11 @@ impl<E> Spared<E> {
             inner,
             access: server.join(),
         }
+    }
+
+    /// The calls that are made through this.
+    pub(crate) fn calls(&self) -> Arc<Calls> {
+        Arc::clone(&self.access.calls)
     }
 }
 
@@ -44,7 +51,7 @@ fn few(operation: &'static str) -> Request {
     }
 }
 
-impl<S: Source> Source for Spared<std::sync::Arc<S>> {
+impl<S: Source> Source for Spared<Arc<S>> {
     fn read_max(&self) -> u32 {
         self.inner.read_max()
     }
@@ -89,7 +96,7 @@ impl<S: Source> Source for Spared<std::sync::Arc<S>> {
     }
 }
 
-impl<D: Destination> Destination for Spared<std::sync::Arc<D>> {
+impl<D: Destination> Destination for Spared<Arc<D>> {
     fn abilities(&self) -> &Abilities {
         self.inner.abilities()
     }
@@ -202,7 +209,7 @@ impl<D: Destination> Destination for Spared<std::sync::Arc<D>> {
         let request = moving("DeleteObjects", 0);
         match self.access.make(request, call, overloaded).await {
             Ok(outcomes) => outcomes,
-            Err(not_sent) => objects.iter().map(|_| Err(not_sent.into())).collect(),
+            Err(not_sent) => objects.iter().map(|_| Err(not_sent.clone().into())).collect(),
         }
     }
 }

@@ -23,7 +23,7 @@ fn fault(kind: ErrorKind) -> EndpointError {
 
 #[tokio::test(start_paused = true)]
 async fn two_executions_have_the_same_share_of_a_server() {
-    let server = Server::new(limits(8));
+    let server = Server::new("nas", limits(8));
     let mut workers = JoinSet::new();
     let done: [Arc<AtomicUsize>; 2] = Default::default();
     for (done, eagerness) in done.iter().zip([8, 100]) {
@@ -122,10 +122,13 @@ async fn errors_of_an_item_are_no_fault_of_the_server() {
 
 #[tokio::test(start_paused = true)]
 async fn requests_per_second_are_capped_over_all_executions() {
-    let server = Server::new(ServerLimits {
-        in_flight_max: None,
-        operations_per_second: NonZeroU32::new(100),
-    });
+    let server = Server::new(
+        "store",
+        ServerLimits {
+            in_flight_max: None,
+            operations_per_second: NonZeroU32::new(100),
+        },
+    );
     let listing = Request {
         bytes: None,
         operation: "LIST",

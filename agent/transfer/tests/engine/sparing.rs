@@ -9,6 +9,7 @@ use datasync_endpoint::memory::{
     Action, BodySpan, Fault, MemoryDestination, MemorySource, Operation, Tree,
 };
 use datasync_model::VerifyMode;
+use datasync_transfer::Interrupted;
 use tokio::time::Instant;
 
 use crate::world::{self, MIB, World, bytes};
@@ -136,4 +137,37 @@ async fn a_large_file_and_small_ones_do_not_hold_each_other_up() {
             "{large:?} for {large_alone:?}, {rate:?}"
         );
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_in_which_nothing_moves_says_what_it_waits_for_and_goes_on_from_its_journal() {
+    let mut tree = Tree::new();
+    small_files(&mut tree, 500);
+    let mut world = world(tree);
+    world.settings.stalled_after = Some(Duration::from_secs(900));
+    world.at_destination(Fault::new(Operation::Put, Action::Hang).after(400));
+    let directory = world.directory();
+    let (controls, _handles) = world.controls();
+    let started = Instant::now();
+    let stalled = world.run_in(&directory, controls).await.unwrap_err();
+    let Interrupted::Stalled(failure) = stalled else {
+        panic!("{stalled}");
+    };
+    let took = started.elapsed();
+    assert!(took < Duration::from_secs(1000), "{took:?}");
+    for expected in ["900 s", "Scan", "PutObject at the destination for 9"] {
+        assert!(failure.detail.contains(expected), "{failure}");
+    }
+    world.destination.script().clear();
+    let run = world.resume(directory).await;
+    assert_eq!(run.report.result.failure, None);
+    world.assert_exact();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_low_rate_is_no_stall() {
+    let mut world = world(Tree::new().file("f", bytes(1, 40)));
+    world.settings.stalled_after = Some(Duration::from_secs(8));
+    world.options().bytes_per_second = world::rate(1);
+    world.run_well().await;
 }

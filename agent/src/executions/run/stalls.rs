@@ -1,0 +1,43 @@
+//! How often an execution that does not move is begun again. Pure.
+
+use datasync_model::Counters;
+
+/// So often in a row without anything done.
+const AGAIN_MAX: u32 = 3;
+
+/// Stalls without anything done between them.
+#[derive(Debug, Default)]
+pub(super) struct Stalls {
+    count: u32,
+    done: Counters,
+}
+
+impl Stalls {
+    /// Whether to begin again after a stall; `done` is what was done by then.
+    pub(super) fn is_to_go_on(&mut self, done: Counters) -> bool {
+        if done != self.done {
+            self.count = 0;
+        }
+        self.count += 1;
+        self.done = done;
+        self.count <= AGAIN_MAX
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_execution_is_begun_again_as_long_as_something_is_done_in_between() {
+        let mut stalls = Stalls::default();
+        let mut done = Counters::default();
+        for transferred in 1..20 {
+            done.transferred = transferred;
+            assert!(stalls.is_to_go_on(done));
+        }
+        assert!(stalls.is_to_go_on(done));
+        assert!(stalls.is_to_go_on(done));
+        assert!(!stalls.is_to_go_on(done));
+    }
+}

@@ -7,6 +7,7 @@
     reason = "clippy knows only functions marked as tests"
 )]
 
+mod bit_flips;
 mod cancelling;
 mod catalog;
 mod changes;

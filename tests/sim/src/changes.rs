@@ -61,7 +61,7 @@ const NAMES: [&[u8]; 13] = [
 pub(crate) const KEPT: &[u8] = b"/keep";
 
 /// Sizes around what a READ, a PUT and a part hold in a small world.
-const SIZES: [u64; 8] = [0, 1, 37, 99, 100, 120, 121, 700];
+const SIZES: [u64; 9] = [0, 1, 37, 99, 100, 120, 121, 700, 9_000];
 
 fn path(random: &mut Random) -> Bytes {
     let depth = 1 + random.below(3);

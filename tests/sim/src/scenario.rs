@@ -286,7 +286,7 @@ impl Execution {
             },
             catalog: match random.below(10) {
                 0 => CatalogFate::Lost,
-                1 => CatalogFate::Damaged(random.next()),
+                1 => CatalogFate::Damaged(random.number()),
                 _ => CatalogFate::Kept,
             },
             options: options(random),
@@ -363,7 +363,7 @@ fn latency(random: &mut Random) -> (Operation, u64) {
 }
 
 fn interruption(random: &mut Random) -> (u64, Interruption) {
-    let n = random.next();
+    let n = random.number();
     let interruption = match random.below(8) {
         0..=2 => Interruption::Kill,
         3..=4 => Interruption::PowerCut(n),
@@ -381,7 +381,7 @@ fn rate_change(random: &mut Random) -> (u64, Option<u64>) {
 
 impl Refusal {
     fn of(random: &mut Random) -> Self {
-        let n = random.next();
+        let n = random.number();
         match random.below(5) {
             0 => Self::Unlistable(n),
             1 => Self::Unknown(n),

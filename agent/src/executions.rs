@@ -385,4 +385,6 @@ pub(crate) fn failed(execution: TaskExecutionArn, failure: Failure) -> Execution
 }
 
 #[cfg(test)]
+mod simulated;
+#[cfg(test)]
 mod tests;

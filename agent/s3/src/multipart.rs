@@ -98,7 +98,7 @@ impl Store {
         number: u32,
         payload: &Payload,
     ) -> Result<PartReceipt, EndpointError> {
-        let check = Check::of(payload, self.part_integrity()).await;
+        let check = Check::of(key, payload, self.part_integrity()).await?;
         self.part_with(&self.place.object_key(key), upload, number, payload, &check)
             .await
     }

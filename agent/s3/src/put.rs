@@ -11,8 +11,8 @@ use aws_smithy_types::body::SdkBody;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use datasync_endpoint::{
-    Crc64, EndpointError, ErrorKind, Integrity, Key, ObjectHeader, Payload, PosixMetadata, Receipt,
-    Timestamp,
+    Crc64, Crc64Hasher, EndpointError, ErrorKind, Integrity, Key, ObjectHeader, Payload,
+    PosixMetadata, Receipt, Timestamp,
 };
 use md5::{Digest as _, Md5};
 
@@ -59,18 +59,35 @@ impl Check {
     }
 
     /// The header that proves a body to a store with this integrity.
-    pub(crate) async fn of(payload: &Payload, integrity: Integrity) -> Self {
+    ///
+    /// # Errors
+    /// If MD5 would be taken of other bytes than those that the payload's own checksum is of.
+    pub(crate) async fn of(
+        key: &Key,
+        payload: &Payload,
+        integrity: Integrity,
+    ) -> Result<Self, EndpointError> {
         match integrity {
-            Integrity::Crc64 => Self::crc64(payload.crc64),
-            Integrity::ReadBack => Self::Nothing,
+            Integrity::Crc64 => Ok(Self::crc64(payload.crc64)),
+            Integrity::ReadBack => Ok(Self::Nothing),
             Integrity::Md5 => {
                 let mut hasher = Md5::new();
+                let mut crc64 = Crc64Hasher::default();
                 for chunk in &payload.chunks {
+                    crc64.update(chunk);
                     hasher.update(chunk);
                     // MD5 takes about 2 ms per MiB: others may run in between.
                     tokio::task::yield_now().await;
                 }
-                Self::md5(&hasher.finalize())
+                if crc64.finish() != payload.crc64 {
+                    return Err(EndpointError::new(
+                        ErrorKind::ChecksumRefused,
+                        "Content-MD5",
+                        key.as_str(),
+                        "the body changed in memory after it was read",
+                    ));
+                }
+                Ok(Self::md5(&hasher.finalize()))
             }
         }
     }
@@ -116,7 +133,7 @@ impl Store {
                 .place
                 .class_for(header.storage_class.as_deref(), payload.length),
             if_absent: header.only_if_absent && self.traits.if_none_match,
-            check: Check::of(payload, self.traits.integrity).await,
+            check: Check::of(key, payload, self.traits.integrity).await?,
         };
         let reply = self.put_object(&write, payload).await?;
         match self.traits.integrity {
@@ -280,3 +297,26 @@ pub(crate) fn stream(payload: &Payload, progress: &Arc<Progress>) -> ByteStream 
 
 /// The mode in which answers carry checksums.
 pub(crate) const CHECKSUMS: ChecksumMode = ChecksumMode::Enabled;
+
+#[cfg(test)]
+mod tests {
+    use datasync_endpoint::Unpaced;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_that_changed_in_memory_gets_no_md5() {
+        let key = Key::from_listing("key".to_owned());
+        let payload = |crc64| Payload {
+            chunks: vec!["body".into()],
+            length: 4,
+            crc64,
+            pace: Arc::new(Unpaced),
+        };
+        let good = payload(Crc64::of(b"body"));
+        assert!(Check::of(&key, &good, Integrity::Md5).await.is_ok());
+        let changed = payload(Crc64::of(b"bodx"));
+        let error = Check::of(&key, &changed, Integrity::Md5).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::ChecksumRefused);
+    }
+}

@@ -31,11 +31,12 @@ pub(crate) fn items(situation: &Situation<'_>) -> (Vec<Item>, Vec<(String, Key)>
         }
         let in_scope = situation.scope.contains(&absolute);
         let wanted = if is_unknown {
-            in_scope || leads_on
+            in_scope || situation.scope.descends(&absolute)
         } else {
             in_scope && (!is_root || situation.has_root)
         };
         if wanted {
+            let mut anew = Vec::new();
             let (key, endings) = if is_unknown {
                 (
                     key_of(&absolute, false),
@@ -52,12 +53,19 @@ pub(crate) fn items(situation: &Situation<'_>) -> (Vec<Item>, Vec<(String, Key)>
                         .iter_mut()
                         .for_each(|ending| ending.check = Check::None);
                 }
+                if endings
+                    .iter()
+                    .any(|ending| ending.outcome == Outcome::Unchanged)
+                {
+                    anew = written_anew(situation, &absolute, inode, &key);
+                }
                 (key, endings)
             };
             items.push(Item {
                 path: path.to_string(),
                 key,
                 endings,
+                anew,
             });
         }
     }
@@ -118,14 +126,7 @@ fn endings(situation: &Situation<'_>, path: &[u8], inode: &Inode, key: &Key) -> 
             Some(ErrorCode::NotSupported),
         )];
     };
-    let copy = Copying {
-        situation,
-        key,
-        has_content: matches!(inode.attributes.kind, EntryKind::File | EntryKind::Symlink),
-        is_unreadable: situation.trouble.unreadable.contains(path),
-        metadata: kept(situation, inode),
-        content,
-    };
+    let copy = Copying::of(situation, path, inode, (key, content));
     let Some(stored) = situation.bucket.get(key) else {
         return copy.anew("STANDARD");
     };
@@ -140,6 +141,18 @@ fn endings(situation: &Situation<'_>, path: &[u8], inode: &Inode, key: &Key) -> 
         return copy.anew("STANDARD");
     }
     copy.changed(inode, stored)
+}
+
+/// The object of an entry that is there is written with the source's content.
+fn written_anew(situation: &Situation<'_>, path: &[u8], inode: &Inode, key: &Key) -> Vec<Ending> {
+    let stored = situation.bucket.get(key);
+    let content = content(inode, situation.options.preserve_devices);
+    match (stored, content) {
+        (Some(stored), Some(content)) => {
+            Copying::of(situation, path, inode, (key, content)).anew(&stored.storage_class)
+        }
+        _ => Vec::new(),
+    }
 }
 
 fn content(inode: &Inode, devices: PreserveDevices) -> Option<Bytes> {
@@ -198,7 +211,23 @@ struct Copying<'a> {
     content: Bytes,
 }
 
-impl Copying<'_> {
+impl<'a> Copying<'a> {
+    fn of(
+        situation: &'a Situation<'a>,
+        path: &[u8],
+        inode: &Inode,
+        (key, content): (&'a Key, Bytes),
+    ) -> Self {
+        Self {
+            situation,
+            key,
+            has_content: matches!(inode.attributes.kind, EntryKind::File | EntryKind::Symlink),
+            is_unreadable: situation.trouble.unreadable.contains(path),
+            metadata: kept(situation, inode),
+            content,
+        }
+    }
+
     fn check(&self, is_same: bool) -> Check {
         match self.situation.options.verify_mode {
             VerifyMode::PointInTimeConsistent if is_same => Check::Good,

@@ -152,6 +152,8 @@ pub struct Item {
     pub key: Key,
     /// Ways for it to end; never none.
     pub endings: Vec<Ending>,
+    /// Ways to end for one that need not be written, and is because it cannot be compared.
+    pub anew: Vec<Ending>,
 }
 
 /// What must come of an execution that nothing interrupts.

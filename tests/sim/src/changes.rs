@@ -61,7 +61,7 @@ const NAMES: [&[u8]; 13] = [
 pub(crate) const KEPT: &[u8] = b"/keep";
 
 /// Sizes around what a READ, a PUT and a part hold in a small world.
-const SIZES: [u64; 8] = [0, 1, 37, 99, 100, 120, 121, 700];
+const SIZES: [u64; 9] = [0, 1, 37, 99, 100, 120, 121, 700, 9_000];
 
 fn path(random: &mut Random) -> Bytes {
     let depth = 1 + random.below(3);
@@ -72,7 +72,7 @@ fn path(random: &mut Random) -> Bytes {
 impl Change {
     /// Any change; `large`: also files of more than one part.
     pub(crate) fn of(random: &mut Random, large: bool) -> Self {
-        let (n, seed) = (random.next(), random.next());
+        let (n, seed) = (random.number(), random.number());
         let size = random.pick(&SIZES);
         match random.below(40) {
             0..=3 => Self::Write(n, size),
@@ -189,7 +189,7 @@ fn chosen<T>(of: &[T], n: u64) -> Option<&T> {
 pub(crate) fn content(seed: u64, size: u64) -> Bytes {
     let mut random = Random::new(seed);
     let size = usize::try_from(size).unwrap_or(0);
-    let block: Vec<u8> = std::iter::repeat_with(|| random.next().to_le_bytes())
+    let block: Vec<u8> = std::iter::repeat_with(|| random.number().to_le_bytes())
         .take(size.min(8192).div_ceil(8))
         .flatten()
         .collect();
@@ -217,7 +217,7 @@ const STRANGE: [&str; 5] = ["a//b", "x/../y", "a/", "b", "zz/y"];
 
 impl Foreign {
     pub(crate) fn of(random: &mut Random) -> Self {
-        let (n, seed) = (random.next(), random.next());
+        let (n, seed) = (random.number(), random.number());
         match random.below(6) {
             0 => Self::Delete(n),
             1 => Self::Replace(n, seed),

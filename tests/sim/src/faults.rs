@@ -130,6 +130,14 @@ impl Planned {
         Self::light(random, operation, trouble)
     }
 
+    /// Whether what it hits begins anew, which is done a few times only.
+    pub(crate) fn restarts(&self) -> bool {
+        matches!(
+            self.trouble,
+            Trouble::Fail(ErrorKind::Stale | ErrorKind::BadCookie)
+        )
+    }
+
     /// A directory that changes under the cursor: once, or the walk gives up.
     pub(crate) fn bad_cookie(random: &mut Random) -> Self {
         Self {
@@ -268,7 +276,7 @@ impl Counts {
                 Action::LoseReply(_) => side("NFS reply lost", "S3 reply lost"),
                 Action::Delay(_) => side("NFS delay", "S3 delay"),
                 Action::Cut => "body cut",
-                Action::Flip | Action::FlipStored => "body damaged",
+                Action::Flip | Action::FlipSent | Action::FlipStored => "body damaged",
                 Action::Unvouched => "receipt does not vouch",
                 Action::Change(_) => "source changed meanwhile",
                 Action::Hang | Action::Panic => continue,

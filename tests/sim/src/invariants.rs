@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::process::{Process, Ran};
 use crate::scenario::Execution;
-use crate::world::{MEMORY_TARGET, World, spec};
+use crate::world::{World, spec};
 
 /// What an execution was seen to do.
 pub(crate) struct Seen<'a> {
@@ -59,7 +59,7 @@ fn contents(world: &World, broken: &mut Vec<String>) {
 /// I3, as the store sees it: what is under way fits the budget.
 fn memory(world: &World, broken: &mut Vec<String>) {
     let held = world.destination.held_max();
-    if held > MEMORY_TARGET / 2 {
+    if held > world.settings.memory_target_bytes / 2 {
         broken.push(format!("I3: {held} bytes of bodies were held at once"));
     }
 }
@@ -191,12 +191,18 @@ fn deletes(world: &World, seen: &Seen<'_>, broken: &mut Vec<String>) {
         .filter(|call| call.operation == Operation::Lookup)
         .map(|call| call.target)
         .collect();
+    let mut written = BTreeSet::new();
     for Call {
         operation, target, ..
     } in world.destination.script().calls()
     {
+        if matches!(operation, Operation::Put | Operation::CompleteUpload) {
+            written.insert(target.clone());
+        }
         let key = Key::from_listing(target.clone());
-        let Some(path) = path_of(&key).filter(|_| operation == Operation::Delete) else {
+        // What was just written and is not proven is deleted too.
+        let is_candidate = operation == Operation::Delete && !written.contains(&target);
+        let Some(path) = path_of(&key).filter(|_| is_candidate) else {
             continue;
         };
         let names: Vec<&[u8]> = path

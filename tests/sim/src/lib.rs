@@ -28,5 +28,7 @@ mod world;
 
 pub use faults::{Counts, KINDS};
 pub use history::{Outcome, simulate};
+pub use random::Random;
+pub use runtime::run as run_deterministically;
 pub use scenario::Scenario;
 pub use shrink::shrunk;

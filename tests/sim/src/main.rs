@@ -20,6 +20,9 @@ struct Arguments {
     /// Threads, each with seeds of its own.
     #[arg(long, default_value_t = 2)]
     threads: u64,
+    /// End with the first seed that fails.
+    #[arg(long)]
+    first_failure: bool,
     /// One seed only: what it stands for, and what is wrong.
     #[arg(long)]
     show: Option<u64>,
@@ -76,6 +79,9 @@ fn many(arguments: &Arguments) -> ExitCode {
                     let outcome = simulate(&Scenario::of(seed), false);
                     if !outcome.wrong.is_empty() {
                         failed.fetch_add(1, Ordering::Relaxed);
+                        if arguments.first_failure {
+                            next.store(end, Ordering::Relaxed);
+                        }
                         println!("seed {seed} failed: {}", outcome.wrong.join("\n  "));
                     }
                     if let Ok(mut total) = total.lock() {

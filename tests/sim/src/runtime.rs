@@ -65,7 +65,7 @@ impl Gate {
 ///
 /// # Panics
 /// If the future panics, or the runtime cannot be built.
-pub(crate) fn run<F>(future: F) -> F::Output
+pub fn run<F>(future: F) -> F::Output
 where
     F: Future<Output: Send> + Send + 'static,
 {

@@ -35,6 +35,8 @@ pub(crate) struct Ends {
     pub(crate) has_catalog: bool,
     /// Whether there are files of more than one part.
     pub(crate) large: bool,
+    /// Whether memory holds no part of some files, which are read while they are sent.
+    pub(crate) streams: bool,
     /// Whether somebody else has an upload open.
     pub(crate) foreign_upload: bool,
 }
@@ -174,6 +176,7 @@ impl Ends {
             attributes_after_read: random.percent(70),
             has_catalog: random.percent(85),
             large: random.percent(6),
+            streams: random.percent(30),
             foreign_upload: random.percent(20),
         }
     }
@@ -271,6 +274,7 @@ impl Execution {
         if random.percent(10) {
             faults.push(Planned::change(random));
         }
+        limit_restarts(&mut faults);
         let is_limited = random.percent(20);
         let rate = is_limited.then(|| RATES[usize::from(random.percent(50))]);
         Self {
@@ -282,7 +286,7 @@ impl Execution {
             },
             catalog: match random.below(10) {
                 0 => CatalogFate::Lost,
-                1 => CatalogFate::Damaged(random.next()),
+                1 => CatalogFate::Damaged(random.number()),
                 _ => CatalogFate::Kept,
             },
             options: options(random),
@@ -332,6 +336,16 @@ impl Execution {
     }
 }
 
+/// An item is tried three times in all, a directory read three times.
+fn limit_restarts(faults: &mut Vec<Planned>) {
+    let mut left = 2;
+    faults.retain(|planned| {
+        let restarts = planned.restarts();
+        left -= i32::from(restarts);
+        !restarts || left >= 0
+    });
+}
+
 fn shown(word: &str, list: &[impl std::fmt::Debug]) -> String {
     let lines = list.iter().map(|thing| format!("\n    {word} {thing:?}"));
     lines.collect()
@@ -349,7 +363,7 @@ fn latency(random: &mut Random) -> (Operation, u64) {
 }
 
 fn interruption(random: &mut Random) -> (u64, Interruption) {
-    let n = random.next();
+    let n = random.number();
     let interruption = match random.below(8) {
         0..=2 => Interruption::Kill,
         3..=4 => Interruption::PowerCut(n),
@@ -367,7 +381,7 @@ fn rate_change(random: &mut Random) -> (u64, Option<u64>) {
 
 impl Refusal {
     fn of(random: &mut Random) -> Self {
-        let n = random.next();
+        let n = random.number();
         match random.below(5) {
             0 => Self::Unlistable(n),
             1 => Self::Unknown(n),

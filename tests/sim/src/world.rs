@@ -21,8 +21,9 @@ use crate::faults::{AT_SOURCE, Planned, Trouble as FaultTrouble};
 use crate::ledger::Ledger;
 use crate::scenario::{CatalogFate, Ends, Execution, Refusal, Scenario};
 
-/// What the engine may use, in bytes.
-pub(crate) const MEMORY_TARGET: u64 = 64 << 20;
+/// What the engine may use, in bytes: so much that it holds every part, or so little that its largest small
+/// files are read while they are sent.
+const MEMORY_TARGETS: [u64; 2] = [64 << 20, 64 << 10];
 /// The key on which somebody else has an upload open.
 const FOREIGN_UPLOAD: &str = "b";
 
@@ -61,7 +62,7 @@ impl World {
         let state = scratch();
         let kept = |name: &str| Some(state.path().join(name));
         let settings = Settings {
-            memory_target_bytes: MEMORY_TARGET,
+            memory_target_bytes: MEMORY_TARGETS[usize::from(ends.streams && !ends.large)],
             history_file: kept("root.json"),
             owed_aborts_file: kept("owed"),
             catalog_file: kept("catalog").filter(|_| ends.has_catalog),

@@ -104,7 +104,12 @@ impl MemoryDestination {
         if body.len() as u64 != payload.length {
             return Err(error(operation, key.as_str(), ErrorKind::Invalid));
         }
-        self.checked((operation, key), body.freeze(), payload.crc64, aftermath)
+        let body = if aftermath.flip_sent {
+            flipped(&body.freeze())
+        } else {
+            body.freeze()
+        };
+        self.checked((operation, key), body, payload.crc64, aftermath)
     }
 
     /// Takes a body that is read meanwhile; gives also the checksum of what was sent.
@@ -136,8 +141,13 @@ impl MemoryDestination {
         if body.len() as u64 != length {
             return Err(fail(ErrorKind::Invalid));
         }
+        let body = if aftermath.flip_sent {
+            flipped(&body.freeze())
+        } else {
+            body.freeze()
+        };
         let sent = Crc64::of(&body);
-        self.checked((Operation::UploadPart, key), body.freeze(), sent, aftermath)
+        self.checked((Operation::UploadPart, key), body, sent, aftermath)
     }
 
     /// What is stored of a body, unless its checksum is refused.

@@ -103,6 +103,9 @@ pub enum Action {
     Flip,
     /// One byte of the stored content is flipped after the body was checked.
     FlipStored,
+    /// One byte of a body is flipped in the sender's memory, after the checksum was taken that came
+    /// with it or that its reader keeps.
+    FlipSent,
     /// The connection breaks once half of the body has come; nothing is stored.
     Cut,
     /// It succeeds, but the receipt does not vouch for the content.
@@ -128,6 +131,7 @@ impl fmt::Debug for Action {
             Self::Panic => f.write_str("Panic"),
             Self::Flip => f.write_str("Flip"),
             Self::FlipStored => f.write_str("FlipStored"),
+            Self::FlipSent => f.write_str("FlipSent"),
             Self::Cut => f.write_str("Cut"),
             Self::Unvouched => f.write_str("Unvouched"),
             Self::Change(_) => f.write_str("Change"),
@@ -233,6 +237,7 @@ pub struct Call {
 pub(super) struct Aftermath {
     pub(super) flip: bool,
     pub(super) flip_stored: bool,
+    pub(super) flip_sent: bool,
     pub(super) cut: bool,
     pub(super) unvouched: bool,
     pub(super) changes: Vec<ChangeOnce>,
@@ -395,6 +400,7 @@ impl Script {
                 Action::Panic => panic!("scripted panic: {operation:?} {target}"),
                 Action::Flip => aftermath.flip = true,
                 Action::FlipStored => aftermath.flip_stored = true,
+                Action::FlipSent => aftermath.flip_sent = true,
                 Action::Cut => aftermath.cut = true,
                 Action::Unvouched => aftermath.unvouched = true,
                 Action::Change(change) => aftermath.changes.push(ChangeOnce(change)),

@@ -250,7 +250,7 @@ impl<S: Source, D: Destination> Mover<S, D> {
         let completed = self.waits().during(Wait::Destination, completing).await;
         match completed {
             Ok(receipt) => {
-                self.confirm(key, &receipt, sent).await?;
+                self.confirm_written(key, &receipt, sent).await?;
                 Ok(Some(receipt))
             }
             Err(error) if is_to_be_settled(&error, header.only_if_absent) => {

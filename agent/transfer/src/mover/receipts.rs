@@ -5,6 +5,8 @@ use datasync_endpoint::{
     Receipt, Source,
 };
 
+use datasync_model::ErrorCode;
+
 use super::{Mover, TryError, destination_error};
 use crate::outcome::ItemFailure;
 use crate::verify::compared;
@@ -40,6 +42,31 @@ impl<S: Source, D: Destination> Mover<S, D> {
             return Ok(());
         }
         compared(sent, self.read_back(key).await?)
+    }
+
+    /// As [`Mover::confirm`], for what was just written. An object that is not what was sent, or that
+    /// cannot be read back, is deleted: a later execution would take it for good by its size and date.
+    pub(super) async fn confirm_written(
+        &self,
+        key: &Key,
+        receipt: &Receipt,
+        sent: ReadBack,
+    ) -> Result<(), TryError> {
+        let Err(unproven) = self.confirm(key, receipt, sent).await else {
+            return Ok(());
+        };
+        let deleted = self
+            .attempts
+            .run(|| self.destination.delete(key, &receipt.etag))
+            .await;
+        if let Err(error) = deleted {
+            tracing::warn!(%error, "an object stays at the destination that is not proven");
+            return Err(TryError::Failed(unproven));
+        }
+        if unproven.failure.code == ErrorCode::ChecksumMismatch {
+            return Err(TryError::Conflict(unproven));
+        }
+        Err(TryError::Failed(unproven))
     }
 
     /// Decides by what is there now on a write that was refused, or whose reply was lost.

@@ -115,7 +115,7 @@ impl<S: Source, D: Destination> Mover<S, D> {
         let took = began.elapsed();
         let receipt = match put {
             Ok(receipt) => {
-                self.confirm(key, &receipt, content).await?;
+                self.confirm_written(key, &receipt, content).await?;
                 Some(receipt)
             }
             // What is there may be our own object: an earlier try that was not answered.

@@ -9,6 +9,8 @@ use datasync_endpoint::{
     PartStream, Payload, PosixMetadata, ReadBack, ReadReply, Receipt, Source, StoredPart, UploadId,
 };
 
+use datasync_model::RequestCounts;
+
 use super::{Access, Calls, Request, Server, is_overload};
 
 /// How much reading an object back moves is known at the end: taken for a part of a common size.
@@ -56,6 +58,10 @@ impl<S: Source> Source for Spared<Arc<S>> {
         self.inner.read_max()
     }
 
+    fn requests(&self) -> RequestCounts {
+        self.inner.requests()
+    }
+
     async fn root(&self) -> Result<Node, EndpointError> {
         let call = self.inner.root();
         self.access.ask(few("GETATTR"), call).await
@@ -99,6 +105,10 @@ impl<S: Source> Source for Spared<Arc<S>> {
 impl<D: Destination> Destination for Spared<Arc<D>> {
     fn abilities(&self) -> &Abilities {
         self.inner.abilities()
+    }
+
+    fn requests(&self) -> RequestCounts {
+        self.inner.requests()
     }
 
     async fn list(&self, after: Option<&Key>) -> Result<ListPage, EndpointError> {

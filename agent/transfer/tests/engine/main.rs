@@ -8,6 +8,7 @@
 )]
 
 mod batches;
+mod bit_flips;
 mod bottlenecks;
 mod cancelling;
 mod catalog;

@@ -12,6 +12,7 @@ mod location;
 mod options;
 mod plan;
 mod report;
+mod schedule;
 mod spec;
 mod status;
 mod telemetry;
@@ -34,6 +35,7 @@ pub use options::{
 };
 pub use plan::{Plan, PlannedRequests, time_at};
 pub use report::{ExecutionReport, ExecutionResult, PhaseStatus};
+pub use schedule::{EXPRESSION_CHARACTERS_MAX, Schedule, ScheduleError};
 pub use spec::ExecutionSpec;
 pub use status::{AgentStatus, ExecutionEvent, ExecutionStatus, Refused, TaskStatus};
 pub use telemetry::{Bottleneck, RequestCounts, Telemetry, TimeLeft};

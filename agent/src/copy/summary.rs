@@ -296,7 +296,7 @@ mod tests {
         let expected = "\n  a dry run: nothing was written\n  \
              items     12 found: 5 to transfer (1 of them metadata only), 6 unchanged, 1 skipped, \
              0 failed\n  \
-             bytes     90.00 MiB to transfer: 90 seconds at 1.00 MiB/s\n  \
+             bytes     90.00 MiB to transfer: 2 minutes at 1.00 MiB/s\n  \
              deletes   2 objects without a source\n  \
              but       2 deletes withheld\n  \
              requests  1 CopyObject, 4 PutObject, 90 READ, besides those of looking\n  \

@@ -150,6 +150,7 @@ impl World {
                         failure: failure.clone(),
                         ..Default::default()
                     },
+                    telemetry: Default::default(),
                 });
                 tx.update(&row)?;
             }

@@ -27,6 +27,17 @@ async fn the_probe_tells_stores_apart_and_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn to_look_nothing_is_written() {
+    let world = World::start(StoreIntegrity::Full).await;
+    let destination = S3Destination::open_to_look(world.config("p/"))
+        .await
+        .unwrap();
+    assert_eq!(destination.abilities().integrity, Integrity::ReadBack);
+    let made = destination.requests();
+    assert_eq!(made.of("ListObjectsV2"), made.total(), "{made}");
+}
+
+#[tokio::test]
 async fn what_keeps_a_location_from_opening_is_told() {
     let world = World::start(StoreIntegrity::Full).await;
     let mut no_bucket = world.config("");

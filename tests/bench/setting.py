@@ -50,11 +50,12 @@ class Setting:
         self.nfs.stop()
 
     @contextmanager
-    def site(self, command=None, **agent_settings):
-        """Control and an agent of their own; `command` changes how the agent is started."""
+    def site(self, command=None, store=None, **agent_settings):
+        """Control and an agent of their own; `command` changes how the agent is started, `store`
+        stands in the sink's place."""
         number = next(self._numbers)
         directory, logs = self.scratch / f"site-{number}", self.logs / f"site-{number}"
-        site = Site(directory, logs, self.nfs, self.sink, **agent_settings)
+        site = Site(directory, logs, self.nfs, store or self.sink, **agent_settings)
         try:
             site.start()
             if command:

@@ -49,5 +49,5 @@ def environment(sink, tls):
     }
 
 
-def endpoint(sink, tls):
+def endpoint(sink, tls=False):
     return sink.tls_endpoint if tls else sink.endpoint

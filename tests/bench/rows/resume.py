@@ -69,7 +69,8 @@ def _measures(runs):
     )
     what = "resume after SIGKILL: first byte of an item in flight"
     if any(run["seconds"] is None for run in runs):
-        return [Measure(what, "never: no open upload went on", f"≤ {SECONDS_MAX} s", False), twice]
+        never = "never: no open upload went on"
+        return [Measure(what, never, f"≤ {SECONDS_MAX} s", False), twice]
     return [at_most(what, max(run["seconds"] for run in runs), SECONDS_MAX, " s"), twice]
 
 

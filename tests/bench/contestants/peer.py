@@ -1,4 +1,4 @@
-"""Another program, as a process of its own for each run, reading from local disk."""
+"""Another program, as a process of its own for each run, reading local files."""
 
 import os
 import re

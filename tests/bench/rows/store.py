@@ -17,7 +17,7 @@ MIB = 1024 * 1024
 
 def store(setting):
     large = setting.tree(trees.few, "store-large", 4, (16 if setting.smoke else 256) * MIB)
-    small = setting.tree(trees.many, "store-small", 200 if setting.smoke else 5_000, 4096)
+    small = setting.tree(trees.many, "store-small", 200 if setting.smoke else 1_000, 4096)
     kept = Store(setting.scratch / "store", setting.logs)
     kept.start()
     try:

@@ -1,4 +1,4 @@
-"""Measures the agent, reading from nfs-ganesha, against programs that read from local disk."""
+"""Measures the agent, reading from nfs-ganesha, against programs that read local files."""
 
 import argparse
 import os
@@ -15,10 +15,10 @@ sys.path.insert(0, str(ROOT / "tests"))
 from bench import table  # noqa: E402
 from bench.contestants import awscli, ours, rclone, s5cmd  # noqa: E402
 from bench.measures import Outcome, not_measured  # noqa: E402
-from bench.result import Void  # noqa: E402
 from bench.rows import ROWS  # noqa: E402
 from bench.setting import Setting  # noqa: E402
-from world.process import Failed  # noqa: E402
+
+SAID_MAX = 300
 
 
 def arguments():
@@ -66,11 +66,13 @@ def measured(setting, names):
 def row(setting, name):
     try:
         return ROWS[name](setting)
-    except (Void, Failed, AssertionError) as failed:
+    # Whatever it is, it does not take the other rows' figures with it.
+    except Exception as failed:
         traceback.print_exc()
         for log, lines in setting.log_tails():
             print(f"--- {log}", *lines, sep="\n")
-        return Outcome([not_measured(name, f"failed: {str(failed).splitlines()[0]}")], failed=True)
+        said = " ".join(f"{type(failed).__name__}: {failed}".split())[:SAID_MAX]
+        return Outcome([not_measured(name, said)], failed=True)
 
 
 def head(runs):

@@ -1,7 +1,6 @@
 """What all rows share: the servers, a place for trees, and how much is measured."""
 
 import itertools
-import os
 from contextlib import contextmanager
 
 from bench import trees
@@ -21,16 +20,15 @@ class Setting:
         self.runs = runs
         self.smoke = smoke
         self.full = full
-        self.nfs = Nfs(scratch / "nfs", self.logs)
+        self.nfs = Nfs(scratch / "nfs", self.logs, in_memory=True)
         self.sink = Sink(self.logs)
         self._trees = {}
         self._numbers = itertools.count(1)
 
     def tree(self, make, name, count, size):
-        """A tree of the export, made once: its pages are clean and, if they fit, in memory."""
+        """A tree of the export, made once."""
         if name not in self._trees:
             self._trees[name] = make(self.nfs.open, name, count, size)
-            os.sync()
         return self._trees[name]
 
     def large(self):
@@ -50,11 +48,12 @@ class Setting:
         self.nfs.stop()
 
     @contextmanager
-    def site(self, command=None, **agent_settings):
-        """Control and an agent of their own; `command` changes how the agent is started."""
+    def site(self, command=None, store=None, **agent_settings):
+        """Control and an agent of their own; `command` changes how the agent is started, `store`
+        stands in the sink's place."""
         number = next(self._numbers)
         directory, logs = self.scratch / f"site-{number}", self.logs / f"site-{number}"
-        site = Site(directory, logs, self.nfs, self.sink, **agent_settings)
+        site = Site(directory, logs, self.nfs, store or self.sink, **agent_settings)
         try:
             site.start()
             if command:

@@ -36,11 +36,12 @@ class Nfs:
     host = "127.0.0.1"
     port = PORT
 
-    def __init__(self, directory, logs):
+    def __init__(self, directory, logs, in_memory=False):
         self.directory = Path(directory)
         self.directory.mkdir(parents=True)
-        if run(["stat", "-f", "-c", "%T", self.directory]).stdout.startswith("overlay"):
-            # File handles need a real file system.
+        kind = run(["stat", "-f", "-c", "%T", self.directory]).stdout
+        # File handles need a real file system, which an overlay is not.
+        if in_memory or kind.startswith("overlay"):
             run(["mount", "-t", "tmpfs", "tmpfs", self.directory])
         self.open = self.directory / "open"
         self.squashed = self.directory / "squashed"

@@ -1,4 +1,4 @@
-"""Another program, as a process of its own for each run, reading from local disk."""
+"""Another program, as a process of its own for each run, reading local files."""
 
 import os
 import re
@@ -49,5 +49,5 @@ def environment(sink, tls):
     }
 
 
-def endpoint(sink, tls):
+def endpoint(sink, tls=False):
     return sink.tls_endpoint if tls else sink.endpoint

@@ -6,6 +6,7 @@ from .huge import huge
 from .memory import memory
 from .rescan import rescan
 from .resume import resume
+from .store import store
 from .unchanged import unchanged
 
 ROWS = {
@@ -18,4 +19,5 @@ ROWS = {
     "rescan": rescan,
     "delay": delay,
     "resume": resume,
+    "store": store,
 }

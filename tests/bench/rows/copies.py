@@ -4,7 +4,7 @@ import hashlib
 import time
 
 from bench import trees
-from bench.contestants.awscli import aws_sync
+from bench.contestants.awscli import UNCHECKED, aws_sync
 from bench.contestants.ours import Ours
 from bench.contestants.rclone import LARGE, SMALL, rclones
 from bench.contestants.s5cmd import s5cmd
@@ -14,11 +14,12 @@ from bench.table import table
 
 # `aws s3 sync` takes minutes for 50,000.
 AWS_SMALL_FILES = 5_000
+RSS_MIB_MAX = 256
 
 
 def large(setting):
     """4 × 1 GiB over plain HTTP."""
-    ours, results = _large(setting, tls=False)
+    tree, (ours, results) = setting.large(), _large(setting, tls=False)
     defaults = results.pop("rclone (defaults)")
     best, fastest = _best(results, "gib_per_second")
     speed = middle(ours, "gib_per_second")
@@ -28,26 +29,27 @@ def large(setting):
     shown = {"datasync-agent": ours, "rclone (defaults)": defaults} | results
     return Outcome(
         [
-            at_least("4 × 1 GiB: throughput / rclone (defaults)", over_defaults, 3),
-            at_least(f"4 × 1 GiB: throughput / best tuned peer: {best}", speed / fastest, 2),
-            at_most("4 × 1 GiB, HTTP: CPU s/GiB", cpu, 0.5),
-            at_most("4 × 1 GiB, HTTP: CPU / rclone (defaults) without SHA-256", share, 0.2),
+            at_least(f"{tree}: throughput / rclone (defaults)", over_defaults, 3),
+            at_least(f"{tree}: throughput / best tuned peer: {best}", speed / fastest, 2),
+            at_most(f"{tree}, HTTP: CPU s/GiB", cpu, 0.5),
+            at_most(f"{tree}, HTTP: CPU / rclone (defaults) without SHA-256", share, 0.2),
+            _rss(tree, ours),
         ],
-        [_per_gib("HTTP", shown)],
+        [_per_gib(f"{tree}, HTTP", shown)],
     )
 
 
 def large_tls(setting):
     """4 × 1 GiB over HTTPS."""
-    ours, results = _large(setting, tls=True)
+    tree, (ours, results) = setting.large(), _large(setting, tls=True)
     share = _cpu_share(ours, results["rclone (defaults)"])
     cpu = middle(ours, "cpu_seconds_per_gib")
     return Outcome(
         [
-            at_most("4 × 1 GiB, HTTPS: CPU s/GiB", cpu, 0.8),
-            at_most("4 × 1 GiB, HTTPS: CPU / rclone (defaults) without SHA-256", share, 0.3),
+            at_most(f"{tree}, HTTPS: CPU s/GiB", cpu, 0.8),
+            at_most(f"{tree}, HTTPS: CPU / rclone (defaults) without SHA-256", share, 0.3),
         ],
-        [_per_gib("HTTPS", {"datasync-agent": ours} | results)],
+        [_per_gib(f"{tree}, HTTPS", {"datasync-agent": ours} | results)],
     )
 
 
@@ -67,6 +69,7 @@ def small(setting):
         [
             at_least(f"{tree}: files/s / best tuned peer: {best}", ratio, 3),
             at_most(f"{tree}: CPU", middle(ours, "cpu_us_per_file"), 45, " µs/file", 0),
+            _rss(tree, ours),
         ],
         [_per_file(tree, {"datasync-agent": ours} | results)],
     )
@@ -80,6 +83,7 @@ def _large(setting, tls):
         # Over HTTPS rclone leaves parts unsigned too: nothing is gained by one PUT.
         del variants["one PUT per file"]
     peers = [*variants.values(), s5cmd(sink, 32, tls), aws_sync(sink, setting.scratch, tls)]
+    peers.append(aws_sync(sink, setting.scratch, tls, checked=False))
     with setting.site() as site:
         contestants = [(program, tree) for program in (Ours(site, tls), *peers)]
         results = first_copies(setting, "large-tls" if tls else "large", contestants)
@@ -88,8 +92,9 @@ def _large(setting, tls):
 
 
 def _best(results, value):
-    """Name and median of the peer with the highest."""
-    name = max(results, key=lambda name: middle(results[name], value))
+    """Name and median of the peer with the highest, of those whose bytes are protected."""
+    protected = [name for name in results if name != UNCHECKED]
+    name = max(protected, key=lambda name: middle(results[name], value))
     return name, middle(results[name], value)
 
 
@@ -109,8 +114,14 @@ def sha256_cpu_per_gib():
     return time.process_time() - began
 
 
-def _per_gib(scheme, results):
-    head = [f"4 × 1 GiB, {scheme}", "GiB/s", "CPU s/GiB"]
+def _rss(tree, ours):
+    """`memory_target` is 256 MiB by default."""
+    peak = max(result.rss_mib for result in ours)
+    return at_most(f"{tree}: peak RSS", peak, RSS_MIB_MAX, " MiB", 0)
+
+
+def _per_gib(what, results):
+    head = [what, "GiB/s", "CPU s/GiB"]
     return _shown(head, results, ("gib_per_second", 3), ("cpu_seconds_per_gib", 2))
 
 
@@ -126,4 +137,4 @@ def _shown(head, results, *columns):
         rss = max(run.rss_mib for run in runs)
         signing = "; ".join(sorted({run.signing for run in runs}))
         rows.append([name, *values, f"{rss:.0f}", f"{runs[-1].requests:,}", signing])
-    return table([*head, "peak RSS MiB", "requests", "payload signing"], rows)
+    return table([*head, "peak RSS MiB", "requests", "payload"], rows)

@@ -31,7 +31,11 @@ impl Counts {
         }
         self.add(format!("operation {operation:?}"));
         if operation.sends_payload() {
-            self.add(format!("payload {}", signing(target, &head.headers)));
+            let signing = signing(target, &head.headers);
+            self.add(match checksum(&head.headers) {
+                Some(checksum) => format!("payload {signing} + {checksum}"),
+                None => format!("payload {signing}"),
+            });
         }
     }
 
@@ -61,6 +65,25 @@ fn signing<'a>(target: &Target, headers: &'a HeaderMap) -> &'a str {
     }
 }
 
+/// The algorithm of the checksum that goes with the payload, ahead of it or behind.
+fn checksum(headers: &HeaderMap) -> Option<String> {
+    let of_header = |name: &str| {
+        let algorithm = name.strip_prefix("x-amz-checksum-")?;
+        algorithm
+            .contains(char::is_numeric)
+            .then(|| algorithm.to_uppercase())
+    };
+    let trailer = headers.get("x-amz-trailer");
+    let trailer = trailer.and_then(|name| of_header(name.to_str().ok()?));
+    let ahead = || headers.keys().find_map(|name| of_header(name.as_str()));
+    let md5 = || {
+        headers
+            .contains_key("content-md5")
+            .then(|| "MD5".to_owned())
+    };
+    trailer.or_else(ahead).or_else(md5)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,6 +95,20 @@ mod tests {
             None => request,
         };
         request.body(()).unwrap().into_parts().0
+    }
+
+    #[test]
+    fn a_checksum_is_named_wherever_it_stands() {
+        let of = |name: &'static str, value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, value.parse().unwrap());
+            checksum(&headers)
+        };
+        let named = |name: &str| Some(name.to_owned());
+        assert_eq!(of("x-amz-checksum-crc64nvme", "AAAA"), named("CRC64NVME"));
+        assert_eq!(of("x-amz-trailer", "x-amz-checksum-crc32"), named("CRC32"));
+        assert_eq!(of("content-md5", "AAAA"), named("MD5"));
+        assert_eq!(of("x-amz-checksum-type", "FULL_OBJECT"), None);
     }
 
     #[test]

@@ -127,15 +127,17 @@ fn parts_listed(upload: &Upload, target: &Target) -> String {
     let number = |name| target.parameter(name).and_then(|text| text.parse().ok());
     let marker = number("part-number-marker").unwrap_or(0);
     let max = number("max-parts").map_or(LISTED_MAX, |max| LISTED_MAX.min(max as usize));
-    let listed: Vec<_> = upload.parts_after(marker).take(max + 1).collect();
-    let last = listed.iter().take(max).last().map_or(marker, |part| part.0);
+    let mut listed: Vec<_> = upload.parts_after(marker).take(max + 1).collect();
+    let truncated = listed.len() > max;
+    listed.truncate(max);
+    let last = listed.last().map_or(marker, |part| part.0);
     let mut xml = format!(
         "<ListPartsResult>{}<IsTruncated>{}</IsTruncated>\
          <NextPartNumberMarker>{last}</NextPartNumberMarker>",
         place(target),
-        listed.len() > max,
+        truncated,
     );
-    for (number, part, modified) in listed.iter().take(max) {
+    for (number, part, modified) in listed {
         let checksum = part
             .crc64
             .map(crc64_text)
@@ -146,7 +148,7 @@ fn parts_listed(upload: &Upload, target: &Target) -> String {
             "<Part><PartNumber>{number}</PartNumber><LastModified>{}</LastModified>\
              <ETag>{}</ETag><Size>{}</Size>{}</Part>",
             modified.xml(),
-            escape(&etag(*number)),
+            escape(&etag(number)),
             part.size,
             checksum.unwrap_or_default(),
         )

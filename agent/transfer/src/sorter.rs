@@ -9,11 +9,15 @@ use datasync_endpoint::{EndpointError, Node};
 use tokio::task::JoinSet;
 
 mod codec;
+mod kept;
 mod merge;
 mod run;
 
+use kept::OnDisk;
 use merge::Merge;
 use run::{RunReader, RunWriter};
+
+pub(crate) use kept::Kept;
 
 /// The most runs that are merged, and so open, at once.
 const RUNS_MAX: usize = 64;
@@ -76,10 +80,19 @@ impl SortError {
     }
 }
 
+/// Where entries go that do not fit the memory.
+#[derive(Debug, Clone)]
+pub(crate) struct Spill {
+    pub(crate) directory: PathBuf,
+    /// Whether the files keep their names, to be found after a restart; otherwise they go with the
+    /// process.
+    pub(crate) keeps_names: bool,
+}
+
 /// Takes entries in any order.
 #[derive(Debug)]
 pub(crate) struct Sorter {
-    spill_directory: PathBuf,
+    spill: Spill,
     memory_bytes: usize,
     items: Vec<Item>,
     used: usize,
@@ -94,10 +107,10 @@ impl std::fmt::Debug for RunReader {
 }
 
 impl Sorter {
-    /// Holds at most about `memory_bytes`; the rest goes to files in `spill_directory`.
-    pub(crate) fn new(spill_directory: PathBuf, memory_bytes: usize) -> Self {
+    /// Holds at most about `memory_bytes`; the rest is spilled.
+    pub(crate) fn new(spill: Spill, memory_bytes: usize) -> Self {
         Self {
-            spill_directory,
+            spill,
             memory_bytes,
             items: Vec::new(),
             used: 0,
@@ -117,11 +130,17 @@ impl Sorter {
         }
     }
 
+    /// Gives up what was pushed.
+    pub(crate) fn discard(self) -> Result<(), SortError> {
+        let runs: Vec<_> = self.runs.into_iter().map(|(_, run)| run).collect();
+        on_disk(&self.spill, &runs).remove()
+    }
+
     /// Everything that was pushed, in order.
     pub(crate) async fn finish(mut self) -> Result<SortedEntries, SortError> {
         if self.runs.is_empty() {
             let items = sorted(self.items).await?;
-            return Ok(SortedEntries::new(items.into(), None));
+            return Ok(SortedEntries::new(items.into(), None, OnDisk::default()));
         }
         if !self.items.is_empty() {
             self.spill().await?;
@@ -129,19 +148,19 @@ impl Sorter {
         while self.runs.len() > RUNS_MAX {
             self.merge_last(RUNS_MAX).await?;
         }
-        let runs = self.runs.into_iter().map(|(_, run)| run).collect();
-        let merge = blocking(move || Merge::new(runs)).await?;
-        Ok(SortedEntries::new(VecDeque::new(), Some(merge)))
+        let runs: Vec<_> = self.runs.into_iter().map(|(_, run)| run).collect();
+        let on_disk = on_disk(&self.spill, &runs);
+        SortedEntries::of_runs(runs, on_disk).await
     }
 
     async fn spill(&mut self) -> Result<(), SortError> {
         let items = std::mem::take(&mut self.items);
         self.used = 0;
-        let (directory, block) = (self.spill_directory.clone(), self.block_bytes());
+        let (spill, block) = (self.spill.clone(), self.block_bytes());
         let run = blocking(move || {
             let mut items = items;
             items.sort_by(|a, b| a.segment.cmp(&b.segment));
-            let mut writer = RunWriter::create(&directory, block)?;
+            let mut writer = RunWriter::create(&spill, block)?;
             for item in &items {
                 writer.write(item)?;
             }
@@ -167,13 +186,16 @@ impl Sorter {
     async fn merge_last(&mut self, count: usize) -> Result<(), SortError> {
         let last = self.runs.split_off(self.runs.len().saturating_sub(count));
         let level = last.first().map_or(0, |(level, _)| level + 1);
-        let (directory, block) = (self.spill_directory.clone(), self.block_bytes());
+        let (spill, block) = (self.spill.clone(), self.block_bytes());
         let run = blocking(move || {
-            let mut merge = Merge::new(last.into_iter().map(|(_, run)| run).collect())?;
-            let mut writer = RunWriter::create(&directory, block)?;
+            let last: Vec<_> = last.into_iter().map(|(_, run)| run).collect();
+            let merged = on_disk(&spill, &last);
+            let mut merge = Merge::new(last)?;
+            let mut writer = RunWriter::create(&spill, block)?;
             while let Some(item) = merge.next()? {
                 writer.write(&item)?;
             }
+            merged.remove()?;
             writer.finish()
         })
         .await?;
@@ -187,25 +209,51 @@ impl Sorter {
     }
 }
 
+/// The names that runs have.
+fn on_disk(spill: &Spill, runs: &[RunReader]) -> OnDisk {
+    let named = runs.iter().filter(|_| spill.keeps_names);
+    OnDisk {
+        note: None,
+        files: named.map(|run| run.path.clone()).collect(),
+    }
+}
+
 /// Entries in order of their segments, each segment once.
 pub(crate) struct SortedEntries {
     ready: VecDeque<Item>,
     /// `None`: nothing was spilled, or it was given out.
     merge: Option<Merge>,
+    on_disk: OnDisk,
     is_broken: bool,
     last: Option<String>,
     duplicates: u64,
 }
 
 impl SortedEntries {
-    fn new(ready: VecDeque<Item>, merge: Option<Merge>) -> Self {
+    fn new(ready: VecDeque<Item>, merge: Option<Merge>, on_disk: OnDisk) -> Self {
         Self {
             ready,
             merge,
+            on_disk,
             is_broken: false,
             last: None,
             duplicates: 0,
         }
+    }
+
+    async fn of_runs(runs: Vec<RunReader>, on_disk: OnDisk) -> Result<Self, SortError> {
+        match blocking(move || Merge::new(runs)).await {
+            Ok(merge) => Ok(Self::new(VecDeque::new(), Some(merge), on_disk)),
+            Err(error) => {
+                on_disk.remove()?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes the names of the files away: a restart does not find them.
+    pub(crate) fn forget(&mut self) -> Result<(), SortError> {
+        std::mem::take(&mut self.on_disk).remove()
     }
 
     /// The next entry. If a call is dropped half-way, the next says that it was broken off.
@@ -249,7 +297,9 @@ impl SortedEntries {
             }
             Ok((items, Some(merge)))
         })
-        .await?;
+        .await
+        // What is damaged now is damaged after a restart too.
+        .or_else(|error| self.forget().and(Err(error)))?;
         self.is_broken = false;
         self.ready = items;
         self.merge = merge;

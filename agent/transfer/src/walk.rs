@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use crate::attempts::Attempts;
 use crate::locate::locate;
-use crate::sorter::{Item, SortError, SortedEntries, Sorter};
+use crate::sorter::{Item, Kept, SortError, SortedEntries, Sorter, Spill};
 
 /// What the walk meets, in key order.
 #[derive(Debug)]
@@ -64,6 +64,8 @@ pub(crate) struct Walk<S> {
     /// The longest key in bytes.
     pub(crate) key_max: usize,
     pub(crate) spill_directory: PathBuf,
+    /// Where large directories outlive the process, if they may.
+    pub(crate) kept: Option<Kept>,
     /// For sorting all directories that are open at once.
     pub(crate) memory_bytes: usize,
 }
@@ -114,7 +116,9 @@ impl<S: Source> Walk<S> {
                     let directory = &level.directory.path;
                     tracing::warn!(%directory, duplicates, "the server listed names twice");
                 }
-                stack.pop();
+                if let (Some(level), Some(kept)) = (stack.pop(), &self.kept) {
+                    kept.note_given(level.directory.key, level.entries);
+                }
                 continue;
             };
             let path = level.directory.path.child(&item.name);
@@ -203,11 +207,23 @@ impl<S: Source> Walk<S> {
             .last()
             .map_or(self.memory_bytes, |level| level.memory_bytes);
         let memory_bytes = (above / 2).max(SORT_MEMORY_MIN);
+        if let Some(entries) = self.reopen(&directory).await? {
+            stack.push(Level {
+                directory,
+                entries,
+                memory_bytes,
+            });
+            return Ok(());
+        }
         let mut handle = directory.node.handle.clone();
         let mut starts = 0;
-        let (entries, error) = loop {
+        let spill = Spill {
+            directory: self.spill_directory.clone(),
+            keeps_names: self.kept.is_some(),
+        };
+        let (mut entries, error) = loop {
             starts += 1;
-            let mut sorter = Sorter::new(self.spill_directory.clone(), memory_bytes);
+            let mut sorter = Sorter::new(spill.clone(), memory_bytes);
             let Err(error) = self.read_directory(&handle, &mut sorter).await? else {
                 break (sorter.finish().await?, None);
             };
@@ -226,7 +242,9 @@ impl<S: Source> Walk<S> {
             if !again {
                 break (sorter.finish().await?, Some(error));
             }
+            sorter.discard()?;
         };
+        self.keep(&directory, &mut entries, error.is_none()).await?;
         if let Some(error) = error {
             let directory = directory.clone();
             send(
@@ -244,6 +262,35 @@ impl<S: Source> Walk<S> {
             memory_bytes,
         });
         Ok(())
+    }
+
+    /// The entries of a directory that an earlier run of the process read, if it is what it was.
+    async fn reopen(&self, directory: &SourceEntry) -> Result<Option<SortedEntries>, SortError> {
+        let Some(kept) = self.kept.as_ref().filter(|k| k.may_have(&directory.key)) else {
+            return Ok(None);
+        };
+        let handle = &directory.node.handle;
+        match self.attempts.run(|| self.source.attributes(handle)).await {
+            Ok(now) => kept.reopen(&directory.key, &now).await,
+            // Reading it tells what is wrong.
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Lets the entries of a directory that was read to its end outlive the process.
+    async fn keep(
+        &self,
+        directory: &SourceEntry,
+        entries: &mut SortedEntries,
+        is_whole: bool,
+    ) -> Result<(), SortError> {
+        match &self.kept {
+            Some(kept) if is_whole => {
+                let before = &directory.node.attributes;
+                kept.keep(&directory.key, before, entries).await
+            }
+            _ => entries.forget(),
+        }
     }
 
     async fn relocate(&self, path: &EntryPath) -> Option<Handle> {

@@ -111,7 +111,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
     /// Whether the source has anything besides its root now, as far as the scope goes.
     pub(super) async fn source_has_entries(&self) -> Result<bool, Ended> {
         let mut streams = JoinSet::new();
-        let mut walked = self.start_walk(None, &mut streams);
+        let mut walked = self.start_walk(None, None, &mut streams);
         loop {
             match walked.recv().await {
                 Some(Walked::Entry(entry)) if entry.key.as_str().is_empty() => {}

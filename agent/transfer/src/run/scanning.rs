@@ -24,6 +24,7 @@ use crate::merge::{Merge, MergeError, Shadow, Step};
 use crate::mover::{Mover, Resumed};
 use crate::outcome::{ItemFailure, Outcome, counted};
 use crate::plan::SINGLE_PUT_MAX;
+use crate::sorter::Kept;
 use crate::walk::{SourceEntry, Walk, WalkError, Walked};
 
 /// What scanning learned that deleting needs.
@@ -74,6 +75,7 @@ pub(super) struct Scan {
     merge_ended: bool,
     /// Keys that are the key of no path are named up to a bound.
     strange_keys: u64,
+    kept: Kept,
 }
 
 const STRANGE_KEYS_NAMED: u64 = 100;
@@ -103,13 +105,16 @@ impl<S: Source, D: Destination> Engine<S, D> {
             next_number: state.next_number,
             merge_ended: false,
             strange_keys: 0,
+            kept: self.kept(),
         };
         self.begin_pending(state, &mut scan).await?;
         self.abort_earlier(state).await?;
         self.note_root().await?;
         scan.remembered = self.read_catalog(after.clone()).await;
         let mut streams = JoinSet::new();
-        let mut merge = self.start_merge(after, &mut streams);
+        scan.kept.sweep().await?;
+        let kept = Some(scan.kept.clone());
+        let mut merge = self.start_merge(after, kept, &mut streams);
         let mover = self.mover.clone();
         loop {
             scan.lanes.start_waiting(|work| handle(mover.clone(), work));
@@ -126,6 +131,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
             }
         }
         streams.shutdown().await;
+        scan.kept.pass(None).await?;
         Ok(scan.facts)
     }
 
@@ -141,9 +147,15 @@ impl<S: Source, D: Destination> Engine<S, D> {
         Ok(self.journal.append(Record::Root { root }).await?)
     }
 
+    /// Large directories outlive the process while it scans, not while it verifies.
+    fn kept(&self) -> Kept {
+        Kept::new(self.directory.join("spill"), self.settings.now_seconds)
+    }
+
     pub(super) fn start_walk(
         &self,
         after: Option<Key>,
+        kept: Option<Kept>,
         streams: &mut JoinSet<()>,
     ) -> mpsc::Receiver<Walked> {
         let abilities = self.destination.abilities();
@@ -155,6 +167,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
             has_root: abilities.has_root,
             key_max: abilities.key_max,
             spill_directory: self.directory.join("spill"),
+            kept,
             memory_bytes: usize::try_from(self.settings.memory_target_bytes / 8)
                 .unwrap_or(usize::MAX),
         };
@@ -163,8 +176,13 @@ impl<S: Source, D: Destination> Engine<S, D> {
         walked
     }
 
-    pub(super) fn start_merge(&self, after: Option<Key>, streams: &mut JoinSet<()>) -> Merge {
-        let walked = self.start_walk(after.clone(), streams);
+    pub(super) fn start_merge(
+        &self,
+        after: Option<Key>,
+        kept: Option<Kept>,
+        streams: &mut JoinSet<()>,
+    ) -> Merge {
+        let walked = self.start_walk(after.clone(), kept, streams);
         let options = &self.spec.options;
         let blind = options.transfer_mode == TransferMode::All
             && options.overwrite_mode == OverwriteMode::Always
@@ -248,6 +266,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
                 exists,
             })
             .await?;
+        scan.kept.pass(Some(key)).await?;
         Ok(Ticket {
             number,
             key: key.clone(),

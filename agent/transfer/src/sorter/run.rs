@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use datasync_endpoint::Crc64;
 
-use super::{Item, SortError, codec};
+use super::{Item, SortError, Spill, codec};
 
 /// The largest block that is read, in bytes: a bound on what a damaged file can ask for.
 const BLOCK_MAX: u64 = 64 * 1024 * 1024;
@@ -26,9 +26,11 @@ pub(super) struct RunWriter {
 }
 
 impl RunWriter {
-    /// Creates a file in `directory`, which is made if it is absent, and removes its name at once,
-    /// so that it goes with its last handle however the process ends.
-    pub(super) fn create(directory: &Path, block_bytes: usize) -> Result<Self, SortError> {
+    /// Creates a file in the spill directory, which is made if it is absent. A name that is not to
+    /// be kept is removed at once, so that the file goes with its last handle however the process
+    /// ends.
+    pub(super) fn create(spill: &Spill, block_bytes: usize) -> Result<Self, SortError> {
+        let directory = &spill.directory;
         std::fs::create_dir_all(directory).map_err(|error| SortError::io(directory, error))?;
         loop {
             let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -42,7 +44,9 @@ impl RunWriter {
                 .open(&path);
             match created {
                 Ok(file) => {
-                    std::fs::remove_file(&path).map_err(|error| SortError::io(&path, error))?;
+                    if !spill.keeps_names {
+                        std::fs::remove_file(&path).map_err(|error| SortError::io(&path, error))?;
+                    }
                     return Ok(Self {
                         file,
                         path,
@@ -90,21 +94,14 @@ impl RunWriter {
         self.file
             .rewind()
             .map_err(|error| SortError::io(&self.path, error))?;
-        Ok(RunReader {
-            file: self.file,
-            path: self.path,
-            block: Vec::new(),
-            at: 0,
-            entries: 0,
-            is_ended: false,
-        })
+        Ok(RunReader::new(self.file, self.path))
     }
 }
 
 /// A run that is being read.
 pub(super) struct RunReader {
     pub(super) file: File,
-    path: PathBuf,
+    pub(super) path: PathBuf,
     block: Vec<u8>,
     at: usize,
     /// Given out so far.
@@ -113,6 +110,23 @@ pub(super) struct RunReader {
 }
 
 impl RunReader {
+    fn new(file: File, path: PathBuf) -> Self {
+        Self {
+            file,
+            path,
+            block: Vec::new(),
+            at: 0,
+            entries: 0,
+            is_ended: false,
+        }
+    }
+
+    /// A run of an earlier run of the process.
+    pub(super) fn open(path: &Path) -> Result<Self, SortError> {
+        let file = File::open(path).map_err(|error| SortError::io(path, error))?;
+        Ok(Self::new(file, path.to_path_buf()))
+    }
+
     pub(super) fn next(&mut self) -> Result<Option<Item>, SortError> {
         if self.is_ended || (self.at == self.block.len() && !self.next_block()?) {
             return Ok(None);

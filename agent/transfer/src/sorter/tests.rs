@@ -29,8 +29,15 @@ fn item(name: &[u8], number: u64) -> Item {
     }
 }
 
+fn spill(directory: &Path) -> Spill {
+    Spill {
+        directory: directory.to_path_buf(),
+        keeps_names: false,
+    }
+}
+
 async fn sort(items: Vec<Item>, directory: &Path, memory: usize) -> (Vec<Item>, u64) {
-    let mut sorter = Sorter::new(directory.to_path_buf(), memory);
+    let mut sorter = Sorter::new(spill(directory), memory);
     for item in items {
         sorter.push(item).await.unwrap();
     }
@@ -62,7 +69,7 @@ fn entries_survive_the_codec_and_cut_ones_are_refused() {
 
 #[tokio::test]
 async fn a_directory_that_cannot_be_made_is_an_error_that_names_it() {
-    let mut sorter = Sorter::new(PathBuf::from("/dev/null/spill"), 0);
+    let mut sorter = Sorter::new(spill(Path::new("/dev/null/spill")), 0);
     let error = sorter.push(item(b"a", 1)).await.unwrap_err();
     assert!(matches!(error, SortError::Io { .. }), "{error:?}");
     assert!(error.to_string().contains("/dev/null/spill"), "{error}");
@@ -80,7 +87,7 @@ fn a_run_that_was_damaged_or_cut_is_refused() {
 
     let directory = tempfile::tempdir().unwrap();
     let written = || {
-        let mut writer = RunWriter::create(directory.path(), 512).unwrap();
+        let mut writer = RunWriter::create(&spill(directory.path()), 512).unwrap();
         for number in 0..9 {
             writer
                 .write(&item(format!("entry {number}").as_bytes(), number))
@@ -117,7 +124,7 @@ fn a_run_that_was_damaged_or_cut_is_refused() {
 async fn a_million_entries_are_sorted_in_eight_mebibytes() {
     let directory = tempfile::tempdir().unwrap();
     let spilled = directory.path().join("made when it is needed");
-    let mut sorter = Sorter::new(spilled.clone(), 8 << 20);
+    let mut sorter = Sorter::new(spill(&spilled), 8 << 20);
     // An odd factor visits every number once.
     for n in 0..1_000_000u64 {
         let number = n * 7_654_321 % 1_000_000;

@@ -19,6 +19,7 @@ mod metadata;
 mod protecting;
 mod random;
 mod rates;
+mod reopening;
 mod restarts;
 mod resumed;
 mod resuming;

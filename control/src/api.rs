@@ -22,9 +22,10 @@ use std::time::Duration;
 
 use datasync_model::{AgentArn, Home};
 
+pub(crate) use executions::start_scheduled;
 pub(crate) use http::{Limits, serve};
 
-use crate::config::Role;
+use crate::config::{Config, Role};
 use crate::credentials::CredentialService;
 use crate::store::{Sealer, Store};
 
@@ -35,7 +36,22 @@ pub(crate) struct Settings {
     pub(crate) default_agents: Vec<AgentArn>,
     pub(crate) offline_after: Duration,
     pub(crate) executions_per_agent: NonZeroU32,
+    /// The shortest time between two starts of a schedule.
+    pub(crate) schedule_interval_min: Duration,
     pub(crate) roles: Vec<Role>,
+}
+
+impl Settings {
+    pub(crate) fn of(config: &Config) -> Self {
+        Self {
+            home: config.home.clone(),
+            default_agents: config.default_agents.clone(),
+            offline_after: config.offline_after,
+            executions_per_agent: config.executions_per_agent,
+            schedule_interval_min: config.schedule_interval_min,
+            roles: config.roles.clone(),
+        }
+    }
 }
 
 /// Everything the operations work on.

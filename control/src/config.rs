@@ -88,6 +88,8 @@ pub struct Config {
     pub offline_after: Duration,
     /// How many executions one agent runs at a time.
     pub executions_per_agent: NonZeroU32,
+    /// The shortest time between two starts of a task's schedule; AWS: one hour.
+    pub schedule_interval_min: Duration,
     /// Lifetime of agents' certificates.
     pub agent_certificate_lifetime: Duration,
     /// How long ended executions are kept.
@@ -170,6 +172,9 @@ fn validate(mut layers: Layers) -> Result<Config, ConfigError> {
         text.parse::<NonZeroU32>()
             .map_err(|_| "must be a whole number of at least 1")
     });
+    let interval = layers.parsed("schedule_interval_min_minutes", "60", |text| {
+        in_range(text, 1, 60, "minutes").map(|minutes| Duration::from_secs(minutes * 60))
+    });
     let days = layers.parsed("agent_certificate_days", "30", |text| {
         in_range(text, 1, 3650, "days")
     });
@@ -206,6 +211,7 @@ fn validate(mut layers: Layers) -> Result<Config, ConfigError> {
             heartbeat_interval: heartbeat_interval?,
             offline_after: offline_after?,
             executions_per_agent: executions_per_agent?,
+            schedule_interval_min: interval?,
             agent_certificate_lifetime: DAY * u32::try_from(days?).ok()?,
             execution_history: DAY * u32::try_from(history_days?).ok()?,
             roles,

@@ -15,6 +15,7 @@ mod fleet;
 mod history;
 mod records;
 mod scheduler;
+mod schedules;
 mod serve;
 mod served_certificate;
 mod state;

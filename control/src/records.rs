@@ -8,6 +8,7 @@ mod eligible;
 mod execution;
 mod location;
 mod role_key;
+mod schedule;
 mod task;
 
 pub(crate) use access_key::AccessKey;
@@ -21,6 +22,7 @@ pub(crate) use location::{
     StoreAddress,
 };
 pub(crate) use role_key::RoleKey;
+pub(crate) use schedule::{DisabledBy, FAILURES_MAX, TaskSchedule};
 pub(crate) use task::{Readiness, Task};
 
 /// Tags of a resource, by key.

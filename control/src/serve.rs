@@ -16,6 +16,7 @@ use crate::ca::{Authority, CaError};
 use crate::config::{ApiSecurity, Config};
 use crate::credentials::CredentialService;
 use crate::history;
+use crate::schedules;
 use crate::served_certificate::{CHECK_INTERVAL, ServedCertificate, Source, keep_current};
 use crate::state::{ServeLock, State, StateError};
 
@@ -143,17 +144,12 @@ pub async fn serve(config: Config, shutdown: CancellationToken) -> Result<Servin
     let (ours, stop) = (certificates.own.clone(), shutdown.clone());
     let agents = AgentSide::new(&config, &state, credentials.clone(), ours, stop).await?;
     let mut tasks = JoinSet::new();
+    let settings = Arc::new(api::Settings::of(&config));
     let api = api::Api {
         store: state.store.clone(),
         sealer: state.sealer.clone(),
         credentials,
-        settings: Arc::new(api::Settings {
-            home: config.home,
-            default_agents: config.default_agents,
-            offline_after: config.offline_after,
-            executions_per_agent: config.executions_per_agent,
-            roles: config.roles,
-        }),
+        settings: settings.clone(),
     };
     let api_shutdown = shutdown.clone();
     tasks.spawn(async move {
@@ -173,9 +169,10 @@ pub async fn serve(config: Config, shutdown: CancellationToken) -> Result<Servin
         config.execution_history,
         shutdown.clone(),
     );
+    let started = schedules::keep_starting(state.store.clone(), settings, shutdown.clone());
     let renewed = keep_current(certificates.all(), CHECK_INTERVAL, shutdown.clone());
     tasks.spawn(async move {
-        tokio::join!(pruned, renewed);
+        tokio::join!(pruned, started, renewed);
         Ok(())
     });
     tracing::info!(%api_addr, %agent_addr, "control serves");

@@ -58,8 +58,16 @@ def test_update_merges_and_clears(world, api, refused):
     ("Includes", {"Includes": rule("*.txt")}),
     ("Excludes.member.Value", {"Excludes": rule("")}),
     ("Includes.member.Value", {"Includes": rule("")}),
-    ("Schedule is not supported yet",
-     {"Schedule": {"ScheduleExpression": "rate(1 hour)"}}),
+    ("Schedule.ScheduleExpression: it must be cron(",
+     {"Schedule": {"ScheduleExpression": "0 12 * * ? *"}}),
+    ("one of them must be ?", {"Schedule": {"ScheduleExpression": "cron(0 12 1 * SUN *)"}}),
+    ("at least 60 minutes must lie between two starts",
+     {"Schedule": {"ScheduleExpression": "rate(30 minutes)"}}),
+    ("starts every 15 minutes", {"Schedule": {"ScheduleExpression": "cron(0/15 * * * ? *)"}}),
+    ("must match", {"Schedule": {"ScheduleExpression": "rate(1 hour);"}}),
+    ("at most 256 characters", {"Schedule": {"ScheduleExpression": "rate(1 hour)" + " " * 256}}),
+    ("[ENABLED, DISABLED]",
+     {"Schedule": {"ScheduleExpression": "rate(1 hour)", "Status": "ON"}}),
     ("CloudWatchLogGroupArn", {"CloudWatchLogGroupArn": "group"}),
 ])
 def test_members_are_checked(world, refused, text, members):

@@ -9,7 +9,8 @@ use crate::store::{SealError, StoreError};
 const SHOWN_CHARACTERS_MAX: usize = 200;
 
 /// An error answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
 pub(crate) struct ApiError {
     pub(crate) status: u16,
     kind: &'static str,
@@ -25,6 +26,11 @@ impl ApiError {
             message: message.into(),
             code: None,
         }
+    }
+
+    /// Whether the request is at fault, or the state of what it names; control itself is not.
+    pub(crate) fn is_refusal(&self) -> bool {
+        self.status < 500
     }
 
     /// The request cannot be carried out; the one error that every operation declares.

@@ -57,8 +57,33 @@ pub(super) async fn start(call: &Call<'_>) -> Result<Value, ApiError> {
         common: Common::of(call)?,
         tags: check::tags(input.tags)?,
         now_ms: call.now_ms(),
+        scheduled_for_ms: None,
     };
-    call.commit(move |tx| start.commit(tx, &settings)).await
+    call.commit(move |tx| {
+        let arn = start.commit(tx, &settings)?;
+        Ok(json!({"TaskExecutionArn": arn}))
+    })
+    .await
+}
+
+/// Makes the execution `arn` of a task as it stands, for the start that its schedule planned.
+///
+/// # Errors
+/// As StartTaskExecution; nothing is changed then.
+pub(crate) fn start_scheduled(
+    tx: &Transaction<'_>,
+    settings: &Settings,
+    arn: &TaskExecutionArn,
+    (planned_ms, now_ms): (i64, i64),
+) -> Result<(), ApiError> {
+    let start = Start {
+        arn: arn.clone(),
+        common: Common::default(),
+        tags: Tags::new(),
+        now_ms,
+        scheduled_for_ms: Some(planned_ms),
+    };
+    start.commit(tx, settings).map(drop)
 }
 
 /// A checked call of StartTaskExecution.
@@ -67,10 +92,15 @@ struct Start {
     common: Common,
     tags: Tags,
     now_ms: i64,
+    scheduled_for_ms: Option<i64>,
 }
 
 impl Start {
-    fn commit(self, tx: &Transaction<'_>, settings: &Settings) -> Result<Value, ApiError> {
+    fn commit(
+        self,
+        tx: &Transaction<'_>,
+        settings: &Settings,
+    ) -> Result<TaskExecutionArn, ApiError> {
         let mut task = tasks::find(tx, self.arn.task())?;
         check_ready(&task.record)?;
         let source = locations::find(tx, &task.record.source)?.record;
@@ -103,12 +133,13 @@ impl Start {
             agent: None,
             eligible,
             requested_at_ms: self.now_ms,
+            scheduled_for_ms: self.scheduled_for_ms,
             launched_at_ms: None,
             ended_at_ms: None,
             report: None,
             tags: self.tags,
         })?;
-        Ok(json!({"TaskExecutionArn": self.arn}))
+        Ok(self.arn)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Tasks.
 
 pub(super) mod input;
+mod schedule;
 
 use datasync_model::{
     Excludes, Includes, LocationArn, Options, Pair, TaskArn, TaskMode, TaskStatus,
@@ -159,7 +160,7 @@ pub(super) async fn create(call: &Call<'_>) -> Result<Value, ApiError> {
     };
     let tags = check::tags(input.tags)?;
     let arn = TaskArn::new(home, call.unique_id()?);
-    let now_ms = call.now_ms();
+    let now = call.now;
     call.commit(move |tx| {
         let from = locations::find(tx, &source)?.record;
         let to = locations::find(tx, &destination)?.record;
@@ -171,7 +172,7 @@ pub(super) async fn create(call: &Call<'_>) -> Result<Value, ApiError> {
         let task = Task {
             arn,
             name: common.name.flatten(),
-            created_at_ms: now_ms,
+            created_at_ms: now.as_millisecond(),
             source,
             destination,
             mode,
@@ -181,6 +182,7 @@ pub(super) async fn create(call: &Call<'_>) -> Result<Value, ApiError> {
             log_group_arn: common.log_group_arn,
             readiness: Readiness::Creating,
             last_execution: None,
+            schedule: common.schedule.applied(None, now),
             tags,
         };
         tx.insert(&task)?;
@@ -197,9 +199,11 @@ fn target(call: &Call<'_>) -> Result<TaskArn, ApiError> {
 pub(super) async fn update(call: &Call<'_>) -> Result<Value, ApiError> {
     let arn = target(call)?;
     let common = Common::of(call)?;
+    let now = call.now;
     call.commit(move |tx| {
         let mut row = find(tx, &arn)?;
         let task = &mut row.record;
+        task.schedule = common.schedule.applied(task.schedule.as_ref(), now);
         let pair = pair(
             &locations::find(tx, &task.source)?.record,
             &locations::find(tx, &task.destination)?.record,
@@ -305,6 +309,10 @@ pub(super) async fn describe(call: &Call<'_>) -> Result<Value, ApiError> {
             "CreationTime": seconds(task.created_at_ms),
             "TaskMode": task.mode,
         });
+        if let Some((schedule, details)) = task.schedule.as_ref().map(schedule::shown) {
+            answer["Schedule"] = schedule;
+            answer["ScheduleDetails"] = details;
+        }
         if let Some(members) = answer.as_object_mut() {
             members.retain(|_, value| !value.is_null());
         }

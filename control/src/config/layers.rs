@@ -80,6 +80,8 @@ settings! {
     offline_after_seconds,
     /// Executions that one agent runs at a time [default: 1]
     executions_per_agent,
+    /// Least minutes between two starts of a schedule; AWS allows 60 [default: 60]
+    schedule_interval_min_minutes,
     /// Lifetime of agents' certificates [default: 30]
     agent_certificate_days,
     /// Days for which ended executions are kept; AWS keeps 30 [default: 90]

@@ -133,6 +133,7 @@ pub(crate) fn execution_row(task: u64, number: u64) -> Execution {
         agent: None,
         eligible: Eligible::Any,
         requested_at_ms: 0,
+        scheduled_for_ms: None,
         launched_at_ms: None,
         ended_at_ms: None,
         report: None,
@@ -155,6 +156,7 @@ pub(crate) fn task_row(number: u64, last_execution: Option<TaskExecutionArn>) ->
         log_group_arn: None,
         readiness: Readiness::Creating,
         last_execution,
+        schedule: None,
         tags: Tags::new(),
     }
 }

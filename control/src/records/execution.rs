@@ -23,6 +23,9 @@ pub(crate) struct Execution {
     pub(crate) eligible: Eligible,
     /// When StartTaskExecution was called.
     pub(crate) requested_at_ms: i64,
+    /// The planned start of the task's schedule that it was made for.
+    #[serde(default)]
+    pub(crate) scheduled_for_ms: Option<i64>,
     /// When it was launched.
     pub(crate) launched_at_ms: Option<i64>,
     /// When it ended. Absent exactly while the status is not terminal.

@@ -6,7 +6,7 @@ use datasync_model::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::Tags;
+use super::{Tags, TaskSchedule};
 use crate::store::Record;
 
 /// A task.
@@ -36,6 +36,9 @@ pub(crate) struct Task {
     pub(crate) readiness: Readiness,
     /// The most recent execution.
     pub(crate) last_execution: Option<TaskExecutionArn>,
+    /// When it starts by itself; `None`: never.
+    #[serde(default)]
+    pub(crate) schedule: Option<TaskSchedule>,
     /// Its tags.
     pub(crate) tags: Tags,
 }

@@ -14,7 +14,8 @@ use super::transaction::META_KIND;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Append here; never change a line that was released. The index is the schema version.
-const MIGRATIONS: &[&str] = &["CREATE TABLE records (
+const MIGRATIONS: &[&str] = &[
+    "CREATE TABLE records (
          kind TEXT NOT NULL,
          id TEXT NOT NULL,
          version INTEGER NOT NULL,
@@ -24,7 +25,11 @@ const MIGRATIONS: &[&str] = &["CREATE TABLE records (
      ) STRICT, WITHOUT ROWID;
      CREATE INDEX records_by_parent ON records (kind, parent, id);
      CREATE INDEX records_live_executions ON records (id)
-         WHERE kind = 'execution' AND json_extract(body, '$.record.ended_at_ms') IS NULL;"];
+         WHERE kind = 'execution' AND json_extract(body, '$.record.ended_at_ms') IS NULL;",
+    "CREATE INDEX records_due_tasks
+         ON records (kind, json_extract(body, '$.record.schedule.due_at_ms'))
+         WHERE kind = 'task' AND json_extract(body, '$.record.schedule.due_at_ms') IS NOT NULL;",
+];
 
 /// Makes the file with mode 0600 before SQLite does; its companions inherit the mode.
 pub(super) fn create_private(path: &Path) -> Result<(), StoreError> {
@@ -84,4 +89,32 @@ pub(super) fn migrate(connection: &mut Connection, incarnation: &str) -> Result<
         )
         .map_err(&failed)?;
     transaction.commit().map_err(&failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_any_older_schema_is_brought_forward_with_its_rows() {
+        let newest = i64::try_from(MIGRATIONS.len()).unwrap();
+        for (done, version) in (1..MIGRATIONS.len()).zip(1_i64..) {
+            let mut file = Connection::open_in_memory().unwrap();
+            for statements in &MIGRATIONS[..done] {
+                file.execute_batch(statements).unwrap();
+            }
+            file.pragma_update(None, "user_version", version).unwrap();
+            let row = "INSERT INTO records VALUES ('task', 'task-1', 3, NULL, '{\"format\":1}')";
+            file.execute_batch(row).unwrap();
+            migrate(&mut file, "incarnation").unwrap();
+            let (rows, found): (i64, i64) = file
+                .query_row(
+                    "SELECT count(*), (SELECT user_version FROM pragma_user_version) FROM records",
+                    [],
+                    |row| Ok((row.get(0)?, row.get(1)?)),
+                )
+                .unwrap();
+            assert_eq!((rows, found), (2, newest), "the row and the store's own");
+        }
+    }
 }

@@ -204,3 +204,15 @@ fn the_database_is_private() {
         assert_eq!(mode & 0o077, 0, "{:?}", entry.file_name());
     }
 }
+
+#[test]
+fn due_tasks_are_found_by_their_index() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(open(directory.path()));
+    let sql = Connection::open(directory.path().join(DATABASE_FILE)).unwrap();
+    let explain = format!("EXPLAIN QUERY PLAN {}", transaction::DUE_TASKS);
+    let plan: String = sql
+        .query_row(&explain, (1, 100), |row| row.get("detail"))
+        .unwrap();
+    assert!(plan.contains("USING INDEX records_due_tasks"), "{plan}");
+}

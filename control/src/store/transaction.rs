@@ -2,13 +2,14 @@
 
 use std::cell::Cell;
 
+use datasync_model::TaskArn;
 use rusqlite::{Connection, OptionalExtension};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::StoreError;
 use super::rows::{Sorted, Unreadable, decode, raw, sort, whole};
-use crate::records::Execution;
+use crate::records::{Execution, Task};
 
 /// The one row that holds incarnation (body) and generation (version).
 pub(super) const META_KIND: &str = "meta";
@@ -20,6 +21,10 @@ pub(super) const FORMAT: u32 = 1;
 const LIVE_EXECUTIONS: &str = "SELECT id, version, body FROM records
      WHERE kind = 'execution' AND json_extract(body, '$.record.ended_at_ms') IS NULL
      ORDER BY id";
+
+pub(super) const DUE_TASKS: &str = "SELECT id, version, body FROM records
+     WHERE kind = 'task' AND json_extract(body, '$.record.schedule.due_at_ms') <= ?1
+     ORDER BY json_extract(body, '$.record.schedule.due_at_ms') LIMIT ?2";
 
 /// Something that is kept as a row.
 pub(crate) trait Record: Serialize + DeserializeOwned + Send + 'static {
@@ -153,6 +158,15 @@ impl<'a> Transaction<'a> {
     /// [`StoreError`] of the database.
     pub(crate) fn sorted_live_executions(&self) -> Result<Sorted<Execution>, StoreError> {
         Ok(sort(self.select(LIVE_EXECUTIONS, ())?))
+    }
+
+    /// Tasks whose schedule has a start that is due at `now_ms`, the longest waiting first.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database. Rows that cannot be read are passed over.
+    pub(crate) fn due_tasks(&self, now_ms: i64, limit: usize) -> Result<Vec<TaskArn>, StoreError> {
+        let (tasks, _) = sort(self.select::<Task>(DUE_TASKS, (now_ms, limit_of(limit)))?);
+        Ok(tasks.into_iter().map(|row| row.record.arn).collect())
     }
 
     /// Makes a record; it must not exist yet.

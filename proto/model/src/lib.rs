@@ -10,6 +10,7 @@ mod filter;
 mod location;
 mod options;
 mod report;
+mod schedule;
 mod spec;
 mod status;
 mod word;
@@ -29,6 +30,7 @@ pub use options::{
     SecurityDescriptorCopyFlags, TaskMode, TaskQueueing, TransferMode, Uid, VerifyMode,
 };
 pub use report::{ExecutionReport, ExecutionResult, PhaseStatus};
+pub use schedule::{EXPRESSION_CHARACTERS_MAX, Schedule, ScheduleError};
 pub use spec::ExecutionSpec;
 pub use status::{AgentStatus, ExecutionEvent, ExecutionStatus, Refused, TaskStatus};
 pub use word::UnknownWord;

@@ -77,6 +77,7 @@ pub(super) async fn add_task_to(control: &Control, destination: LocationDetails)
         log_group_arn: None,
         readiness: Readiness::Creating,
         last_execution: None,
+        schedule: None,
         tags: Tags::new(),
     };
     let row = task.clone();
@@ -121,6 +122,7 @@ pub(super) async fn add_execution(control: &Control, task: &Task, number: u64) -
                 agent: None,
                 eligible: Eligible::Any,
                 requested_at_ms: Timestamp::now().as_millisecond(),
+                scheduled_for_ms: None,
                 launched_at_ms: None,
                 ended_at_ms: None,
                 report: None,

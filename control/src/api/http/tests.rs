@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 
-use datasync_model::Home;
 use jiff::Timestamp;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::ServerName;
@@ -59,24 +58,17 @@ impl Door {
         let directory = tempfile::tempdir().unwrap();
         let state = State::open(directory.path(), Timestamp::now()).unwrap();
         let config = crate::config::Config::new(directory.path()).unwrap();
-        let home: Home = config.home;
         let credentials = CredentialService::new(
             state.store.clone(),
             state.sealer.clone(),
             Vec::new(),
-            home.clone(),
+            config.home.clone(),
         );
         let api = Api {
             store: state.store.clone(),
             sealer: state.sealer.clone(),
             credentials: Arc::new(credentials),
-            settings: Arc::new(crate::api::Settings {
-                home,
-                default_agents: Vec::new(),
-                offline_after: config.offline_after,
-                executions_per_agent: config.executions_per_agent,
-                roles: Vec::new(),
-            }),
+            settings: Arc::new(crate::api::Settings::of(&config)),
         };
         let (server, connector) = tls(&state.authority);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

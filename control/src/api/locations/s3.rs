@@ -201,9 +201,7 @@ pub(crate) async fn update(call: &Call<'_>) -> Result<Value, ApiError> {
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroU32;
     use std::sync::Arc;
-    use std::time::Duration;
 
     use jiff::Timestamp;
 
@@ -221,24 +219,18 @@ mod tests {
     async fn a_fault_of_controls_own_is_no_fault_of_the_caller() {
         let (directory, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let state = State::open(directory.path(), Timestamp::now()).unwrap();
-        let home = Config::new(directory.path()).unwrap().home;
+        let config = Config::new(directory.path()).unwrap();
         let service = CredentialService::new(
             state.store.clone(),
             state.sealer.clone(),
             Vec::new(),
-            home.clone(),
+            config.home.clone(),
         );
         let api = Api {
             store: state.store.clone(),
             sealer: state.sealer.clone(),
             credentials: Arc::new(service),
-            settings: Arc::new(Settings {
-                home,
-                default_agents: Vec::new(),
-                offline_after: Duration::from_secs(60),
-                executions_per_agent: NonZeroU32::MIN,
-                roles: Vec::new(),
-            }),
+            settings: Arc::new(Settings::of(&config)),
         };
         let input = json!({
             "S3BucketArn": "arn:aws:s3:::bucket",

@@ -6,8 +6,9 @@ use serde_json::{Map, Value};
 
 use super::super::arns::is_arn;
 use super::super::call::Call;
-use super::super::check::{self, list_size, required, unlike};
+use super::super::check::{self, list_size, unlike};
 use super::super::error::ApiError;
+use super::schedule;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -18,7 +19,7 @@ struct Input {
     override_options: Option<Map<String, Value>>,
     includes: Option<Vec<Rule>>,
     excludes: Option<Vec<Rule>>,
-    schedule: Option<Schedule>,
+    schedule: Option<schedule::Input>,
     manifest_config: Option<Map<String, Value>>,
     task_report_config: Option<Map<String, Value>>,
 }
@@ -30,27 +31,22 @@ struct Rule {
     value: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Schedule {
-    schedule_expression: Option<String>,
-}
-
 /// Filters that were given; an empty one clears.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(in crate::api) struct Filter {
     pub(in crate::api) includes: Option<Includes>,
     pub(in crate::api) excludes: Option<Excludes>,
 }
 
 /// The members, checked.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(in crate::api) struct Common {
     /// Inside: an empty name clears.
     pub(in crate::api) name: Option<Option<String>>,
     pub(in crate::api) log_group_arn: Option<String>,
     pub(in crate::api) options: OptionsOverride,
     pub(in crate::api) filter: Filter,
+    pub(in crate::api) schedule: schedule::Wanted,
 }
 
 impl Common {
@@ -67,6 +63,10 @@ impl Common {
         Ok(Self {
             name,
             log_group_arn: input.cloud_watch_log_group_arn,
+            schedule: match input.schedule {
+                Some(schedule) => schedule.check(call.settings().schedule_interval_min)?,
+                None => schedule::Wanted::AsItIs,
+            },
             options: options(input.options.or(input.override_options).unwrap_or_default())?,
             filter: Filter {
                 includes: pattern(input.includes, "Includes")?
@@ -83,13 +83,6 @@ impl Common {
 }
 
 fn refuse_later_features(input: &Input) -> Result<(), ApiError> {
-    let expression = match &input.schedule {
-        Some(schedule) => Some(required(
-            schedule.schedule_expression.as_deref(),
-            "Schedule.ScheduleExpression",
-        )?),
-        None => None,
-    };
     if let Some(config) = &input.manifest_config
         && !config.is_empty()
         && config.get("Source").is_none_or(Value::is_null)
@@ -98,9 +91,7 @@ fn refuse_later_features(input: &Input) -> Result<(), ApiError> {
     }
     let has_content =
         |config: &Option<Map<String, Value>>| config.as_ref().is_some_and(|c| !c.is_empty());
-    let feature = if expression.is_some_and(|expression| !expression.is_empty()) {
-        "Schedule"
-    } else if has_content(&input.manifest_config) {
+    let feature = if has_content(&input.manifest_config) {
         "ManifestConfig"
     } else if has_content(&input.task_report_config) {
         "TaskReportConfig"

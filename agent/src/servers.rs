@@ -89,10 +89,7 @@ mod tests {
             privileged_ports: PrivilegedPorts::Prefer,
             limits: ServerLimits::default(),
         };
-        let s3_settings = S3Settings {
-            object_max: None,
-            limits: ServerLimits::default(),
-        };
+        let s3_settings = S3Settings::default();
         let servers = Servers::new(&nfs_settings, &s3_settings);
         let first = servers.nfs(&nfs("nas", "/a"));
         assert_eq!(first.further_connections.available_permits(), 3);

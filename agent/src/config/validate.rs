@@ -127,7 +127,11 @@ impl Check {
         })
     }
 
-    pub(super) fn limits(&mut self, requests_max: &'static str, per_second: &'static str) -> ServerLimits {
+    pub(super) fn limits(
+        &mut self,
+        requests_max: &'static str,
+        per_second: &'static str,
+    ) -> ServerLimits {
         let number = |text: &str| number(text, 1, REQUESTS_MAX);
         ServerLimits {
             in_flight_max: self.optional(requests_max, number),

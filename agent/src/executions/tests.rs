@@ -2,8 +2,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use datasync_model::{
-    Excludes, Includes, Location, NfsLocation, NfsVersion, Options, Pair,
-    PhaseStatus, TaskMode,
+    Excludes, Includes, Location, NfsLocation, NfsVersion, Options, Pair, PhaseStatus, TaskMode,
 };
 
 use super::*;

@@ -1,8 +1,8 @@
 //! Desired state in, observed state out.
 
 use datasync_model::{
-    ErrorCode, Excludes, ExecutionSpec, ExecutionStatus, Includes, Location,
-    NfsLocation, NfsVersion, Options, Pair, S3Location, StorageClass, TaskMode,
+    ErrorCode, Excludes, ExecutionSpec, ExecutionStatus, Includes, Location, NfsLocation,
+    NfsVersion, Options, Pair, S3Location, StorageClass, TaskMode,
 };
 use datasync_proto::agent_message::Message as FromAgent;
 use datasync_proto::control_message::Message as ToAgent;

@@ -9,12 +9,16 @@ use datasync_endpoint::{EndpointError, Node};
 use tokio::task::JoinSet;
 
 mod codec;
+mod kept;
 mod merge;
 mod run;
 
 use crate::disk::{Disk, DiskError};
+use kept::OnDisk;
 use merge::Merge;
 use run::{RunReader, RunWriter};
+
+pub(crate) use kept::Kept;
 
 /// The most runs that are merged, and so open, at once.
 const RUNS_MAX: usize = 64;
@@ -84,6 +88,9 @@ impl SortError {
 pub(crate) struct Spill {
     pub(crate) directory: PathBuf,
     pub(crate) disk: Disk,
+    /// Whether the files keep their names, to be found after a restart; otherwise they go with the
+    /// process.
+    pub(crate) keeps_names: bool,
 }
 
 /// Takes entries in any order.
@@ -137,6 +144,12 @@ impl Sorter {
         }
     }
 
+    /// Gives up what was pushed.
+    pub(crate) fn discard(self) -> Result<(), SortError> {
+        let mut runs: Vec<_> = self.runs.into_iter().map(|(_, run)| run).collect();
+        on_disk(&self.spill, &mut runs).remove()
+    }
+
     /// Everything that was pushed, in order.
     pub(crate) async fn finish(mut self) -> Result<SortedEntries, SortError> {
         if self.runs.is_empty() {
@@ -148,6 +161,7 @@ impl Sorter {
                 duplicates: (count - items.len()) as u64,
                 ready: items.into(),
                 merge: None,
+                on_disk: OnDisk::default(),
                 is_broken: false,
                 last: None,
                 memory,
@@ -159,16 +173,9 @@ impl Sorter {
         while self.runs.len() > RUNS_MAX {
             self.merge_last(RUNS_MAX).await?;
         }
-        let runs = self.runs.into_iter().map(|(_, run)| run).collect();
-        let merge = blocking(move || Merge::new(runs)).await?;
-        Ok(SortedEntries {
-            ready: VecDeque::new(),
-            merge: Some(merge),
-            is_broken: false,
-            last: None,
-            duplicates: 0,
-            memory: self.memory_bytes,
-        })
+        let mut runs: Vec<_> = self.runs.into_iter().map(|(_, run)| run).collect();
+        let on_disk = on_disk(&self.spill, &mut runs);
+        SortedEntries::of_runs(runs, on_disk, self.memory_bytes).await
     }
 
     async fn spill(&mut self) -> Result<(), SortError> {
@@ -206,11 +213,14 @@ impl Sorter {
         let level = last.first().map_or(0, |(level, _)| level + 1);
         let (spill, block) = (self.spill.clone(), self.block_bytes());
         let run = blocking(move || {
-            let mut merge = Merge::new(last.into_iter().map(|(_, run)| run).collect())?;
+            let mut last: Vec<_> = last.into_iter().map(|(_, run)| run).collect();
+            let merged = on_disk(&spill, &mut last);
+            let mut merge = Merge::new(last)?;
             let mut writer = RunWriter::create(&spill, block)?;
             while let Some(item) = merge.next()? {
                 writer.write(&item)?;
             }
+            merged.remove()?;
             writer.finish()
         })
         .await?;
@@ -224,11 +234,22 @@ impl Sorter {
     }
 }
 
+/// The names that runs have; with them goes what the files take of the disk.
+fn on_disk(spill: &Spill, runs: &mut [RunReader]) -> OnDisk {
+    let mut on_disk = OnDisk::default();
+    for run in runs.iter_mut().filter(|_| spill.keeps_names) {
+        on_disk.files.push(run.path.clone());
+        on_disk.shares.extend(run.share.take());
+    }
+    on_disk
+}
+
 /// Entries in order of their segments, each segment once.
 pub(crate) struct SortedEntries {
     ready: VecDeque<Item>,
     /// `None`: nothing was spilled, or it was given out.
     merge: Option<Merge>,
+    on_disk: OnDisk,
     is_broken: bool,
     /// The last segment that the merge gave.
     last: Option<String>,
@@ -237,6 +258,34 @@ pub(crate) struct SortedEntries {
 }
 
 impl SortedEntries {
+    /// Entries of sorted runs, of which `memory` bytes are held at a time.
+    async fn of_runs(
+        runs: Vec<RunReader>,
+        on_disk: OnDisk,
+        memory: usize,
+    ) -> Result<Self, SortError> {
+        match blocking(move || Merge::new(runs)).await {
+            Ok(merge) => Ok(Self {
+                ready: VecDeque::new(),
+                merge: Some(merge),
+                on_disk,
+                is_broken: false,
+                last: None,
+                duplicates: 0,
+                memory,
+            }),
+            Err(error) => {
+                on_disk.remove()?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes the names of the files away: a restart does not find them.
+    pub(crate) fn forget(&mut self) -> Result<(), SortError> {
+        std::mem::take(&mut self.on_disk).remove()
+    }
+
     /// The next entry. If a call is dropped half-way, the next says that it was broken off.
     pub(crate) async fn next(&mut self) -> Result<Option<Item>, SortError> {
         // What comes next can be looked at: of spilled entries half a batch, at least.
@@ -286,7 +335,10 @@ impl SortedEntries {
             Ok((items, Some(merge), last, duplicates))
         });
         let duplicates;
-        (self.ready, self.merge, self.last, duplicates) = refilled.await?;
+        (self.ready, self.merge, self.last, duplicates) = refilled
+            .await
+            // What is damaged now is damaged after a restart too.
+            .or_else(|error| self.forget().and(Err(error)))?;
         self.duplicates += duplicates;
         self.is_broken = false;
         Ok(())

@@ -14,7 +14,7 @@ use datasync_model::Scope;
 use tokio::sync::mpsc;
 
 use crate::attempts::Attempts;
-use crate::sorter::{Item, SortError, Spill};
+use crate::sorter::{Item, Kept, SortError, Spill};
 use ahead::{Directory, ReadAhead};
 
 /// What the walk meets, in key order.
@@ -69,6 +69,8 @@ pub(crate) struct Walk<S> {
     /// The longest key in bytes.
     pub(crate) key_max: usize,
     pub(crate) spill: Spill,
+    /// Where large directories outlive the process, if they may.
+    pub(crate) kept: Option<Kept>,
     /// For entries of directories, in bytes. Half is for the directories that lead to the present
     /// one: each gets half of what those above it left, at least 64 KiB, and spills the rest to disk.
     /// The other half is for directories that are read ahead.
@@ -148,7 +150,9 @@ impl<S: Source> Walker<S> {
                     let directory = &level.entry.path;
                     tracing::warn!(%directory, duplicates, "the server listed names twice");
                 }
-                self.stack.pop();
+                if let (Some(left), Some(kept)) = (self.stack.pop(), &walk.kept) {
+                    left.note_given(kept);
+                }
                 continue;
             };
             let (key, path) = level.child(&item);

@@ -1,9 +1,9 @@
 //! Rows for the tests of fleet and scheduler.
 
 use datasync_model::{
-    AgentArn, Excludes, ExecutionSpec, ExecutionStatus, Includes, Location,
-    NfsLocation, NfsVersion, Options, Pair, S3Location, StorageClass, TaskArn, TaskExecutionArn,
-    TaskMode, TaskStatus, UniqueId,
+    AgentArn, Excludes, ExecutionSpec, ExecutionStatus, Includes, Location, NfsLocation,
+    NfsVersion, Options, Pair, S3Location, StorageClass, TaskArn, TaskExecutionArn, TaskMode,
+    TaskStatus, UniqueId,
 };
 use jiff::Timestamp;
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use datasync_endpoint::memory::Action;
 use datasync_endpoint::{Crc64, Destination, Key};
-use datasync_model::{ExecutionStatus, Scope};
+use datasync_model::{DeleteShareMax, ExecutionStatus, Scope};
 use datasync_test_model::{Bucket, Leniency, Observed, Situation, Trouble, differences, expected};
 use tokio::time::Instant;
 

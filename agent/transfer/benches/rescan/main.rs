@@ -101,6 +101,7 @@ fn controls(spec: &ExecutionSpec) -> Controls {
             status: ExecutionStatus::Launching,
             counters: Default::default(),
             result: Default::default(),
+            telemetry: Default::default(),
         }),
     }
 }
@@ -137,5 +138,6 @@ fn spec() -> Result<ExecutionSpec, Box<dyn Error>> {
         },
         includes: Includes::default(),
         excludes: Excludes::default(),
+        extensions: Default::default(),
     })
 }

@@ -7,8 +7,8 @@ use bytes::{Bytes, BytesMut};
 use datasync_endpoint::{
     Abilities, Attributes, Crc64, Destination, DirCursor, DirEntry, DirPage, EndpointError,
     EntryKind, ErrorKind, Handle, Integrity, Key, ListPage, ListedObject, Node, ObjectHeader,
-    ObjectState, OpenUpload, PartReceipt, PartStream, Payload, PosixMetadata, ReadBack, ReadReply,
-    Receipt, Source, Timestamp, UploadId,
+    ObjectIdentifier, ObjectState, OpenUpload, PartReceipt, PartStream, Payload, PosixMetadata,
+    ReadBack, ReadReply, Receipt, Source, StoredPart, Timestamp, UploadId,
 };
 
 const READDIR_PAGE: u64 = 1_000;
@@ -315,7 +315,7 @@ impl Destination for SyntheticDestination {
         unused("ListMultipartUploads")
     }
 
-    async fn has_parts(&self, _: &Key, _: &UploadId) -> Result<bool, EndpointError> {
+    async fn parts(&self, _: &Key, _: &UploadId) -> Result<Vec<StoredPart>, EndpointError> {
         unused("ListParts")
     }
 
@@ -332,7 +332,7 @@ impl Destination for SyntheticDestination {
         unused("GET")
     }
 
-    async fn delete(&self, _: &Key, _: &str) -> Result<(), EndpointError> {
-        unused("DELETE")
+    async fn delete(&self, objects: &[ObjectIdentifier]) -> Vec<Result<(), EndpointError>> {
+        objects.iter().map(|_| unused("DeleteObjects")).collect()
     }
 }

@@ -1,8 +1,8 @@
 //! What the store holds after a write: asked where its word is not enough, or did not come.
 
 use datasync_endpoint::{
-    Destination, Effect, EndpointError, Integrity, Key, ObjectHeader, ObjectState, ReadBack,
-    Receipt, Source,
+    Destination, Effect, EndpointError, Integrity, Key, ObjectHeader, ObjectIdentifier,
+    ObjectState, ReadBack, Receipt, Source,
 };
 
 use datasync_model::ErrorCode;
@@ -55,10 +55,15 @@ impl<S: Source, D: Destination> Mover<S, D> {
         let Err(unproven) = self.confirm(key, receipt, sent).await else {
             return Ok(());
         };
-        let deleted = self
-            .attempts
-            .run(|| self.destination.delete(key, &receipt.etag))
-            .await;
+        let written = [ObjectIdentifier {
+            key: key.clone(),
+            etag: receipt.etag.clone(),
+        }];
+        let deleting = self.attempts.run(|| async {
+            let outcomes = self.destination.delete(&written).await;
+            outcomes.into_iter().collect::<Result<(), _>>()
+        });
+        let deleted = deleting.await;
         if let Err(error) = deleted {
             tracing::warn!(%error, "an object stays at the destination that is not proven");
             return Err(TryError::Failed(unproven));

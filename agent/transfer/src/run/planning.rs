@@ -72,7 +72,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
             merge_ended: false,
         };
         let mut streams = JoinSet::new();
-        let mut merge = self.start_merge(None, &mut streams);
+        let mut merge = self.start_merge(None, None, &mut streams);
         let mover = self.mover.clone();
         while !planning.merge_ended || !planning.lanes.is_empty() {
             tokio::select! {

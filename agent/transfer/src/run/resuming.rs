@@ -30,38 +30,10 @@ impl<S: Source, D: Destination> Engine<S, D> {
         state: &State,
         scan: &mut Scan,
     ) -> Result<(), Ended> {
-        let mut begun = Vec::new();
-        for uploading in [true, false] {
-            for (number, pending) in &state.pending {
-                let was_uploading = state.uploads.contains_key(&pending.key);
-                if was_uploading != uploading {
-                    continue;
-                }
-                let ticket = Ticket {
-                    number: *number,
-                    key: pending.key.clone(),
-                    path: pending.key.path().unwrap_or_default(),
-                };
-                match self.listed_outcome(&pending.key) {
-                    Some(outcome) => self.record(ticket, outcome, None).await?,
-                    None => begun.push((ticket, pending.existed, was_uploading)),
-                }
-            }
-        }
+        let items = self.unfinished(state).await?;
         let finder = self.finder();
-        let mut found = stream::iter(begun)
-            .map(|(ticket, existed, was_uploading)| {
-                let finder = &finder;
-                async move {
-                    let found = finder.find(&ticket.key).await;
-                    let resumed = found.map(|entry| Resumed {
-                        entry,
-                        existed,
-                        was_uploading,
-                    });
-                    (ticket, resumed)
-                }
-            })
+        let mut found = stream::iter(items)
+            .map(|item| finder.resumed(item))
             .buffer_unordered(FINDS_IN_FLIGHT);
         let mover = self.mover.clone();
         loop {
@@ -81,6 +53,28 @@ impl<S: Source, D: Destination> Engine<S, D> {
                 },
             }
         }
+    }
+
+    /// Pending items in the order in which they go on; those whose outcome is known are recorded.
+    async fn unfinished(&mut self, state: &State) -> Result<Vec<Unfinished>, Ended> {
+        let mut items = Vec::with_capacity(state.pending.len());
+        for (number, pending) in &state.pending {
+            let ticket = Ticket {
+                number: *number,
+                key: pending.key.clone(),
+                path: pending.key.path().unwrap_or_default(),
+            };
+            match self.listed_outcome(&pending.key) {
+                Some(outcome) => self.record(ticket, outcome, None).await?,
+                None => items.push(Unfinished {
+                    ticket,
+                    existed: pending.existed,
+                    was_uploading: state.uploads.contains_key(&pending.key),
+                }),
+            }
+        }
+        items.sort_by_key(|item| !item.was_uploading);
+        Ok(items)
     }
 
     /// The outcome of an item on the list of failures: only the record of its end was lost. (A
@@ -111,7 +105,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
     /// Whether the source has anything besides its root now, as far as the scope goes.
     pub(super) async fn source_has_entries(&self) -> Result<bool, Ended> {
         let mut streams = JoinSet::new();
-        let mut walked = self.start_walk(None, &mut streams);
+        let mut walked = self.start_walk(None, None, &mut streams);
         loop {
             match walked.next().await {
                 Some(Walked::Entry(entry)) if entry.key.as_str().is_empty() => {}
@@ -125,6 +119,13 @@ impl<S: Source, D: Destination> Engine<S, D> {
     }
 }
 
+/// An item that an earlier run of the process did not finish.
+struct Unfinished {
+    ticket: Ticket,
+    existed: bool,
+    was_uploading: bool,
+}
+
 /// Looks for the entry of a key.
 struct Finder<S> {
     source: Arc<S>,
@@ -134,6 +135,16 @@ struct Finder<S> {
 }
 
 impl<S: Source> Finder<S> {
+    async fn resumed(&self, item: Unfinished) -> (Ticket, Result<Resumed, ItemFailure>) {
+        let found = self.find(&item.ticket.key).await;
+        let resumed = found.map(|entry| Resumed {
+            entry,
+            existed: item.existed,
+            was_uploading: item.was_uploading,
+        });
+        (item.ticket, resumed)
+    }
+
     async fn find(&self, key: &Key) -> Result<SourceEntry, ItemFailure> {
         let path = key
             .path()

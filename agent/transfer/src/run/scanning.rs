@@ -1,6 +1,7 @@
 //! The stage that walks, merges and transfers.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use datasync_endpoint::{
@@ -25,7 +26,7 @@ use crate::mover::{Mover, Resumed};
 use crate::outcome::{ItemFailure, Outcome, counted};
 use crate::paged::{self, Paged};
 use crate::plan::SINGLE_PUT_MAX;
-use crate::sorter::Spill;
+use crate::sorter::{Kept, Spill};
 use crate::walk::{STREAMS, SourceEntry, Walk, WalkError, Walked};
 
 /// What scanning learned that deleting needs.
@@ -80,6 +81,7 @@ pub(super) struct Scan {
     pub(super) merge_ended: bool,
     /// Keys that are the key of no path are named up to a bound.
     strange_keys: u64,
+    kept: Kept,
 }
 
 const STRANGE_KEYS_NAMED: u64 = 100;
@@ -110,13 +112,16 @@ impl<S: Source, D: Destination> Engine<S, D> {
             passed: Passed::default(),
             merge_ended: false,
             strange_keys: 0,
+            kept: self.kept(),
         };
         self.begin_pending(state, &mut scan).await?;
         self.abort_earlier(state).await?;
         self.note_root().await?;
         scan.remembered = self.read_catalog(after.clone()).await;
         let mut streams = JoinSet::new();
-        let mut merge = self.start_merge(after, &mut streams);
+        scan.kept.sweep().await?;
+        let kept = Some(scan.kept.clone());
+        let mut merge = self.start_merge(after, kept, &mut streams);
         let mover = self.mover.clone();
         loop {
             scan.lanes.start_waiting(|work| handle(mover.clone(), work));
@@ -134,6 +139,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
         }
         self.settle_passed(&mut scan).await?;
         streams.shutdown().await;
+        scan.kept.pass(None).await?;
         Ok(scan.facts)
     }
 
@@ -149,9 +155,19 @@ impl<S: Source, D: Destination> Engine<S, D> {
         Ok(self.journal.append(Record::Root { root }).await?)
     }
 
+    /// Large directories outlive the process while it scans, not while it verifies.
+    fn kept(&self) -> Kept {
+        Kept::new(self.spill(), self.disk.clone(), self.settings.now_seconds)
+    }
+
+    fn spill(&self) -> PathBuf {
+        self.directory.join("spill")
+    }
+
     pub(super) fn start_walk(
         &self,
         after: Option<Key>,
+        kept: Option<Kept>,
         streams: &mut JoinSet<()>,
     ) -> Paged<Walked> {
         let abilities = self.destination.abilities();
@@ -163,9 +179,11 @@ impl<S: Source, D: Destination> Engine<S, D> {
             has_root: abilities.has_root,
             key_max: abilities.key_max,
             spill: Spill {
-                directory: self.directory.join("spill"),
+                directory: self.spill(),
                 disk: self.disk.clone(),
+                keeps_names: kept.is_some(),
             },
+            kept,
             memory_bytes: usize::try_from(self.settings.memory_target_bytes / 8)
                 .unwrap_or(usize::MAX),
             streams: STREAMS,
@@ -175,8 +193,13 @@ impl<S: Source, D: Destination> Engine<S, D> {
         walked
     }
 
-    pub(super) fn start_merge(&self, after: Option<Key>, streams: &mut JoinSet<()>) -> Merge {
-        let walked = self.start_walk(after.clone(), streams);
+    pub(super) fn start_merge(
+        &self,
+        after: Option<Key>,
+        kept: Option<Kept>,
+        streams: &mut JoinSet<()>,
+    ) -> Merge {
+        let walked = self.start_walk(after.clone(), kept, streams);
         let options = &self.spec.options;
         let blind = options.transfer_mode == TransferMode::All
             && options.overwrite_mode == OverwriteMode::Always
@@ -269,6 +292,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
                 exists,
             })
             .await?;
+        scan.kept.pass(Some(key)).await?;
         Ok(Ticket {
             number,
             key: key.clone(),

@@ -23,7 +23,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
     pub(super) async fn verify(&mut self) -> Result<(), Ended> {
         let verifier = self.mover.verifier.clone();
         let mut streams = JoinSet::new();
-        let mut merge = self.start_merge(None, &mut streams);
+        let mut merge = self.start_merge(None, None, &mut streams);
         let mut lanes: Lanes<Work, Checked> = Lanes::new();
         let mut shadow = Shadow::default();
         let mut merge_ended = false;

@@ -219,7 +219,10 @@ impl<D: Destination> Destination for Spared<Arc<D>> {
         let request = moving("DeleteObjects", 0);
         match self.access.make(request, call, overloaded).await {
             Ok(outcomes) => outcomes,
-            Err(not_sent) => objects.iter().map(|_| Err(not_sent.clone().into())).collect(),
+            Err(not_sent) => objects
+                .iter()
+                .map(|_| Err(not_sent.clone().into()))
+                .collect(),
         }
     }
 }

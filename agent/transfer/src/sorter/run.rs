@@ -4,13 +4,13 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use datasync_endpoint::Crc64;
 
 use super::{Item, SortError, Spill, codec};
-use crate::disk::Share;
+use crate::disk::{Disk, Share};
 
 /// The largest block that is read, in bytes: a bound on what a damaged file can ask for.
 const BLOCK_MAX: u64 = 64 * 1024 * 1024;
@@ -31,8 +31,9 @@ pub(super) struct RunWriter {
 }
 
 impl RunWriter {
-    /// Creates a file in the spill directory, which is made if it is absent, and removes its name at once,
-    /// so that it goes with its last handle however the process ends.
+    /// Creates a file in the spill directory, which is made if it is absent. A name that is not to
+    /// be kept is removed at once, so that the file goes with its last handle however the process
+    /// ends.
     pub(super) fn create(spill: &Spill, block_bytes: usize) -> Result<Self, SortError> {
         let directory = &spill.directory;
         std::fs::create_dir_all(directory).map_err(|error| SortError::io(directory, error))?;
@@ -48,7 +49,9 @@ impl RunWriter {
                 .open(&path);
             match created {
                 Ok(file) => {
-                    std::fs::remove_file(&path).map_err(|error| SortError::io(&path, error))?;
+                    if !spill.keeps_names {
+                        std::fs::remove_file(&path).map_err(|error| SortError::io(&path, error))?;
+                    }
                     return Ok(Self {
                         file,
                         path,
@@ -99,32 +102,45 @@ impl RunWriter {
         self.file
             .rewind()
             .map_err(|error| SortError::io(&self.path, error))?;
-        Ok(RunReader {
-            file: self.file,
-            path: self.path,
-            block: Vec::new(),
-            at: 0,
-            entries: 0,
-            is_ended: false,
-            _share: self.share,
-        })
+        Ok(RunReader::new(self.file, self.path, self.share))
     }
 }
 
 /// A run that is being read.
 pub(super) struct RunReader {
     pub(super) file: File,
-    path: PathBuf,
+    pub(super) path: PathBuf,
     block: Vec<u8>,
     at: usize,
     /// Given out so far.
     entries: u64,
     is_ended: bool,
-    /// Of the disk, as long as the run is there.
-    _share: Share,
+    /// Of the disk, as long as the run is there; `None` if whoever keeps its name has it.
+    pub(super) share: Option<Share>,
 }
 
 impl RunReader {
+    fn new(file: File, path: PathBuf, share: Share) -> Self {
+        Self {
+            file,
+            path,
+            block: Vec::new(),
+            at: 0,
+            entries: 0,
+            is_ended: false,
+            share: Some(share),
+        }
+    }
+
+    /// A run of an earlier run of the process.
+    pub(super) fn open(path: &Path, disk: &Disk) -> Result<Self, SortError> {
+        let failed = |error| SortError::io(path, error);
+        let file = File::open(path).map_err(failed)?;
+        let mut share = disk.share();
+        share.grow(file.metadata().map_err(failed)?.len())?;
+        Ok(Self::new(file, path.to_path_buf(), share))
+    }
+
     pub(super) fn next(&mut self) -> Result<Option<Item>, SortError> {
         if self.is_ended || (self.at == self.block.len() && !self.next_block()?) {
             return Ok(None);

@@ -33,6 +33,7 @@ fn spill(directory: &Path) -> Spill {
     Spill {
         directory: directory.to_owned(),
         disk: Disk::unbounded(),
+        keeps_names: false,
     }
 }
 
@@ -88,6 +89,7 @@ async fn what_is_spilled_stays_in_the_budget_and_is_given_back() {
     let spill = Spill {
         directory: directory.path().to_owned(),
         disk: disk.clone(),
+        keeps_names: false,
     };
     for (entries, fits) in [(200, true), (200, true), (2_000, false), (200, true)] {
         let mut sorter = Sorter::new(spill.clone(), 4096);

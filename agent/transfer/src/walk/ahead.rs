@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 
 use super::reading::{Allowance, Contents, Pool, read};
 use super::{SourceEntry, Walk};
-use crate::sorter::{Item, SortError};
+use crate::sorter::{Item, Kept, SortError};
 
 /// Directories that are begun and not entered, at most: about 1 KiB each, beside their entries.
 const BEGUN_MAX: usize = 128;
@@ -71,6 +71,13 @@ impl Directory {
     pub(super) fn duplicates(&self) -> u64 {
         let contents = self.contents.as_ref();
         contents.map_or(0, |contents| contents.entries.duplicates())
+    }
+
+    /// All of its entries were given.
+    pub(super) fn note_given(self, kept: &Kept) {
+        if let Some(contents) = self.contents {
+            kept.note_given(self.entry.key, contents.entries);
+        }
     }
 
     /// Key and path of an entry in it.

@@ -102,6 +102,20 @@ impl Allowance {
         }
     }
 
+    /// Gives back the memory and waits until the directory's turn comes; says with how many bytes.
+    async fn for_turn(&mut self) -> usize {
+        if let Self::Ahead { memory, turn, .. } = self {
+            settle(memory, 0);
+            let bytes = match turn.await {
+                Ok(bytes) => bytes,
+                // Nobody waits for the directory any more.
+                Err(_) => std::future::pending().await,
+            };
+            *self = Self::Turn(bytes);
+        }
+        self.sort_bytes()
+    }
+
     /// What is left for the entries once all are there.
     fn into_memory(self, entries: &SortedEntries) -> Option<OwnedSemaphorePermit> {
         match self {
@@ -126,6 +140,13 @@ pub(super) async fn read<S: Source>(
     directory: SourceEntry,
     mut allowance: Allowance,
 ) -> Result<Contents, SortError> {
+    if let Some(entries) = reopen(&walk, &directory, &mut allowance).await? {
+        return Ok(Contents {
+            memory: allowance.into_memory(&entries),
+            entries,
+            error: None,
+        });
+    }
     let mut handle = directory.node.handle.clone();
     let mut starts = 0;
     loop {
@@ -147,13 +168,50 @@ pub(super) async fn read<S: Source>(
             _ => false,
         };
         if !again {
-            let entries = sorter.finish().await?;
+            let mut entries = sorter.finish().await?;
+            keep(&walk, &directory, &mut entries, read.is_ok()).await?;
             return Ok(Contents {
                 memory: allowance.into_memory(&entries),
                 entries,
                 error: read.err(),
             });
         }
+        sorter.discard()?;
+    }
+}
+
+/// The entries of a directory that an earlier run of the process read, if it is what it was. They
+/// need the memory of its turn.
+async fn reopen<S: Source>(
+    walk: &Walk<S>,
+    directory: &SourceEntry,
+    allowance: &mut Allowance,
+) -> Result<Option<SortedEntries>, SortError> {
+    let Some(kept) = walk.kept.as_ref().filter(|k| k.may_have(&directory.key)) else {
+        return Ok(None);
+    };
+    let memory = allowance.for_turn().await;
+    let handle = &directory.node.handle;
+    match walk.attempts.run(|| walk.source.attributes(handle)).await {
+        Ok(now) => kept.reopen(&directory.key, &now, memory).await,
+        // Reading it tells what is wrong.
+        Err(_) => Ok(None),
+    }
+}
+
+/// Lets the entries of a directory that was read to its end outlive the process.
+async fn keep<S: Source>(
+    walk: &Walk<S>,
+    directory: &SourceEntry,
+    entries: &mut SortedEntries,
+    is_whole: bool,
+) -> Result<(), SortError> {
+    match &walk.kept {
+        Some(kept) if is_whole => {
+            let before = &directory.node.attributes;
+            kept.keep(&directory.key, before, entries).await
+        }
+        _ => entries.forget(),
     }
 }
 

@@ -25,7 +25,9 @@ fn walk_of(source: &Arc<MemorySource>, memory_bytes: usize, streams: usize) -> W
         spill: Spill {
             directory: std::env::temp_dir(),
             disk: Disk::unbounded(),
+            keeps_names: false,
         },
+        kept: None,
         memory_bytes,
         streams,
     }

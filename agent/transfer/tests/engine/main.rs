@@ -22,6 +22,7 @@ mod integrity;
 mod metadata;
 mod protecting;
 mod rates;
+mod reopening;
 mod requests;
 mod restarts;
 mod resumed;

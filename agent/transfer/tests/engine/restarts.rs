@@ -6,7 +6,8 @@ use std::time::Duration;
 use crc_fast::{CrcAlgorithm, checksum};
 use datasync_endpoint::EntryKind;
 use datasync_endpoint::memory::{Action, Fault, MemorySource, Operation, Tree};
-use datasync_model::VerifyMode;
+use datasync_model::{ErrorCode, VerifyMode};
+use datasync_transfer::Interrupted;
 use serde_json::json;
 
 use crate::world::{MIB, World, bytes};
@@ -87,6 +88,26 @@ async fn items_in_flight_go_on_within_two_seconds_and_before_any_listing() {
         (counters.discovered, counters.transferred),
         (10_002, 10_002)
     );
+}
+
+/// `/dev/full` answers every write as a full disk does.
+#[tokio::test(start_paused = true)]
+async fn a_full_disk_pauses_the_execution_before_anything_is_done() {
+    let world = World::new(Tree::new().file("file", "content"));
+    let directory = world.directory();
+    let next = directory.join("journal.next");
+    std::os::unix::fs::symlink("/dev/full", &next).unwrap();
+    let (controls, _handles) = world.controls();
+    let Err(Interrupted::LocalState(failure)) = world.run_in(&directory, controls).await else {
+        panic!("nothing can be journalled");
+    };
+    assert_eq!(failure.code, ErrorCode::LocalStateFault);
+    assert!(failure.detail.contains("No space left"), "{failure}");
+    assert_eq!(world.destination.script().calls(), []);
+    std::fs::remove_file(next).unwrap();
+    let run = world.resume(directory).await;
+    assert_eq!(run.code(), None, "{}", run.detail());
+    world.assert_exact();
 }
 
 /// However many smaller items wait.

@@ -10,9 +10,8 @@ use datasync_endpoint::memory::{
 };
 use datasync_endpoint::{Destination, Integrity, Key};
 use datasync_model::{
-    BytesPerSecond, ErrorCode, Excludes, ExecutionReport, ExecutionSpec,
-    ExecutionStatus, Includes, Location, NfsLocation, NfsVersion, Options, Pair, S3Location, Scope,
-    StorageClass, TaskMode,
+    BytesPerSecond, ErrorCode, Excludes, ExecutionReport, ExecutionSpec, ExecutionStatus, Includes,
+    Location, NfsLocation, NfsVersion, Options, Pair, S3Location, Scope, StorageClass, TaskMode,
 };
 use datasync_transfer::{Controls, FAILURES_FILE, Interrupted, Settings, run};
 use tempfile::TempDir;

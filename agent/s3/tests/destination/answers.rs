@@ -156,20 +156,20 @@ async fn a_content_without_an_announced_end_is_not_read() {
 }
 
 #[tokio::test]
-async fn a_clock_that_is_off_is_corrected_for_small_and_large_bodies() {
-    for length in [10, 2 << 20] {
-        let sink = Sink::start().await;
-        let destination = sink.open().await;
-        let body = payload(&vec![1; length]);
-        let skewed = error_body("RequestTimeTooSkewed");
-        let date = "date: Fri, 01 Jan 2100 12:00:00 GMT\r\n";
-        sink.answer(Answer::Reply(403, date, skewed));
-        let error = destination.put(&key("k"), &header(), body.clone()).await;
-        let error = error.unwrap_err();
-        assert_eq!(error.kind, ErrorKind::Busy, "to be tried again: {error}");
-        destination.put(&key("k"), &header(), body).await.unwrap();
-        let last = sink.seen().pop().unwrap();
-        let signed = last.header("x-amz-date").unwrap();
-        assert!(signed.starts_with("21000101T1"), "{signed}");
-    }
+async fn a_clock_that_is_off_is_corrected_also_without_the_sdk() {
+    let sink = Sink::start().await;
+    let destination = sink.open().await;
+    let skewed = error_body("RequestTimeTooSkewed");
+    let date = "date: Fri, 01 Jan 2100 12:00:00 GMT\r\n";
+    sink.answer(Answer::Reply(403, date, skewed));
+    let refused = destination.put(&key("k"), &header(), payload(b"x")).await;
+    let error = refused.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Busy, "to be tried again: {error}");
+    destination
+        .put(&key("k"), &header(), payload(b"x"))
+        .await
+        .unwrap();
+    let last = sink.seen().pop().unwrap();
+    let signed = last.header("x-amz-date").unwrap();
+    assert!(signed.starts_with("21000101T1"), "{signed}");
 }

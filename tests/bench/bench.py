@@ -37,17 +37,20 @@ def main():
     with tempfile.TemporaryDirectory(prefix="datasync-bench.") as scratch:
         setting = Setting(Path(scratch), runs, given.smoke, given.full)
         outcomes = measured(setting, given.only or ROWS)
-    text = "\n\n".join(
-        [head(runs), table.measures(outcomes), *(p for o in outcomes for p in o.paragraphs)]
-    )
-    print(text)
-    if not given.smoke and not given.no_write and not given.only:
-        table.write_between_markers(ROOT / "docs" / "benchmarks.md", text)
-    verdicts = [measure.holds for outcome in outcomes for measure in outcome.measures]
+        text = shown(outcomes, runs)
+        print(text, flush=True)
+        if not given.smoke and not given.no_write and not given.only:
+            table.write_between_markers(ROOT / "docs" / "benchmarks.md", text)
     if given.smoke:
         # Small trees show that it works, not how fast it is.
         return 1 if any(outcome.failed for outcome in outcomes) else 0
+    verdicts = [measure.holds for outcome in outcomes for measure in outcome.measures]
     return 0 if all(verdicts) else 1
+
+
+def shown(outcomes, runs):
+    paragraphs = [paragraph for outcome in outcomes for paragraph in outcome.paragraphs]
+    return "\n\n".join([head(runs), table.measures(outcomes), *paragraphs])
 
 
 def measured(setting, names):

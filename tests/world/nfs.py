@@ -38,6 +38,7 @@ class Nfs:
 
     def __init__(self, directory, logs, in_memory=False):
         self.directory = Path(directory)
+        self.in_memory = in_memory
         self.directory.mkdir(parents=True)
         kind = run(["stat", "-f", "-c", "%T", self.directory]).stdout
         # File handles need a real file system, which an overlay is not.
@@ -81,3 +82,5 @@ class Nfs:
         # It holds nothing that a test still needs, and its own shutdown is slow.
         self.server.kill()
         self.portmapper.kill()
+        if self.in_memory:
+            run(["umount", "--lazy", self.directory])

@@ -4,10 +4,12 @@ import re
 import time
 
 from bench.result import Result, Void
+from world.process import wait_until
 from world.site import shown
 
 VERIFY_MODE = "ONLY_FILES_TRANSFERRED"
 RUN_SECONDS_MAX = 3600
+AVAILABLE_SECONDS_MAX = 120
 OPTIONS = {"VerifyMode": VERIFY_MODE, "LogLevel": "OFF"}
 
 
@@ -36,11 +38,19 @@ class Ours:
         site.wait_task(arn, "AVAILABLE")
         return arn
 
-    def restart(self):
-        agent = self.site.agent
+    def restart(self, task=None):
+        """A new process; control tries the tasks of an agent that has come back, so the task that
+        is to run is waited for."""
+        agent, datasync = self.site.agent, self.site.datasync
         agent.stop()
         agent.start()
-        agent.wait_online(self.site.datasync)
+        agent.wait_online(datasync)
+        if task:
+            wait_until(
+                f"{task} is AVAILABLE again",
+                lambda: datasync.describe_task(TaskArn=task)["Status"] == "AVAILABLE",
+                AVAILABLE_SECONDS_MAX,
+            )
 
     def execute(self, task, tree):
         """One execution by an agent that is online: from StartTaskExecution to its end."""

@@ -22,9 +22,9 @@ def unchanged(setting):
         opening = _lists_of_opening(setting, ours)
         task = _filled_by_us(setting.sink, ours, tree)
         bucket = setting.sink.bucket("filled-by-rclone")
-        peers[COMPARABLE[-1]].copy(tree, bucket)
+        again_if_void("filled by rclone", lambda: peers[COMPARABLE[-1]].copy(tree, bucket))
         for _ in range(setting.runs):
-            ours.restart()
+            ours.restart(task)
             seconds.measure(ours.name, lambda: ours.execute(task, tree))
             for peer in peers.values():
                 seconds.measure(peer.name, lambda: peer.copy(tree, bucket))
@@ -41,17 +41,19 @@ def _lists_of_opening(setting, ours):
     """The LIST requests that open a location: what a second run over one file takes, but one."""
     tree = setting.tree(trees.many, "one", 1, 16)
     task = _filled_by_us(setting.sink, ours, tree)
-    ours.restart()
+    ours.restart(task)
     setting.sink.forget_counts()
     ours.execute(task, tree)
     found = operations(setting.sink.stats())
+    # Or control would try it, and open its locations, whenever the agent comes back.
+    ours.site.datasync.delete_task(TaskArn=task)
     return sum(found.get(name, 0) for name in LISTS) - 1
 
 
 def _filled_by_us(sink, ours, tree):
     """The task whose bucket is full: its locations are what the catalog belongs to."""
     task = ours.task(tree.root, sink.bucket(f"filled-by-us-{tree.count}"))
-    ours.execute(task, tree)
+    again_if_void("filled by us", lambda: ours.execute(task, tree))
     return task
 
 

@@ -252,11 +252,15 @@ impl<'a> Copying<'a> {
 
     /// The object is written with the source's content.
     fn anew(&self, class: &str) -> Vec<Ending> {
+        let mut denied = Vec::new();
         if self.is_unreadable && self.has_content {
-            return vec![failed(ErrorCode::SourcePermissionDenied)];
+            denied.push(failed(ErrorCode::SourcePermissionDenied));
         }
         if self.situation.trouble.unwritable.contains(self.key) {
-            return vec![failed(ErrorCode::DestinationPermissionDenied)];
+            denied.push(failed(ErrorCode::DestinationPermissionDenied));
+        }
+        if !denied.is_empty() {
+            return denied;
         }
         let content = self.content.clone();
         let bytes = content.len() as u64;

@@ -82,32 +82,27 @@ fn rate(world: &World, seen: &Seen<'_>, broken: &mut Vec<String>) {
 }
 
 fn too_fast(process: &Process, transits: &[Transit]) -> Option<String> {
-    // What is allowed from one instant to another is what the limits let through up to the second,
-    // less what they let through up to the first.
-    let mut unlimited_until = None;
-    let mut lowest: f64 = 0.0;
+    // A window begins just before a body's slice and ends with one, under one limit: what is allowed
+    // in it is what the limit lets through meanwhile, and a full bucket.
+    let mut under = None;
+    let mut lowest = f64::MAX;
     let mut sent: f64 = 0.0;
     for transit in transits {
-        let (allowed, rate) = allowed(process, transit.at);
-        let Some(rate) = rate else {
-            unlimited_until = Some(transit.at);
-            sent = 0.0;
-            lowest = 0.0;
-            continue;
-        };
-        if unlimited_until.take().is_some() {
-            lowest = -allowed;
+        let (allowed, limit) = allowed(process, transit.at);
+        if limit != under {
+            under = limit;
+            lowest = f64::MAX;
         }
+        lowest = lowest.min(sent - allowed);
         sent += transit.bytes as f64;
+        let Some(rate) = limit else { continue };
         let slice = (rate as f64 / 80.0).max(1024.0);
-        let excess = sent - allowed;
-        if excess - lowest > 2.0 * slice + 1.0 {
+        let above = sent - allowed - lowest;
+        if above > 2.0 * slice + 64.0 {
             return Some(format!(
-                "I4: {} bytes above the limit of {rate} bytes a second",
-                excess - lowest
+                "I4: {above} bytes above the limit of {rate} bytes a second"
             ));
         }
-        lowest = lowest.min(excess);
     }
     None
 }

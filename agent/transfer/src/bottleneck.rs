@@ -17,6 +17,14 @@ pub(crate) struct Stretch {
     pub(crate) cpu: Duration,
     /// CPUs that it may use at once.
     pub(crate) cpus: u32,
+    pub(crate) spared: Spared,
+}
+
+/// Which servers asked lately for fewer requests: then items wait for their turn.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Spared {
+    pub(crate) source: bool,
+    pub(crate) destination: bool,
 }
 
 /// The bottleneck of a stretch; `None` if next to nothing was waited for.
@@ -31,6 +39,7 @@ pub(crate) fn bottleneck(stretch: &Stretch) -> Option<Bottleneck> {
         waits,
         cpu,
         cpus,
+        spared,
     } = stretch;
     if time.is_zero() {
         return None;
@@ -57,13 +66,18 @@ pub(crate) fn bottleneck(stretch: &Stretch) -> Option<Bottleneck> {
     if (answers + limiter + memory) * 20 < *time {
         return None;
     }
+    let (is_source, is_spared) = if source >= destination {
+        (true, spared.source)
+    } else {
+        (false, spared.destination)
+    };
     Some(if memory > (answers + limiter) * 2 {
         Bottleneck::Memory
     } else if limiter >= source.max(destination) {
         Bottleneck::Limiter
-    } else if waits.of(Wait::Throttled) * 2 > answers {
+    } else if is_spared || waits.of(Wait::Throttled) * 2 > answers {
         Bottleneck::Throttling
-    } else if source >= destination {
+    } else if is_source {
         Bottleneck::SourceLatency
     } else {
         Bottleneck::UploadLatency
@@ -87,7 +101,27 @@ mod tests {
             waits: sums,
             cpu: seconds(cpu),
             cpus: 4,
+            spared: Spared::default(),
         })
+    }
+
+    #[test]
+    fn a_server_that_is_spared_is_named_where_it_is_waited_for() {
+        let named = |source, destination| {
+            let waits = Sums::default().with(Wait::Destination, Duration::from_secs(30));
+            bottleneck(&Stretch {
+                time: Duration::from_secs(10),
+                waits,
+                cpus: 4,
+                spared: Spared {
+                    source,
+                    destination,
+                },
+                ..Stretch::default()
+            })
+        };
+        assert_eq!(named(true, false), Some(Bottleneck::UploadLatency));
+        assert_eq!(named(false, true), Some(Bottleneck::Throttling));
     }
 
     #[test]

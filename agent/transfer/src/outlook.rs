@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use datasync_model::{Bottleneck, TimeLeft};
 
-use crate::bottleneck::{Stretch, bottleneck};
+use crate::bottleneck::{Spared, Stretch, bottleneck};
 use crate::estimate::{Amount, Estimator, Look};
 use crate::journal::Stage;
 use crate::progress::Standing;
@@ -25,6 +25,7 @@ pub(crate) struct Sight {
     pub(crate) waits: Sums,
     /// CPU time of the process.
     pub(crate) cpu: Duration,
+    pub(crate) spared: Spared,
 }
 
 /// What the looks so far tell.
@@ -147,6 +148,7 @@ impl Told {
                 waits: now.waits.since(&from.waits),
                 cpu: now.cpu.saturating_sub(from.cpu),
                 cpus,
+                spared: now.spared,
             });
         }
     }
@@ -160,6 +162,7 @@ mod tests {
 
     fn sight(seconds: u64, written: u64) -> Sight {
         Sight {
+            spared: Spared::default(),
             at: Duration::from_secs(seconds),
             progress: Standing {
                 stage: Stage::Scan,

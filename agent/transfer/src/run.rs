@@ -161,8 +161,11 @@ pub async fn run<S: Source, D: Destination>(
     settings: Settings,
     controls: Controls,
 ) -> Result<ExecutionReport, Interrupted> {
-    let source = Arc::new(Spared::new(source, &settings.source_server));
-    let destination = Arc::new(Spared::new(destination, &settings.destination_server));
+    let attempts = Arc::new(Attempts::new(settings.retries, settings.seed));
+    let waits = attempts.waits();
+    let source = Spared::new(source, &settings.source_server, waits.clone());
+    let destination = Spared::new(destination, &settings.destination_server, waits.clone());
+    let (source, destination) = (Arc::new(source), Arc::new(destination));
     let (source_calls, destination_calls) = (source.calls(), destination.calls());
     let stalled_after = settings.stalled_after;
     let mut background = JoinSet::new();
@@ -172,7 +175,7 @@ pub async fn run<S: Source, D: Destination>(
         destination,
         directory,
         settings,
-        controls.rate.clone(),
+        (controls.rate.clone(), attempts),
         &mut background,
     );
     let (mut engine, state) = match started.await {
@@ -279,7 +282,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
         destination: Arc<D>,
         directory: &Path,
         settings: Settings,
-        rate: watch::Receiver<BytesPerSecond>,
+        (rate, attempts): (watch::Receiver<BytesPerSecond>, Arc<Attempts>),
         background: &mut JoinSet<()>,
     ) -> Result<(Self, State), Ended> {
         let list = settings.failures_file.clone();
@@ -290,7 +293,6 @@ impl<S: Source, D: Destination> Engine<S, D> {
         let catalog = settings.catalog_file.clone();
         let catalog = catalog.map(|file| Catalog::new(file, directory, spec, disk.clone()));
         let limiter = Limiter::start(rate, settings.shared_rate.clone(), background);
-        let attempts = Arc::new(Attempts::new(settings.retries, settings.seed));
         let budget = Budget::new(settings.memory_target_bytes / 2);
         let uploads = Arc::new(Uploads::new(journal.clone(), &mut state));
         let progress = Progress::new(state.counters, state.stage, state.elapsed);

@@ -25,6 +25,8 @@ use operations::Operations;
 use queue::Weight;
 use window::Sign;
 
+use crate::waits::{Wait, Waits};
+
 pub(crate) use calls::Calls;
 pub(crate) use spared::Spared;
 
@@ -90,13 +92,19 @@ impl Server {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
+    /// Whether it has asked lately for fewer requests, or did not answer.
+    pub(crate) fn was_refused(&self) -> bool {
+        self.0.gate.was_refused(Instant::now())
+    }
+
     /// One more execution that uses the server.
-    fn join(&self) -> Access {
+    fn join(&self, waits: Arc<Waits>) -> Access {
         let execution = self.0.executions.fetch_add(1, Ordering::Relaxed);
         Access {
             server: self.clone(),
             execution,
             calls: Arc::default(),
+            waits,
         }
     }
 }
@@ -107,6 +115,7 @@ pub(crate) struct Access {
     server: Server,
     execution: u64,
     calls: Arc<Calls>,
+    waits: Arc<Waits>,
 }
 
 /// Which request is made.
@@ -188,11 +197,14 @@ impl Access {
                 let server = shared.name.clone();
                 return Err(NotSent { operation, server });
             }
-            tokio::select! {
-                biased;
-                () = changed => {}
-                () = sleep_until(until) => {}
-            }
+            let waiting = async {
+                tokio::select! {
+                    biased;
+                    () = changed => {}
+                    () = sleep_until(until) => {}
+                }
+            };
+            self.waits.during(Wait::Throttled, waiting).await;
         }
     }
 }

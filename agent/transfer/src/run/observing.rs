@@ -9,10 +9,12 @@ use tokio::sync::watch;
 use tokio::time::{Instant, interval};
 
 use super::Engine;
+use crate::bottleneck::Spared;
 use crate::journal::{Journal, Record};
 use crate::limiter::Limiter;
 use crate::outlook::{Outlook, Sight};
 use crate::progress::Progress;
+use crate::server::Server;
 use crate::waits::Waits;
 
 /// How often reports are made.
@@ -26,6 +28,8 @@ pub(super) struct Observer<S, D> {
     journal: Journal,
     source: Arc<S>,
     destination: Arc<D>,
+    source_server: Server,
+    destination_server: Server,
     waits: Arc<Waits>,
     cpu_time: fn() -> Duration,
     began: Instant,
@@ -46,6 +50,8 @@ impl<S: Source, D: Destination> Engine<S, D> {
             journal: self.journal.clone(),
             source: self.source.clone(),
             destination: self.destination.clone(),
+            source_server: self.settings.source_server.clone(),
+            destination_server: self.settings.destination_server.clone(),
             waits: self.attempts.waits().clone(),
             cpu_time: self.settings.cpu_time,
             began: Instant::now(),
@@ -82,6 +88,10 @@ impl<S: Source, D: Destination> Observer<S, D> {
             at: self.began.elapsed(),
             waits: self.waits.sums(),
             cpu: (self.cpu_time)(),
+            spared: Spared {
+                source: self.source_server.was_refused(),
+                destination: self.destination_server.was_refused(),
+            },
             progress: self.progress.standing(),
         });
         Telemetry {

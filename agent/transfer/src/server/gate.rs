@@ -70,6 +70,10 @@ impl Gate {
         }
     }
 
+    pub(super) fn was_refused(&self, now: Instant) -> bool {
+        self.lock().was_refused(now)
+    }
+
     /// Gives out the places that are free.
     fn serve(self: &Arc<Self>) {
         loop {

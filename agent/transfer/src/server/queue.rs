@@ -99,6 +99,12 @@ impl<T> Queue<T> {
         (self.small.window.size(), self.bulky.window.size())
     }
 
+    /// Whether a request of either weight was refused lately.
+    pub(super) fn was_refused(&self, now: Instant) -> bool {
+        let mut lanes = [&self.small, &self.bulky].into_iter();
+        lanes.any(|lane| lane.window.was_refused(now))
+    }
+
     pub(super) fn wait(&mut self, execution: u64, weight: Weight, request: T) {
         let line = self.lane(weight).line(execution);
         line.waiting.push_back(request);

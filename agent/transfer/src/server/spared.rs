@@ -12,6 +12,7 @@ use datasync_endpoint::{
 use datasync_model::RequestCounts;
 
 use super::{Access, Calls, Request, Server, is_overload};
+use crate::waits::Waits;
 
 /// How much reading an object back moves is known at the end: taken for a part of a common size.
 const READ_BACK: u64 = 8 << 20;
@@ -24,10 +25,10 @@ pub(crate) struct Spared<E> {
 }
 
 impl<E> Spared<E> {
-    pub(crate) fn new(inner: E, server: &Server) -> Self {
+    pub(crate) fn new(inner: E, server: &Server, waits: Arc<Waits>) -> Self {
         Self {
             inner,
-            access: server.join(),
+            access: server.join(waits),
         }
     }
 

@@ -27,7 +27,7 @@ async fn two_executions_have_the_same_share_of_a_server() {
     let mut workers = JoinSet::new();
     let done: [Arc<AtomicUsize>; 2] = Default::default();
     for (done, eagerness) in done.iter().zip([8, 100]) {
-        let access = Arc::new(server.join());
+        let access = Arc::new(server.join(Arc::new(Waits::new())));
         for _ in 0..eagerness {
             let (access, done) = (Arc::clone(&access), Arc::clone(done));
             workers.spawn(async move {
@@ -56,7 +56,7 @@ async fn a_server_that_answers_only_errors_is_left_alone_until_it_serves_again()
     let asked = Arc::new(Mutex::new(Vec::new()));
     let mut workers = JoinSet::new();
     for _ in 0..64 {
-        let (access, asked) = (server.join(), Arc::clone(&asked));
+        let (access, asked) = (server.join(Arc::new(Waits::new())), Arc::clone(&asked));
         workers.spawn(async move {
             while begun.elapsed() < broken_for + Duration::from_secs(60) {
                 let call = async {
@@ -88,7 +88,7 @@ async fn a_server_that_answers_only_errors_is_left_alone_until_it_serves_again()
 #[tokio::test(start_paused = true)]
 async fn nobody_waits_longer_than_a_minute_for_a_server_that_is_left_alone() {
     let server = Server::default();
-    let access = server.join();
+    let access = server.join(Arc::new(Waits::new()));
     for _ in 0..32 {
         let call = async { Err::<(), _>(fault(ErrorKind::ServerFault)) };
         assert!(access.ask(SMALL, call).await.is_err());
@@ -110,7 +110,7 @@ async fn nobody_waits_longer_than_a_minute_for_a_server_that_is_left_alone() {
 
 #[tokio::test(start_paused = true)]
 async fn errors_of_an_item_are_no_fault_of_the_server() {
-    let access = Server::default().join();
+    let access = Server::default().join(Arc::new(Waits::new()));
     for _ in 0..1000 {
         let call = async { Err::<(), _>(fault(ErrorKind::NotFound)) };
         access.ask(SMALL, call).await.unwrap_err();
@@ -136,7 +136,7 @@ async fn requests_per_second_are_capped_over_all_executions() {
     let begun = Instant::now();
     let mut workers = JoinSet::new();
     for number in 0..4 {
-        let access = server.join();
+        let access = server.join(Arc::new(Waits::new()));
         workers.spawn(async move {
             let request = if number % 2 == 0 { SMALL } else { listing };
             for _ in 0..100 {

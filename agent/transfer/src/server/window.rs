@@ -23,6 +23,8 @@ const ANSWERS_MIN: usize = 32;
 const RESTS_MAX: u32 = 8;
 /// How long the size that was too much is approached with care.
 const CARE: Duration = Duration::from_secs(60);
+/// How long a refusal is told of.
+const LATELY: Duration = Duration::from_secs(30);
 /// With care the ceiling is so many steps away.
 const CAREFUL_STEPS: usize = 64;
 
@@ -146,6 +148,12 @@ impl Window {
     /// Requests that may be in flight now; from floor to ceiling.
     pub(super) fn size(&self) -> usize {
         self.size
+    }
+
+    /// Whether the window was cut lately.
+    pub(super) fn was_refused(&self, now: Instant) -> bool {
+        self.refused
+            .is_some_and(|(_, at)| now.saturating_duration_since(at) <= LATELY)
     }
 
     /// Takes in a request that ended.

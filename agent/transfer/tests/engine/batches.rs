@@ -116,8 +116,9 @@ async fn an_object_that_comes_back_after_a_lost_answer_is_kept() {
 async fn a_process_that_is_killed_between_batches_goes_on_behind_the_last_one() {
     let world = with_missing(12_000, 5_500).await;
     let directory = world.directory();
-    // The fourth request never ends; three at a time are under way.
-    world.at_destination(Fault::new(Operation::DeleteBatch, Action::Hang).after(3));
+    for first in ["f03000", "f04000", "f05000"] {
+        world.at_destination(Fault::new(Operation::DeleteBatch, Action::Hang).at(first));
+    }
     let first = world.run_for(&directory, Duration::from_secs(60)).await;
     assert!(first.is_none());
     assert_eq!(world.destination.snapshot().len(), 12_001 - 3_000);
@@ -135,7 +136,7 @@ async fn a_process_that_is_killed_between_batches_goes_on_behind_the_last_one() 
 #[tokio::test(start_paused = true)]
 async fn what_was_deleted_before_a_cancel_is_counted() {
     let world = with_missing(5_000, 2_300).await;
-    world.at_destination(Fault::new(Operation::DeleteBatch, Action::Hang).after(2));
+    world.at_destination(Fault::new(Operation::DeleteBatch, Action::Hang).at("f02000"));
     let directory = world.directory();
     let (controls, handles) = world.controls();
     let cancelling = async {

@@ -4,7 +4,7 @@
 
 use datasync_endpoint::Integrity;
 use datasync_endpoint::memory::{Action, Fault, MemorySource, Operation, Tree};
-use datasync_model::{ExecutionStatus, VerifyMode};
+use datasync_model::{ErrorCode, ExecutionStatus, VerifyMode};
 
 use crate::world::{INTEGRITIES, KIB, MIB, Run, World, bytes, key, store};
 
@@ -70,13 +70,15 @@ async fn each(
     }
 }
 
+const FAILED: (&str, ErrorCode) = ("failed", ErrorCode::ChecksumMismatch);
+
 /// The report names the file, and only it.
-fn assert_named(run: &Run, outcome: &str, case: &str) {
+fn assert_named(run: &Run, (outcome, code): (&str, ErrorCode), case: &str) {
     assert_eq!(run.report.status, ExecutionStatus::Error, "{case}");
-    let line = format!("/file {outcome} ChecksumMismatch");
+    let line = format!("/file {outcome} {code}");
     assert_eq!(run.failures(), [line], "{case}");
     assert!(
-        run.detail().contains("/file (ChecksumMismatch"),
+        run.detail().contains(&format!("/file ({code}")),
         "{case}: {}",
         run.detail()
     );
@@ -104,7 +106,7 @@ async fn in_the_reply_of_the_nfs_server_the_end_check_finds_it() {
                 let run = world.run().await;
                 let case = format!("{form:?} {integrity:?} {verify_mode}");
                 if *verify_mode == VerifyMode::PointInTimeConsistent {
-                    assert_named(&run, "mismatched", &case);
+                    assert_named(&run, ("mismatched", ErrorCode::SourceInconsistent), &case);
                 } else {
                     assert_eq!(run.code(), None, "{case}");
                 }
@@ -121,7 +123,7 @@ async fn on_the_way_it_is_found_each_time() {
         let fault = |form: Form| Fault::new(form.operation(), action.clone()).at("file");
         each(fault, |form, integrity, verify_mode, world, run| {
             let case = format!("{action:?} {form:?} {integrity:?} {verify_mode}");
-            assert_named(run, "failed", &case);
+            assert_named(run, FAILED, &case);
             assert!(world.object("file").is_none(), "{case}");
         })
         .await;
@@ -141,7 +143,7 @@ async fn on_the_way_once_it_is_sent_again() {
             let case = format!("{action:?} {form:?} {integrity:?} {verify_mode}");
             // What left our own memory otherwise was accepted as what it was.
             if form == Form::Streamed && matches!(action, Action::FlipSent) {
-                assert_named(run, "failed", &case);
+                assert_named(run, FAILED, &case);
             } else {
                 assert_right(world, run, &case);
             }
@@ -159,9 +161,9 @@ async fn on_the_disk_of_the_store_reading_back_finds_it() {
     each(fault, |form, integrity, verify_mode, world, run| {
         let case = format!("{form:?} {integrity:?} {verify_mode}");
         match (integrity, verify_mode) {
-            (Integrity::ReadBack, _) => assert_named(run, "failed", &case),
+            (Integrity::ReadBack, _) => assert_named(run, FAILED, &case),
             (Integrity::Md5, VerifyMode::PointInTimeConsistent) => {
-                assert_named(run, "mismatched", &case);
+                assert_named(run, ("mismatched", ErrorCode::DestinationDamaged), &case);
             }
             (Integrity::Md5 | Integrity::Crc64, _) => {
                 assert_eq!(run.code(), None, "{case}");
@@ -186,7 +188,7 @@ async fn in_a_part_at_the_store_the_end_check_finds_it() {
             world.at_destination(Fault::new(Operation::UploadPart, Action::FlipStored).at("file"));
             assert_named(
                 &world.run().await,
-                "mismatched",
+                ("mismatched", ErrorCode::DestinationDamaged),
                 &format!("{form:?} {integrity:?}"),
             );
         }
@@ -201,7 +203,7 @@ async fn a_file_whose_object_was_damaged_is_written_by_the_next_execution() {
             let world = form.world(Integrity::ReadBack, *verify_mode);
             world.at_destination(Fault::new(form.operation(), Action::Flip).at("file"));
             let first = world.run().await;
-            assert_named(&first, "failed", verify_mode.as_str());
+            assert_named(&first, FAILED, verify_mode.as_str());
             world.destination.script().clear();
             assert_right(&world, &world.run().await, verify_mode.as_str());
         }

@@ -114,8 +114,8 @@ async fn too_little_memory_is_named() {
 
 #[tokio::test(start_paused = true)]
 async fn slow_directories_are_named() {
-    let world = world(30, KIB, true);
-    world.at_source(slow(Operation::ReadDir, 1));
+    let world = world(640, KIB, true);
+    world.at_source(slow(Operation::ReadDir, 2));
     assert_named(&world, Bottleneck::SourceScan).await;
 }
 

@@ -206,7 +206,7 @@ async fn sweep(variant: Variant) {
     assert_eq!(wanted.failed.len(), 1, "{:?}", wanted.failed);
     assert_eq!(wanted.uploads, []);
     let kinds = journal_kinds(&reference.directory);
-    for kind in ["h", "f", "i", "u", "p", "x", "g"] {
+    for kind in ["h", "f", "i", "u", "k", "x", "g"] {
         assert!(kinds.iter().any(|found| found == kind), "{kind} {kinds:?}");
     }
     for records in 1..kinds.len() {

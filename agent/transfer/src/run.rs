@@ -178,13 +178,12 @@ pub async fn run<S: Source, D: Destination>(
         (controls.rate.clone(), attempts),
         &mut background,
     );
-    let (mut engine, state) = match started.await {
+    let (engine, state) = match started.await {
         Ok(started) => started,
         Err(Ended::Local(failure) | Ended::Failed(failure)) => {
             return Err(Interrupted::LocalState(failure));
         }
     };
-    let mut observer = engine.observer().await;
     let watch = Watch {
         stalled_after,
         progress: engine.progress.clone(),
@@ -192,6 +191,23 @@ pub async fn run<S: Source, D: Destination>(
         source: source_calls,
         destination: destination_calls,
     };
+    let result = carry_out(engine, state, watch, &controls).await;
+    background.shutdown().await;
+    if let Ok(report) = &result {
+        controls.reports.send_replace(report.clone());
+    }
+    result
+}
+
+/// Runs the stages that are left, to their end or to what breaks them off. What was journalled is on
+/// disk afterwards.
+async fn carry_out<S: Source, D: Destination>(
+    mut engine: Engine<S, D>,
+    state: State,
+    watch: Watch,
+    controls: &Controls,
+) -> Result<ExecutionReport, Interrupted> {
+    let mut observer = engine.observer().await;
     let mut stall = None;
     let ended = tokio::select! {
         biased;
@@ -216,25 +232,15 @@ pub async fn run<S: Source, D: Destination>(
             ..observer.telemetry()
         };
     }
-    // What was appended must reach the disk before the writer is let go.
-    let flushed = journal
-        .commit(Record::Counted {
-            add: Counters::default(),
-        })
-        .await;
-    drop((journal, observer, watch));
-    background.shutdown().await;
-    if let Ok(report) = &result {
-        controls.reports.send_replace(report.clone());
-    }
-    match flushed {
-        Err(error) if result.is_ok() => match local(&error) {
+    let last = Record::Counted {
+        add: Counters::default(),
+    };
+    match (journal.commit(last).await, result, stall) {
+        (Err(error), Ok(_), _) => match local(&error) {
             Ended::Local(failure) | Ended::Failed(failure) => Err(Interrupted::LocalState(failure)),
         },
-        _ => match (result, stall) {
-            (Err(Interrupted::Stopped), Some(failure)) => Err(Interrupted::Stalled(failure)),
-            (result, _) => result,
-        },
+        (_, Err(Interrupted::Stopped), Some(failure)) => Err(Interrupted::Stalled(failure)),
+        (_, result, _) => result,
     }
 }
 

@@ -131,10 +131,8 @@ async fn a_large_file_goes_on_first() {
     let part = first(Operation::UploadPart).unwrap();
     let before = calls.iter().take(part);
     let puts = before.filter(|call| call.operation == Operation::Put);
-    assert!(
-        puts.count() < 10,
-        "a READ is a READ, but others do not come first"
-    );
+    let before = puts.count();
+    assert!(before < 50, "{before} smaller ones came first");
     assert!(first(Operation::List).is_none_or(|list| part < list));
     assert!(world.object("z/large").is_some());
 }

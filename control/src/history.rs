@@ -106,13 +106,11 @@ mod tests {
             execution(5, Some(DAY_MS)),
         ];
         let task = fixture::task_row(1, Some(rows[4].arn().clone()));
-        store
-            .commit(move |tx| {
-                tx.insert(&task)?;
-                rows.iter().try_for_each(|row| tx.insert(row))
-            })
-            .await
-            .unwrap();
+        let inserted = store.commit(move |tx| {
+            tx.insert(&task)?;
+            rows.iter().try_for_each(|row| tx.insert(row))
+        });
+        Box::pin(inserted).await.unwrap();
         let kept = Duration::from_secs(90 * 24 * 60 * 60);
         assert_eq!(prune(&store, kept, now).await.unwrap(), 2);
         assert_eq!(prune(&store, kept, now).await.unwrap(), 0);

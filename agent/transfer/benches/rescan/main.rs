@@ -59,15 +59,15 @@ async fn measured(name: &str, shape: Shape, state: &Path) -> Result<(), Box<dyn 
     };
     let spec = spec()?;
     let (began, cpu) = (Instant::now(), cpu_seconds()?);
-    let report = run(
+    let running = run(
         &spec,
         source,
         destination.clone(),
         directory.path(),
         settings,
         controls(&spec),
-    )
-    .await?;
+    );
+    let report = Box::pin(running).await?;
     let (took, cpu) = (began.elapsed().as_secs_f64(), cpu_seconds()? - cpu);
     let counters = report.counters;
     if report.status != ExecutionStatus::Success || counters.unchanged != shape.entries() {

@@ -20,7 +20,7 @@ pub use request::CopyRequest;
 
 use crate::credentials::{CredentialStore, Giver};
 use crate::endpoints::{Endpoints, no_credentials};
-use crate::executions::{Assignment, Halt, Runner, failed, launching};
+use crate::executions::{Assignment, Halt, Limits, Runner, failed, launching};
 use crate::progress_line::{ProgressDisplay, Standing};
 use access::{Access, Way};
 use pair_directory::PairDirectory;
@@ -91,11 +91,8 @@ async fn transfer(
     if let Location::S3(s3) = &mut spec.destination {
         s3.region.clone_from(&access.region);
     }
-    let memory = request.process.memory_target_bytes;
-    let runner = Runner::new(endpoints, memory, pair.history(), pair.failures())
-        .with_failures_max(request.process.failures_max)
-        .with_stalled_after(request.process.stalled_after)
-        .with_state_disk_max(request.process.state_disk_max_bytes);
+    let limits = Limits::shared_by(1, &request.process, None);
+    let runner = Runner::new(endpoints, limits, pair.history(), pair.failures());
     let assignment = Assignment {
         directory: pair.execution(),
         cancel: CancellationToken::new(),

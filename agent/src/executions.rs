@@ -5,6 +5,7 @@
 
 mod failure_list;
 mod folder;
+mod limits;
 mod progress_log;
 mod reconcile;
 mod run;
@@ -32,6 +33,7 @@ use folder::{Folder, Order};
 use reconcile::{Action, Here, Wanted};
 
 pub(crate) use failure_list::{path as failure_list_path, plan_path};
+pub(crate) use limits::Limits;
 pub(crate) use reconcile::is_current;
 pub(crate) use run::{Halt, Runner};
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use datasync_model::AgentArn;
+use datasync_transfer::SharedRate;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -16,7 +17,7 @@ use crate::backoff;
 use crate::config::Config;
 use crate::credentials::{CredentialStore, Giver};
 use crate::endpoints::Endpoints;
-use crate::executions::{Executions, Runner};
+use crate::executions::{Executions, Limits, Runner};
 use crate::health;
 use crate::host::{self, HostWatch};
 use crate::identity::{Identity, IdentityError};
@@ -149,19 +150,15 @@ impl Agent {
         let identity = Identity::load_or_create(Arc::clone(&state), &name)?;
         let credentials = CredentialStore::new(Giver::Control);
         let endpoints = Endpoints::new(&config.process, credentials.clone());
-        let slots = u64::try_from(config.executions_max).unwrap_or(1).max(1);
-        let memory = config.process.memory_target_bytes / slots;
-        let disk_max = config.process.state_disk_max_bytes;
+        let rate = config.bytes_per_second;
+        let shared_rate = rate.limit().map(|_| SharedRate::start(rate));
+        let limits = Limits::shared_by(config.executions_max, &config.process, shared_rate);
         let runner = Runner::new(
             endpoints.clone(),
-            memory,
+            limits,
             state.path(HISTORY),
             state.path(FAILURES),
-        )
-        .with_failures_max(config.process.failures_max)
-        .with_stalled_after(config.process.stalled_after)
-        .with_shared_rate(config.bytes_per_second)
-        .with_state_disk_max(disk_max.map(|bytes| bytes / slots));
+        );
         let host = HostWatch::new(name, state.root());
         let work = runner.into_work();
         let executions = Executions::resume(state, work, config.executions_max)?;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use datasync_model::{ErrorCode, ExecutionStatus, TaskArn, TaskExecutionArn, UniqueId};
 use jiff::Timestamp;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{Settings, start_scheduled};
@@ -19,6 +20,8 @@ use crate::store::{Store, StoreError, Transaction};
 const TICK: Duration = Duration::from_secs(1);
 /// A start that is refused is tried again after this time.
 const RETRY: Duration = Duration::from_secs(15);
+/// How often plans are compared with the clock: it may have run ahead when they were made.
+const STRAIGHTEN: Duration = Duration::from_secs(3600);
 /// Starts of one look; the rest follows in the next.
 const BATCH: usize = 100;
 
@@ -28,7 +31,14 @@ pub(crate) async fn keep_starting(
     settings: Arc<Settings>,
     shutdown: CancellationToken,
 ) {
+    let mut straighten_at = Instant::now();
     loop {
+        if straighten_at <= Instant::now() {
+            straighten_at = Instant::now() + STRAIGHTEN;
+            if let Err(error) = straighten(&store, Timestamp::now()).await {
+                tracing::error!(%error, "schedules cannot be looked through; trying later");
+            }
+        }
         if let Err(error) = start_due(&store, &settings, Timestamp::now()).await {
             tracing::error!(%error, "scheduled tasks cannot be started; trying again");
         }
@@ -37,6 +47,30 @@ pub(crate) async fn keep_starting(
             () = tokio::time::sleep(TICK) => {}
         }
     }
+}
+
+/// Plans anew what a clock that ran ahead had planned.
+///
+/// # Errors
+/// [`StoreError`]
+pub(crate) async fn straighten(store: &Store, now: Timestamp) -> Result<(), StoreError> {
+    let planned = store
+        .read(move |tx| tx.due_tasks(i64::MAX, usize::MAX))
+        .await?;
+    for task in planned {
+        store
+            .commit(move |tx| {
+                let Some(mut row) = tx.get::<Task>(task.id())? else {
+                    return Ok(());
+                };
+                match &mut row.record.schedule {
+                    Some(schedule) if schedule.straighten(now) => tx.update(&row),
+                    _ => Ok(()),
+                }
+            })
+            .await?;
+    }
+    Ok(())
 }
 
 /// Why one start was neither made nor put off.
@@ -103,8 +137,7 @@ fn start_in(
     if due_ms > now.as_millisecond() {
         return Ok(());
     }
-    let is_first_try = due_ms == planned_ms;
-    if is_first_try && count_last(tx, last.as_ref(), schedule, now)? {
+    if count_last(tx, last.as_ref(), schedule, now)? {
         tracing::warn!(task = %execution.task(), "the schedule is switched off");
         return Ok(tx.update(&row)?);
     }
@@ -120,10 +153,9 @@ fn start_in(
             Ok(tx.update(&started)?)
         }
         Err(error) if error.is_refusal() => {
-            if is_first_try {
+            if schedule.put_off(now, RETRY) {
                 tracing::warn!(task = %execution.task(), %error, "a scheduled start must wait");
             }
-            schedule.put_off(now, RETRY);
             Ok(tx.update(&row)?)
         }
         Err(error) => Err(StartError::Failed(error.to_string())),
@@ -170,6 +202,7 @@ fn broke_off(code: ErrorCode) -> bool {
         ErrorCode::ItemsFailed
             | ErrorCode::ChecksumMismatch
             | ErrorCode::DeletesWithheld
+            | ErrorCode::UploadsOpen
             | ErrorCode::Cancelled
     )
 }

@@ -280,6 +280,13 @@ impl Store {
         match removed {
             Ok(_) => Ok(()),
             Err(error) if error.kind == ErrorKind::NotFound => Ok(()),
+            // A try whose reply was lost may have deleted it: no object has no ETag.
+            Err(error) if error.kind == ErrorKind::Precondition && etag.is_some() => {
+                match self.head(object_key).await {
+                    Ok(None) => Ok(()),
+                    Ok(Some(_)) | Err(_) => Err(error),
+                }
+            }
             Err(error) => Err(error),
         }
     }

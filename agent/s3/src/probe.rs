@@ -88,7 +88,7 @@ impl Probe<'_> {
         let integrity = self.integrity().await?;
         let etag_is_md5 = self.metadata_comes_back().await?;
         let multipart_crc64 = integrity == Integrity::Crc64 && self.parts_are_checked().await?;
-        let if_none_match = self.if_none_match().await?;
+        let if_none_match = self.if_none_match(integrity).await?;
         let if_match = self.if_match().await?;
         let batches = !if_match || self.batches_honour_etags().await;
         Ok(Traits {
@@ -136,6 +136,10 @@ impl Probe<'_> {
     }
 
     async fn put(&self, check: Check, if_absent: bool) -> Result<Outcome, EndpointError> {
+        refused(self.try_put(check, if_absent).await)
+    }
+
+    async fn try_put(&self, check: Check, if_absent: bool) -> Result<(), EndpointError> {
         let write = Write {
             object_key: &self.object_key,
             metadata: &self.metadata,
@@ -144,7 +148,7 @@ impl Probe<'_> {
             check,
         };
         let answer = self.store.put_object(&write, &self.payload).await;
-        refused(answer.map(|_| ())).map_err(|mut error| {
+        answer.map(|_| ()).map_err(|mut error| {
             if error.kind == ErrorKind::PermissionDenied {
                 let detail = "writing objects is not allowed (s3:PutObject)";
                 error.detail = format!("{detail}: {}", error.detail);
@@ -165,9 +169,13 @@ impl Probe<'_> {
         }
     }
 
-    async fn if_none_match(&self) -> Result<bool, EndpointError> {
-        let again = self.put(Check::crc64(self.payload.crc64), true).await?;
-        Ok(matches!(again, Outcome::Refused))
+    async fn if_none_match(&self, integrity: Integrity) -> Result<bool, EndpointError> {
+        let check = match integrity {
+            Integrity::Crc64 => Check::crc64(self.payload.crc64),
+            Integrity::Md5 => Check::md5(&Md5::digest(CONTENT)),
+            Integrity::ReadBack => Check::Nothing,
+        };
+        honoured(self.try_put(check, true).await)
     }
 
     async fn if_match(&self) -> Result<bool, EndpointError> {
@@ -176,7 +184,7 @@ impl Probe<'_> {
             // Deleting is needed only if the task deletes, which then says so itself.
             return Ok(false);
         }
-        Ok(matches!(refused(removed)?, Outcome::Refused))
+        honoured(removed)
     }
 
     /// Whether DeleteObjects keeps an object whose ETag is another one. Not to know it costs only
@@ -252,6 +260,15 @@ impl Probe<'_> {
         let target = self.store.place.target(&self.object_key);
         EndpointError::new(ErrorKind::NotSupported, "open", target, detail)
     }
+}
+
+/// Whether a request whose condition does not hold was refused for that: a store that refuses the
+/// condition itself does not know it.
+fn honoured(answer: Result<(), EndpointError>) -> Result<bool, EndpointError> {
+    if matches!(&answer, Err(error) if error.kind == ErrorKind::Precondition) {
+        return Ok(true);
+    }
+    refused(answer).map(|_| false)
 }
 
 /// Tells a refusal of what was asked from a failure of the probe.

@@ -1,11 +1,13 @@
 //! Flags that every process takes that transfers.
 
+use std::fmt;
+
 use clap::Args;
 
 use super::{ConfigFaults, Overrides};
 
 /// Memory, disk, clients and logs; all values are text until they are validated.
-#[derive(Debug, Clone, Default, Args)]
+#[derive(Clone, Default, Args)]
 pub struct ProcessFlags {
     /// Bytes of data held in memory, such as 256MiB [default: a quarter of the memory limit, at
     /// most 256MiB]
@@ -78,6 +80,13 @@ pub struct ProcessFlags {
     /// text or json [default: text]
     #[arg(long)]
     log_format: Option<String>,
+}
+
+/// A proxy's URL may have a password.
+impl fmt::Debug for ProcessFlags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProcessFlags").finish_non_exhaustive()
+    }
 }
 
 impl ProcessFlags {

@@ -2,6 +2,7 @@
 //! that one pass can report every fault.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::ConfigFaults;
@@ -102,8 +103,15 @@ pub enum ReadError {
 }
 
 /// Values given one by one: by flags, or by a program that embeds the agent.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Overrides(BTreeMap<&'static str, String>);
+
+/// Names only: values may be secrets.
+impl fmt::Debug for Overrides {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
 
 impl Overrides {
     /// Sets a member, named as in the file (`nfs.connections`), if there is a value.

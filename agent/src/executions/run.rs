@@ -2,7 +2,6 @@
 
 mod stalls;
 
-use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,12 +9,13 @@ use std::time::{Duration, SystemTime};
 
 use datasync_endpoint::EndpointError;
 use datasync_model::{
-    BytesPerSecond, ErrorCode, ExecutionReport, ExecutionSpec, Failure, Location, LocationArn,
+    ErrorCode, ExecutionReport, ExecutionSpec, Failure, Location, LocationArn,
 };
-use datasync_transfer::{Controls, Interrupted, Settings, SharedRate, with_open_uploads};
+use datasync_transfer::{Controls, Interrupted, Settings, with_open_uploads};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::limits::Limits;
 use super::{Assignment, Ended, Work, failed, failure_list};
 use crate::backoff;
 use crate::credentials::{Availability, last_use};
@@ -38,11 +38,7 @@ const EXPIRY_CHECK: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub(crate) struct Runner {
     endpoints: Endpoints,
-    memory_target_bytes: u64,
-    failures_max: Option<NonZeroU64>,
-    stalled_after: Option<Duration>,
-    shared_rate: Option<SharedRate>,
-    state_disk_max_bytes: Option<u64>,
+    limits: Limits,
     history: PathBuf,
     failures: PathBuf,
 }
@@ -60,57 +56,19 @@ pub(crate) enum Halt {
 }
 
 impl Runner {
-    /// `memory_target_bytes` is for one execution; `history` is the directory of what is
-    /// remembered from one execution of a pair of locations to the next, `failures` that of the
-    /// lists of items that were not done.
+    /// `history` is the directory of what is remembered from one execution of a pair of locations
+    /// to the next, `failures` that of the lists of items that were not done.
     pub(crate) fn new(
         endpoints: Endpoints,
-        memory_target_bytes: u64,
+        limits: Limits,
         history: PathBuf,
         failures: PathBuf,
     ) -> Self {
         Self {
             endpoints,
-            memory_target_bytes,
-            failures_max: None,
-            stalled_after: None,
-            shared_rate: None,
-            state_disk_max_bytes: None,
+            limits,
             history,
             failures,
-        }
-    }
-
-    /// So many items that fail end an execution.
-    pub(crate) fn with_failures_max(self, failures_max: Option<NonZeroU64>) -> Self {
-        Self {
-            failures_max,
-            ..self
-        }
-    }
-
-    /// An execution in which nothing moves for so long is begun again from its journal.
-    pub(crate) fn with_stalled_after(self, stalled_after: Option<Duration>) -> Self {
-        Self {
-            stalled_after,
-            ..self
-        }
-    }
-
-    /// All executions together keep to `rate`, on top of their own. Must be called in a runtime.
-    pub(crate) fn with_shared_rate(self, rate: BytesPerSecond) -> Self {
-        let shared_rate = rate.limit().map(|_| SharedRate::start(rate));
-        Self {
-            shared_rate,
-            ..self
-        }
-    }
-
-    /// The files of one execution may take so many bytes.
-    pub(crate) fn with_state_disk_max(self, bytes: Option<u64>) -> Self {
-        Self {
-            state_disk_max_bytes: bytes,
-            ..self
         }
     }
 
@@ -190,8 +148,8 @@ impl Runner {
             reports: assignment.reports.clone(),
         };
         let settings = Settings {
-            memory_target_bytes: self.memory_target_bytes,
-            state_disk_max_bytes: self.state_disk_max_bytes,
+            memory_target_bytes: self.limits.memory_target_bytes,
+            state_disk_max_bytes: self.limits.state_disk_max_bytes,
             history_file: Some(self.remembered(spec, "json")),
             catalog_file: Some(self.remembered(spec, "catalog")),
             owed_aborts_file: Some(owed_aborts),
@@ -199,9 +157,9 @@ impl Runner {
             plan_file: Some(failure_list::plan_path(&self.failures, spec.execution.id())),
             source_server: source_server.server,
             destination_server: self.endpoints.servers().s3(s3).server,
-            shared_rate: self.shared_rate.clone(),
-            failures_max: self.failures_max,
-            stalled_after: self.stalled_after,
+            shared_rate: self.limits.shared_rate.clone(),
+            failures_max: self.limits.failures_max,
+            stalled_after: self.limits.stalled_after,
             seed: getrandom::u64().unwrap_or_default(),
             cpu_time: host::cpu_time,
             ..Settings::default()

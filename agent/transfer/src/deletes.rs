@@ -126,8 +126,12 @@ impl<S: Source, D: Destination> Deleter<S, D> {
             let Some(mut settled) = under_way.next().await else {
                 return broken.map_or(Ok(()), |failure| Err(DeleteError::Failed(failure)));
             };
+            if broken.is_some() {
+                // What lies between was not looked at: a restart begins there.
+                settled.last = None;
+            }
             if let Some(failure) = settled.broken.take() {
-                // What is under way already is still counted and journalled.
+                // What is under way already is still counted.
                 broken.get_or_insert(failure);
                 all_begun = true;
             }

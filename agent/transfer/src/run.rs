@@ -308,6 +308,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
             options: spec.options.clone(),
             attempts: attempts.clone(),
             budget: budget.clone(),
+            is_deep: spec.extensions.verify_deep,
         });
         let mover = Arc::new(Mover {
             source: source.clone(),
@@ -462,6 +463,6 @@ fn name_owed(failure: Option<Failure>, owed: &[OwedAbort]) -> Option<Failure> {
     );
     Some(match failure {
         Some(failure) => Failure::new(failure.code, format!("{}; {note}", failure.detail)),
-        None => Failure::new(ErrorCode::DestinationFault, note),
+        None => Failure::new(ErrorCode::UploadsOpen, note),
     })
 }

@@ -134,9 +134,8 @@ impl Access {
         request: Request,
         call: impl Future<Output = Result<T, EndpointError>>,
     ) -> Result<T, EndpointError> {
-        let overloaded = |result: &Result<T, EndpointError>| {
-            result.as_ref().is_err_and(|error| is_overload(error.kind))
-        };
+        let overloaded =
+            |result: &Result<T, EndpointError>| result.as_ref().err().and_then(Overload::of);
         self.make(request, call, overloaded).await?
     }
 
@@ -146,7 +145,7 @@ impl Access {
         &self,
         request: Request,
         call: impl Future<Output = T>,
-        overloaded: impl FnOnce(&T) -> bool,
+        overloaded: impl FnOnce(&T) -> Option<Overload>,
     ) -> Result<T, NotSent> {
         let turn = match request.bytes {
             Some(bytes) => Some(self.turn(bytes).await),
@@ -160,16 +159,15 @@ impl Access {
         let open = self.calls.begin(request.operation);
         let answer = call.await;
         drop(open);
-        let failed = overloaded(&answer);
-        pass.end(failed);
-        if !failed {
+        let overload = overloaded(&answer);
+        pass.end(overload == Some(Overload::NoWork));
+        if overload.is_none() {
             self.calls.count_answer();
         }
         if let Some(turn) = turn {
-            let sign = if failed {
-                Sign::Throttled
-            } else {
-                Sign::Served
+            let sign = match overload {
+                Some(_) => Sign::Throttled,
+                None => Sign::Served,
             };
             turn.end(sent_at, request.bytes.unwrap_or_default(), sign);
         }
@@ -191,7 +189,6 @@ impl Access {
                 Verdict::Go => return Ok(Pass::new(shared, false)),
                 Verdict::Probe => return Ok(Pass::new(shared, true)),
                 Verdict::WaitUntil(until) => until.min(patience),
-                Verdict::Wait => patience,
             };
             if now >= patience {
                 let server = shared.name.clone();
@@ -209,12 +206,25 @@ impl Access {
     }
 }
 
-/// Whether an error says that the server has too much to do, or does not do anything.
-fn is_overload(kind: ErrorKind) -> bool {
-    matches!(
-        kind,
-        ErrorKind::Busy | ErrorKind::Timeout | ErrorKind::Unreachable | ErrorKind::ServerFault
-    )
+/// That a server has too much to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Overload {
+    /// It says so, and does other work meanwhile (503 SlowDown, JUKEBOX).
+    Busy,
+    /// It does not do anything.
+    NoWork,
+}
+
+impl Overload {
+    fn of(error: &EndpointError) -> Option<Self> {
+        match error.kind {
+            ErrorKind::Busy => Some(Self::Busy),
+            ErrorKind::Timeout | ErrorKind::Unreachable | ErrorKind::ServerFault => {
+                Some(Self::NoWork)
+            }
+            _ => None,
+        }
+    }
 }
 
 /// A request that was not made, since the server is left alone.

@@ -25,6 +25,8 @@ pub(crate) struct Verifier<S, D> {
     pub(crate) options: Options,
     pub(crate) attempts: Arc<Attempts>,
     pub(crate) budget: Budget,
+    /// Whether objects are read too whose checksum the store tells.
+    pub(crate) is_deep: bool,
 }
 
 /// How many handles of an entry are tried: one may mean nothing any more.
@@ -107,7 +109,7 @@ impl<S: Source, D: Destination> Verifier<S, D> {
         entry: &SourceEntry,
         found: &ObjectState,
     ) -> Result<ReadBack, EndpointError> {
-        match found.crc64 {
+        match found.crc64.filter(|_| !self.is_deep) {
             Some(crc64) => Ok(ReadBack {
                 size: found.size,
                 crc64,

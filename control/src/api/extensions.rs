@@ -34,12 +34,12 @@ pub(super) fn extensions(
     Ok(found)
 }
 
-/// Whether these may be tags of a task.
+/// Whether these may be the tags of a task with this verification.
 ///
 /// # Errors
-/// For an unknown key or value of ours.
-pub(super) fn check_of_task(tags: &Tags) -> Result<(), ApiError> {
-    of_task(tags).map(drop)
+/// As [`extensions`].
+pub(super) fn check_of_task(tags: &Tags, verify_mode: VerifyMode) -> Result<(), ApiError> {
+    extensions(tags, &Tags::new(), verify_mode).map(drop)
 }
 
 fn of_task(tags: &Tags) -> Result<Extensions, ApiError> {

@@ -53,11 +53,15 @@ pub(super) async fn tag(call: &Call<'_>) -> Result<Value, ApiError> {
     let input: TagsInput = call.decode()?;
     let arn = required(input.resource_arn, "ResourceArn")?;
     let added = check::tags(Some(required(input.tags, "Tags")?))?;
-    if arn.contains(":task/") && !arn.contains("/execution/") {
-        extensions::check_of_task(&added)?;
-    }
     let home = call.settings().home.clone();
     call.commit(move |tx| {
+        if arn.contains(":task/") && !arn.contains("/execution/") {
+            let task = arns::ours(Some(arn.clone()), "ResourceArn", &home)?;
+            let task = tasks::find(tx, &task)?.record;
+            let mut tags = task.tags;
+            tags.extend(added.clone());
+            extensions::check_of_task(&tags, task.options.verify_mode)?;
+        }
         change(tx, &arn, &home, |tags| {
             tags.extend(added);
             check::tag_count(tags)?;

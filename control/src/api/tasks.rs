@@ -159,7 +159,6 @@ pub(super) async fn create(call: &Call<'_>) -> Result<Value, ApiError> {
         None => TaskMode::Basic,
     };
     let tags = check::tags(input.tags)?;
-    extensions::check_of_task(&tags)?;
     let arn = TaskArn::new(home, call.unique_id()?);
     let now = call.now;
     call.commit(move |tx| {
@@ -170,6 +169,7 @@ pub(super) async fn create(call: &Call<'_>) -> Result<Value, ApiError> {
         let pair = pair(&from, &to);
         let options = Options::defaults(mode, pair).merged(&common.options);
         options.check(mode, pair).map_err(input::refused)?;
+        extensions::check_of_task(&tags, options.verify_mode)?;
         let task = Task {
             arn,
             name: common.name.flatten(),
@@ -213,6 +213,7 @@ pub(super) async fn update(call: &Call<'_>) -> Result<Value, ApiError> {
         task.options
             .check(task.mode, pair)
             .map_err(input::refused)?;
+        extensions::check_of_task(&task.tags, task.options.verify_mode)?;
         if let Some(name) = common.name {
             task.name = name;
         }

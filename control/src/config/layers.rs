@@ -25,7 +25,7 @@ macro_rules! settings {
     ($($(#[$attribute:meta])+ $name:ident),+ $(,)?) => {
         /// Settings as flags. Lists are separated by commas. A flag that is on or off stands alone
         /// or takes its value after `=`, so that a subcommand may follow it.
-        #[derive(Debug, Clone, Default, clap::Args)]
+        #[derive(Clone, Default, clap::Args)]
         pub(crate) struct Flags {
             /// TOML file with the settings below (in the form `state_dir = "…"`) and `[[role]]` tables
             #[arg(long, global = true, value_name = "FILE")]
@@ -33,6 +33,13 @@ macro_rules! settings {
             $($(#[$attribute])+
             #[arg(long, global = true, value_name = "VALUE")]
             pub(crate) $name: Option<String>,)+
+        }
+
+        /// A proxy's URL may have a password.
+        impl std::fmt::Debug for Flags {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct("Flags").finish_non_exhaustive()
+            }
         }
 
         const NAMES: &[&str] = &[$(stringify!($name)),+];
@@ -115,10 +122,17 @@ const CONVENTIONAL: &[(&str, &[&str])] = &[
 ];
 
 /// A value and where it came from, for fault texts.
-#[derive(Debug)]
 struct Value {
     texts: Vec<String>,
     origin: String,
+}
+
+impl std::fmt::Debug for Value {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Value")
+            .field("origin", &self.origin)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Settings of all sources, and the faults found so far.
@@ -188,7 +202,13 @@ impl Layers {
         };
         let table = match text.parse::<toml::Table>() {
             Ok(table) => table,
-            Err(error) => return self.fault(format!("{shown}: not TOML: {error}")),
+            // Its own text repeats the line, which may hold a password.
+            Err(error) => {
+                let offset = error.span().map_or(0, |span| span.start);
+                let line = text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1;
+                let message = error.message();
+                return self.fault(format!("{shown}: not TOML: line {line}: {message}"));
+            }
         };
         for (key, value) in table {
             if key == "role" {

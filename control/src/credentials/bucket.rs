@@ -6,6 +6,7 @@ use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{BehaviorVersion, Region};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::types::RequestPayer;
 use datasync_model::S3Location;
 
 use super::Keys;
@@ -125,6 +126,8 @@ async fn list(location: &S3Location, keys: &Keys, region: &str, egress: &Egress)
         .bucket(&location.bucket)
         .prefix(&location.prefix)
         .max_keys(1)
+        // Without it a bucket with Requester Pays of another account refuses all but its owner.
+        .request_payer(RequestPayer::Requester)
         .send()
         .await;
     match answer {

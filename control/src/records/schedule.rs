@@ -43,6 +43,8 @@ pub(crate) struct TaskSchedule {
     /// Scheduled executions in a row that broke off with the same error.
     failed_in_a_row: u32,
     failed_with: Option<ErrorCode>,
+    /// The planned start that was refused last.
+    refused_ms: Option<i64>,
     /// The last of them that was counted, by its planned start.
     counted_ms: Option<i64>,
 }
@@ -50,6 +52,9 @@ pub(crate) struct TaskSchedule {
 /// So many scheduled executions in a row that break off with the same error switch the schedule
 /// off, as DataSync does; its number is not published.
 pub(crate) const FAILURES_MAX: u32 = 20;
+
+/// So many missed starts are stepped over at a time.
+const MISSED_MAX: u32 = 10_000;
 
 impl TaskSchedule {
     pub(crate) fn new(expression: String, is_enabled: bool, now: Timestamp) -> Self {
@@ -62,6 +67,7 @@ impl TaskSchedule {
             due_at_ms: None,
             failed_in_a_row: 0,
             failed_with: None,
+            refused_ms: None,
             counted_ms: None,
         };
         if is_enabled {
@@ -106,24 +112,39 @@ impl TaskSchedule {
         self.due_at_ms = self.planned_at_ms;
     }
 
-    /// Puts the planned start off; once the one after it has come, that one counts.
-    pub(crate) fn put_off(&mut self, now: Timestamp, wait: Duration) {
-        let planned = self
-            .planned_at_ms
-            .and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    /// Puts the planned start off; once those after it have come, the last of them counts. Whether
+    /// it was put off for the first time.
+    pub(crate) fn put_off(&mut self, now: Timestamp, wait: Duration) -> bool {
         let now_ms = now.as_millisecond();
-        let next = planned.and_then(|planned| self.start_after(planned));
-        if next.is_some_and(|next_ms| next_ms <= now_ms) {
-            self.planned_at_ms = Some(now_ms);
+        let is_new = self.refused_ms != self.planned_at_ms;
+        self.refused_ms = self.planned_at_ms;
+        for _ in 0..MISSED_MAX {
+            let planned = self.planned_at_ms.map(Timestamp::from_millisecond);
+            let next = planned.and_then(|planned| self.start_after(planned.ok()?));
+            match next {
+                Some(next_ms) if next_ms <= now_ms => self.planned_at_ms = Some(next_ms),
+                _ => break,
+            }
         }
         let wait_ms = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
         self.due_at_ms = Some(now_ms.saturating_add(wait_ms));
+        is_new
+    }
+
+    /// Plans anew what was planned by a clock that ran ahead; whether it was.
+    pub(crate) fn straighten(&mut self, now: Timestamp) -> bool {
+        let next = self.start_after(now);
+        let is_ahead = self.due_at_ms.is_some() && next.is_some() && self.planned_at_ms > next;
+        if is_ahead {
+            self.plan_after(now);
+        }
+        is_ahead
     }
 
     /// Counts, once, how the scheduled execution of a planned start ended; whether the schedule is
     /// to go off.
     pub(crate) fn count(&mut self, planned_ms: i64, broke_off_with: Option<ErrorCode>) -> bool {
-        if self.counted_ms >= Some(planned_ms) {
+        if self.counted_ms == Some(planned_ms) {
             return false;
         }
         self.counted_ms = Some(planned_ms);
@@ -204,6 +225,15 @@ mod tests {
         assert_eq!(schedule.due_at_ms, Some(due));
         schedule.put_off(at("2026-11-26T12:00:00Z"), wait);
         assert_eq!(planned(&schedule), Some(at("2026-11-26T12:00Z")));
+    }
+
+    #[test]
+    fn a_plan_of_a_clock_that_ran_ahead_is_made_anew() {
+        let mut schedule =
+            TaskSchedule::new("cron(0 * * * ? *)".to_owned(), true, at("2030-01-01T00:10Z"));
+        assert!(schedule.straighten(at("2026-11-26T10:20Z")));
+        assert_eq!(planned(&schedule), Some(at("2026-11-26T11:00Z")));
+        assert!(!schedule.straighten(at("2026-11-26T10:20Z")));
     }
 
     #[test]

@@ -58,6 +58,8 @@ words! {
         DeletesWithheld = "DeletesWithheld",
         /// Some items failed; the rest was transferred.
         ItemsFailed = "ItemsFailed",
+        /// Everything is done, but uploads could not be aborted and may still be open.
+        UploadsOpen = "UploadsOpen",
         /// So many items failed that the execution was ended; the rest was not looked at.
         TooManyFailures = "TooManyFailures",
         /// CancelTaskExecution was called.

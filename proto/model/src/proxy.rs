@@ -15,7 +15,7 @@ pub struct Proxy {
 
 /// Not the URL of a proxy that can be used. Does not repeat it: it may hold a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be http://[USER:PASSWORD@]HOST[:PORT]; other kinds of proxies are not supported")]
+#[error("must be http://[USER:PASSWORD@]HOST[:PORT], with signs such as @ and / in user and password written as %40 and %2F; other kinds of proxies are not supported")]
 pub struct NotAProxy;
 
 impl Proxy {
@@ -33,14 +33,25 @@ impl Proxy {
             _ => (host, None),
         };
         let port_is_one = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
-        let odd = |c: char| c.is_whitespace() || c.is_control() || "/?#\\".contains(c);
-        if name.is_empty() || !port_is_one || authority.contains(odd) || !authority.is_ascii() {
+        let user = authority.strip_suffix(host).unwrap_or_default();
+        let user = user.strip_suffix('@').unwrap_or(user);
+        if name.is_empty()
+            || !port_is_one
+            || !host.chars().all(is_of_host)
+            || !user.chars().all(is_of_user)
+        {
             return Err(NotAProxy);
         }
-        let separator = if no_proxy.trim().is_empty() { "" } else { "," };
+        let hosts = no_proxy.split(',').map(str::trim);
+        // `*.example` is what others write for `example`, which covers what is below it.
+        let hosts = hosts.map(|host| host.strip_prefix("*.").unwrap_or(host));
+        let all: Vec<&str> = [LOOPBACK]
+            .into_iter()
+            .chain(hosts.filter(|host| !host.is_empty()))
+            .collect();
         Ok(Self {
             url: format!("http://{authority}"),
-            no_proxy: format!("{LOOPBACK}{separator}{}", no_proxy.trim()),
+            no_proxy: all.join(","),
         })
     }
 
@@ -55,6 +66,16 @@ impl Proxy {
     pub fn no_proxy(&self) -> &str {
         &self.no_proxy
     }
+}
+
+fn is_of_host(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "-._:[]".contains(c)
+}
+
+/// RFC 3986, section 3.2.1. Anything else is written as `%XX`, an `@` too: HTTP libraries read the
+/// rest differently.
+fn is_of_user(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=:%".contains(c)
 }
 
 /// `http://HOST:PORT`.

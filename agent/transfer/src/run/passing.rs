@@ -71,7 +71,6 @@ impl<S: Source, D: Destination> Engine<S, D> {
 
     /// Counts an item that is as it was.
     pub(super) async fn pass(&mut self, key: Key, scan: &mut Scan) -> Result<(), Ended> {
-        self.silent_items = 0;
         scan.passed.note(key);
         if scan.passed.items >= TOGETHER {
             self.settle_passed(scan).await?;
@@ -86,7 +85,12 @@ impl<S: Source, D: Destination> Engine<S, D> {
             return Ok(());
         };
         self.progress.finish(&add);
-        Ok(self.journal.append(Record::Passed { key, add }).await?)
+        let passed = Record::Passed {
+            key: key.clone(),
+            add,
+        };
+        self.journal.append(passed).await?;
+        Ok(scan.kept.pass(Some(&key)).await?)
     }
 }
 

@@ -119,7 +119,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
         self.note_root().await?;
         scan.remembered = self.read_catalog(after.clone()).await;
         let mut streams = JoinSet::new();
-        scan.kept.sweep().await?;
+        scan.kept.sweep(after.as_ref()).await?;
         let kept = Some(scan.kept.clone());
         let mut merge = self.start_merge(after, kept, &mut streams);
         let mover = self.mover.clone();

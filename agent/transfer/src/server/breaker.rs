@@ -10,6 +10,8 @@ const FAILURES_MAX: u32 = 32;
 /// How long the server is left alone at first; twice as long each time.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
+/// A probe that takes longer, since it moves much or nobody answers, is joined by another.
+const PROBE_MAX: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -18,7 +20,7 @@ enum State {
     /// Nobody may, until then.
     Open { until: Instant, pause: Duration },
     /// One asks for all.
-    Probing { pause: Duration },
+    Probing { pause: Duration, since: Instant },
 }
 
 /// Whether a request may be made.
@@ -29,8 +31,6 @@ pub(super) enum Verdict {
     Probe,
     /// Not before then, unless something changes.
     WaitUntil(Instant),
-    /// Not before something changes.
-    Wait,
 }
 
 /// How a request ended, as far as the breaker cares.
@@ -59,11 +59,13 @@ impl Breaker {
         match self.0 {
             State::Closed { .. } => Verdict::Go,
             State::Open { until, .. } if now < until => Verdict::WaitUntil(until),
-            State::Open { pause, .. } => {
-                self.0 = State::Probing { pause };
+            State::Probing { since, .. } if now < since + PROBE_MAX => {
+                Verdict::WaitUntil(since + PROBE_MAX)
+            }
+            State::Open { pause, .. } | State::Probing { pause, .. } => {
+                self.0 = State::Probing { pause, since: now };
                 Verdict::Probe
             }
-            State::Probing { .. } => Verdict::Wait,
         }
     }
 
@@ -86,11 +88,11 @@ impl Breaker {
                 }
             }
             (Answer::Failed, State::Closed { .. }) => open(now, PAUSE_MIN),
-            (Answer::Failed, State::Probing { pause }) if was_probe => {
+            (Answer::Failed, State::Probing { pause, .. }) if was_probe => {
                 open(now, (2 * pause).min(PAUSE_MAX))
             }
             // The next one who asks is the probe.
-            (Answer::Unknown, State::Probing { pause }) if was_probe => {
+            (Answer::Unknown, State::Probing { pause, .. }) if was_probe => {
                 State::Open { until: now, pause }
             }
             _ => before,

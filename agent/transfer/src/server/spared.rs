@@ -11,7 +11,7 @@ use datasync_endpoint::{
 
 use datasync_model::RequestCounts;
 
-use super::{Access, Calls, Request, Server, is_overload};
+use super::{Access, Calls, Request, Server, Overload};
 use crate::waits::Waits;
 
 /// How much reading an object back moves is known at the end: taken for a part of a common size.
@@ -214,8 +214,8 @@ impl<D: Destination> Destination for Spared<Arc<D>> {
     async fn delete(&self, objects: &[ObjectIdentifier]) -> Vec<Result<(), EndpointError>> {
         let call = self.inner.delete(objects);
         let overloaded = |outcomes: &Vec<Result<(), EndpointError>>| {
-            let mut errors = outcomes.iter().filter_map(|outcome| outcome.as_ref().err());
-            errors.any(|error| is_overload(error.kind))
+            let errors = outcomes.iter().filter_map(|outcome| outcome.as_ref().err());
+            errors.filter_map(Overload::of).next()
         };
         let request = moving("DeleteObjects", 0);
         match self.access.make(request, call, overloaded).await {

@@ -63,7 +63,7 @@ async fn a_server_that_answers_only_errors_is_left_alone_until_it_serves_again()
                     asked.lock().unwrap().push(begun.elapsed());
                     sleep(Duration::from_millis(200)).await;
                     if begun.elapsed() < broken_for {
-                        Err(fault(ErrorKind::Busy))
+                        Err(fault(ErrorKind::Unreachable))
                     } else {
                         Ok(())
                     }
@@ -93,19 +93,57 @@ async fn nobody_waits_longer_than_a_minute_for_a_server_that_is_left_alone() {
         let call = async { Err::<(), _>(fault(ErrorKind::ServerFault)) };
         assert!(access.ask(SMALL, call).await.is_err());
     }
-    // The probe that never ends.
+    let failing = async {
+        loop {
+            let call = async { Err::<(), _>(fault(ErrorKind::ServerFault)) };
+            drop(access.ask(SMALL, call).await);
+        }
+    };
+    let asking = async {
+        sleep(Duration::from_secs(120)).await;
+        let begun = Instant::now();
+        let call = async {
+            sleep(Duration::from_secs(1)).await;
+            Err::<(), _>(fault(ErrorKind::ServerFault))
+        };
+        (access.ask(SMALL, call).await.unwrap_err(), begun.elapsed())
+    };
+    tokio::select! {
+        () = failing => {}
+        (error, waited) = asking => {
+            assert!(waited <= PATIENCE + Duration::from_secs(1), "{waited:?} {error}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_takes_long_keeps_nobody_waiting() {
+    let server = Server::default();
+    let access = server.join(Arc::new(Waits::new()));
+    for _ in 0..32 {
+        let call = async { Err::<(), _>(fault(ErrorKind::ServerFault)) };
+        assert!(access.ask(SMALL, call).await.is_err());
+    }
     let probing = access.ask(SMALL, std::future::pending::<Result<(), _>>());
     let mut probing = Box::pin(timeout(Duration::from_secs(300), probing));
     assert!(futures::poll!(&mut probing).is_pending());
     sleep(Duration::from_secs(2)).await;
     assert!(futures::poll!(&mut probing).is_pending());
     let begun = Instant::now();
-    let error = access.ask(SMALL, async { Ok(()) }).await.unwrap_err();
-    assert_eq!(error.kind, ErrorKind::Timeout);
-    assert_eq!(begun.elapsed(), PATIENCE);
-    // A probe that is dropped makes room for another.
-    drop(probing);
     access.ask(SMALL, async { Ok(()) }).await.unwrap();
+    assert_eq!(begun.elapsed(), Duration::from_secs(5));
+    access.ask(SMALL, async { Ok(()) }).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_busy_is_not_left_alone() {
+    let access = Server::default().join(Arc::new(Waits::new()));
+    let begun = Instant::now();
+    for _ in 0..100 {
+        let call = async { Err::<(), _>(fault(ErrorKind::Busy)) };
+        assert_eq!(access.ask(SMALL, call).await.unwrap_err().kind, ErrorKind::Busy);
+    }
+    assert_eq!(begun.elapsed(), Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]

@@ -95,10 +95,18 @@ impl Kept {
         self.given.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Removes what an earlier run of the process left and no note tells of.
-    pub(crate) async fn sweep(&self) -> Result<(), SortError> {
-        let place = self.directory.clone();
-        blocking(move || sweep(&place).map_err(|error| SortError::io(&place, error))).await
+    /// Removes what an earlier run of the process left and no note tells of, and the directories
+    /// that a walk which goes on `after` this key does not enter.
+    pub(crate) async fn is_entered(directory: &Key, after: Option<&Key>) -> bool {
+    after.is_none_or(|after| directory > after || after.as_str().starts_with(directory.as_str()))
+}
+
+fn sweep(&self, after: Option<&Key>) -> Result<(), SortError> {
+        let (place, after) = (self.directory.clone(), after.cloned());
+        let swept = move || {
+            sweep(&place, after.as_ref()).map_err(|error| SortError::io(&place, error))
+        };
+        blocking(swept).await
     }
 
     /// Whether there may be runs of this directory.
@@ -235,7 +243,7 @@ fn write(path: &Path, note: &Note) -> io::Result<()> {
     }
 }
 
-fn sweep(place: &Path) -> io::Result<()> {
+fn sweep(place: &Path, after: Option<&Key>) -> io::Result<()> {
     let listed = match fs::read_dir(place) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         listed => listed?,
@@ -246,7 +254,7 @@ fn sweep(place: &Path) -> io::Result<()> {
     let is_note = |path: &Path| path.extension().is_some_and(|end| end == NOTE);
     let mut told: BTreeSet<PathBuf> = BTreeSet::new();
     for path in paths.iter().filter(|path| is_note(path)) {
-        if let Some(note) = read(path) {
+        if let Some(note) = read(path).filter(|note| is_entered(&note.directory, after)) {
             told.extend(note.runs.iter().map(|run| place.join(run)));
             told.insert(path.clone());
         }

@@ -149,3 +149,21 @@ async fn what_was_deleted_before_a_cancel_is_counted() {
     assert_eq!(world.destination.snapshot().len(), 5_001 - 2_000);
     assert_eq!(report.counters.deleted, 2_000);
 }
+
+/// What a broken batch did not get to is not passed over by those after it.
+#[tokio::test(start_paused = true)]
+async fn a_restart_goes_on_in_a_batch_that_broke() {
+    let world = with_missing(6_000, 2_500).await;
+    let batch = |action, first| Fault::new(Operation::DeleteBatch, action).at(first);
+    world.at_destination(batch(Action::Fail(ErrorKind::Unreachable), "f00000"));
+    world.at_destination(batch(Action::Delay(Duration::from_secs(900)), "f01000"));
+    world.at_destination(batch(Action::Hang, "f02000"));
+    let directory = world.directory();
+    let stopped = world.run_for(&directory, Duration::from_secs(1_500)).await;
+    assert_eq!(stopped, None);
+    assert_eq!(world.destination.snapshot().len(), 6_001 - 1_000);
+    world.destination.script().clear();
+    let run = world.resume(directory).await;
+    assert_eq!(run.code(), None, "{}", run.detail());
+    assert_eq!(world.destination.snapshot().len(), 6_001 - 2_500);
+}

@@ -1,4 +1,5 @@
-//! The SDK's client as we need it: no retries, no hidden timeouts, no checksums of its own.
+//! The SDK's client as we need it: no retries, no hidden timeouts, no checksums and no clock of its
+//! own.
 
 use std::time::Duration;
 
@@ -110,6 +111,7 @@ pub(crate) fn sdk(
         .http_client(http_client_fn(move |_, _| connector.clone()))
         .sleep_impl(TokioSleep::new())
         .time_source(clock.clone())
+        .disable_clock_skew_correction(true)
         .interceptor(Headers::of_all(config))
         .retry_config(RetryConfig::disabled())
         .timeout_config(TimeoutConfig::disabled())

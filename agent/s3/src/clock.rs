@@ -1,6 +1,8 @@
 //! The clock that requests are signed with: ours, corrected by what the store said of its own.
 //!
-//! The SDK corrects skew only between its own attempts, and those are switched off.
+//! It is the only correction. The SDK has one of its own, which each answer's `Date` renews and which
+//! it adds to the time that it is given: it does not reach requests that go without the SDK, and on
+//! top of ours it would correct twice. It is switched off.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

@@ -15,5 +15,6 @@ mod requests;
 mod settings;
 mod setup;
 mod sink;
+mod skew;
 mod uploads;
 mod world;

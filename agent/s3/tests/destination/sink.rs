@@ -15,6 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::setup;
+use crate::skew::StoresClock;
 
 /// What the sink answers to one request.
 #[derive(Debug, Clone)]
@@ -51,9 +52,11 @@ struct Script {
     answers: Mutex<VecDeque<Answer>>,
     seen: Mutex<Vec<Request>>,
     stale_refused: AtomicBool,
+    clock: StoresClock,
 }
 
 pub(crate) const OK_PUT: &str = "etag: \"e\"\r\n";
+const OK_HEAD: &str = "etag: \"e\"\r\ncontent-length: 1\r\n";
 pub(crate) const LIST: &str = "<ListBucketResult><EncodingType>url</EncodingType><IsTruncated>false</IsTruncated></ListBucketResult>";
 
 const UPLOADS: &str =
@@ -178,6 +181,11 @@ impl Sink {
         self.script.stale_refused.store(true, Ordering::Relaxed);
     }
 
+    /// The clock that this store tells and checks, once it is set.
+    pub(crate) fn clock(&self) -> &StoresClock {
+        &self.script.clock
+    }
+
     pub(crate) fn seen(&self) -> Vec<Request> {
         self.script.seen.lock().unwrap().clone()
     }
@@ -206,10 +214,10 @@ async fn serve(mut stream: TcpStream, script: &Script) -> std::io::Result<()> {
                 .collect(),
             body: Vec::new(),
         };
-        let scripted = match probe_answer(&request, &script.stale_refused) {
-            None => script.answers.lock().unwrap().pop_front(),
-            answer => script.answers.lock().unwrap().pop_front().or(answer),
-        };
+        let scripted = script.clock.refusal(&request).or_else(|| {
+            let answer = script.answers.lock().unwrap().pop_front();
+            answer.or_else(|| probe_answer(&request, &script.stale_refused))
+        });
         if matches!(scripted, Some(Answer::Cut)) {
             if buffer.is_empty() {
                 stream.read_buf(&mut buffer).await?;
@@ -227,10 +235,15 @@ async fn serve(mut stream: TcpStream, script: &Script) -> std::io::Result<()> {
         request.body = buffer.drain(..length).collect();
         let bodiless = request.line.starts_with("HEAD");
         script.seen.lock().unwrap().push(request);
-        match scripted.unwrap_or(Answer::Reply(200, OK_PUT, String::new())) {
+        let date = script.clock.header();
+        let usual = match bodiless {
+            true => Answer::Head(OK_HEAD),
+            false => Answer::Reply(200, OK_PUT, String::new()),
+        };
+        match scripted.unwrap_or(usual) {
             Answer::Hang | Answer::Cut => std::future::pending().await,
             Answer::Head(headers) => {
-                let text = format!("HTTP/1.1 200 Answer\r\n{headers}\r\n");
+                let text = format!("HTTP/1.1 200 Answer\r\n{date}{headers}\r\n");
                 stream.write_all(text.as_bytes()).await?;
             }
             Answer::Raw(text) => stream.write_all(text.as_bytes()).await?,
@@ -241,7 +254,7 @@ async fn serve(mut stream: TcpStream, script: &Script) -> std::io::Result<()> {
                 } else {
                     format!("content-length: {}\r\n", body.len())
                 };
-                let text = format!("HTTP/1.1 {status} Answer\r\n{headers}{length}\r\n{body}");
+                let text = format!("HTTP/1.1 {status} Answer\r\n{date}{headers}{length}\r\n{body}");
                 stream.write_all(text.as_bytes()).await?;
             }
         }

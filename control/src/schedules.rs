@@ -63,10 +63,11 @@ pub(crate) async fn straighten(store: &Store, now: Timestamp) -> Result<(), Stor
                 let Some(mut row) = tx.get::<Task>(task.id())? else {
                     return Ok(());
                 };
-                match &mut row.record.schedule {
-                    Some(schedule) if schedule.straighten(now) => tx.update(&row),
-                    _ => Ok(()),
+                let schedule = row.record.schedule.as_mut();
+                if schedule.is_some_and(|schedule| schedule.straighten(now)) {
+                    tx.update(&row)?;
                 }
+                Ok::<_, StoreError>(())
             })
             .await?;
     }

@@ -31,7 +31,9 @@ impl Limits {
         let executions = u64::try_from(executions).unwrap_or(u64::MAX).max(1);
         Self {
             memory_target_bytes: settings.memory_target_bytes / executions,
-            state_disk_max_bytes: settings.state_disk_max_bytes.map(|bytes| bytes / executions),
+            state_disk_max_bytes: settings
+                .state_disk_max_bytes
+                .map(|bytes| bytes / executions),
             failures_max: settings.failures_max,
             stalled_after: settings.stalled_after,
             shared_rate,

@@ -8,9 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use datasync_endpoint::EndpointError;
-use datasync_model::{
-    ErrorCode, ExecutionReport, ExecutionSpec, Failure, Location, LocationArn,
-};
+use datasync_model::{ErrorCode, ExecutionReport, ExecutionSpec, Failure, Location, LocationArn};
 use datasync_transfer::{Controls, Interrupted, Settings, with_open_uploads};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;

@@ -205,7 +205,12 @@ impl Layers {
             // Its own text repeats the line, which may hold a password.
             Err(error) => {
                 let offset = error.span().map_or(0, |span| span.start);
-                let line = text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1;
+                let line = text
+                    .bytes()
+                    .take(offset)
+                    .filter(|byte| *byte == b'\n')
+                    .count()
+                    + 1;
                 let message = error.message();
                 return self.fault(format!("{shown}: not TOML: line {line}: {message}"));
             }

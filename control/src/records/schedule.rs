@@ -229,8 +229,11 @@ mod tests {
 
     #[test]
     fn a_plan_of_a_clock_that_ran_ahead_is_made_anew() {
-        let mut schedule =
-            TaskSchedule::new("cron(0 * * * ? *)".to_owned(), true, at("2030-01-01T00:10Z"));
+        let mut schedule = TaskSchedule::new(
+            "cron(0 * * * ? *)".to_owned(),
+            true,
+            at("2030-01-01T00:10Z"),
+        );
         assert!(schedule.straighten(at("2026-11-26T10:20Z")));
         assert_eq!(planned(&schedule), Some(at("2026-11-26T11:00Z")));
         assert!(!schedule.straighten(at("2026-11-26T10:20Z")));

@@ -15,7 +15,9 @@ pub struct Proxy {
 
 /// Not the URL of a proxy that can be used. Does not repeat it: it may hold a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be http://[USER:PASSWORD@]HOST[:PORT], with signs such as @ and / in user and password written as %40 and %2F; other kinds of proxies are not supported")]
+#[error(
+    "must be http://[USER:PASSWORD@]HOST[:PORT], with signs such as @ and / in user and password written as %40 and %2F; other kinds of proxies are not supported"
+)]
 pub struct NotAProxy;
 
 impl Proxy {

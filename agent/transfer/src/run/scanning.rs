@@ -81,7 +81,7 @@ pub(super) struct Scan {
     pub(super) merge_ended: bool,
     /// Keys that are the key of no path are named up to a bound.
     strange_keys: u64,
-    kept: Kept,
+    pub(super) kept: Kept,
 }
 
 const STRANGE_KEYS_NAMED: u64 = 100;

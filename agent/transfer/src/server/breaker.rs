@@ -151,7 +151,7 @@ mod tests {
             assert_eq!(breaker.ask(now), Verdict::WaitUntil(now + second(pause)));
             now += second(pause);
             assert_eq!(breaker.ask(now), Verdict::Probe);
-            assert_eq!(breaker.ask(now), Verdict::Wait);
+            assert_eq!(breaker.ask(now), Verdict::WaitUntil(now + PROBE_MAX));
             assert!(breaker.ended(now, true, Answer::Failed));
         }
         now += second(30);

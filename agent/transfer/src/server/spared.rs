@@ -11,7 +11,7 @@ use datasync_endpoint::{
 
 use datasync_model::RequestCounts;
 
-use super::{Access, Calls, Request, Server, Overload};
+use super::{Access, Calls, Overload, Request, Server};
 use crate::waits::Waits;
 
 /// How much reading an object back moves is known at the end: taken for a part of a common size.

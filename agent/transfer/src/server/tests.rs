@@ -141,7 +141,10 @@ async fn a_server_that_is_busy_is_not_left_alone() {
     let begun = Instant::now();
     for _ in 0..100 {
         let call = async { Err::<(), _>(fault(ErrorKind::Busy)) };
-        assert_eq!(access.ask(SMALL, call).await.unwrap_err().kind, ErrorKind::Busy);
+        assert_eq!(
+            access.ask(SMALL, call).await.unwrap_err().kind,
+            ErrorKind::Busy
+        );
     }
     assert_eq!(begun.elapsed(), Duration::ZERO);
 }

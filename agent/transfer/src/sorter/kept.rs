@@ -97,15 +97,10 @@ impl Kept {
 
     /// Removes what an earlier run of the process left and no note tells of, and the directories
     /// that a walk which goes on `after` this key does not enter.
-    pub(crate) async fn is_entered(directory: &Key, after: Option<&Key>) -> bool {
-    after.is_none_or(|after| directory > after || after.as_str().starts_with(directory.as_str()))
-}
-
-fn sweep(&self, after: Option<&Key>) -> Result<(), SortError> {
+    pub(crate) async fn sweep(&self, after: Option<&Key>) -> Result<(), SortError> {
         let (place, after) = (self.directory.clone(), after.cloned());
-        let swept = move || {
-            sweep(&place, after.as_ref()).map_err(|error| SortError::io(&place, error))
-        };
+        let swept =
+            move || sweep(&place, after.as_ref()).map_err(|error| SortError::io(&place, error));
         blocking(swept).await
     }
 
@@ -241,6 +236,10 @@ fn write(path: &Path, note: &Note) -> io::Result<()> {
         Some(parent) => File::open(parent)?.sync_all(),
         None => Ok(()),
     }
+}
+
+fn is_entered(directory: &Key, after: Option<&Key>) -> bool {
+    after.is_none_or(|after| directory > after || after.as_str().starts_with(directory.as_str()))
 }
 
 fn sweep(place: &Path, after: Option<&Key>) -> io::Result<()> {

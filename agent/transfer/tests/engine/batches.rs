@@ -155,15 +155,17 @@ async fn what_was_deleted_before_a_cancel_is_counted() {
 async fn a_restart_goes_on_in_a_batch_that_broke() {
     let world = with_missing(6_000, 2_500).await;
     let batch = |action, first| Fault::new(Operation::DeleteBatch, action).at(first);
-    world.at_destination(batch(Action::Fail(ErrorKind::Unreachable), "f00000"));
+    let away = Action::Fail(ErrorKind::Unreachable);
+    world.at_source(Fault::new(Operation::Lookup, away).at("/f00010"));
     world.at_destination(batch(Action::Delay(Duration::from_secs(900)), "f01000"));
     world.at_destination(batch(Action::Hang, "f02000"));
     let directory = world.directory();
     let stopped = world.run_for(&directory, Duration::from_secs(1_500)).await;
     assert_eq!(stopped, None);
-    assert_eq!(world.destination.snapshot().len(), 6_001 - 1_000);
+    assert_eq!(world.destination.snapshot().len(), 6_001 - 1_010);
+    world.source.script().clear();
     world.destination.script().clear();
     let run = world.resume(directory).await;
-    assert_eq!(run.code(), None, "{}", run.detail());
-    assert_eq!(world.destination.snapshot().len(), 6_001 - 2_500);
+    assert_eq!(run.failures(), ["/f00010 failed SourceUnreachable"]);
+    assert_eq!(world.destination.snapshot().len(), 6_001 - 2_499);
 }

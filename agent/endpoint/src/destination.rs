@@ -130,7 +130,7 @@ pub struct Receipt {
 }
 
 /// The name of a multipart upload.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct UploadId(pub String);
 
 /// The store's acknowledgement of a part.

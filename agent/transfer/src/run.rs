@@ -14,6 +14,7 @@ mod scanning;
 mod verifying;
 mod watching;
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use datasync_model::{
 };
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::attempts::Attempts;
@@ -403,7 +405,10 @@ impl<S: Source, D: Destination> Engine<S, D> {
             report.telemetry.plan = self.plan;
             return Ok(report);
         }
+        let began = Instant::now();
         let owed = self.abort_open(ABORT_TIME).await;
+        let left = ABORT_TIME.saturating_sub(began.elapsed());
+        self.retry_owed(&BTreeSet::new(), left).await;
         let failure = name_owed(failure, &owed);
         self.pass_on(owed).await;
         let verified = self.spec.options.verify_mode != VerifyMode::None;

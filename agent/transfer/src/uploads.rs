@@ -2,7 +2,7 @@
 
 mod stray;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -22,6 +22,8 @@ pub(crate) struct Uploads {
     open: Mutex<BTreeMap<Key, Upload>>,
     /// Those of an earlier run of the process that nobody went on with yet.
     fillings: Mutex<BTreeMap<Key, Filling>>,
+    /// Those of earlier executions that may be open, as far as their ids are known.
+    earlier: Mutex<HashSet<UploadId>>,
 }
 
 impl Uploads {
@@ -31,7 +33,33 @@ impl Uploads {
             journal,
             open: Mutex::new(state.uploads.clone()),
             fillings: Mutex::new(std::mem::take(&mut state.fillings)),
+            earlier: Mutex::default(),
         }
+    }
+
+    /// Takes what earlier executions left open: none of these is taken for one whose id is not known.
+    pub(crate) fn note_earlier<'a>(&self, owed: impl IntoIterator<Item = &'a Upload>) {
+        let ids = owed.into_iter().filter_map(|upload| match upload {
+            Upload::Open(id) => Some(id.clone()),
+            Upload::Intended(_) => None,
+        });
+        let mut earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
+        earlier.extend(ids);
+    }
+
+    /// The upload of `key` that was announced and whose id is not known, if there is one.
+    async fn stray<D: Destination>(
+        &self,
+        key: &Key,
+        intent: Intent,
+        destination: &D,
+        attempts: &Attempts,
+    ) -> Result<Option<UploadId>, EndpointError> {
+        let is_known = |id: &UploadId| {
+            let earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
+            earlier.contains(id)
+        };
+        stray(key, intent, is_known, destination, attempts).await
     }
 
     fn edit<T>(&self, edit: impl FnOnce(&mut BTreeMap<Key, Upload>) -> T) -> T {
@@ -104,7 +132,7 @@ impl Uploads {
         let may_be_open = AtomicBool::new(false);
         let called = attempts.run(|| async {
             if may_be_open.load(Ordering::Relaxed) {
-                if let Some(stray) = stray(key, intent, destination, attempts).await? {
+                if let Some(stray) = self.stray(key, intent, destination, attempts).await? {
                     destination.abort_upload(key, &stray).await?;
                 }
                 may_be_open.store(false, Ordering::Relaxed);
@@ -229,29 +257,31 @@ impl Uploads {
         let Some(upload) = upload else {
             return Ok(());
         };
-        abort(key, upload, destination, attempts).await?;
+        self.abort_upload(key, upload, destination, attempts)
+            .await?;
         Ok(self.closed(key).await?)
     }
-}
 
-/// Aborts an upload that may be open.
-pub(crate) async fn abort<D: Destination>(
-    key: &Key,
-    upload: Upload,
-    destination: &D,
-    attempts: &Attempts,
-) -> Result<(), EndpointError> {
-    let id = match upload {
-        Upload::Open(id) => Some(id),
-        Upload::Intended(intent) => {
-            attempts
-                .run(|| stray(key, intent, destination, attempts))
-                .await?
+    /// Aborts an upload that may be open, of this execution or an earlier one.
+    pub(crate) async fn abort_upload<D: Destination>(
+        &self,
+        key: &Key,
+        upload: Upload,
+        destination: &D,
+        attempts: &Attempts,
+    ) -> Result<(), EndpointError> {
+        let id = match upload {
+            Upload::Open(id) => Some(id),
+            Upload::Intended(intent) => {
+                attempts
+                    .run(|| self.stray(key, intent, destination, attempts))
+                    .await?
+            }
+        };
+        match id {
+            Some(id) => attempts.run(|| destination.abort_upload(key, &id)).await,
+            None => Ok(()),
         }
-    };
-    match id {
-        Some(id) => attempts.run(|| destination.abort_upload(key, &id)).await,
-        None => Ok(()),
     }
 }
 

@@ -99,7 +99,7 @@ impl Planned {
         }
     }
 
-    /// A fault that retries cure, but for lost ids of uploads. `vouches`: the store checks bodies.
+    /// A fault that retries cure. `vouches`: the store checks bodies.
     pub(crate) fn curable(random: &mut Random, vouches: bool) -> Self {
         let any = if random.percent(40) {
             random.pick(&AT_SOURCE)
@@ -127,13 +127,7 @@ impl Planned {
             }
             _ => (body, Trouble::Unvouched),
         };
-        // Two uploads whose ids are lost cannot be told apart: then the file fails, by name.
-        let is_grave =
-            operation == Operation::CreateUpload && matches!(trouble, Trouble::LoseReply);
-        Self {
-            is_grave,
-            ..Self::light(random, operation, trouble)
-        }
+        Self::light(random, operation, trouble)
     }
 
     /// Whether what it hits begins anew, which is done a few times only.

@@ -1,6 +1,6 @@
 //! A scenario from its first execution to its last.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use datasync_endpoint::memory::Action;
@@ -199,7 +199,9 @@ impl History {
         let leniency = Leniency {
             was_killed: ran.was_killed,
             lost_records: ran.lost_records,
-            may_fail: ran.was_cancelled || execution.faults.iter().any(|planned| planned.is_grave),
+            may_fail: ran.was_cancelled
+                || execution.faults.iter().any(|planned| planned.is_grave)
+                || self.has_indistinct_uploads(ran),
         };
         if !is_changing {
             let wanted = expected(&situation);
@@ -222,6 +224,14 @@ impl History {
         } else {
             self.remembered.clear();
         }
+    }
+
+    /// Whether two uploads of a key cannot be told apart, because records of an id were lost that had
+    /// been on disk: then the file fails, by name.
+    fn has_indistinct_uploads(&self, ran: &Ran) -> bool {
+        let open = self.world.destination.open_upload_keys();
+        let keys: BTreeSet<&Key> = open.iter().collect();
+        keys.len() < open.len() && (ran.lost_records || !self.excused.is_empty())
     }
 
     /// What the agent knows for certain after an execution: what it wrote with its content.

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::{Ended, Engine, name_owed};
 use crate::journal::{self, State, Upload};
 use crate::owed::{self, OwedAbort};
-use crate::uploads::{self, UploadError};
+use crate::uploads::UploadError;
 
 const ABORTS_IN_FLIGHT: usize = 8;
 /// How long the beginning of an execution may take to abort uploads of earlier ones.
@@ -67,6 +67,14 @@ impl<S: Source, D: Destination> Engine<S, D> {
                 return;
             }
         }
+        self.uploads
+            .note_earlier(self.owed.iter().map(|entry| &entry.upload));
+        self.retry_owed(pending, EARLIER_TIME).await;
+    }
+
+    /// Tries to abort what earlier executions left open, for at most `time`. What was away at the
+    /// beginning may answer at the end.
+    pub(super) async fn retry_owed(&mut self, pending: &BTreeSet<Key>, time: Duration) {
         let gone = Mutex::new(BTreeSet::new());
         let (engine, gone_now) = (&*self, &gone);
         let entries: Vec<_> = engine.owed.iter().cloned().enumerate().collect();
@@ -77,7 +85,11 @@ impl<S: Source, D: Destination> Engine<S, D> {
                 if engine.uploads.is_open(&key) || pending.contains(&key) {
                     return;
                 }
-                match uploads::abort(&key, upload, &*engine.destination, &engine.attempts).await {
+                let aborted = engine
+                    .uploads
+                    .abort_upload(&key, upload, &*engine.destination, &engine.attempts)
+                    .await;
+                match aborted {
                     Ok(()) => {
                         let mut gone = gone_now.lock().unwrap_or_else(PoisonError::into_inner);
                         gone.insert(index);
@@ -88,7 +100,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
                 }
             },
         );
-        if timeout(EARLIER_TIME, aborts).await.is_err() {
+        if timeout(time, aborts).await.is_err() {
             tracing::warn!("aborting uploads of earlier executions took too long");
         }
         let gone = gone.into_inner().unwrap_or_else(PoisonError::into_inner);

@@ -8,17 +8,20 @@ use crate::journal::Intent;
 /// The open upload that was announced and whose id is not known, if there is one.
 ///
 /// Uploads of others may have the same key. Ours began when it was announced, and has no part
-/// unless the store itself copies them: without its id we cannot have sent one. At most one is
-/// ours: of several, none is aborted until the others are gone.
+/// unless the store itself copies them: without its id we cannot have sent one. Those of earlier
+/// executions whose ids are known are not meant (`is_known`). At most one of the others is ours: of
+/// several, none is aborted until the rest are gone.
 pub(super) async fn stray<D: Destination>(
     key: &Key,
     intent: Intent,
+    is_known: impl Fn(&UploadId) -> bool,
     destination: &D,
     attempts: &Attempts,
 ) -> Result<Option<UploadId>, EndpointError> {
     let mut found = Vec::new();
     for open in destination.open_uploads(key).await? {
-        if began_as_announced(intent, open.initiated.seconds, attempts.seconds_max())
+        if !is_known(&open.id)
+            && began_as_announced(intent, open.initiated.seconds, attempts.seconds_max())
             && (intent.has_parts || !has_parts(key, &open.id, destination).await?)
         {
             found.push(open.id);

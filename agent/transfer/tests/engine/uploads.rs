@@ -165,6 +165,38 @@ async fn what_could_not_be_aborted_is_aborted_by_the_next_execution() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_upload_of_an_earlier_execution_is_not_taken_for_one_whose_creation_was_not_answered() {
+    let world = world();
+    world.at_destination(Fault::new(
+        Operation::UploadPart,
+        Action::Fail(ErrorKind::PermissionDenied),
+    ));
+    world.at_destination(abort_refused());
+    world.run().await;
+    world.destination.script().clear();
+    // The earlier one cannot be aborted yet when this execution begins its own.
+    world.at_destination(abort_refused().times(1));
+    lose_the_creation(&world);
+    world.run_well().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_could_not_be_aborted_at_the_beginning_is_aborted_at_the_end() {
+    let world = world();
+    world.at_destination(Fault::new(
+        Operation::UploadPart,
+        Action::Fail(ErrorKind::PermissionDenied),
+    ));
+    world.at_destination(abort_refused());
+    world.run().await;
+    world.destination.script().clear();
+    // The first five seconds, as a breaker that is open would do.
+    let slow = Action::Delay(Duration::from_secs(6));
+    world.at_destination(Fault::new(Operation::AbortUpload, slow).times(1));
+    world.run_well().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_execution_that_was_given_up_leaves_its_uploads_to_the_next() {
     let world = world();
     let slow = Action::Delay(Duration::from_secs(5));

@@ -36,7 +36,8 @@ impl Egress {
         ];
         for (name, pem) in given {
             let Some(pem) = pem else { continue };
-            check_certificates(pem).map_err(|()| format!("{name} holds no PEM certificate"))?;
+            check_certificates(pem)
+                .map_err(|()| format!("{name} holds no certificates in PEM that can be trusted"))?;
             trust.add_pem_certificate(pem.as_bytes());
         }
         let tls = tls::TlsContext::builder()
@@ -84,10 +85,11 @@ impl Egress {
     }
 }
 
+/// The HTTP client panics at certificates that it cannot read.
 fn check_certificates(pem: &str) -> Result<(), ()> {
-    let parsed: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
-    match parsed {
-        Ok(certificates) if !certificates.is_empty() => Ok(()),
-        _ => Err(()),
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+        roots.add(certificate.map_err(drop)?).map_err(drop)?;
     }
+    if roots.is_empty() { Err(()) } else { Ok(()) }
 }

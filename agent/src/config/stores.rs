@@ -4,6 +4,9 @@ use std::fs;
 
 use datasync_model::Proxy;
 use datasync_s3::{Encryption, Kms};
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 
 use super::validate::{Check, object_max};
 use super::{EgressSettings, S3Settings};
@@ -108,9 +111,17 @@ pub(crate) fn ca_bundle(path: &str) -> Result<String, String> {
         return Err(format!("{path} is larger than {CA_BUNDLE_BYTES_MAX} bytes"));
     }
     let text = fs::read_to_string(path).map_err(failed)?;
-    if text.contains("-----BEGIN CERTIFICATE-----") {
-        Ok(text)
-    } else {
-        Err(format!("{path} holds no certificate in PEM"))
+    let mut roots = RootCertStore::empty();
+    // HTTP clients panic at certificates that they cannot read.
+    for certificate in CertificateDer::pem_slice_iter(text.as_bytes()) {
+        let certificate =
+            certificate.map_err(|error| format!("{path} is not valid PEM: {error}"))?;
+        roots.add(certificate).map_err(|error| {
+            format!("{path} holds a certificate that cannot be trusted: {error}")
+        })?;
     }
+    if roots.is_empty() {
+        return Err(format!("{path} holds no certificate in PEM"));
+    }
+    Ok(text)
 }

@@ -21,6 +21,7 @@ pub(crate) struct Progress {
 struct Inner {
     finished: Counters,
     in_flight: Counters,
+    local_works: u32,
     stage: Stage,
     scan_ended: bool,
     moving: bool,
@@ -48,6 +49,7 @@ impl Progress {
             inner: Mutex::new(Inner {
                 finished,
                 in_flight: Counters::default(),
+                local_works: 0,
                 stage,
                 scan_ended: stage > Stage::Scan,
                 moving: finished.transferred > 0 || stage > Stage::Scan,
@@ -75,6 +77,17 @@ impl Progress {
             bytes,
             written: Mutex::new(0),
         }
+    }
+
+    /// The agent works for itself, which nothing else tells of, until the answer is dropped.
+    pub(crate) fn local_work(self: &Arc<Self>) -> LocalWork {
+        self.edit(|inner| inner.local_works += 1);
+        LocalWork(self.clone())
+    }
+
+    /// Whether it does.
+    pub(crate) fn works_locally(&self) -> bool {
+        self.edit(|inner| inner.local_works > 0)
     }
 
     /// Something is finished for good.
@@ -216,6 +229,16 @@ impl Inner {
     }
 }
 
+/// Work of the agent for itself.
+#[derive(Debug)]
+pub(crate) struct LocalWork(Arc<Progress>);
+
+impl Drop for LocalWork {
+    fn drop(&mut self) {
+        self.0.edit(|inner| inner.local_works -= 1);
+    }
+}
+
 /// An item that is being moved: counted as planned until it is dropped.
 #[derive(Debug)]
 pub(crate) struct InFlight {
@@ -248,5 +271,21 @@ impl Drop for InFlight {
             inner.in_flight.to_transfer -= 1;
             inner.in_flight.bytes_to_transfer -= self.bytes;
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn local_work_is_told_as_long_as_any_is_done() {
+        let progress = Progress::new(Counters::default(), Stage::Scan, Elapsed::default());
+        assert!(!progress.works_locally());
+        let (one, other) = (progress.local_work(), progress.local_work());
+        drop(one);
+        assert!(progress.works_locally());
+        drop(other);
+        assert!(!progress.works_locally());
     }
 }

@@ -126,13 +126,22 @@ fn the_same_command_line_is_the_same_copy() {
 fn a_bundle_must_hold_certificates() {
     let scratch = tempfile::tempdir().unwrap();
     let file = scratch.path().join("ca.pem");
-    std::fs::write(&file, "-----BEGIN PRIVATE KEY-----\n").unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    std::fs::write(&file, key.serialize_pem()).unwrap();
     let path = file.display().to_string();
     let variables = [HOME_DIR, ("AWS_CA_BUNDLE", path.as_str())];
     let faults = request(&flags(), &variables).unwrap_err().to_string();
     assert!(faults.contains("AWS_CA_BUNDLE"), "{faults}");
     assert!(faults.contains("holds no certificate"), "{faults}");
-    std::fs::write(&file, "-----BEGIN CERTIFICATE-----\n").unwrap();
+    let certificate = rcgen::CertificateParams::new(vec!["ca".to_owned()])
+        .unwrap()
+        .self_signed(&key)
+        .unwrap()
+        .pem();
+    std::fs::write(&file, &certificate[..certificate.len() / 2]).unwrap();
+    let faults = request(&flags(), &variables).unwrap_err().to_string();
+    assert!(faults.contains("is not valid PEM"), "{faults}");
+    std::fs::write(&file, certificate).unwrap();
     let found = request(&flags(), &variables).unwrap();
     assert!(s3(&found).server_certificate.is_some());
 }

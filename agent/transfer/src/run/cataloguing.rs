@@ -87,6 +87,8 @@ impl<S: Source, D: Destination> Engine<S, D> {
     /// Makes what was noted part of the catalog.
     pub(super) async fn adopt_catalog(&mut self) {
         if let Some(catalog) = &mut self.catalog {
+            // Minutes, for hundreds of millions of entries.
+            let _work = self.progress.local_work();
             let memory_bytes = self.settings.memory_target_bytes / 8;
             catalog
                 .adopt(usize::try_from(memory_bytes).unwrap_or(usize::MAX))

@@ -73,9 +73,12 @@ impl Watch {
         }
     }
 
-    /// A low rate may hold a slice back for long; some calls take long.
+    /// A low rate may hold a slice back for long; some calls, and work on our own disk, take long.
     fn is_explained(&self) -> bool {
-        self.limiter.holds_back() || self.source.has_long() || self.destination.has_long()
+        self.limiter.holds_back()
+            || self.source.has_long()
+            || self.destination.has_long()
+            || self.progress.works_locally()
     }
 
     fn stall(&self, still_for: Duration) -> Failure {

@@ -35,8 +35,7 @@ impl<S: Source, D: Destination> Mover<S, D> {
         if !plan::is_streamed(length, self.budget.total()) {
             return length;
         }
-        let read_max = u64::from(self.source.read_max().max(1));
-        read_max.saturating_mul(STREAM_READS + REPLIES_IN_HAND)
+        self.stream_window()
     }
 
     pub(super) async fn stream_part(&self, part: &Part<'_, S>) -> Result<PartReceipt, TryError> {

@@ -138,6 +138,17 @@ fn abort_refused() -> Fault {
     )
 }
 
+/// An execution fails and leaves an upload that the store does not abort; then nothing is broken.
+async fn owe_an_abort(world: &World) {
+    world.at_destination(Fault::new(
+        Operation::UploadPart,
+        Action::Fail(ErrorKind::PermissionDenied),
+    ));
+    world.at_destination(abort_refused());
+    world.run().await;
+    world.destination.script().clear();
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_could_not_be_aborted_is_aborted_by_the_next_execution() {
     let world = world();
@@ -167,13 +178,7 @@ async fn what_could_not_be_aborted_is_aborted_by_the_next_execution() {
 #[tokio::test(start_paused = true)]
 async fn an_upload_of_an_earlier_execution_is_not_taken_for_one_whose_creation_was_not_answered() {
     let world = world();
-    world.at_destination(Fault::new(
-        Operation::UploadPart,
-        Action::Fail(ErrorKind::PermissionDenied),
-    ));
-    world.at_destination(abort_refused());
-    world.run().await;
-    world.destination.script().clear();
+    owe_an_abort(&world).await;
     // The earlier one cannot be aborted yet when this execution begins its own.
     world.at_destination(abort_refused().times(1));
     lose_the_creation(&world);
@@ -183,13 +188,7 @@ async fn an_upload_of_an_earlier_execution_is_not_taken_for_one_whose_creation_w
 #[tokio::test(start_paused = true)]
 async fn what_could_not_be_aborted_at_the_beginning_is_aborted_at_the_end() {
     let world = world();
-    world.at_destination(Fault::new(
-        Operation::UploadPart,
-        Action::Fail(ErrorKind::PermissionDenied),
-    ));
-    world.at_destination(abort_refused());
-    world.run().await;
-    world.destination.script().clear();
+    owe_an_abort(&world).await;
     // The first five seconds, as a breaker that is open would do.
     let slow = Action::Delay(Duration::from_secs(6));
     world.at_destination(Fault::new(Operation::AbortUpload, slow).times(1));
@@ -230,13 +229,7 @@ async fn a_creation_that_nobody_answered_is_looked_for_by_the_next_execution() {
 #[tokio::test(start_paused = true)]
 async fn what_is_owed_survives_a_restart_and_does_not_hold_up_a_run() {
     let world = world();
-    world.at_destination(Fault::new(
-        Operation::UploadPart,
-        Action::Fail(ErrorKind::PermissionDenied),
-    ));
-    world.at_destination(abort_refused());
-    world.run().await;
-    world.destination.script().clear();
+    owe_an_abort(&world).await;
     world.at_destination(Fault::new(Operation::AbortUpload, Action::Hang));
     world.at_destination(Fault::new(Operation::List, Action::Hang));
     let directory = world.directory();

@@ -60,6 +60,9 @@ impl Gate {
     /// Waits for a place. Cancel-safe: who is dropped takes none.
     pub(super) async fn turn(self: &Arc<Self>, execution: u64, weight: Weight) -> Turn {
         loop {
+            if self.lock().enter(execution, weight) {
+                return self.given(execution, weight);
+            }
             let (sender, receiver) = oneshot::channel();
             self.lock().wait(execution, weight, sender);
             self.serve();
@@ -82,12 +85,15 @@ impl Gate {
             let Some((execution, weight, waiting)) = next else {
                 return;
             };
-            let turn = Turn {
-                gate: Arc::clone(self),
-                place: (execution, weight),
-                ended: None,
-            };
-            drop(waiting.send(turn));
+            drop(waiting.send(self.given(execution, weight)));
+        }
+    }
+
+    fn given(self: &Arc<Self>, execution: u64, weight: Weight) -> Turn {
+        Turn {
+            gate: Arc::clone(self),
+            place: (execution, weight),
+            ended: None,
         }
     }
 }

@@ -85,14 +85,17 @@ pub(crate) struct FailureList {
 impl FailureList {
     /// Opens the list of an execution, with what an earlier run wrote.
     pub(crate) async fn open(path: PathBuf, disk: Disk) -> io::Result<Self> {
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).await?;
-        }
+        let parent = path
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty());
+        let parent = parent.unwrap_or(Path::new("."));
+        fs::create_dir_all(parent).await?;
         let file = OpenOptions::new()
             .create(true)
             .append(true)
             .open(&path)
             .await?;
+        File::open(parent).await?.sync_all().await?;
         let mut list = Self {
             path,
             file,
@@ -185,6 +188,11 @@ impl FailureList {
         taken.map_err(|error| io::Error::new(io::ErrorKind::QuotaExceeded, error))?;
         self.file.write_all(&text).await?;
         self.file.flush().await
+    }
+
+    /// Another handle on the file, to sync it by.
+    pub(crate) async fn handle(&self) -> io::Result<File> {
+        self.file.try_clone().await
     }
 
     /// The first item that failed or did not match, with its reason.

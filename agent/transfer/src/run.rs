@@ -296,8 +296,9 @@ impl<S: Source, D: Destination> Engine<S, D> {
         let list = settings.failures_file.clone();
         let list = list.unwrap_or_else(|| directory.join(FAILURES_FILE));
         let disk = room::granted(directory, &list, &settings).await?;
-        let (journal, mut state) = Journal::open(directory, background).await?;
         let failures = FailureList::open(list, disk.clone()).await?;
+        let (journal, mut state) =
+            Journal::open(directory, failures.handle().await?, background).await?;
         let catalog = settings.catalog_file.clone();
         let catalog = catalog.map(|file| Catalog::new(file, directory, spec, disk.clone()));
         let limiter = Limiter::start(rate, settings.shared_rate.clone(), background);

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use datasync_endpoint::{EntryPath, Key};
-use datasync_model::Failure;
+use datasync_model::{ErrorCode, Failure};
 use serde::{Deserialize, Serialize};
 use tokio::fs::{self, File, OpenOptions};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -76,6 +76,8 @@ pub(crate) struct FailureList {
     disk: Disk,
     lines: u64,
     first: Option<String>,
+    /// Kinds of differences that the verification found, each once.
+    differences: Vec<ErrorCode>,
     /// Secret, so that nobody can choose names of the same hash.
     hasher: RandomState,
     /// Hashes of the keys of the first [`REMEMBERED_MAX`] items.
@@ -102,6 +104,7 @@ impl FailureList {
             disk,
             lines: 0,
             first: None,
+            differences: Vec::new(),
             hasher: RandomState::new(),
             known: HashMap::new(),
         };
@@ -138,6 +141,10 @@ impl FailureList {
         if self.known.len() < REMEMBERED_MAX {
             let hash = self.hash(&line.key);
             self.known.insert(hash, line.outcome);
+        }
+        let code = line.failure.code;
+        if line.outcome == Verdict::Mismatched && !self.differences.contains(&code) {
+            self.differences.push(code);
         }
         if line.outcome != Verdict::Skipped && self.first.is_none() {
             let ListedItem { path, failure, .. } = line;
@@ -200,6 +207,11 @@ impl FailureList {
         self.first.as_deref()
     }
 
+    /// Kinds of differences that the verification found, each once.
+    pub(crate) fn differences(&self) -> &[ErrorCode] {
+        &self.differences
+    }
+
     /// Where the list is.
     pub(crate) fn path(&self) -> &Path {
         &self.path
@@ -209,7 +221,6 @@ impl FailureList {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use datasync_model::ErrorCode;
 
     #[tokio::test]
     async fn the_first_items_are_those_that_were_not_left_out_on_purpose() {

@@ -39,6 +39,7 @@ use crate::history::Root;
 use crate::journal::{Journal, Record, Stage, State};
 use crate::limiter::{Limiter, SharedRate};
 use crate::mover::Mover;
+use crate::outcome::difference;
 use crate::owed::OwedAbort;
 use crate::progress::Progress;
 use crate::retry::RetryLimits;
@@ -430,7 +431,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
             let code = if counters.failed > 0 {
                 ErrorCode::ItemsFailed
             } else {
-                ErrorCode::ChecksumMismatch
+                difference(self.failures.differences())
             };
             let withheld = self
                 .withheld

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
 use datasync_endpoint::{EntryPath, Key};
-use datasync_model::{ErrorCode, Failure};
+use datasync_model::{Counters, ErrorCode, Failure};
 use serde::{Deserialize, Serialize};
 use tokio::fs::{self, File, OpenOptions};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -200,6 +201,31 @@ impl FailureList {
     /// Another handle on the file, to sync it by.
     pub(crate) async fn handle(&self) -> io::Result<File> {
         self.file.try_clone().await
+    }
+
+    /// Whether so many items failed or differ, of earlier runs of the process too, that the execution
+    /// is to end. To be asked after each one.
+    ///
+    /// # Errors
+    /// That they did, with the first and what to do.
+    pub(crate) fn check(
+        &self,
+        counters: &Counters,
+        max: Option<NonZeroU64>,
+    ) -> Result<(), Failure> {
+        let items = counters.failed.saturating_add(counters.mismatched);
+        if max.is_none_or(|max| items < max.get()) {
+            return Ok(());
+        }
+        Err(Failure::new(
+            ErrorCode::TooManyFailures,
+            format!(
+                "stopped after {items} items that failed or differ; the first: {}. Remove the cause, \
+                 or raise failures_max; 0 is no limit. The list is on the agent: {}",
+                self.first().unwrap_or("see the list"),
+                self.path().display()
+            ),
+        ))
     }
 
     /// The first item that failed or did not match, with its reason.

@@ -44,6 +44,7 @@ use crate::owed::OwedAbort;
 use crate::progress::Progress;
 use crate::retry::RetryLimits;
 use crate::server::{Server, Spared};
+use crate::silence::Silence;
 use crate::uploads::Uploads;
 use crate::verify::Verifier;
 pub use cleanup::with_open_uploads;
@@ -98,6 +99,9 @@ pub struct Settings {
 
 /// As many as the list of failures keeps: what failed beyond could not be told.
 const FAILURES_MAX: u64 = 1_000_000;
+
+/// So many items in a row without an answer mean that the endpoint is gone.
+const SILENT_ITEMS_MAX: u32 = 64;
 
 /// Longer than any call may take that does not move a whole object.
 const STALLED_AFTER: Duration = Duration::from_secs(900);
@@ -272,8 +276,7 @@ struct Engine<S, D> {
     withheld: Option<Failure>,
     /// Uploads of earlier executions that are still to be aborted.
     owed: Vec<OwedAbort>,
-    /// Items in a row whose endpoint did not answer.
-    silent_items: u32,
+    silence: Silence,
 }
 
 fn now_seconds() -> i64 {
@@ -347,7 +350,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
             plan: None,
             withheld: state.withheld.clone(),
             owed: Vec::new(),
-            silent_items: 0,
+            silence: Silence::new(SILENT_ITEMS_MAX),
         };
         Ok((engine, state))
     }

@@ -31,7 +31,10 @@ impl<S: Source, D: Destination> Deleter<S, D> {
                         wait = wait.max(Some(longer));
                         again.push(object);
                     }
-                    Retry::GiveUp => settled.fail(object.key, ItemFailure::of_destination(&error)),
+                    Retry::GiveUp => {
+                        let failure = ItemFailure::of_destination(&error);
+                        settled.fail(object.key, self.silence.judge(failure));
+                    }
                 }
             }
             if let Some(wait) = wait {
@@ -50,6 +53,7 @@ impl<S: Source, D: Destination> Deleter<S, D> {
             ..Counters::default()
         };
         let one = counted(&object.key, one);
+        self.silence.is_broken();
         self.progress.finish(&one);
         settled.deleted.add(&one);
     }

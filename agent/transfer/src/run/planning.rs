@@ -189,6 +189,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
                 bytes,
                 requests,
             } => {
+                self.silence.is_broken();
                 planning.plan.requests.add(&requests);
                 planning.plan.metadata_only += u64::from(action == Action::Metadata);
                 match action {
@@ -215,13 +216,8 @@ impl<S: Source, D: Destination> Engine<S, D> {
                     .await?;
                 Some((PlannedAction::Skip, 0))
             }
-            Planned::Failed(failed) if failed.endpoint_wide => return Err(failed.into()),
             Planned::Failed(failed) => {
-                add.failed = 1;
-                self.failures
-                    .add(&ticket.path, &ticket.key, Verdict::Failed, &failed.failure)
-                    .await?;
-                None
+                return self.note_unplanned(&ticket.path, &ticket.key, failed).await;
             }
         };
         self.progress.finish(&counted(&ticket.key, add));
@@ -242,6 +238,15 @@ impl<S: Source, D: Destination> Engine<S, D> {
         error: &EndpointError,
     ) -> Result<(), Ended> {
         let failed = ItemFailure::of_source(error);
+        self.note_unplanned(&path, &key, failed).await
+    }
+
+    async fn note_unplanned(
+        &mut self,
+        path: &EntryPath,
+        key: &Key,
+        failed: ItemFailure,
+    ) -> Result<(), Ended> {
         if failed.endpoint_wide {
             return Err(failed.into());
         }
@@ -250,11 +255,11 @@ impl<S: Source, D: Destination> Engine<S, D> {
             failed: 1,
             ..Counters::default()
         };
-        self.progress.finish(&counted(&key, add));
-        let listed = self
-            .failures
-            .add(&path, &key, Verdict::Failed, &failed.failure);
-        Ok(listed.await?)
+        self.progress.finish(&counted(key, add));
+        self.failures
+            .add(path, key, Verdict::Failed, &failed.failure)
+            .await?;
+        self.survive(failed)
     }
 
     /// The guard that would hold the deletes back.

@@ -86,14 +86,12 @@ pub(super) struct Scan {
 
 const STRANGE_KEYS_NAMED: u64 = 100;
 
-/// So many items in a row without an answer, each after all its retries, mean that the endpoint is
-/// gone.
-const SILENT_ITEMS_MAX: u32 = 64;
-
 impl<S: Source, D: Destination> Engine<S, D> {
     pub(super) async fn scan(&mut self, state: &State) -> Result<ScanFacts, Ended> {
         let after = state.last_handed.clone();
+        let trimming = self.progress.local_work();
         let kept = trim(&self.directory, after.as_ref()).await?;
+        drop(trimming);
         self.progress.finish(&kept);
         let mut scan = Scan {
             lanes: Lanes::new(),
@@ -412,18 +410,13 @@ impl<S: Source, D: Destination> Engine<S, D> {
                 add,
             })
             .await?;
-        self.silent_items = match &outcome {
-            Outcome::Failed(failed) if failed.is_silence() => self.silent_items + 1,
-            Outcome::Transferred { .. } | Outcome::Unchanged { .. } => 0,
-            Outcome::Failed(_) | Outcome::Skipped(_) => self.silent_items,
-        };
-        let silent = self.silent_items >= SILENT_ITEMS_MAX;
         match outcome {
-            Outcome::Failed(failed) if failed.endpoint_wide || silent => {
-                Err(Ended::Failed(failed.failure))
+            Outcome::Failed(failed) => self.survive(failed),
+            Outcome::Transferred { .. } | Outcome::Unchanged { .. } => {
+                self.silence.is_broken();
+                Ok(())
             }
-            Outcome::Failed(_) => self.check_failures(),
-            _ => Ok(()),
+            Outcome::Skipped(_) => Ok(()),
         }
     }
 }

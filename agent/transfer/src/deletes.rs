@@ -2,6 +2,7 @@
 
 mod batch;
 mod candidates;
+mod extra;
 mod presence;
 mod settled;
 
@@ -14,6 +15,8 @@ use futures::StreamExt;
 use futures::stream::FuturesOrdered;
 
 pub(crate) use candidates::{CANDIDATES_FILE, Candidate, Candidates, CandidatesError, trim};
+
+pub(crate) use extra::{Extra, judge};
 
 use crate::attempts::Attempts;
 use crate::failures::{FailureList, Verdict};

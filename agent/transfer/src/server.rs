@@ -158,7 +158,8 @@ impl Access {
     }
 
     /// As [`Access::ask`], for a call of any answer: `overloaded` looks whether it tells that the
-    /// server has too much to do. Gives how long the call waited for its turn and its body was held back, too.
+    /// server has too much to do. Gives, too, how long the call waited for its turn and its body was
+    /// held back.
     async fn make<T>(
         &self,
         request: Request<'_>,

@@ -1,6 +1,7 @@
 //! A place among the requests in flight.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -21,14 +22,15 @@ pub(super) struct Turn {
 }
 
 impl Turn {
-    /// The request was answered, or not in time.
-    pub(super) fn end(mut self, sent_at: Instant, bytes: u64, sign: Sign) {
+    /// The request was answered, or not in time; its body was held back for `held`.
+    pub(super) fn end(mut self, sent_at: Instant, held: Duration, bytes: u64, sign: Sign) {
         let amount = match self.place.1 {
             Weight::Small => 1,
             Weight::Bulky => bytes,
         };
         self.ended = Some(Ended {
             sent_at,
+            held,
             amount,
             sign,
         });
@@ -100,8 +102,6 @@ impl Gate {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::task::JoinSet;
     use tokio::time::sleep;
 

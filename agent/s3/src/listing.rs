@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
+use aws_sdk_s3::operation::list_objects_v2::builders::ListObjectsV2FluentBuilder;
 use aws_sdk_s3::types::{EncodingType, Object};
 use datasync_endpoint::{
     EndpointError, ErrorKind, Key, ListPage, ListedObject, OpenUpload, Timestamp, UploadId,
@@ -98,28 +99,42 @@ fn page(
 
 impl Store {
     pub(crate) async fn list_page(&self, after: Option<&Key>) -> Result<ListPage, EndpointError> {
+        let target = self.place.target(&self.place.prefix);
+        let request = self.listing(after).send();
+        let output = self
+            .requests
+            .send(Wait::Answer, Operation::ListObjectsV2, &target, request)
+            .await?;
+        self.listed_page(&output, after)
+    }
+
+    /// The request for a page.
+    pub(crate) fn listing(&self, after: Option<&Key>) -> ListObjectsV2FluentBuilder {
         let start = after
             .map(|after| self.place.object_key(after))
             .filter(|start| !start.is_empty());
         let prefix = &self.place.prefix;
-        let request = self
-            .client
+        self.client
             .list_objects_v2()
             .bucket(&self.place.bucket)
             .set_prefix((!prefix.is_empty()).then(|| prefix.clone()))
             .set_start_after(start)
             .encoding_type(EncodingType::Url)
             .max_keys(PAGE)
-            .send();
-        let target = self.place.target(prefix);
-        let operation = Operation::ListObjectsV2;
-        let output = self
-            .requests
-            .send(Wait::Answer, operation, &target, request)
-            .await?;
-        page(&output, prefix, after).map_err(|wrong| {
+    }
+
+    /// The page in an answer.
+    pub(crate) fn listed_page(
+        &self,
+        output: &ListObjectsV2Output,
+        after: Option<&Key>,
+    ) -> Result<ListPage, EndpointError> {
+        let prefix = &self.place.prefix;
+        page(output, prefix, after).map_err(|wrong| {
             let detail = format!("the store lists {wrong}");
-            EndpointError::new(ErrorKind::Protocol, operation.name(), target, detail)
+            let operation = Operation::ListObjectsV2.name();
+            let target = self.place.target(prefix);
+            EndpointError::new(ErrorKind::Protocol, operation, target, detail)
         })
     }
 

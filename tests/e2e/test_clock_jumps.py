@@ -11,7 +11,7 @@ from world.site import Site, shown
 FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
 KIB = 1024
 MIB = 1024 * KIB
-RATE = 3 * MIB
+RATE = 5 * MIB
 TOTAL = 30 * MIB
 HOUR = 3600
 LIVENESS = 180
@@ -58,7 +58,7 @@ def site(directory, module_logs, nfs, store, clock):
 
 @pytest.fixture
 def slow(site, clock):
-    """A source, its bucket and its task, which takes 10 s."""
+    """A source, its bucket and its task, which takes 6 s."""
     clock.set(0)
     source = site.source("clock")
     tree.big(source + b"/big", 20 * MIB)
@@ -145,7 +145,7 @@ def test_the_clock_jumps_to_and_fro(site, clock, slow):
     since_ns = time.time_ns() - HOUR * 10**9
     execution = site.launch(task)
     for offset in (HOUR, 0, -HOUR, HOUR, -HOUR, 0):
-        time.sleep(1.5)
+        time.sleep(0.8)
         clock.set(offset)
     ended = site.wait_execution(execution, timeout=LIVENESS)
     assert ended["Status"] == "SUCCESS", shown(ended)

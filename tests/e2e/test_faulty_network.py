@@ -21,7 +21,7 @@ MIB = 1024 * KIB
 MARKER = b"<one bit of the byte after this>"
 # No test asserts a speed: this is for what never ends.
 LIVENESS = 240
-STALL_SECONDS = 12
+STALL_SECONDS = 8
 
 LINES = {"nfs": (3049, NFS_PORT), "store": (9010, STORE_PORT)}
 

@@ -109,7 +109,10 @@ async fn nobody_waits_longer_than_a_minute_for_a_server_that_is_left_alone() {
             sleep(Duration::from_secs(1)).await;
             Err::<(), _>(fault(ErrorKind::ServerFault))
         };
-        (access.ask(SMALL, || call).await.unwrap_err(), begun.elapsed())
+        (
+            access.ask(SMALL, || call).await.unwrap_err(),
+            begun.elapsed(),
+        )
     };
     tokio::select! {
         () = failing => {}

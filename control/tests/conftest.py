@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from control_process import ROLE, Control  # noqa: E402
+from control_process import EFS, NETWORK, ROLE, Control  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -79,6 +79,10 @@ class World:
     def store(self, **members):
         members = {"ServerHostname": "s3.example", "BucketName": "bucket", **members}
         return self.api.create_location_object_storage(**members)["LocationArn"]
+
+    def efs(self, **members):
+        members = {"EfsFilesystemArn": EFS, "Ec2Config": NETWORK, **members}
+        return self.api.create_location_efs(**members)["LocationArn"]
 
     def task(self, **members):
         members = {

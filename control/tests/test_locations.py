@@ -3,15 +3,10 @@ import threading
 
 import pytest
 
-from control_process import ACCOUNT, ROLE
+from control_process import ACCOUNT, EFS, NETWORK, ROLE
 
 INVALID = "InvalidRequestException"
-EFS = f"arn:aws:elasticfilesystem:us-east-1:{ACCOUNT}:file-system/fs-0123456789abcdef0"
 POINT = f"arn:aws:elasticfilesystem:us-east-1:{ACCOUNT}:access-point/fsap-0123456789abcdef0"
-NETWORK = {
-    "SubnetArn": f"arn:aws:ec2:us-east-1:{ACCOUNT}:subnet/subnet-0123456789abcdef0",
-    "SecurityGroupArns": [f"arn:aws:ec2:us-east-1:{ACCOUNT}:security-group/sg-0123456789abcdef0"],
-}
 
 
 @pytest.mark.parametrize("path,kept", [
@@ -43,7 +38,7 @@ def test_nfs_update_merges(world, api, refused):
     ({"Subdirectory": "/a*b"}, "Subdirectory"),
     ({"Subdirectory": ""}, "Subdirectory"),
     ({"Subdirectory": "a" * 4097}, "Subdirectory"),
-    ({"MountOptions": {"Version": "NFS5"}}, "[AUTOMATIC, NFS3, NFS4_0, NFS4_1]"),
+    ({"MountOptions": {"Version": "NFS5"}}, "[AUTOMATIC, NFS3, NFS4_0, NFS4_1, NFS4_2]"),
     ({"Tags": [{"Key": "a@b"}]}, "Tags.member.Key"),
     ({"Tags": [{"Key": str(n)} for n in range(51)]}, "Tags"),
 ])

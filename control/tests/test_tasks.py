@@ -1,6 +1,6 @@
 import pytest
 
-from test_locations import EFS, NETWORK
+from control_process import EFS, NETWORK
 
 INVALID = "InvalidRequestException"
 DEFAULTS = {
@@ -9,6 +9,7 @@ DEFAULTS = {
     "PreserveDeletedFiles": "PRESERVE", "PreserveDevices": "NONE", "PosixPermissions": "PRESERVE",
     "BytesPerSecond": -1, "TaskQueueing": "ENABLED", "LogLevel": "OFF", "TransferMode": "CHANGED",
     "SecurityDescriptorCopyFlags": "NONE", "ObjectTags": "PRESERVE",
+    "ObjectMetadata": "PRESERVE",
 }
 
 
@@ -83,7 +84,7 @@ def test_update_merges_and_clears(world, api, refused):
     ("Option: BytesPerSecond, Value: 0", {"Options": {"BytesPerSecond": 0}}),
     ("Option: VerifyMode",
      {"TaskMode": "ENHANCED", "Options": {"VerifyMode": "POINT_IN_TIME_CONSISTENT"}}),
-    ("it must be one of POINT_IN_TIME_CONSISTENT, ONLY_FILES_TRANSFERRED, NONE",
+    ("Options.VerifyMode \"FOO\" must be one of [POINT_IN_TIME_CONSISTENT, ONLY_FILES_TRANSFERRED, NONE]",
      {"Options": {"VerifyMode": "FOO"}}),
     ("[BASIC, ENHANCED]", {"TaskMode": "FAST"}),
     ("Excludes", {"Excludes": rule("/a") + rule("/b")}),

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::error::ApiError;
+use super::shapes::{self, Member};
 use super::{Api, Settings};
 use crate::records::Answer;
 use crate::store::Transaction;
@@ -55,6 +56,11 @@ impl<'a> Call<'a> {
 
     pub(super) fn now_ms(&self) -> i64 {
         self.now.as_millisecond()
+    }
+
+    /// Whether the members are what the model says of the operation's input.
+    pub(super) fn check(&self, input: &'static [Member]) -> Result<(), ApiError> {
+        shapes::check(&self.members, input)
     }
 
     /// The members as the operation's input.

@@ -56,6 +56,17 @@ class Checked:
         return call
 
 
+def everything(method, **members):
+    """The entries of every page: other tests may have filled the list."""
+    found, token = [], {}
+    while True:
+        page = method(**members, **token)
+        found += next(value for name, value in page.items() if name != "NextToken")
+        if "NextToken" not in page:
+            return found
+        token = {"NextToken": page["NextToken"]}
+
+
 class World:
     """Makes what a test needs."""
 

@@ -9,6 +9,7 @@ import string
 
 import pytest
 
+from conftest import everything
 from control_process import ACCOUNT, EFS, ROLE
 from model_walk import PEM
 from test_random import SEED
@@ -102,9 +103,8 @@ class Pair:
             self.update(LocationArn=arn, **change)
             given = {**given, **change}
             assert shown(self.describe(LocationArn=arn)) == expected(given), (SEED, given, change)
-        uris = {entry["LocationArn"]: entry["LocationUri"] for page in
-                self.api.client.get_paginator("list_locations").paginate()
-                for entry in page["Locations"]}
+        uris = {entry["LocationArn"]: entry["LocationUri"]
+                for entry in everything(self.api.list_locations)}
         assert uris[arn] == expected(given)["LocationUri"]
         self.api.delete_location(LocationArn=arn)
 

@@ -5,7 +5,7 @@ import datetime
 
 import pytest
 
-from conftest import Checked, World
+from conftest import Checked, World, everything
 
 INVALID = "InvalidRequestException"
 LISTS = {
@@ -39,7 +39,7 @@ def test_pages_of_every_list(control, world, refused):
     api = filled(control).api
     for method, member in LISTS.items():
         call = getattr(api, method)
-        whole = [entry for page in pages(call, 100) for entry in page]
+        whole = everything(call)
         assert len(whole) >= 7
         identity = next(name for name in whole[0] if name.endswith("Arn"))
         # By id: the end of the ARN.
@@ -125,8 +125,7 @@ def test_operators_on_texts(world, api, operator):
         (1, "LocationType", ["FSX_LUSTRE"]),
     ]:
         filters = [{"Name": name, "Values": values, "Operator": operator}]
-        listed = pages(api.list_locations, 100, Filters=filters)
-        found = {entry["LocationArn"] for page in listed for entry in page}
+        found = {entry["LocationArn"] for entry in everything(api.list_locations, Filters=filters)}
         for arn, facts in made.items():
             assert (arn in found) == keep(operator, values, [facts[position]]), (arn, filters)
 
@@ -143,8 +142,7 @@ def test_operators_on_the_locations_of_tasks(world, api, operator):
     }
     for values in ([source], [destination], [source, other], [source.split("/")[1]], ["arn:aws:"]):
         filters = [{"Name": "LocationId", "Values": values, "Operator": operator}]
-        found = {entry["TaskArn"] for page in pages(api.list_tasks, 100, Filters=filters)
-                 for entry in page}
+        found = {entry["TaskArn"] for entry in everything(api.list_tasks, Filters=filters)}
         for arn, facts in made.items():
             if facts:
                 assert (arn in found) == keep(operator, values, facts), (arn, filters)
@@ -161,8 +159,7 @@ def test_operators_on_times(world, api, method, make):
     def found(operator, *times, form="%Y-%m-%d %H:%M:%S"):
         filters = [{"Name": "CreationTime", "Operator": operator,
                     "Values": [time.strftime(form) for time in times]}]
-        entries = [entry for page in pages(getattr(api, method), 100, Filters=filters)
-                   for entry in page]
+        entries = everything(getattr(api, method), Filters=filters)
         return any(arn in entry.values() for entry in entries)
 
     before, after = created - second, created + second

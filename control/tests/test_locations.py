@@ -3,6 +3,7 @@ import threading
 
 import pytest
 
+from conftest import everything
 from control_process import ACCOUNT, EFS, NETWORK, ROLE
 
 INVALID = "InvalidRequestException"
@@ -113,13 +114,13 @@ def test_a_bucket_that_refuses_makes_no_location(control, api, refused):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     role = f"arn:aws:iam::{ACCOUNT}:role/denied"
     control.set_role(role, f"http://127.0.0.1:{server.server_port}")
-    before = api.list_locations()
+    before = everything(api.list_locations)
     refused(
         api.create_location_s3, INVALID, "DataSync location access test failed",
         S3BucketArn="arn:aws:s3:::bucket", S3Config={"BucketAccessRoleArn": role},
     )
     server.shutdown()
-    assert api.list_locations() == before
+    assert everything(api.list_locations) == before
 
 
 def test_a_role_that_nobody_configured_cannot_be_assumed(api, refused):
@@ -170,8 +171,8 @@ def test_lists_and_filters(world, api, refused):
     store = world.store(ServerHostname="filtered.example")
 
     def found(name, values, operator):
-        pages = api.list_locations(Filters=[{"Name": name, "Values": values, "Operator": operator}])
-        return {entry["LocationArn"] for entry in pages["Locations"]}
+        filters = [{"Name": name, "Values": values, "Operator": operator}]
+        return {entry["LocationArn"] for entry in everything(api.list_locations, Filters=filters)}
 
     assert found("LocationUri", ["nfs://filtered.example/export/"], "Equals") == {nfs}
     assert found("LocationUri", ["filtered.example"], "Contains") == {nfs, store}

@@ -10,7 +10,7 @@ import time
 import pytest
 from botocore.exceptions import ClientError
 
-from control_process import ROLE
+from control_process import EFS, NETWORK, ROLE
 from test_fixed_point import shown_tags
 from test_tasks import DEFAULTS, rule
 
@@ -129,6 +129,21 @@ def test_object_storage_location(api, world):
     assert host_and_subdirectory(read["LocationUri"]) == ("minio.example", "/backup/sub/")
     api.delete_location(LocationArn=arn)
     gone(lambda: api.describe_location_object_storage(LocationArn=arn), "not found")
+
+
+def test_efs_location(api):
+    """With every argument; the file system is read from the URI."""
+    point = f"{EFS.replace('file-system/fs-', 'access-point/fsap-')}"
+    arn = api.create_location_efs(
+        EfsFilesystemArn=EFS, Ec2Config=NETWORK, Subdirectory="/a", AccessPointArn=point,
+        FileSystemAccessRoleArn=ROLE, InTransitEncryption="TLS1_2", Tags=[])["LocationArn"]
+    read = api.describe_location_efs(LocationArn=arn)
+    host, subdirectory = host_and_subdirectory(read["LocationUri"])
+    assert (host, subdirectory) == ("us-east-1.fs-0123456789abcdef0", "/a/")
+    assert (read["AccessPointArn"], read["FileSystemAccessRoleArn"]) == (point, ROLE)
+    assert (read["Ec2Config"], read["InTransitEncryption"]) == (NETWORK, "TLS1_2")
+    api.delete_location(LocationArn=arn)
+    gone(lambda: api.describe_location_efs(LocationArn=arn), "not found")
 
 
 def wait_for_task(control, api, task):

@@ -40,10 +40,10 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// SDKs send one invocation id with every retry of a call.
-    pub(super) fn identity(key: &str, invocation: &[u8], operation: &str, body: &[u8]) -> String {
+    /// `attempt` is what the attempts of one call share: SDKs send one invocation id with each.
+    pub(super) fn identity(key: &str, attempt: &[u8], operation: &str, body: &[u8]) -> String {
         let mut hash = digest::Context::new(&digest::SHA256);
-        for part in [key.as_bytes(), invocation, operation.as_bytes(), body] {
+        for part in [key.as_bytes(), attempt, operation.as_bytes(), body] {
             hash.update(&(part.len() as u64).to_be_bytes());
             hash.update(part);
         }

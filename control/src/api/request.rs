@@ -103,17 +103,13 @@ async fn handle(
         })?;
     authorize(api, &key, target)?;
     let members = object(&body)?;
-    let invocation = head
+    // Without an invocation id, the same signature means the same bytes.
+    let attempt = head
         .headers
         .get("amz-sdk-invocation-id")
-        .map(|id| id.as_bytes());
-    let call = Call::new(
-        api,
-        target,
-        members,
-        now,
-        invocation.map(|id| Call::identity(&authorization.access_key_id, id, target, &body)),
-    );
+        .map_or(authorization.signature.as_slice(), |id| id.as_bytes());
+    let identity = Call::identity(&authorization.access_key_id, attempt, target, &body);
+    let call = Call::new(api, target, members, now, Some(identity));
     operations::dispatch(target, &call).await
 }
 

@@ -12,7 +12,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from control_process import EFS, NETWORK, ROLE, Control  # noqa: E402
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def control(tmp_path_factory):
     running = Control(tmp_path_factory.mktemp("control"))
     yield running

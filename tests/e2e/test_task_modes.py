@@ -89,9 +89,18 @@ def test_a_star_anywhere_in_an_include(site, store):
         tree.directory(source + directory)
         tree.write(source + directory + b"/file.txt", b"text")
         tree.write(source + directory + b"/file.tmp", b"text")
-    task = site.task(source, bucket, options={"VerifyMode": "NONE"}, Includes=[
+    options = {"VerifyMode": "POINT_IN_TIME_CONSISTENT", "PreserveDeletedFiles": "REMOVE"}
+    task = site.task(source, bucket, options=options, Includes=[
         {"FilterType": "SIMPLE_PATTERN", "Value": "/home/*/work/*.txt|*/play/*.tmp"}])
     site.run(task)
-    assert keys(store.client, bucket) == [
+    copied = [
         "home/me/work/file.txt", "home/you/deeper/work/file.txt", "home/you/play/file.tmp",
     ]
+    assert keys(store.client, bucket) == copied
+    # Deletes stay inside what is included.
+    outside = ["home/me/work/gone.tmp", "home/you/gone.txt"]
+    for key in [*outside, "home/me/work/gone.txt"]:
+        store.client.put_object(Bucket=bucket, Key=key, Body=b"")
+    os.unlink(source + b"/home/me/work/file.txt")
+    assert site.run(task)["FilesDeleted"] == 2
+    assert keys(store.client, bucket) == sorted([*copied[1:], *outside])

@@ -91,7 +91,7 @@ def calls(api, world):
     ("000000000042", "cn-north-1", "aws-cn"),
 ])
 def test_names_of_another_home_are_refused(tmp_path, refused, account, region, partition):
-    control = Control(tmp_path, account, region, partition)
+    control = Control(tmp_path, account=account, region=region, partition=partition)
     try:
         api = Checked(control.client(region=region))
         for method, member, arn in calls(api, World(control, api)):

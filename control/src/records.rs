@@ -11,6 +11,7 @@ mod role_key;
 mod schedule;
 mod task;
 
+pub use access_key::Access;
 pub(crate) use access_key::AccessKey;
 pub(crate) use activation_key::{ActivationKeyRecord, Claim, hash_of};
 pub(crate) use agent::{Agent, AgentPresence};

@@ -7,6 +7,7 @@ mod failure_list;
 mod folder;
 mod limits;
 mod progress_log;
+mod rate;
 mod reconcile;
 mod run;
 mod task;
@@ -20,7 +21,7 @@ use std::time::Duration;
 
 use datasync_model::{
     BytesPerSecond, ErrorCode, ExecutionReport, ExecutionResult, ExecutionSpec, ExecutionStatus,
-    Failure, TaskExecutionArn,
+    Failure, Rate, TaskExecutionArn,
 };
 use datasync_proto::DesiredExecution;
 use tokio::sync::{Semaphore, watch};
@@ -64,7 +65,7 @@ struct Execution {
     order: Order,
     folder: Folder,
     cancel: CancellationToken,
-    rate: watch::Sender<BytesPerSecond>,
+    rate: watch::Sender<Rate>,
     /// The task has a clone: its last report must outlive it.
     seen: watch::Sender<ExecutionReport>,
     /// Marks what control was told.
@@ -236,7 +237,7 @@ impl Executions {
                 if let Some(execution) = self.here.get_mut(id) {
                     // In force even if the disk refuses: a restart asks control again.
                     execution.order = order;
-                    execution.rate.send_replace(order.bytes_per_second);
+                    execution.rate.send_replace(order.rate);
                     if order.cancel {
                         execution.cancel.cancel();
                     }
@@ -308,7 +309,7 @@ impl Executions {
             order,
             folder,
             cancel: CancellationToken::new(),
-            rate: watch::Sender::new(order.bytes_per_second),
+            rate: watch::Sender::new(order.rate),
             seen,
             told,
             told_at: Instant::now(),
@@ -322,7 +323,7 @@ impl Executions {
         if order.cancel {
             cancel.cancel();
         }
-        let rate = watch::Sender::new(order.bytes_per_second);
+        let rate = watch::Sender::new(order.rate);
         let (seen, mut told) = watch::channel(launching(spec.execution.clone()));
         told.mark_changed();
         self.tasks.spawn(task::run(task::Task {

@@ -2,9 +2,7 @@
 
 use std::fmt;
 
-use datasync_model::{
-    BytesPerSecond, ErrorCode, ExecutionReport, ExecutionSpec, Failure, Location,
-};
+use datasync_model::{ErrorCode, ExecutionReport, ExecutionSpec, Failure, Location, Rate};
 
 use crate::report;
 use crate::{Credentials, DesiredExecution, DesiredProbe, ExecutionObserved, LocationProbed};
@@ -34,10 +32,10 @@ fn to_json<T: serde::Serialize>(value: &T) -> String {
 impl DesiredExecution {
     /// A message for `spec`.
     #[must_use]
-    pub fn new(spec: &ExecutionSpec, bytes_per_second: BytesPerSecond, cancel: bool) -> Self {
+    pub fn new(spec: &ExecutionSpec, rate: impl Into<Rate>, cancel: bool) -> Self {
         Self {
             spec_json: to_json(spec),
-            bytes_per_second: bytes_per_second.into(),
+            bytes_per_second: rate.into().into(),
             cancel,
         }
     }
@@ -50,14 +48,17 @@ impl DesiredExecution {
         serde_json::from_str(&self.spec_json).map_err(|e| Malformed::new("spec_json", e))
     }
 
-    /// The present limit.
+    /// The present limit of the execution that `spec` describes.
     ///
     /// # Errors
-    /// [`Malformed`] for 0 and for numbers below -1.
-    pub fn rate(&self) -> Result<BytesPerSecond, Malformed> {
-        self.bytes_per_second
-            .try_into()
-            .map_err(|e| Malformed::new("bytes_per_second", e))
+    /// [`Malformed`] for numbers below -1, and for 0 where the specification has no timetable.
+    pub fn rate(&self, spec: &ExecutionSpec) -> Result<Rate, Malformed> {
+        let malformed = |reason: &dyn fmt::Display| Malformed::new("bytes_per_second", reason);
+        let rate = Rate::try_from(self.bytes_per_second).map_err(|e| malformed(&e))?;
+        if rate == Rate::Timetable && spec.extensions.bandwidth_timetable.is_none() {
+            return Err(malformed(&"0 without a timetable"));
+        }
+        Ok(rate)
     }
 }
 

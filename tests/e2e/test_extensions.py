@@ -1,6 +1,7 @@
 """What tags ask for beyond DataSync's options."""
 
 import os
+import time
 
 import pytest
 from botocore.exceptions import ClientError
@@ -8,6 +9,7 @@ from world import tree
 from world.expected import keys, versions
 from world.site import shown
 
+MIB = 1024 * 1024
 DRY = [{"Key": "datasync:dry-run", "Value": "true"}]
 
 
@@ -49,6 +51,37 @@ def test_deep_verification_finds_what_a_listing_does_not_show(site):
     for _ in range(2):
         described = site.run(task)
         assert described["FilesVerified"] == 1, shown(described)
+
+
+def timetable(value):
+    return [{"Key": "datasync:bandwidth-timetable", "Value": value}]
+
+
+def test_a_timetable_limits_and_is_overridden(site):
+    """The agent goes by it: the option says no limit, and 8 MiB at 16 KiB/s would take 8 minutes."""
+    source, bucket = site.source("timetable"), site.bucket("timetable")
+    tree.big(source + b"/file", 8 * MIB)
+    task = site.task(source, bucket, Tags=timetable("Europe/Berlin Mon-Sat 16KiB / Sun 16384"))
+    execution = site.launch(task)
+    site.wait_execution(execution, until=lambda d: d["Status"] == "TRANSFERRING")
+    time.sleep(3)
+    described = site.describe(execution)
+    assert described["BytesTransferred"] < MIB, shown(described)
+    assert described["Options"]["BytesPerSecond"] == 16 * 1024
+    site.datasync.update_task_execution(
+        TaskExecutionArn=execution, Options={"BytesPerSecond": -1}
+    )
+    ended = site.wait_execution(execution, timeout=60)
+    assert ended["Status"] == "SUCCESS", shown(ended)
+    assert ended["Options"]["BytesPerSecond"] == -1
+
+
+def test_a_timetable_lifts_the_limit_of_the_option(site):
+    source, bucket = site.source("timetable-lifts"), site.bucket("timetable-lifts")
+    tree.big(source + b"/file", 8 * MIB)
+    task = site.task(source, bucket, options={"BytesPerSecond": 16 * 1024})
+    described = site.run(task, timeout=60, Tags=timetable("UTC unlimited"))
+    assert described["BytesTransferred"] == 8 * MIB, shown(described)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use datasync_model::{BytesPerSecond, ExecutionReport, ExecutionSpec};
+use datasync_model::{BytesPerSecond, ExecutionReport, ExecutionSpec, Rate};
 use serde::{Deserialize, Serialize};
 
 use crate::state::{self, StateError};
@@ -18,14 +18,15 @@ const VERSION: u32 = 1;
 /// What of a desired execution may change while it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Order {
-    pub(super) bytes_per_second: BytesPerSecond,
+    #[serde(rename = "bytes_per_second")]
+    pub(super) rate: Rate,
     pub(super) cancel: bool,
 }
 
 impl Default for Order {
     fn default() -> Self {
         Self {
-            bytes_per_second: BytesPerSecond::UNLIMITED,
+            rate: Rate::Fixed(BytesPerSecond::UNLIMITED),
             cancel: false,
         }
     }
@@ -128,7 +129,7 @@ impl Folder {
             return Ok(None);
         };
         let order = self.read(ORDER)?.unwrap_or(Order {
-            bytes_per_second: spec.options.bytes_per_second,
+            rate: Rate::of(&spec),
             cancel: false,
         });
         Ok(Some(Kept {

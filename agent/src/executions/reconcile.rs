@@ -52,7 +52,7 @@ pub(super) fn read(desired: &DesiredExecution) -> Result<Wanted, Box<Unreadable>
             reason: error.to_string(),
         })
     })?;
-    let bytes_per_second = desired.rate().map_err(|error| {
+    let rate = desired.rate(&spec).map_err(|error| {
         Box::new(Unreadable {
             execution: Some(spec.execution.clone()),
             reason: error.to_string(),
@@ -61,7 +61,7 @@ pub(super) fn read(desired: &DesiredExecution) -> Result<Wanted, Box<Unreadable>
     Ok(Wanted {
         spec: Arc::new(spec),
         order: Order {
-            bytes_per_second,
+            rate,
             cancel: desired.cancel,
         },
     })
@@ -121,11 +121,11 @@ pub(crate) fn is_current(applied: Option<&Generation>, offered: &Generation) -> 
 mod tests {
     use super::*;
     use crate::executions::tests::spec;
-    use datasync_model::BytesPerSecond;
+    use datasync_model::{BytesPerSecond, Rate};
 
     fn order(rate: i64, cancel: bool) -> Order {
         Order {
-            bytes_per_second: BytesPerSecond::try_from(rate).unwrap(),
+            rate: Rate::try_from(rate).unwrap(),
             cancel,
         }
     }
@@ -213,6 +213,27 @@ mod tests {
         assert!(is_current(Some(&applied), &generation("a", 6)));
         assert!(!is_current(Some(&applied), &generation("a", 4)));
         assert!(is_current(Some(&applied), &generation("b", 1)));
+    }
+
+    #[test]
+    fn a_timetable_is_a_rate_of_its_own_that_nobody_takes_for_a_limit() {
+        let mut spec = spec(3);
+        spec.extensions.bandwidth_timetable = Some("UTC Mon 1MiB".parse().unwrap());
+        let mut desired = DesiredExecution::new(&spec, Rate::of(&spec), false);
+        assert_eq!(read(&desired).unwrap().order.rate, Rate::Timetable);
+        assert!(BytesPerSecond::try_from(desired.bytes_per_second).is_err());
+        desired.bytes_per_second = 5;
+        assert_eq!(read(&desired).unwrap().order, order(5, false));
+        desired.bytes_per_second = 0;
+        let unknown = desired.spec_json.replace("UTC Mon", "Mars/Olympus Mon");
+        desired.spec_json = unknown;
+        let refused = read(&desired).unwrap_err();
+        assert_eq!(refused.execution, Some(spec.execution));
+        assert!(
+            refused.reason.contains("Mars/Olympus"),
+            "{}",
+            refused.reason
+        );
     }
 
     #[test]

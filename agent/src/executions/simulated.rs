@@ -8,7 +8,7 @@ use std::time::Duration;
 use datasync_endpoint::memory::{
     Action, EPOCH, Fault, MemoryDestination, MemorySource, Operation, Tree, differences, expected,
 };
-use datasync_model::Scope;
+use datasync_model::{Rate, Scope};
 use datasync_test_sim::{Random, run_deterministically};
 use datasync_transfer::{Controls, Settings};
 
@@ -29,7 +29,7 @@ impl Control {
         let wanted = self.wanted.iter();
         wanted
             .map(|(number, (rate, cancel))| {
-                DesiredExecution::new(&spec(*number), (*rate).try_into().unwrap(), *cancel)
+                DesiredExecution::new(&spec(*number), Rate::try_from(*rate).unwrap(), *cancel)
             })
             .collect()
     }

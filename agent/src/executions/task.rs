@@ -4,7 +4,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use datasync_model::{BytesPerSecond, ErrorCode, ExecutionReport, ExecutionSpec, Failure};
+use datasync_model::{ErrorCode, ExecutionReport, ExecutionSpec, Failure, Rate};
+use jiff::Timestamp;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -12,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::folder::Folder;
 use super::progress_log::ProgressLog;
-use super::{Assignment, Ended, Work, failed, launching};
+use super::{Assignment, Ended, Work, failed, launching, rate};
 
 /// How long after its cancel an execution tries to reach the store to abort uploads of an earlier
 /// run. The aborts take at most 5 s more: together less than 10 s.
@@ -23,7 +24,7 @@ pub(super) struct Handed {
     pub(super) spec: Arc<ExecutionSpec>,
     pub(super) cancel: CancellationToken,
     pub(super) stop: CancellationToken,
-    pub(super) rate: watch::Receiver<BytesPerSecond>,
+    pub(super) rate: watch::Receiver<Rate>,
 }
 
 pub(super) struct Task {
@@ -96,13 +97,16 @@ async fn work(task: &Task) -> Ended {
     };
     let (reports, mut progress) = watch::channel(launching(execution.clone()));
     let give_up = CancellationToken::new();
+    let order = *handed.rate.borrow();
+    let (limit, _) = order.limit_at(&handed.spec, Timestamp::now());
+    let (limit, limits) = watch::channel(limit);
     let assignment = Assignment {
         spec: Arc::clone(&handed.spec),
         directory: task.folder.path().to_owned(),
         cancel: handed.cancel.clone(),
         give_up: give_up.clone(),
         stop: handed.stop.clone(),
-        rate: handed.rate.clone(),
+        rate: limits,
         reports,
     };
     // A task of its own, so that a panic ends this execution and nothing else.
@@ -113,9 +117,16 @@ async fn work(task: &Task) -> Ended {
         handed.cancel.cancelled().await;
         tokio::time::sleep(CLEAN_UP_PATIENCE).await;
     });
+    let mut limiting = pin!(rate::follow(
+        &handed.spec,
+        handed.rate.clone(),
+        limit,
+        Timestamp::now
+    ));
     let ended = loop {
         tokio::select! {
             ended = working.join_next() => break ended,
+            () = &mut limiting => {}
             () = &mut patience, if !give_up.is_cancelled() => give_up.cancel(),
             Ok(()) = progress.changed() => {
                 let report = progress.borrow_and_update().clone();

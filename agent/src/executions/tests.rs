@@ -41,7 +41,7 @@ pub(super) fn spec(number: u8) -> ExecutionSpec {
 }
 
 fn desired(number: u8, rate: i64, cancel: bool) -> DesiredExecution {
-    DesiredExecution::new(&spec(number), rate.try_into().unwrap(), cancel)
+    DesiredExecution::new(&spec(number), Rate::try_from(rate).unwrap(), cancel)
 }
 
 fn success(execution: &TaskExecutionArn) -> ExecutionReport {
@@ -165,6 +165,23 @@ async fn a_restart_resumes_what_runs_and_repeats_what_ended() {
     drop(executions);
     let mut executions = open(scratch.path(), patient());
     until(&mut executions, 2, ExecutionStatus::Error).await;
+}
+
+#[tokio::test]
+async fn a_timetable_and_the_limit_that_overrides_it_outlive_a_restart() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut spec = spec(1);
+    spec.extensions.bandwidth_timetable = Some("UTC 7".parse().unwrap());
+    let desired = |rate: i64| DesiredExecution::new(&spec, Rate::try_from(rate).unwrap(), false);
+    let mut executions = open(scratch.path(), patient());
+    executions.apply(&[desired(5)]);
+    until(&mut executions, 1, ExecutionStatus::Transferring).await;
+    executions.stop(DEADLINE).await;
+    drop(executions);
+    let mut executions = open(scratch.path(), patient());
+    until(&mut executions, 1, ExecutionStatus::Transferring).await;
+    executions.apply(&[desired(i64::from(Rate::Timetable))]);
+    until(&mut executions, 1, ExecutionStatus::Success).await;
 }
 
 #[tokio::test]

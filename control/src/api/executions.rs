@@ -4,7 +4,7 @@ mod describe;
 
 use datasync_model::{
     Counters, ErrorCode, ExecutionEvent, ExecutionReport, ExecutionResult, ExecutionSpec,
-    ExecutionStatus, Failure, Refused, TaskArn, TaskExecutionArn, TaskQueueing, TaskStatus,
+    ExecutionStatus, Failure, Rate, Refused, TaskArn, TaskExecutionArn, TaskQueueing, TaskStatus,
     Telemetry,
 };
 use serde::Deserialize;
@@ -133,7 +133,7 @@ impl Start {
         task.record.last_execution = Some(self.arn.clone());
         tx.update(&task)?;
         tx.insert(&Execution {
-            bytes_per_second: spec.options.bytes_per_second,
+            rate: Rate::of(&spec),
             spec,
             status: ExecutionStatus::Queued,
             agent: None,
@@ -330,7 +330,7 @@ pub(super) async fn update(call: &Call<'_>) -> Result<Value, ApiError> {
                 row.record.status
             )));
         }
-        row.record.bytes_per_second = rate;
+        row.record.rate = Rate::Fixed(rate);
         tx.update(&row)?;
         Ok(json!({}))
     })

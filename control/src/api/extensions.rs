@@ -1,7 +1,7 @@
 //! What tags ask for beyond the API's options. Checked when a task is tagged, read once, at
 //! StartTaskExecution.
 
-use datasync_model::{DeleteShareMax, Extensions, VerifyMode};
+use datasync_model::{BandwidthTimetable, DeleteShareMax, Extensions, VerifyMode};
 
 use super::error::ApiError;
 use crate::records::Tags;
@@ -61,6 +61,7 @@ fn apply(found: &mut Extensions, key: &str, value: &str) -> Result<(), ApiError>
         DRY_RUN => found.dry_run = one_of(DRY_RUN, value, ("false", "true"))?,
         VERIFY => found.verify_deep = one_of(VERIFY, value, ("normal", "deep"))?,
         DeleteShareMax::TAG => found.delete_share_max = share(value)?,
+        BandwidthTimetable::TAG => found.bandwidth_timetable = Some(timetable(value)?),
         key if key.starts_with(PREFIX) => {
             return Err(ApiError::invalid(format!("There is no tag {key}.")));
         }
@@ -76,6 +77,13 @@ fn share(value: &str) -> Result<DeleteShareMax, ApiError> {
              that PreserveDeletedFiles=REMOVE may delete, in percent.",
             DeleteShareMax::TAG
         ))
+    })
+}
+
+fn timetable(value: &str) -> Result<BandwidthTimetable, ApiError> {
+    value.parse().map_err(|error| {
+        let tag = BandwidthTimetable::TAG;
+        ApiError::invalid(format!("Tag {tag} is not allowed: {error}."))
     })
 }
 

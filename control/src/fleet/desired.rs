@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use datasync_model::TaskExecutionArn;
-use datasync_model::{BytesPerSecond, ExecutionSpec, ExecutionStatus, Location, S3Location};
+use datasync_model::{ExecutionSpec, ExecutionStatus, Location, Rate, S3Location};
 use datasync_proto::{DesiredExecution, DesiredProbe, DesiredState, Generation};
 
 use super::probes::Asked;
@@ -14,7 +14,7 @@ use super::views::{AgentKey, LiveExecution, Revision, Snapshot};
 pub(crate) struct WantedExecution {
     spec: ExecutionSpec,
     revisions: [Revision; 2],
-    bytes_per_second: BytesPerSecond,
+    rate: Rate,
     cancel: bool,
 }
 
@@ -48,7 +48,7 @@ impl WantedExecution {
         Self {
             spec: execution.spec.clone(),
             revisions: execution.revisions,
-            bytes_per_second: execution.bytes_per_second,
+            rate: execution.rate,
             cancel: execution.status == ExecutionStatus::Cancelling,
         }
     }
@@ -119,9 +119,7 @@ impl AgentDesired {
             executions: self
                 .executions
                 .iter()
-                .map(|wanted| {
-                    DesiredExecution::new(&wanted.spec, wanted.bytes_per_second, wanted.cancel)
-                })
+                .map(|wanted| DesiredExecution::new(&wanted.spec, wanted.rate, wanted.cancel))
                 .collect(),
             probes: self
                 .probes

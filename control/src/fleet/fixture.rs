@@ -117,7 +117,7 @@ pub(crate) fn execution(task: u64, number: u64) -> LiveExecution {
         eligible: vec![agent(0)],
         requested: at(0),
         revisions: [Revision::default(); 2],
-        bytes_per_second: options.bytes_per_second,
+        rate: options.bytes_per_second.into(),
         spec: ExecutionSpec {
             execution: arn,
             task_mode: TaskMode::Basic,
@@ -135,7 +135,7 @@ pub(crate) fn execution(task: u64, number: u64) -> LiveExecution {
 pub(crate) fn execution_row(task: u64, number: u64) -> Execution {
     let spec = execution(task, number).spec;
     Execution {
-        bytes_per_second: spec.options.bytes_per_second,
+        rate: spec.options.bytes_per_second.into(),
         spec,
         status: ExecutionStatus::Queued,
         agent: None,

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use datasync_model::{
-    AgentArn, BytesPerSecond, ExecutionSpec, ExecutionStatus, Failure, Location, TaskArn,
-    TaskExecutionArn, TaskStatus,
+    AgentArn, ExecutionSpec, ExecutionStatus, Failure, Location, Rate, TaskArn, TaskExecutionArn,
+    TaskStatus,
 };
 use jiff::Timestamp;
 
@@ -24,8 +24,8 @@ pub(crate) struct LiveExecution {
     pub(crate) spec: ExecutionSpec,
     /// Of source and destination as they are now, which may differ from those in `spec`.
     pub(crate) revisions: [Revision; 2],
-    /// The present limit, which may differ from the one in the specification.
-    pub(crate) bytes_per_second: BytesPerSecond,
+    /// What limits it now, which may differ from what the specification says.
+    pub(crate) rate: Rate,
 }
 
 /// A task as far as its availability goes.

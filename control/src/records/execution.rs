@@ -1,8 +1,10 @@
 //! Task executions.
 
 use datasync_model::{
-    AgentArn, BytesPerSecond, ExecutionReport, ExecutionSpec, ExecutionStatus, TaskExecutionArn,
+    AgentArn, BytesPerSecond, ExecutionReport, ExecutionSpec, ExecutionStatus, Rate,
+    TaskExecutionArn,
 };
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Eligible, Tags};
@@ -13,8 +15,9 @@ use crate::store::Record;
 pub(crate) struct Execution {
     /// Everything an agent needs, frozen.
     pub(crate) spec: ExecutionSpec,
-    /// The live rate limit; begins as the spec's.
-    pub(crate) bytes_per_second: BytesPerSecond,
+    /// What limits it; begins as the spec says.
+    #[serde(rename = "bytes_per_second")]
+    pub(crate) rate: Rate,
     /// Where it stands. Moves only by [`ExecutionStatus::apply`].
     pub(crate) status: ExecutionStatus,
     /// The agent that runs it; absent while QUEUED.
@@ -45,6 +48,13 @@ impl Execution {
     /// Whether it has not ended.
     pub(crate) fn is_live(&self) -> bool {
         !self.status.is_terminal()
+    }
+
+    /// The bandwidth limit at `now`; once it has ended, the last one.
+    pub(crate) fn limit_at(&self, now: Timestamp) -> BytesPerSecond {
+        let ended = self.ended_at_ms;
+        let ended = ended.and_then(|ended| Timestamp::from_millisecond(ended).ok());
+        self.rate.limit_at(&self.spec, ended.unwrap_or(now)).0
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::DeleteShareMax;
+use crate::{BandwidthTimetable, DeleteShareMax};
 
 /// Frozen at the start of an execution. Absent members have their defaults.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,4 +15,6 @@ pub struct Extensions {
     pub verify_deep: bool,
     /// How much `PreserveDeletedFiles=REMOVE` may delete.
     pub delete_share_max: DeleteShareMax,
+    /// The bandwidth by the time of the week; the option `BytesPerSecond` is for the rest.
+    pub bandwidth_timetable: Option<BandwidthTimetable>,
 }

@@ -3,6 +3,7 @@
 //! Everything here is a value or a pure function of values. No I/O, no clock, no randomness.
 
 mod activation_key;
+mod amount;
 mod arn;
 mod counters;
 mod delete_share;
@@ -14,14 +15,17 @@ mod operator;
 mod options;
 mod plan;
 mod proxy;
+mod rate;
 mod report;
 mod schedule;
 mod spec;
 mod status;
 mod telemetry;
+mod timetable;
 mod word;
 
 pub use activation_key::{ActivationKey, KEY_LIFETIME_SECONDS, MalformedKey};
+pub use amount::{NotAnAmount, parse_bytes};
 pub use arn::{
     AccountId, AgentArn, ArnError, Home, LocationArn, Partition, Region, TaskArn, TaskExecutionArn,
     UniqueId,
@@ -40,9 +44,11 @@ pub use options::{
 };
 pub use plan::{Plan, PlannedRequests, time_at};
 pub use proxy::{NotAProxy, Proxy};
+pub use rate::Rate;
 pub use report::{ExecutionReport, ExecutionResult, PhaseStatus};
 pub use schedule::{EXPRESSION_CHARACTERS_MAX, Schedule, ScheduleError};
 pub use spec::ExecutionSpec;
 pub use status::{AgentStatus, ExecutionEvent, ExecutionStatus, Refused, TaskStatus};
 pub use telemetry::{Bottleneck, RequestCounts, Telemetry, TimeLeft};
+pub use timetable::{BandwidthTimetable, TimetableError};
 pub use word::UnknownWord;

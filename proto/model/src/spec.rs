@@ -6,7 +6,7 @@ use crate::{Excludes, Extensions, Includes, Location, Options, TaskExecutionArn,
 
 /// Everything an agent needs to run an execution, frozen at StartTaskExecution.
 ///
-/// Editing the task later does not change it; only `options.bytes_per_second` may change while it
+/// Editing the task later does not change it; only its [`Rate`](crate::Rate) may change while it
 /// runs, and travels apart.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExecutionSpec {

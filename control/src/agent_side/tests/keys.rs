@@ -87,7 +87,7 @@ async fn keys_of_another_store_never_reach_a_running_execution() {
     assert!(detail.contains("changed to another store"), "{detail}");
     // The specification is what it was, and the location is not tried beside it.
     change(&control, &arn, |row| {
-        row.bytes_per_second = datasync_model::BytesPerSecond::try_from(65_536).unwrap();
+        row.rate = datasync_model::Rate::try_from(65_536).unwrap();
     })
     .await;
     let is_slower = |rate: i64| rate == 65_536;

@@ -1,7 +1,7 @@
 //! Tasks and executions as rows, as the API would make them.
 
 use datasync_model::{
-    Counters, ExecutionReport, ExecutionResult, ExecutionStatus, LocationArn, NfsVersion,
+    Counters, ExecutionReport, ExecutionResult, ExecutionStatus, LocationArn, NfsVersion, Rate,
     TaskExecutionArn, Telemetry, UniqueId,
 };
 use datasync_proto::agent_message::Message as Up;
@@ -116,7 +116,7 @@ pub(super) async fn add_execution(control: &Control, task: &Task, number: u64) -
             spec.source = model(&rows_of.source)?;
             spec.destination = model(&rows_of.destination)?;
             rows.insert(&Execution {
-                bytes_per_second: spec.options.bytes_per_second,
+                rate: Rate::of(&spec),
                 spec,
                 status: ExecutionStatus::Queued,
                 agent: None,

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use datasync_model::{AgentArn, AgentStatus, BytesPerSecond, ExecutionStatus, TaskStatus};
+use datasync_model::{AgentArn, AgentStatus, ExecutionStatus, Rate, TaskStatus};
 use datasync_proto::agent_message::Message as Up;
 use datasync_proto::{DesiredState, LocationProbed};
 use tonic::Code;
@@ -116,7 +116,7 @@ async fn an_execution_goes_through_its_life_and_leaves_the_agent() {
     attached.send(report(&arn, Transferring, 1)).await;
     until(&control, &arn, |row| row.status == Transferring).await;
     change(&control, &arn, |row| {
-        row.bytes_per_second = BytesPerSecond::try_from(65_536).unwrap();
+        row.rate = Rate::try_from(65_536).unwrap();
     })
     .await;
     let slower = attached

@@ -3,6 +3,7 @@
 mod counters;
 
 use datasync_model::{ExecutionResult, TaskMode};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::super::agents::seconds;
@@ -14,14 +15,15 @@ use crate::records::Execution;
 
 pub(in crate::api) async fn describe(call: &Call<'_>) -> Result<Value, ApiError> {
     let arn = super::target(call)?;
-    call.read(move |tx| Ok(shown(&find(tx, &arn)?.record)))
+    let now = call.now;
+    call.read(move |tx| Ok(shown(&find(tx, &arn)?.record, now)))
         .await
 }
 
-fn shown(execution: &Execution) -> Value {
+fn shown(execution: &Execution, now: Timestamp) -> Value {
     let spec = &execution.spec;
     let mut options = spec.options.clone();
-    options.bytes_per_second = execution.bytes_per_second;
+    options.bytes_per_second = execution.limit_at(now);
     let mut answer = json!({
         "TaskExecutionArn": execution.arn(),
         "Status": execution.status,

@@ -220,7 +220,7 @@ impl Reader<'_> {
             requested: timestamp(execution.requested_at_ms),
             revisions: sides.map(|side| self.revision(side.arn())),
             spec: execution.spec,
-            bytes_per_second: execution.bytes_per_second,
+            rate: execution.rate,
         }
     }
 }

@@ -91,6 +91,10 @@ mod tests {
         tokio::time::sleep(Duration::from_secs(seconds)).await;
     }
 
+    async fn a_moment() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+
     fn clock(start: &str) -> impl Fn() -> Timestamp {
         let start: Timestamp = start.parse().unwrap();
         let begun = Instant::now();
@@ -103,7 +107,7 @@ mod tests {
         let order = watch::Sender::new(Rate::of(&spec));
         let now = clock("2026-11-26T16:58:59.7Z");
         beside(&spec, &order, now, async |mut limit| {
-            seconds(0).await;
+            a_moment().await;
             assert_eq!(changes(&mut limit), Some(5));
             seconds(60).await;
             assert_eq!(changes(&mut limit), None);
@@ -116,7 +120,7 @@ mod tests {
             seconds(60).await;
             assert_eq!(changes(&mut limit), Some(REST));
             order.send_replace(Rate::Fixed(9.try_into().unwrap()));
-            seconds(0).await;
+            a_moment().await;
             assert_eq!(changes(&mut limit), Some(9));
             seconds(8 * 24 * 3600).await;
             assert_eq!(changes(&mut limit), None, "until the execution ends");

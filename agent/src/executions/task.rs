@@ -142,13 +142,18 @@ async fn work(task: &Task) -> Ended {
         Some(Ok(ended)) => ended,
         Some(Err(error)) if error.is_panic() => {
             tracing::error!(task_execution_id = execution.id(), %error, "an execution panicked");
-            let mut report = task.seen.borrow().clone();
-            let detail = "the execution ended by a defect of the agent; see its log".to_owned();
-            let end = failed(execution.clone(), Failure::new(ErrorCode::Internal, detail));
-            report.status = end.status;
-            report.result.failure = end.result.failure;
-            Some(report)
+            Some(ended_by_defect(task.seen.borrow().clone()))
         }
         Some(Err(_)) | None => None,
     }
+}
+
+/// `report` with its end: the counters are what they were.
+fn ended_by_defect(mut report: ExecutionReport) -> ExecutionReport {
+    let detail = "the execution ended by a defect of the agent; see its log".to_owned();
+    let failure = Failure::new(ErrorCode::Internal, detail);
+    let end = failed(report.execution.clone(), failure);
+    report.status = end.status;
+    report.result.failure = end.result.failure;
+    report
 }

@@ -114,8 +114,7 @@ fn days_of(text: &str) -> Result<Vec<i64>, String> {
         )
     };
     let day = |name: &str| {
-        let same = |day: &&str| day.eq_ignore_ascii_case(name);
-        let position = DAYS.iter().position(|day| same(&day));
+        let position = DAYS.iter().position(|day| day.eq_ignore_ascii_case(name));
         position
             .and_then(|day| i64::try_from(day).ok())
             .ok_or_else(refused)

@@ -37,7 +37,7 @@ const BATCHES: usize = 3;
 
 /// What the guards look at.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Facts {
+pub(crate) struct GuardFacts {
     /// Objects to be deleted.
     pub(crate) candidates: u64,
     /// Objects that have a source.
@@ -55,7 +55,7 @@ pub(crate) struct Facts {
 ///
 /// # Errors
 /// The guard that holds the deletes back, with what to do.
-pub(crate) fn guard(facts: Facts) -> Result<(), Failure> {
+pub(crate) fn guard(facts: GuardFacts) -> Result<(), Failure> {
     let withheld = |why: String| {
         Err(Failure::new(
             ErrorCode::DeletesWithheld,
@@ -110,7 +110,8 @@ pub(crate) struct Deleter<S, D> {
     pub(crate) progress: Arc<Progress>,
     /// So many items that failed or differ end the execution; `None`: it always goes on.
     pub(crate) failures_max: Option<NonZeroU64>,
-    pub(crate) silence: Silence,
+    pub(crate) source_silence: Silence,
+    pub(crate) destination_silence: Silence,
 }
 
 impl<S: Source, D: Destination> Deleter<S, D> {
@@ -159,7 +160,7 @@ impl<S: Source, D: Destination> Deleter<S, D> {
 
     async fn settle(&self, batch: Vec<Candidate>) -> Settled {
         let mut settled = Settled::default();
-        let (source, silence) = (&*self.source, &self.silence);
+        let (source, silence) = (&*self.source, &self.source_silence);
         let gone = gone(source, &self.attempts, silence, batch, &mut settled).await;
         self.delete(gone, &mut settled).await;
         settled
@@ -204,7 +205,7 @@ impl<S: Source, D: Destination> Deleter<S, D> {
 mod tests {
     use super::*;
 
-    const FACTS: Facts = Facts {
+    const FACTS: GuardFacts = GuardFacts {
         candidates: 1_001,
         matched: 1_001,
         source_has_entries: true,
@@ -217,21 +218,21 @@ mod tests {
         assert_eq!(guard(FACTS), Ok(()));
         for (facts, word) in [
             (
-                Facts {
+                GuardFacts {
                     source_has_entries: false,
                     ..FACTS
                 },
                 "empty",
             ),
             (
-                Facts {
+                GuardFacts {
                     same_root: Some(false),
                     ..FACTS
                 },
                 "root",
             ),
             (
-                Facts {
+                GuardFacts {
                     matched: 1_000,
                     ..FACTS
                 },
@@ -247,7 +248,7 @@ mod tests {
     #[test]
     fn few_deletes_need_no_share() {
         assert_eq!(
-            guard(Facts {
+            guard(GuardFacts {
                 candidates: 1_000,
                 matched: 0,
                 ..FACTS
@@ -255,14 +256,14 @@ mod tests {
             Ok(())
         );
         assert_eq!(
-            guard(Facts {
+            guard(GuardFacts {
                 same_root: None,
                 ..FACTS
             }),
             Ok(())
         );
         assert_eq!(
-            guard(Facts {
+            guard(GuardFacts {
                 candidates: 0,
                 source_has_entries: false,
                 ..FACTS

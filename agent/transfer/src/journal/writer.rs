@@ -75,6 +75,8 @@ pub(super) struct Writer {
     candidates: File,
     /// The list of items that were not done, which others write.
     failures: File,
+    /// Bytes of it that are on disk.
+    failures_synced: u64,
     state: State,
     journal_buffer: Vec<u8>,
     candidates_buffer: Vec<u8>,
@@ -93,15 +95,16 @@ impl Writer {
         state: State,
     ) -> Result<Self, JournalError> {
         let open = async {
+            let failures_synced = synced(&failures, 0).await?;
             let journal = fresh_journal(directory, &state).await?;
             let candidates = OpenOptions::new()
                 .create(true)
                 .append(true)
                 .open(directory.join(CANDIDATES_FILE))
                 .await?;
-            Ok((journal, candidates))
+            Ok((journal, candidates, failures_synced))
         };
-        let (journal, candidates) = open
+        let (journal, candidates, failures_synced) = open
             .await
             .map_err(|error| fault(directory, "written", &error))?;
         Ok(Self {
@@ -110,6 +113,7 @@ impl Writer {
             journal_length: 0,
             candidates,
             failures,
+            failures_synced,
             state,
             journal_buffer: Vec::new(),
             candidates_buffer: Vec::new(),
@@ -208,13 +212,14 @@ impl Writer {
             self.candidates_buffer.clear();
         }
         if !self.journal_buffer.is_empty() {
+            // The kernel writes what it has in any order.
+            self.failures_synced = synced(&self.failures, self.failures_synced).await?;
             self.journal.write_all(&self.journal_buffer).await?;
             self.journal.flush().await?;
             self.journal_length += self.journal_buffer.len() as u64;
             self.journal_buffer.clear();
         }
         if sync && self.unsynced_since.is_some() {
-            self.failures.sync_data().await?;
             self.candidates.sync_data().await?;
             self.journal.sync_data().await?;
             self.unsynced_since = None;
@@ -225,6 +230,15 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+/// Brings a file to the disk that has grown since `before` bytes of it were there; gives its length.
+async fn synced(file: &File, before: u64) -> io::Result<u64> {
+    let length = file.metadata().await?.len();
+    if length != before {
+        file.sync_data().await?;
+    }
+    Ok(length)
 }
 
 fn encode(record: &Record, into: &mut Vec<u8>) {
@@ -286,7 +300,7 @@ mod tests {
         assert_eq!(writer.deadline(), None, "it is on disk");
     }
 
-    /// `/dev/null` takes every byte and has no disk to bring it to.
+    /// `/dev/null` has no disk to which what it took could be brought.
     #[tokio::test]
     async fn nothing_is_committed_before_the_list_of_failures_is_on_disk() {
         let directory = TempDir::new().unwrap();
@@ -294,9 +308,11 @@ mod tests {
         let writer = Writer::start(directory.path(), list.unwrap(), State::default()).await;
         let mut writer = writer.unwrap();
         writer.take(Message::Append(record()), &mut Vec::new());
-        writer.write(Reach::Kernel).await.unwrap();
-        let error = writer.write(Reach::Disk).await.unwrap_err();
+        writer.failures_synced = 1;
+        let error = writer.write(Reach::Kernel).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        let kept = replay(directory.path()).await.unwrap();
+        assert_eq!(kept.stage, State::default().stage, "the kernel has nothing");
     }
 
     /// `/dev/full` answers every write as a full disk does.

@@ -10,7 +10,7 @@ use super::deciding::{Planned, Work, planned};
 use super::merging::merge_error;
 use super::{Ended, Engine};
 use crate::catalog::Remembered;
-use crate::deletes::{Extra, Facts, guard, judge};
+use crate::deletes::{Extra, GuardFacts, guard, judge};
 use crate::failures::Verdict;
 use crate::history::Root;
 use crate::lanes::{Lane, Lanes, Ticket};
@@ -243,7 +243,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
             None => None,
         };
         let same_root = remembered.zip(self.root).map(|(before, now)| before == now);
-        let facts = Facts {
+        let facts = GuardFacts {
             candidates,
             matched,
             source_has_entries,

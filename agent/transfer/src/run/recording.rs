@@ -101,6 +101,9 @@ impl<S: Source, D: Destination> Engine<S, D> {
         self.progress.finish(&add);
         let key = directory.key.clone();
         self.journal.append(Record::Unread { key, add }).await?;
-        self.check_failures()
+        self.survive(ItemFailure {
+            failure,
+            endpoint_wide,
+        })
     }
 }

@@ -32,7 +32,12 @@ impl<S: Source, D: Destination> Engine<S, D> {
         while !merge_ended || !lanes.is_empty() {
             tokio::select! {
                 biased;
-                Some((ticket, checked)) = lanes.next() => self.judge(ticket, checked).await?,
+                Some((ticket, checked)) = lanes.next() => {
+                    if matches!(checked, Ok(Some(Ok(_)))) {
+                        self.silence.is_broken();
+                    }
+                    self.judge(ticket, checked).await?;
+                }
                 step = merge.next(), if lanes.has_room() && !merge_ended => {
                     match step.map_err(merge_error)? {
                         Step::End => merge_ended = true,
@@ -86,8 +91,11 @@ impl<S: Source, D: Destination> Engine<S, D> {
                 add.verified = 1;
                 self.note_proven(&ticket.key, learned.as_deref()).await;
             }
-            Ok(Some(Err(failed))) if failed.endpoint_wide => return Err(failed.into()),
             Ok(Some(Err(failed))) => {
+                let failed = self.silence.judge(failed);
+                if failed.endpoint_wide {
+                    return Err(failed.into());
+                }
                 add.mismatched = 1;
                 self.mismatch(&ticket, &failed.failure).await?;
             }

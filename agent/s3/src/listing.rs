@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
+use aws_sdk_s3::operation::list_objects_v2::builders::ListObjectsV2FluentBuilder;
 use aws_sdk_s3::types::{EncodingType, Object};
 use datasync_endpoint::{
     EndpointError, ErrorKind, Key, ListPage, ListedObject, OpenUpload, Timestamp, UploadId,
@@ -145,41 +146,51 @@ fn page(raw: RawPage, prefix: &str, after: Option<&Key>) -> Result<ListPage, Str
 
 impl Store {
     pub(crate) async fn list_page(&self, after: Option<&Key>) -> Result<ListPage, EndpointError> {
-        let start = after
-            .map(|after| self.place.object_key(after))
-            .filter(|start| !start.is_empty());
-        let prefix = &self.place.prefix;
-        let raw = self.raw_page(start).await?;
-        page(raw, prefix, after).map_err(|wrong| {
-            let detail = format!("the store lists {wrong}");
-            let (operation, target) = (Operation::ListObjectsV2, self.place.target(prefix));
-            EndpointError::new(ErrorKind::Protocol, operation.name(), target, detail)
-        })
+        if let Some(lean) = &self.lean
+            && let Some(page) = self.lean_page(lean, self.start(after).as_deref()).await?
+        {
+            return self.listed_page(page, after);
+        }
+        let target = self.place.target(&self.place.prefix);
+        let request = self.listing(after).send();
+        let output = self
+            .requests
+            .send(Wait::Answer, Operation::ListObjectsV2, &target, request)
+            .await?;
+        self.listed_page(output.into(), after)
     }
 
-    async fn raw_page(&self, start: Option<String>) -> Result<RawPage, EndpointError> {
-        if let Some(lean) = &self.lean
-            && let Some(page) = self.lean_page(lean, start.as_deref()).await?
-        {
-            return Ok(page);
-        }
+    /// Where a page begins.
+    fn start(&self, after: Option<&Key>) -> Option<String> {
+        let start = self.place.object_key(after?);
+        (!start.is_empty()).then_some(start)
+    }
+
+    /// The request for a page, by the SDK.
+    pub(crate) fn listing(&self, after: Option<&Key>) -> ListObjectsV2FluentBuilder {
         let prefix = &self.place.prefix;
-        let request = self
-            .client
+        self.client
             .list_objects_v2()
             .bucket(&self.place.bucket)
             .set_prefix((!prefix.is_empty()).then(|| prefix.clone()))
-            .set_start_after(start)
+            .set_start_after(self.start(after))
             .encoding_type(EncodingType::Url)
             .max_keys(PAGE)
-            .send();
-        let target = self.place.target(prefix);
-        let operation = Operation::ListObjectsV2;
-        let output = self
-            .requests
-            .send(Wait::Answer, operation, &target, request)
-            .await?;
-        Ok(RawPage::from(output))
+    }
+
+    /// The page in an answer.
+    pub(crate) fn listed_page(
+        &self,
+        raw: RawPage,
+        after: Option<&Key>,
+    ) -> Result<ListPage, EndpointError> {
+        let prefix = &self.place.prefix;
+        page(raw, prefix, after).map_err(|wrong| {
+            let detail = format!("the store lists {wrong}");
+            let operation = Operation::ListObjectsV2.name();
+            let target = self.place.target(prefix);
+            EndpointError::new(ErrorKind::Protocol, operation, target, detail)
+        })
     }
 
     pub(crate) async fn uploads_of(

@@ -234,12 +234,14 @@ fn agent_view(arn: AgentArn, presence: Option<AgentPresence>) -> AgentView {
         Some(presence) => AgentView {
             arn,
             online: presence.reported == AgentStatus::Online,
+            lost: true,
             last_connection: Some(timestamp(presence.last_contact_ms)),
             version: presence.version,
         },
         None => AgentView {
             arn,
             online: false,
+            lost: true,
             last_connection: None,
             version: String::new(),
         },

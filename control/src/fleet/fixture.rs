@@ -28,6 +28,9 @@ pub(crate) fn snapshot(agents: u8) -> Snapshot {
             online: true,
             last_connection: Some(at(0)),
             version: "1".to_owned(),
+            boot_nonce: "boot".to_owned(),
+            replica: "here".to_owned(),
+            here: true,
         };
         (arn.to_string(), view)
     });
@@ -40,11 +43,9 @@ pub(crate) fn snapshot(agents: u8) -> Snapshot {
 }
 
 pub(crate) fn set_online(snapshot: &mut Snapshot, number: u8, online: bool) {
-    snapshot
-        .agents
-        .get_mut(&agent(number).to_string())
-        .unwrap()
-        .online = online;
+    let view = snapshot.agents.get_mut(&agent(number).to_string());
+    let view = view.unwrap();
+    (view.online, view.here) = (online, online);
 }
 
 fn location_arn(number: u8) -> datasync_model::LocationArn {

@@ -236,12 +236,18 @@ fn agent_view(arn: AgentArn, presence: Option<AgentPresence>) -> AgentView {
             online: presence.reported == AgentStatus::Online,
             last_connection: Some(timestamp(presence.last_contact_ms)),
             version: presence.version,
+            boot_nonce: presence.boot_nonce,
+            replica: presence.replica,
+            here: false,
         },
         None => AgentView {
             arn,
             online: false,
             last_connection: None,
             version: String::new(),
+            boot_nonce: String::new(),
+            replica: String::new(),
+            here: false,
         },
     }
 }

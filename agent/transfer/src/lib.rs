@@ -33,6 +33,7 @@ mod read;
 mod retry;
 mod run;
 mod server;
+mod silence;
 mod sorter;
 mod uploads;
 mod verify;

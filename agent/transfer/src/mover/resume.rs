@@ -77,6 +77,7 @@ impl<S: Source, D: Destination> Mover<S, D> {
         match compared {
             Ok(Some(_)) if item.existed => Ok((Outcome::Unchanged { learned: None }, None)),
             Ok(Some(bytes)) => {
+                self.progress.recover(bytes);
                 let learned = None;
                 Ok((Outcome::Transferred { bytes, learned }, Some(bytes)))
             }

@@ -38,6 +38,8 @@ impl Replica {
 #[derive(Debug)]
 pub(crate) struct Silence {
     limit: Duration,
+    /// When the rows were last looked at.
+    observed: Option<Instant>,
     changed: HashMap<AgentArn, (Option<Timestamp>, Instant)>,
 }
 
@@ -46,6 +48,7 @@ impl Silence {
     pub(crate) fn new(offline_after: Duration) -> Self {
         Self {
             limit: offline_after * 3 / 2,
+            observed: None,
             changed: HashMap::new(),
         }
     }
@@ -55,6 +58,7 @@ impl Silence {
         agents: impl Iterator<Item = &'a AgentView> + Clone,
         now: Instant,
     ) {
+        self.leave_out_gap(now);
         for view in agents.clone() {
             let (contact, since) = self
                 .changed
@@ -67,6 +71,19 @@ impl Silence {
         if self.changed.len() > agents.clone().count() {
             let known: std::collections::HashSet<&AgentArn> = agents.map(|v| &v.arn).collect();
             self.changed.retain(|agent, _| known.contains(agent));
+        }
+    }
+
+    /// While the store was away nobody could write: such a time counts only for a part of the
+    /// limit, so that whoever lives has a while to show it.
+    fn leave_out_gap(&mut self, now: Instant) {
+        let before = self.observed.replace(now).unwrap_or(now);
+        let gap = now.saturating_duration_since(before);
+        let left_out = gap.saturating_sub(self.limit / 6);
+        if !left_out.is_zero() {
+            for (_, since) in self.changed.values_mut() {
+                *since = (*since + left_out).min(now);
+            }
         }
     }
 
@@ -191,7 +208,9 @@ mod tests {
         let mut snapshot = fixture::snapshot(2);
         let agent = fixture::agent(0);
         assert!(!silence.is_silent(&agent, start), "never seen");
-        silence.observe(snapshot.agents.values(), start);
+        for second in 0..80 {
+            silence.observe(snapshot.agents.values(), at(second));
+        }
         assert!(!silence.is_silent(&agent, at(89)));
         assert!(silence.is_silent(&agent, at(90)));
         // A contact that lies in the past is news all the same.
@@ -204,5 +223,20 @@ mod tests {
         snapshot.agents.remove(&agent.to_string());
         silence.observe(snapshot.agents.values(), at(171));
         assert!(!silence.is_silent(&agent, at(500)), "deleted");
+    }
+
+    #[test]
+    fn what_could_not_be_looked_at_is_hardly_silence() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut silence = Silence::new(Duration::from_secs(60));
+        let snapshot = fixture::snapshot(1);
+        let agent = fixture::agent(0);
+        silence.observe(snapshot.agents.values(), start);
+        silence.observe(snapshot.agents.values(), at(10));
+        // The store was away for an hour, of which 15 seconds count.
+        silence.observe(snapshot.agents.values(), at(3610));
+        assert!(!silence.is_silent(&agent, at(3674)));
+        assert!(silence.is_silent(&agent, at(3675)));
     }
 }

@@ -8,9 +8,11 @@ mod listener;
 mod schema;
 mod session;
 mod settings;
+mod target;
 mod tls;
 
 pub(super) use listener::Listener;
-pub(super) use schema::{DUE_TASKS, LIVE_EXECUTIONS};
-pub(super) use session::{Begun, Session, Target};
+pub(super) use schema::{CHILDREN, DUE_TASKS, ENDED_EXECUTIONS, LIVE_EXECUTIONS};
+pub(super) use session::{Begun, Session};
 pub use settings::Postgres;
+pub(super) use target::Target;

@@ -80,6 +80,14 @@ impl Sql<'_> {
         .map_err(self.failed(doing))
     }
 
+    /// `?4` records of the kind `?1` and the parent `?2` after `?3`.
+    pub(super) fn children(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => sqlite::CHILDREN,
+            Self::Postgres(_) => postgres::CHILDREN,
+        }
+    }
+
     /// Executions that have not ended, by id.
     pub(super) fn live_executions(&self) -> &'static str {
         match self {
@@ -93,6 +101,15 @@ impl Sql<'_> {
         match self {
             Self::Sqlite(_) => sqlite::DUE_TASKS,
             Self::Postgres(_) => postgres::DUE_TASKS,
+        }
+    }
+
+    /// Executions that ended before `?3`, the earliest first and by id, from `?1` on after `?2`,
+    /// `?4` at most.
+    pub(super) fn ended_executions(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => sqlite::ENDED_EXECUTIONS,
+            Self::Postgres(_) => postgres::ENDED_EXECUTIONS,
         }
     }
 

@@ -10,13 +10,29 @@ use rusqlite::Connection;
 use super::StoreError;
 use super::transaction::META_KIND;
 
+// Without statistics SQLite takes the primary key for as good as any index, and would read every
+// record of the kind.
+
+pub(super) const CHILDREN: &str = "SELECT id, version, body FROM records
+     INDEXED BY records_by_parent
+     WHERE kind = ?1 AND parent = ?2 AND id > ?3 ORDER BY id LIMIT ?4";
+
 pub(super) const LIVE_EXECUTIONS: &str = "SELECT id, version, body FROM records
+     INDEXED BY records_live_executions
      WHERE kind = 'execution' AND json_extract(body, '$.record.ended_at_ms') IS NULL
      ORDER BY id";
 
 pub(super) const DUE_TASKS: &str = "SELECT id, version, body FROM records
+     INDEXED BY records_due_tasks
      WHERE kind = 'task' AND json_extract(body, '$.record.schedule.due_at_ms') <= ?1
      ORDER BY json_extract(body, '$.record.schedule.due_at_ms') LIMIT ?2";
+
+pub(super) const ENDED_EXECUTIONS: &str = "SELECT id, version, body FROM records
+     INDEXED BY records_ended_executions
+     WHERE kind = 'execution' AND json_extract(body, '$.record.ended_at_ms') >= ?1
+         AND (json_extract(body, '$.record.ended_at_ms') > ?1 OR id > ?2)
+         AND json_extract(body, '$.record.ended_at_ms') < ?3
+     ORDER BY json_extract(body, '$.record.ended_at_ms'), id LIMIT ?4";
 
 /// How long to wait for another process, such as `access-key create`, to finish its commit.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -37,6 +53,9 @@ const MIGRATIONS: &[&str] = &[
     "CREATE INDEX records_due_tasks
          ON records (kind, json_extract(body, '$.record.schedule.due_at_ms'))
          WHERE kind = 'task' AND json_extract(body, '$.record.schedule.due_at_ms') IS NOT NULL;",
+    "CREATE INDEX records_ended_executions
+         ON records (json_extract(body, '$.record.ended_at_ms'), id)
+         WHERE kind = 'execution' AND json_extract(body, '$.record.ended_at_ms') IS NOT NULL;",
 ];
 
 /// Makes the file with mode 0600 before SQLite does; its companions inherit the mode.

@@ -82,14 +82,36 @@ fn the_database_is_private() {
     }
 }
 
+/// Lists and descriptions read what they show, however many rows there are.
 #[test]
-fn due_tasks_are_found_by_their_index() {
+fn every_statement_is_answered_by_an_index_in_its_order() {
     let directory = tempfile::tempdir().unwrap();
     drop(open(directory.path()));
     let sql = rusqlite::Connection::open(directory.path().join(DATABASE_FILE)).unwrap();
-    let explain = format!("EXPLAIN QUERY PLAN {}", sqlite::DUE_TASKS);
-    let plan: String = sql
-        .query_row(&explain, (1, 100), |row| row.get("detail"))
-        .unwrap();
-    assert!(plan.contains("USING INDEX records_due_tasks"), "{plan}");
+    for (statement, index) in [
+        (transaction::ONE, "USING PRIMARY KEY (kind=? AND id=?)"),
+        (transaction::PAGE, "USING PRIMARY KEY (kind=? AND id>?)"),
+        (
+            sqlite::CHILDREN,
+            "USING INDEX records_by_parent (kind=? AND parent=? AND id>?)",
+        ),
+        (
+            sqlite::LIVE_EXECUTIONS,
+            "USING INDEX records_live_executions",
+        ),
+        (sqlite::DUE_TASKS, "USING INDEX records_due_tasks"),
+        (
+            sqlite::ENDED_EXECUTIONS,
+            "USING INDEX records_ended_executions (<expr>>? AND <expr><?)",
+        ),
+    ] {
+        let explain = format!("EXPLAIN QUERY PLAN {statement}");
+        let mut explain = sql.prepare(&explain).unwrap();
+        let values = vec![1_i64; explain.parameter_count()];
+        let values = rusqlite::params_from_iter(values);
+        let steps = explain.query_map(values, |row| row.get("detail")).unwrap();
+        let steps: Vec<String> = steps.map(|step| step.unwrap()).collect();
+        assert_eq!(steps.len(), 1, "no sorting: {steps:?}");
+        assert!(steps[0].contains(index), "{steps:?}");
+    }
 }

@@ -19,6 +19,13 @@ pub(super) const META_KIND: &str = "meta";
 /// raises it and converts older ones where they are read.
 pub(super) const FORMAT: u32 = 1;
 
+/// The record `?2` of the kind `?1`.
+pub(super) const ONE: &str = "SELECT id, version, body FROM records WHERE kind = ?1 AND id = ?2";
+
+/// `?3` records of the kind `?1` after `?2`.
+pub(super) const PAGE: &str = "SELECT id, version, body FROM records
+     WHERE kind = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
+
 /// Something that is kept as a row.
 pub(crate) trait Record: Serialize + DeserializeOwned + Send + 'static {
     /// The row's kind; never changes once released.
@@ -81,7 +88,7 @@ impl<'a> Transaction<'a> {
     pub(crate) fn get<R: Record>(&self, id: &str) -> Result<Option<Versioned<R>>, StoreError> {
         let rows = self.sql.select(
             "reading a record",
-            "SELECT id, version, body FROM records WHERE kind = ?1 AND id = ?2",
+            ONE,
             &[Value::Text(R::KIND), Value::Text(id)],
         )?;
         let row = rows.into_iter().next();
@@ -99,7 +106,7 @@ impl<'a> Transaction<'a> {
         limit: usize,
     ) -> Result<Vec<Versioned<R>>, StoreError> {
         whole(self.select(
-            "SELECT id, version, body FROM records WHERE kind = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
+            PAGE,
             &[
                 Value::Text(R::KIND),
                 Value::Text(after.unwrap_or("")),
@@ -130,8 +137,7 @@ impl<'a> Transaction<'a> {
         limit: usize,
     ) -> Result<Vec<Versioned<R>>, StoreError> {
         whole(self.select(
-            "SELECT id, version, body FROM records
-             WHERE kind = ?1 AND parent = ?2 AND id > ?3 ORDER BY id LIMIT ?4",
+            self.sql.children(),
             &[
                 Value::Text(R::KIND),
                 Value::Text(parent),
@@ -165,6 +171,27 @@ impl<'a> Transaction<'a> {
         let values = [Value::Number(now_ms), limit_of(limit)];
         let (tasks, _) = sort(self.select::<Task>(self.sql.due_tasks(), &values)?);
         Ok(tasks.into_iter().map(|row| row.record.arn).collect())
+    }
+
+    /// At most `limit` executions that ended before `before_ms`, in the order of their ends and
+    /// ids, beginning after the end and id `after`.
+    ///
+    /// # Errors
+    /// See [`Self::get`].
+    pub(crate) fn ended_executions(
+        &self,
+        after: (i64, &str),
+        before_ms: i64,
+        limit: usize,
+    ) -> Result<Vec<Versioned<Execution>>, StoreError> {
+        let (from_ms, id) = after;
+        let values = [
+            Value::Number(from_ms),
+            Value::Text(id),
+            Value::Number(before_ms),
+            limit_of(limit),
+        ];
+        whole(self.select(self.sql.ended_executions(), &values)?)
     }
 
     /// Makes a record; it must not exist yet.

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 
-use super::session::{CHANNEL, Target, runtime, within};
+use super::session::runtime;
+use super::target::{ANSWER_MAX, CHANNEL, Target, within};
 use crate::store::worker::{Changes, Joined};
 use crate::store::{Cause, StoreError};
 
 /// A notification may be lost with its connection: the generation is looked at this often anyway.
 const POLL: Duration = Duration::from_secs(5);
-const ANSWER_MAX: Duration = Duration::from_secs(30);
 const RETRY: Duration = Duration::from_secs(1);
 
 /// The thread that listens. Dropped in this order: it is told to stop, then waited for.

@@ -18,6 +18,12 @@ macro_rules! ended_at {
     };
 }
 
+macro_rules! ended_at_ms {
+    () => {
+        concat!("(", ended_at!(), "::bigint)")
+    };
+}
+
 macro_rules! due_at {
     () => {
         concat!(
@@ -27,6 +33,9 @@ macro_rules! due_at {
         )
     };
 }
+
+pub(in crate::store) const CHILDREN: &str = "SELECT id, version, body FROM records
+     WHERE kind = ?1 AND parent = ?2 AND id > ?3 ORDER BY id LIMIT ?4";
 
 pub(in crate::store) const LIVE_EXECUTIONS: &str = concat!(
     "SELECT id, version, body FROM records WHERE kind = 'execution' AND ",
@@ -40,6 +49,18 @@ pub(in crate::store) const DUE_TASKS: &str = concat!(
     " <= ?1 ORDER BY ",
     due_at!(),
     " LIMIT ?2"
+);
+
+pub(in crate::store) const ENDED_EXECUTIONS: &str = concat!(
+    "SELECT id, version, body FROM records WHERE kind = 'execution' AND ",
+    ended_at_ms!(),
+    " >= ?1 AND (",
+    ended_at_ms!(),
+    " > ?1 OR id > ?2) AND ",
+    ended_at_ms!(),
+    " < ?3 ORDER BY ",
+    ended_at_ms!(),
+    ", id LIMIT ?4"
 );
 
 /// Append here; never change a line that was released. The index is the schema version.
@@ -61,6 +82,11 @@ const MIGRATIONS: &[&str] = &[concat!(
     due_at!(),
     ") WHERE kind = 'task' AND ",
     due_at!(),
+    " IS NOT NULL;
+     CREATE INDEX records_ended_executions ON records (",
+    ended_at_ms!(),
+    ", id) WHERE kind = 'execution' AND ",
+    ended_at_ms!(),
     " IS NOT NULL;"
 )];
 
@@ -127,4 +153,43 @@ async fn migrate_by(
          ON CONFLICT DO NOTHING";
     client.execute(meta, &[&META_KIND, &incarnation]).await?;
     Ok(client.batch_execute("COMMIT").await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::test_server::{Server, settings};
+
+    /// A migration that is not ours.
+    const NEXT: &str = "ALTER TABLE records ADD COLUMN later bigint NOT NULL DEFAULT 7";
+
+    #[tokio::test]
+    async fn a_database_of_any_older_schema_is_brought_forward_with_its_rows() {
+        let server = Server::start();
+        let future = [MIGRATIONS, &[NEXT]].concat();
+        for done in 1..=MIGRATIONS.len() {
+            let target = super::super::Target::new(&settings(&server.new_database())).unwrap();
+            let link = target.connect(|| {}).await.unwrap();
+            let client = &link.client;
+            migrate_by(client, "one", &MIGRATIONS[..done])
+                .await
+                .unwrap();
+            let row = "INSERT INTO records VALUES ('task', 'task-1', 3, NULL, '{\"format\":1}')";
+            client.batch_execute(row).await.unwrap();
+            migrate(client, "two").await.unwrap();
+            migrate_by(client, "two", &future).await.unwrap();
+            let found = "SELECT count(*), sum(later)::bigint, min(body), max(s.version)
+                FROM records, datasync_schema s";
+            let found = client.query_one(found, &[]).await.unwrap();
+            let found: (i64, i64, String, i64) =
+                (found.get(0), found.get(1), found.get(2), found.get(3));
+            let newest = i64::try_from(future.len()).unwrap();
+            assert_eq!(found, (2, 14, "one".to_owned(), newest));
+            let older = migrate(client, "two").await;
+            assert!(
+                matches!(older, Err(MigrateError::TooNew { .. })),
+                "{older:?}"
+            );
+        }
+    }
 }

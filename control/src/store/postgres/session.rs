@@ -1,134 +1,30 @@
 //! One connection to the server, for one thread: made anew when it breaks, bounded in every wait.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
-use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
-use tokio::task::JoinSet;
-use tokio_postgres::config::TargetSessionAttrs;
 use tokio_postgres::error::{Severity, SqlState};
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{AsyncMessage, Client, Config, Statement};
-use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::schema::migrate;
-use super::settings::Postgres;
-use super::tls;
+use super::target::{ANSWER_MAX, Link, Target, within};
 use crate::store::connection::Access;
 use crate::store::rows::Raw;
 use crate::store::sql::Value;
 use crate::store::{Cause, StoreError};
 
-/// For one address of the server, and for all of them.
-const CONNECT_ONE_MAX: Duration = Duration::from_secs(5);
-const CONNECT_MAX: Duration = Duration::from_secs(15);
 /// After a failure nobody tries again so soon: whoever asks meanwhile hears of it at once.
 const CONNECT_PAUSE: Duration = Duration::from_secs(1);
-/// For the answer to one statement. Longer than [`SETTINGS`] let the server work on it.
-const ANSWER_MAX: Duration = Duration::from_secs(30);
 const MIGRATION_MAX: Duration = Duration::from_secs(3600);
-const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
-
-/// A commit is durable before it is answered; no replica that is cut off holds up the others.
-const SETTINGS: &str = "SET lock_timeout = '10s';
-     SET statement_timeout = '25s';
-     SET idle_in_transaction_session_timeout = '30s';
-     SELECT set_config('synchronous_commit', 'on', false)
-         WHERE current_setting('synchronous_commit') = 'off'";
-
 const BEGIN_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 /// Each statement after the lock sees what was committed before it.
 const BEGIN_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
      SELECT version FROM records WHERE kind = 'meta' AND id = 'meta' FOR UPDATE";
 
+/// Those who listen on [`CHANNEL`](super::target::CHANNEL) are told.
 const COMMIT: &str = "NOTIFY datasync_control; COMMIT";
-/// Those who listen on it are told of commits of other processes.
-pub(super) const CHANNEL: &str = "datasync_control";
-
-/// The server, ready to be connected to.
-pub(in crate::store) struct Target {
-    config: Config,
-    tls: MakeRustlsConnect,
-    place: String,
-}
-
-impl std::fmt::Debug for Target {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Target")
-            .field("place", &self.place)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Target {
-    /// # Errors
-    /// [`StoreError::Database`]: certificates that cannot be used.
-    pub(in crate::store) fn new(settings: &Postgres) -> Result<Self, StoreError> {
-        let place = settings.place();
-        let tls = tls::connector(settings.ca())
-            .map_err(StoreError::database(place.clone(), "setting up TLS"))?;
-        let mut config = settings.config().clone();
-        config
-            .application_name("datasync-control")
-            .connect_timeout(CONNECT_ONE_MAX)
-            .keepalives_idle(KEEPALIVE_IDLE)
-            .tcp_user_timeout(ANSWER_MAX)
-            .target_session_attrs(TargetSessionAttrs::ReadWrite);
-        Ok(Self { config, tls, place })
-    }
-
-    pub(super) fn place(&self) -> &str {
-        &self.place
-    }
-
-    /// `heard` is called for each notification.
-    pub(super) async fn connect(&self, heard: impl Fn() + Send + 'static) -> Result<Link, Cause> {
-        let connecting = self.config.connect(self.tls.clone());
-        let connected = tokio::time::timeout(CONNECT_MAX, connecting).await;
-        let (client, mut connection) = connected.map_err(|_| Cause::Silent(CONNECT_MAX))??;
-        let encoding = connection.parameter("server_encoding").unwrap_or_default();
-        if encoding != "UTF8" {
-            return Err(Cause::Unsuitable(format!(
-                "the database has the encoding {encoding}: make one with ENCODING 'UTF8'"
-            )));
-        }
-        let mut task = JoinSet::new();
-        task.spawn(async move {
-            while let Some(Ok(message)) = poll_fn(|cx| connection.poll_message(cx)).await {
-                if let AsyncMessage::Notification(_) = message {
-                    heard();
-                }
-            }
-        });
-        let link = Link {
-            client,
-            statements: HashMap::new(),
-            _task: task,
-        };
-        within(ANSWER_MAX, link.client.batch_execute(SETTINGS)).await?;
-        Ok(link)
-    }
-}
-
-/// A connection and the task that carries it, which ends with it.
-pub(super) struct Link {
-    pub(super) client: Client,
-    statements: HashMap<&'static str, Statement>,
-    _task: JoinSet<()>,
-}
-
-pub(super) async fn within<T>(
-    limit: Duration,
-    question: impl Future<Output = Result<T, tokio_postgres::Error>>,
-) -> Result<T, Cause> {
-    match tokio::time::timeout(limit, question).await {
-        Ok(answer) => Ok(answer?),
-        Err(_) => Err(Cause::Silent(limit)),
-    }
-}
 
 /// A connection as one thread uses it.
 pub(in crate::store) struct Session {
@@ -157,7 +53,7 @@ impl Session {
         incarnation: Option<&str>,
     ) -> Result<Self, StoreError> {
         let runtime = runtime()?;
-        let failed = StoreError::database(target.place.clone(), "connecting");
+        let failed = StoreError::database(target.place().to_owned(), "connecting");
         let link = runtime.block_on(target.connect(|| {})).map_err(failed)?;
         if let Some(incarnation) = incarnation {
             let migrating = async {
@@ -165,11 +61,13 @@ impl Session {
                 tokio::time::timeout(MIGRATION_MAX, migrated).await
             };
             match runtime.block_on(migrating) {
-                Ok(migrated) => migrated.map_err(|error| error.at(&target.place))?,
+                Ok(migrated) => migrated.map_err(|error| error.at(target.place()))?,
                 Err(_) => {
                     let doing = "bringing the schema up to date";
                     let cause = Cause::Silent(MIGRATION_MAX);
-                    return Err(StoreError::database(target.place.clone(), doing)(cause));
+                    return Err(StoreError::database(target.place().to_owned(), doing)(
+                        cause,
+                    ));
                 }
             }
         }
@@ -182,7 +80,7 @@ impl Session {
     }
 
     pub(in crate::store) fn place(&self) -> &str {
-        &self.target.place
+        self.target.place()
     }
 
     /// A connection that broke since it was used last is replaced first: nothing was under way.
@@ -284,17 +182,6 @@ impl Session {
             // The server rolls back what was open on a connection that ends.
             *self.link.borrow_mut() = None;
         }
-    }
-}
-
-impl Link {
-    async fn prepared(&mut self, sql: &'static str) -> Result<Statement, tokio_postgres::Error> {
-        if let Some(statement) = self.statements.get(sql) {
-            return Ok(statement.clone());
-        }
-        let statement = self.client.prepare(&sql.replace('?', "$")).await?;
-        self.statements.insert(sql, statement.clone());
-        Ok(statement)
     }
 }
 

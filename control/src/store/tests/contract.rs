@@ -265,6 +265,18 @@ async fn what_is_live_and_what_is_due_is_found(bed: &Bed<'_>) {
     let arn = |number| task(number, None).arn;
     assert_eq!(due(9).await.unwrap(), [arn(2), arn(1)]);
     assert_eq!(due(1).await.unwrap(), [arn(2)]);
+    let ended = |after: (i64, &'static str), before_ms, limit| {
+        store.read(move |tx| {
+            let rows = tx.ended_executions(after, before_ms, limit)?;
+            let ids = rows.iter().map(|row| row.record.arn().id().to_owned());
+            Ok::<_, StoreError>(ids.collect::<Vec<_>>())
+        })
+    };
+    let old = execution(1, None).arn().id().to_owned();
+    assert_eq!(ended((i64::MIN, ""), 8, 9).await.unwrap(), [old.as_str()]);
+    assert_eq!(ended((7, ""), 8, 9).await.unwrap(), [old]);
+    assert_eq!(ended((7, "~"), 8, 9).await.unwrap().len(), 0);
+    assert_eq!(ended((i64::MIN, ""), 7, 9).await.unwrap().len(), 0);
     let children = store.read(move |tx| {
         tx.list_children::<Execution>(&Execution::parent(&execution(1, None)).unwrap(), None, 9)
     });

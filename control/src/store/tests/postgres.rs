@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::{key, names};
 use crate::fleet::fixture;
 use crate::store::test_server::{Server, settings};
-use crate::store::{Postgres, Store, StoreError, postgres};
+use crate::store::{Postgres, Store, StoreError, postgres, transaction};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -150,25 +150,32 @@ async fn tls_needs_a_certificate_for_the_servers_name_of_a_ca_that_is_trusted() 
 }
 
 #[tokio::test]
-async fn what_is_live_and_what_is_due_is_found_by_index() {
+async fn every_statement_is_answered_by_an_index_in_its_order() {
     let server = Server::start();
-    let url = server.new_database();
-    let store = connect(&url);
+    let store = connect(&server.new_database());
     let rows: Vec<_> = (0..300).map(|n| fixture::task_row(n, None)).collect();
     let made = store.commit(move |tx| rows.iter().try_for_each(|row| tx.insert(row)));
     made.await.unwrap();
-    let plan = |sql: &str| {
-        let sql = sql.replace("?1", "1::bigint").replace("?2", "10");
-        server.psql(
-            "d0",
-            &format!("ANALYZE; SET enable_seqscan = off; EXPLAIN {sql}"),
-        )
-    };
-    for (sql, index) in [
+    for (statement, index) in [
+        (transaction::ONE, "records_pkey"),
+        (transaction::PAGE, "records_pkey"),
+        (postgres::CHILDREN, "records_by_parent"),
         (postgres::LIVE_EXECUTIONS, "records_live_executions"),
         (postgres::DUE_TASKS, "records_due_tasks"),
+        (postgres::ENDED_EXECUTIONS, "records_ended_executions"),
     ] {
-        let plan = plan(sql);
+        let is_timed = [postgres::DUE_TASKS, postgres::ENDED_EXECUTIONS].contains(&statement);
+        let first = if is_timed { "1::bigint" } else { "'task'" };
+        let statement = statement
+            .replace("LIMIT ?2", "LIMIT 10")
+            .replace("LIMIT ?3", "LIMIT 10")
+            .replace("LIMIT ?4", "LIMIT 10")
+            .replace("?1", first)
+            .replace("?2", "'a'")
+            .replace("?3", if is_timed { "9::bigint" } else { "'a'" });
+        // A small table is read whole for being small.
+        let explain = format!("ANALYZE; SET enable_seqscan = off; EXPLAIN {statement}");
+        let plan = server.psql("d0", &explain);
         assert!(
             plan.contains(&format!("Index Scan using {index}")),
             "{plan}"

@@ -5,6 +5,7 @@
 
 mod signature;
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use aws_credential_types::Credentials;
@@ -171,7 +172,8 @@ impl Store {
         let target = self.place.target(write.object_key);
         let progress = Progress::new();
         let _turn = self.requests.turn(operation, &target).await?;
-        let exchange = async {
+        // In place: `within` and `select!` would hold it twice.
+        let exchange = pin!(async {
             let credentials = lean.credentials.provide_credentials().await;
             let credentials =
                 credentials.map_err(|error| not_answered(&error, operation, &target))?;
@@ -192,7 +194,7 @@ impl Store {
             let answer = lean.connector.call(request).await;
             let answer = answer.map_err(|error| not_answered(&error, operation, &target))?;
             self.interpreted(answer, &target).await
-        };
+        });
         let wait = Wait::Body(Arc::clone(&progress));
         self.requests
             .within(wait, operation, &target, exchange)

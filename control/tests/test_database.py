@@ -18,8 +18,15 @@ def server(tmp_path):
         running.stop()
 
 
-def test_calls_fail_while_it_is_away_and_nothing_acknowledged_is_lost(server, tmp_path):
-    control = Control(tmp_path / "c", server)
+@pytest.fixture
+def control(server, tmp_path):
+    running = Control(tmp_path / "c", server)
+    yield running
+    if running.process.poll() is None:
+        running.kill()
+
+
+def test_calls_fail_while_it_is_away_and_nothing_acknowledged_is_lost(server, control):
     client = control.client()
     world = World(control, Checked(client))
     made = [world.store(ServerHostname="before")]
@@ -43,13 +50,14 @@ def test_calls_fail_while_it_is_away_and_nothing_acknowledged_is_lost(server, tm
             time.sleep(0.2)
     uris = {entry["LocationArn"] for entry in client.list_locations()["Locations"]}
     assert uris == set(made)
-    lines = control.log.read_text()
-    assert lines.count("the database is away") == 1, lines
+    while "the database is back" not in control.log.read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert control.log.read_text().count("the database is away") == 1
     control.stop()
 
 
-def test_a_database_that_is_not_there_at_the_start_is_named(server, tmp_path):
-    control = Control(tmp_path / "c", server)
+def test_a_database_that_is_not_there_at_the_start_is_named(server, control):
     control.stop()
     server.stop()
     with pytest.raises(AssertionError, match="failed while connecting"):

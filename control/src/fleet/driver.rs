@@ -39,11 +39,20 @@ pub(crate) enum DriveError {
 /// Drives until the fleet's shutdown.
 pub(crate) async fn drive(fleet: Arc<Fleet>) {
     let mut changes = fleet.rows.changes();
+    let mut failure = String::new();
     loop {
         changes.mark_unchanged();
-        if let Err(error) = reconcile(&fleet).await {
-            tracing::error!(%error, "agents and executions cannot be driven; trying again");
-            tokio::time::sleep(TICK).await;
+        match reconcile(&fleet).await {
+            Ok(()) => failure.clear(),
+            Err(error) => {
+                // Once for each cause: the store may be away for long.
+                let text = error.to_string();
+                if text != failure {
+                    tracing::error!(%error, "agents and executions cannot be driven; trying again");
+                    failure = text;
+                }
+                tokio::time::sleep(TICK).await;
+            }
         }
         tokio::select! {
             () = fleet.shutdown.cancelled() => return,

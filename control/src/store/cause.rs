@@ -15,8 +15,8 @@ pub(crate) enum Cause {
     /// The server took the question and gave no answer.
     #[error("the server gave no answer within {} s", .0.as_secs())]
     Silent(Duration),
-    /// The connection was lost while a transaction was open.
-    #[error("the connection was lost before")]
+    /// The connection was lost while it was in use.
+    #[error("the connection was lost")]
     Lost,
     /// It could not be reached a moment ago, and it is too early to try again.
     #[error("{0}")]

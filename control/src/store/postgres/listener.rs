@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 
 use super::session::runtime;
-use super::target::{ANSWER_MAX, CHANNEL, Target, within};
+use super::target::{ANSWER_MAX, CHANNEL, Link, Target, within};
 use crate::store::worker::{Changes, Joined};
 use crate::store::{Cause, StoreError};
 
@@ -62,8 +62,8 @@ async fn listen(target: &Target, changes: &Changes) {
 async fn follow(target: &Target, changes: &Changes, is_away: &mut bool) -> Result<(), Cause> {
     let notified = Arc::new(Notify::new());
     let wake = notified.clone();
-    let link = target.connect(move || wake.notify_one()).await?;
-    let client = &link.client;
+    let mut link = target.connect(move || wake.notify_one()).await?;
+    let Link { client, task, .. } = &mut link;
     within(
         ANSWER_MAX,
         client.batch_execute(&format!("LISTEN {CHANNEL}")),
@@ -81,6 +81,7 @@ async fn follow(target: &Target, changes: &Changes, is_away: &mut bool) -> Resul
         tokio::select! {
             () = notified.notified() => {}
             () = tokio::time::sleep(POLL) => {}
+            _ = task.join_next() => return Err(Cause::Lost),
         }
     }
 }

@@ -88,7 +88,7 @@ impl Target {
         let link = Link {
             client,
             statements: HashMap::new(),
-            _task: task,
+            task,
         };
         within(ANSWER_MAX, link.client.batch_execute(SETTINGS)).await?;
         Ok(link)
@@ -99,7 +99,7 @@ impl Target {
 pub(super) struct Link {
     pub(super) client: Client,
     statements: HashMap<&'static str, Statement>,
-    _task: JoinSet<()>,
+    pub(super) task: JoinSet<()>,
 }
 
 pub(super) async fn within<T>(

@@ -231,6 +231,7 @@ mod tests {
 
     use super::*;
     use crate::admin::{create_access_key, list_access_keys};
+    use crate::records::Access;
 
     fn place(directory: &Path) -> StatePlace {
         directory.into()
@@ -243,11 +244,11 @@ mod tests {
         let serving = State::open(&live, Timestamp::now()).unwrap();
         let before = serving.store.read(|rows| rows.generation()).await;
         let before: Result<_, StoreError> = before;
-        let kept = create_access_key(&live, Some("kept".to_owned()))
+        let kept = create_access_key(&live, Some("kept".to_owned()), Access::Full)
             .await
             .unwrap();
         back_up(&place(&live), &saved).unwrap();
-        create_access_key(&live, Some("later".to_owned()))
+        create_access_key(&live, Some("later".to_owned()), Access::Full)
             .await
             .unwrap();
         restore(&place(&back), &saved).await.unwrap();

@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 use crate::admin::{self, AdminError, RoleKeySetting};
 use crate::backup::{BackupError, back_up, renew_incarnation, restore};
 use crate::config::{Config, ConfigError, ENVIRONMENT_PREFIX, Flags, LogFormat};
+use crate::records::Access;
 use crate::serve::{ServeError, serve};
 use crate::state::StatePlace;
 
@@ -77,14 +78,22 @@ enum IncarnationCommand {
 enum AccessKeyCommand {
     /// Make a key; its secret is shown once, as JSON on standard output
     Create {
-        /// What the key is for
+        /// What the key is called: 1 to 64 letters, digits and +=,.@_-
         #[arg(long)]
-        description: Option<String>,
+        name: Option<String>,
+        /// The key may describe and list, and nothing else
+        #[arg(long)]
+        read_only: bool,
     },
     /// List keys, one JSON object a line
     List,
-    /// Take a key out of use
+    /// Take a key out of use; it stays listed
     Disable {
+        /// AKIA…
+        access_key_id: String,
+    },
+    /// Delete a key: it signs nothing more
+    Delete {
         /// AKIA…
         access_key_id: String,
     },
@@ -242,8 +251,13 @@ async fn serve_until_signal(config: Config) -> Result<(), CliError> {
 
 async fn access_key(place: StatePlace, command: AccessKeyCommand) -> Result<(), CliError> {
     match command {
-        AccessKeyCommand::Create { description } => {
-            let new = admin::create_access_key(place, description).await?;
+        AccessKeyCommand::Create { name, read_only } => {
+            let access = if read_only {
+                Access::ReadOnly
+            } else {
+                Access::Full
+            };
+            let new = admin::create_access_key(place, name, access).await?;
             let shown = json!({
                 "AccessKeyId": new.access_key_id,
                 "SecretAccessKey": new.secret_access_key.as_str(),
@@ -254,7 +268,8 @@ async fn access_key(place: StatePlace, command: AccessKeyCommand) -> Result<(), 
             for entry in admin::list_access_keys(place).await? {
                 let shown = json!({
                     "AccessKeyId": entry.access_key_id,
-                    "Description": entry.description,
+                    "Name": entry.name,
+                    "Access": entry.access,
                     "Status": if entry.disabled { "Inactive" } else { "Active" },
                     "CreateDate": jiff::Timestamp::from_millisecond(entry.created_at_ms)
                         .unwrap_or_default()
@@ -266,6 +281,9 @@ async fn access_key(place: StatePlace, command: AccessKeyCommand) -> Result<(), 
         }
         AccessKeyCommand::Disable { access_key_id } => {
             Ok(admin::disable_access_key(place, access_key_id).await?)
+        }
+        AccessKeyCommand::Delete { access_key_id } => {
+            Ok(admin::delete_access_key(place, access_key_id).await?)
         }
     }
 }

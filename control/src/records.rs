@@ -12,6 +12,7 @@ mod schedule;
 mod shared_authority;
 mod task;
 
+pub use access_key::Access;
 pub(crate) use access_key::AccessKey;
 pub(crate) use activation_key::{ActivationKeyRecord, Claim, hash_of};
 pub(crate) use agent::{Agent, AgentPresence};

@@ -11,11 +11,12 @@ from botocore.exceptions import ClientError
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1] / "tests")]
-from control_process import ROLE, Control  # noqa: E402
+from control_process import EFS, NETWORK, ROLE, Control  # noqa: E402
 from world.postgres import Postgres  # noqa: E402
 
 # Modules whose tests run on both databases: those that are about rows.
-ON_BOTH = {"test_agents", "test_durability", "test_executions", "test_schedules", "test_tasks"}
+ON_BOTH = {"test_agents", "test_durability", "test_executions", "test_lists",
+           "test_schedules", "test_tasks"}
 
 
 def pytest_generate_tests(metafunc):
@@ -40,7 +41,7 @@ def postgres(request):
     return None
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def control(tmp_path_factory, postgres):
     running = Control(tmp_path_factory.mktemp("control"), postgres)
     yield running
@@ -84,6 +85,17 @@ class Checked:
         return call
 
 
+def everything(method, **members):
+    """The entries of every page: other tests may have filled the list."""
+    found, token = [], {}
+    while True:
+        page = method(**members, **token)
+        found += next(value for name, value in page.items() if name != "NextToken")
+        if "NextToken" not in page:
+            return found
+        token = {"NextToken": page["NextToken"]}
+
+
 class World:
     """Makes what a test needs."""
 
@@ -107,6 +119,10 @@ class World:
     def store(self, **members):
         members = {"ServerHostname": "s3.example", "BucketName": "bucket", **members}
         return self.api.create_location_object_storage(**members)["LocationArn"]
+
+    def efs(self, **members):
+        members = {"EfsFilesystemArn": EFS, "Ec2Config": NETWORK, **members}
+        return self.api.create_location_efs(**members)["LocationArn"]
 
     def task(self, **members):
         members = {

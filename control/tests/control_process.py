@@ -16,6 +16,11 @@ from botocore.config import Config
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/unreachable"
+EFS = f"arn:aws:elasticfilesystem:us-east-1:{ACCOUNT}:file-system/fs-0123456789abcdef0"
+NETWORK = {
+    "SubnetArn": f"arn:aws:ec2:us-east-1:{ACCOUNT}:subnet/subnet-0123456789abcdef0",
+    "SecurityGroupArns": [f"arn:aws:ec2:us-east-1:{ACCOUNT}:security-group/sg-0123456789abcdef0"],
+}
 # Nothing listens on this port: control cannot reach the store and leaves the test to an agent.
 NOWHERE = "http://127.0.0.1:9"
 
@@ -25,7 +30,9 @@ def binary():
 
 
 class Control:
-    def __init__(self, directory, postgres=None):
+    def __init__(
+        self, directory, postgres=None, account=ACCOUNT, region=REGION, partition="aws"
+    ):
         self.postgres = postgres
         self.database = postgres and postgres.new_database()
         directory.mkdir(parents=True, exist_ok=True)
@@ -35,7 +42,7 @@ class Control:
         self.config.write_text(
             f'state_dir = "{self.state}"\napi_listen = "127.0.0.1:0"\n'
             'agent_listen = "127.0.0.1:0"\napi_tls = "false"\nlog_format = "json"\n'
-            f'account = "{ACCOUNT}"\nregion = "{REGION}"\n'
+            f'account = "{account}"\nregion = "{region}"\npartition = "{partition}"\n'
             + (f'database_url = "{self.database}"\n' if postgres else "")
         )
         self.state.mkdir(mode=0o700)

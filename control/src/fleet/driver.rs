@@ -135,13 +135,7 @@ fn decide(fleet: &Fleet, snapshot: &mut Snapshot) -> Changes {
         });
         inbox.take(now)
     };
-    let abandoned = {
-        let (leases, silence) = (lock(&fleet.leases), lock(&fleet.silence));
-        abandoned(snapshot, |view| {
-            leases.is_lost(&view.arn, now)
-                && (fleet.replica.owns(view) || silence.is_silent(&view.arn, now))
-        })
-    };
+    let abandoned = abandoned(snapshot, |view| view.lost);
     let mut launches = scheduler::plan(snapshot, fleet.settings.executions_per_agent);
     launches.retain(|launch| snapshot.is_here(&launch.agent));
     Changes {
@@ -165,6 +159,7 @@ fn attend(fleet: &Fleet, snapshot: &mut Snapshot, now: std::time::Instant) -> Ve
     let mut changes = Vec::new();
     for view in snapshot.agents.values_mut() {
         let is_own = fleet.replica.owns(view);
+        view.lost = leases.is_lost(&view.arn, now) && (is_own || silence.is_silent(&view.arn, now));
         if lock(&fleet.claiming).contains_key(&view.arn) {
             view.here = is_own && leases.is_online(&view.arn, now);
             continue;

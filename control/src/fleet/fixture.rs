@@ -26,6 +26,7 @@ pub(crate) fn snapshot(agents: u8) -> Snapshot {
         let view = AgentView {
             arn: arn.clone(),
             online: true,
+            lost: false,
             last_connection: Some(at(0)),
             version: "1".to_owned(),
             boot_nonce: "boot".to_owned(),
@@ -42,10 +43,18 @@ pub(crate) fn snapshot(agents: u8) -> Snapshot {
     }
 }
 
+/// One that is not online was not heard of for long.
 pub(crate) fn set_online(snapshot: &mut Snapshot, number: u8, online: bool) {
-    let view = snapshot.agents.get_mut(&agent(number).to_string());
-    let view = view.unwrap();
-    (view.online, view.here) = (online, online);
+    let key = agent(number).to_string();
+    let view = snapshot.agents.get_mut(&key).unwrap();
+    (view.online, view.here, view.lost) = (online, online, !online);
+}
+
+/// It said goodbye a moment ago.
+pub(crate) fn set_left(snapshot: &mut Snapshot, number: u8) {
+    let key = agent(number).to_string();
+    let view = snapshot.agents.get_mut(&key).unwrap();
+    (view.online, view.here, view.lost) = (false, false, false);
 }
 
 fn location_arn(number: u8) -> datasync_model::LocationArn {

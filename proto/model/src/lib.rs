@@ -10,6 +10,7 @@ mod extensions;
 mod failure;
 mod filter;
 mod location;
+mod operator;
 mod options;
 mod plan;
 mod proxy;
@@ -31,8 +32,9 @@ pub use extensions::Extensions;
 pub use failure::{ErrorCode, Failure};
 pub use filter::{Excludes, FilterError, Includes, Scope};
 pub use location::{Location, NfsLocation, NfsVersion, S3Location, StorageClass};
+pub use operator::Operator;
 pub use options::{
-    Atime, BytesPerSecond, Gid, LogLevel, Mtime, ObjectTags, Options, OptionsError,
+    Atime, BytesPerSecond, Gid, LogLevel, Mtime, ObjectMetadata, ObjectTags, Options, OptionsError,
     OptionsOverride, OverwriteMode, Pair, PosixPermissions, PreserveDeletedFiles, PreserveDevices,
     SecurityDescriptorCopyFlags, TaskMode, TaskQueueing, TransferMode, Uid, VerifyMode,
 };

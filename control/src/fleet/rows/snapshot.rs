@@ -234,6 +234,7 @@ fn agent_view(arn: AgentArn, presence: Option<AgentPresence>) -> AgentView {
         Some(presence) => AgentView {
             arn,
             online: presence.reported == AgentStatus::Online,
+            lost: true,
             last_connection: Some(timestamp(presence.last_contact_ms)),
             version: presence.version,
             boot_nonce: presence.boot_nonce,
@@ -243,6 +244,7 @@ fn agent_view(arn: AgentArn, presence: Option<AgentPresence>) -> AgentView {
         None => AgentView {
             arn,
             online: false,
+            lost: true,
             last_connection: None,
             version: String::new(),
             boot_nonce: String::new(),

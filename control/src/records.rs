@@ -9,6 +9,7 @@ mod execution;
 mod location;
 mod role_key;
 mod schedule;
+mod shared_authority;
 mod task;
 
 pub use access_key::Access;
@@ -24,6 +25,7 @@ pub(crate) use location::{
 };
 pub(crate) use role_key::RoleKey;
 pub(crate) use schedule::{DisabledBy, FAILURES_MAX, TaskSchedule};
+pub(crate) use shared_authority::SharedAuthority;
 pub(crate) use task::{Readiness, Task};
 
 /// Tags of a resource, by key.

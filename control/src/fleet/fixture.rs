@@ -29,6 +29,9 @@ pub(crate) fn snapshot(agents: u8) -> Snapshot {
             lost: false,
             last_connection: Some(at(0)),
             version: "1".to_owned(),
+            boot_nonce: "boot".to_owned(),
+            replica: "here".to_owned(),
+            here: true,
         };
         (arn.to_string(), view)
     });
@@ -44,14 +47,14 @@ pub(crate) fn snapshot(agents: u8) -> Snapshot {
 pub(crate) fn set_online(snapshot: &mut Snapshot, number: u8, online: bool) {
     let key = agent(number).to_string();
     let view = snapshot.agents.get_mut(&key).unwrap();
-    (view.online, view.lost) = (online, !online);
+    (view.online, view.here, view.lost) = (online, online, !online);
 }
 
 /// It said goodbye a moment ago.
 pub(crate) fn set_left(snapshot: &mut Snapshot, number: u8) {
     let key = agent(number).to_string();
     let view = snapshot.agents.get_mut(&key).unwrap();
-    (view.online, view.lost) = (false, false);
+    (view.online, view.here, view.lost) = (false, false, false);
 }
 
 fn location_arn(number: u8) -> datasync_model::LocationArn {

@@ -18,13 +18,14 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::claim::Claim;
 use super::lease::Facts;
 use super::presence::{Entered, Machine};
 use super::stream::SessionStream;
 use super::{Fleet, lock, wall};
 use crate::agent_port::Peer;
 use crate::ca::{CaError, CertificateFacts};
-use messages::superseded;
+pub(super) use messages::superseded;
 use running::Running;
 
 /// An agent that does not say Hello by then is sent away.
@@ -182,6 +183,14 @@ async fn run(
         boot_nonce: hello.boot_nonce.clone(),
         address: caller.address,
     };
+    let mut facts = Facts {
+        version: hello.agent_version,
+        boot_nonce: hello.boot_nonce,
+        host: None,
+        claimed: 0,
+    };
+    let claim = Claim::new(&fleet, &agent);
+    facts.claimed = claim.take(&facts).await?;
     let entered = enter(&fleet, &agent, machine)?;
     let _leave = Leave {
         fleet: fleet.clone(),
@@ -191,12 +200,7 @@ async fn run(
     if let Some(applied) = &hello.applied {
         fleet.note_applied(&agent, applied).await?;
     }
-    tracing::info!(%agent, version = hello.agent_version, "agent connected");
-    let facts = Facts {
-        version: hello.agent_version,
-        boot_nonce: hello.boot_nonce,
-        host: None,
-    };
+    tracing::info!(%agent, version = facts.version, "agent connected");
     let session = Running::new(
         fleet,
         agent.clone(),
@@ -204,7 +208,7 @@ async fn run(
         end_of(caller.certificate_end),
         outgoing,
     );
-    let result = session.run(incoming, entered.superseded).await;
+    let result = session.run(incoming, entered.superseded, claim).await;
     tracing::info!(%agent, reason = ?result, "agent's session ended");
     result
 }

@@ -90,6 +90,12 @@ impl Snapshot {
         view.is_some_and(|view| view.online) && !self.held.contains(agent.id())
     }
 
+    /// Whether `agent` is connected to this replica of control, which alone gives it work.
+    pub(crate) fn is_here(&self, agent: &AgentArn) -> bool {
+        let view = self.agents.get(&agent.to_string());
+        view.is_some_and(|view| view.here)
+    }
+
     /// Whether `agent` may be back in a moment.
     pub(crate) fn is_returning(&self, agent: &AgentArn) -> bool {
         let view = self.agents.get(&agent.to_string());
@@ -131,4 +137,10 @@ pub(crate) struct AgentView {
     pub(crate) lost: bool,
     pub(crate) last_connection: Option<Timestamp>,
     pub(crate) version: String,
+    /// Of the machine that acts as the agent.
+    pub(crate) boot_nonce: String,
+    /// The replica that the agent is connected to.
+    pub(crate) replica: String,
+    /// Whether that is this one, and the agent is heard of.
+    pub(crate) here: bool,
 }

@@ -52,6 +52,12 @@ pub(crate) struct AgentPresence {
     pub(crate) boot_nonce: String,
     /// Facts about its host, as the fleet writes them.
     pub(crate) host: Option<serde_json::Value>,
+    /// The start of control that it is connected to, where several share the store.
+    #[serde(default)]
+    pub(crate) replica: String,
+    /// Boot nonces of machines that lost against this one.
+    #[serde(default)]
+    pub(crate) losers: Vec<String>,
 }
 
 impl AgentPresence {

@@ -52,7 +52,7 @@ impl Control {
         let mut config = Config::new(directory).unwrap();
         config.heartbeat_interval = Duration::from_secs(1);
         change(&mut config);
-        let state = State::open(directory, Timestamp::now()).unwrap();
+        let state = State::open(config.state_place(), Timestamp::now()).unwrap();
         let credentials = CredentialService::new(
             state.store.clone(),
             state.sealer.clone(),

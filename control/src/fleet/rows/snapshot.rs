@@ -237,6 +237,9 @@ fn agent_view(arn: AgentArn, presence: Option<AgentPresence>) -> AgentView {
             lost: true,
             last_connection: Some(timestamp(presence.last_contact_ms)),
             version: presence.version,
+            boot_nonce: presence.boot_nonce,
+            replica: presence.replica,
+            here: false,
         },
         None => AgentView {
             arn,
@@ -244,6 +247,9 @@ fn agent_view(arn: AgentArn, presence: Option<AgentPresence>) -> AgentView {
             lost: true,
             last_connection: None,
             version: String::new(),
+            boot_nonce: String::new(),
+            replica: String::new(),
+            here: false,
         },
     }
 }

@@ -6,6 +6,7 @@
 mod failure_list;
 mod folder;
 mod limits;
+mod manifest;
 mod progress_log;
 mod reconcile;
 mod run;

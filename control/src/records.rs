@@ -7,6 +7,7 @@ mod answer;
 mod eligible;
 mod execution;
 mod location;
+mod manifest;
 mod role_key;
 mod schedule;
 mod task;
@@ -21,6 +22,7 @@ pub(crate) use location::{
     EfsDetails, Location, LocationDetails, NfsDetails, ObjectStorageDetails, Protocol, S3Details,
     StoreAddress,
 };
+pub(crate) use manifest::{ManifestConfig, ManifestObject, ManifestSource};
 pub(crate) use role_key::RoleKey;
 pub(crate) use schedule::{DisabledBy, FAILURES_MAX, TaskSchedule};
 pub(crate) use task::{Readiness, Task};

@@ -37,8 +37,10 @@ pub(crate) fn plan(snapshot: &Snapshot, executions_per_agent: NonZeroU32) -> Vec
         if !busy_tasks.insert(task(execution).to_string()) {
             continue;
         }
+        let needs = execution.spec.extensions.needs();
         let free = execution.eligible.iter().find(|agent| {
             snapshot.is_available(agent)
+                && snapshot.is_able(agent, &needs)
                 && has_room(&placed, agent, execution, executions_per_agent)
         });
         if let Some(agent) = free {

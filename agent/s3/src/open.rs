@@ -84,7 +84,7 @@ async fn connected(config: &S3Config) -> Result<Store, EndpointError> {
     Ok(store)
 }
 
-fn check_endpoint(endpoint: &str) -> Result<(), EndpointError> {
+pub(crate) fn check_endpoint(endpoint: &str) -> Result<(), EndpointError> {
     let uri: Option<Uri> = endpoint.parse().ok();
     let usable = uri.is_some_and(|uri| {
         matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some()
@@ -109,11 +109,7 @@ async fn reached(
     requests: &Requests,
 ) -> Result<(Client, String), EndpointError> {
     let of_region = |region: &str| client::sdk(config, region, connector.clone(), &requests.clock);
-    let mut region = match &config.location.region {
-        Some(region) => region.clone(),
-        None if config.location.endpoint.is_some() => FIRST_REGION.to_owned(),
-        None => home_region(&of_region(FIRST_REGION), place, requests).await?,
-    };
+    let mut region = region_of(config, place, connector, requests).await?;
     let mut attempt = 1;
     loop {
         let client = of_region(&region);
@@ -134,6 +130,23 @@ async fn reached(
             Err((error, hint)) => return Err(explained(error, &region, hint.as_deref(), place)),
         }
         attempt += 1;
+    }
+}
+
+/// The region that requests are signed for: the location's, or else the bucket's own.
+pub(crate) async fn region_of(
+    config: &S3Config,
+    place: &Place,
+    connector: &SharedHttpConnector,
+    requests: &Requests,
+) -> Result<String, EndpointError> {
+    match &config.location.region {
+        Some(region) => Ok(region.clone()),
+        None if config.location.endpoint.is_some() => Ok(FIRST_REGION.to_owned()),
+        None => {
+            let client = client::sdk(config, FIRST_REGION, connector.clone(), &requests.clock);
+            home_region(&client, place, requests).await
+        }
     }
 }
 

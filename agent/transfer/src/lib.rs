@@ -20,6 +20,8 @@ mod lanes;
 mod limiter;
 mod listing;
 mod locate;
+mod lookups;
+mod manifest;
 mod merge;
 mod mover;
 mod outcome;
@@ -41,6 +43,7 @@ mod walk;
 
 pub use failures::{FAILURES_FILE, ListedItem, Verdict, first_listed};
 pub use limiter::SharedRate;
+pub use manifest::{ManifestError, ManifestIntake, is_frozen as has_manifest};
 pub use planned::{PLAN_FILE, PlannedAction, PlannedItem};
 pub use retry::RetryLimits;
 pub use run::{Controls, Interrupted, Settings, run, with_open_uploads};

@@ -1,4 +1,4 @@
-//! Sorts the entries of one directory in bounded memory.
+//! Sorts in bounded memory: the entries of one directory, the lines of a manifest.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -16,9 +16,10 @@ mod run;
 use crate::disk::{Disk, DiskError};
 use kept::OnDisk;
 use merge::Merge;
-use run::{RunReader, RunWriter};
 
+pub(crate) use codec::{put_bytes, text as take_text};
 pub(crate) use kept::Kept;
+pub(crate) use run::{RunReader, RunWriter};
 
 /// The most runs that are merged, and so open, at once.
 const RUNS_MAX: usize = 64;
@@ -38,7 +39,34 @@ pub(crate) struct Item {
     pub(crate) node: Result<Node, Arc<EndpointError>>,
 }
 
-impl Item {
+/// What can be sorted.
+pub(crate) trait Sortable: Sized + Send + 'static {
+    /// What is sorted by; of equal ones the first stays.
+    fn segment(&self) -> &str;
+
+    /// What it takes, in bytes.
+    fn memory(&self) -> usize;
+
+    /// Appends it as [`Sortable::decode`] takes it.
+    fn encode(&self, out: &mut Vec<u8>);
+
+    /// Takes the next one off `input`; `None` if that is none.
+    fn decode(input: &mut &[u8]) -> Option<Self>;
+}
+
+impl Sortable for Item {
+    fn segment(&self) -> &str {
+        &self.segment
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        codec::encode(self, out);
+    }
+
+    fn decode(input: &mut &[u8]) -> Option<Self> {
+        codec::decode(input)
+    }
+
     fn memory(&self) -> usize {
         let rest = match &self.node {
             Ok(node) => node.handle.0.len(),
@@ -72,7 +100,7 @@ pub(crate) enum SortError {
 }
 
 impl SortError {
-    fn io(path: &Path, source: std::io::Error) -> Self {
+    pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
         let path = path.to_path_buf();
         match source.kind() {
             std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
@@ -95,22 +123,22 @@ pub(crate) struct Spill {
 
 /// Takes entries in any order.
 #[derive(Debug)]
-pub(crate) struct Sorter {
+pub(crate) struct Sorter<T = Item> {
     spill: Spill,
     memory_bytes: usize,
-    items: Vec<Item>,
+    items: Vec<T>,
     used: usize,
     /// Levels and runs; the levels fall. A run of level n was merged n times.
-    runs: Vec<(u32, RunReader)>,
+    runs: Vec<(u32, RunReader<T>)>,
 }
 
-impl std::fmt::Debug for RunReader {
+impl<T> std::fmt::Debug for RunReader<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("RunReader")
     }
 }
 
-impl Sorter {
+impl<T: Sortable> Sorter<T> {
     /// Holds at most about `memory_bytes`; the rest is spilled.
     pub(crate) fn new(spill: Spill, memory_bytes: usize) -> Self {
         Self {
@@ -134,7 +162,7 @@ impl Sorter {
     }
 
     /// Adds an entry. After an error or a drop half-way the sorter is of no use.
-    pub(crate) async fn push(&mut self, item: Item) -> Result<(), SortError> {
+    pub(crate) async fn push(&mut self, item: T) -> Result<(), SortError> {
         self.used += item.memory();
         self.items.push(item);
         if self.memory() > self.memory_bytes {
@@ -151,14 +179,21 @@ impl Sorter {
     }
 
     /// Everything that was pushed, in order.
-    pub(crate) async fn finish(mut self) -> Result<SortedEntries, SortError> {
+    pub(crate) async fn finish(mut self) -> Result<SortedEntries<T>, SortError> {
         if self.runs.is_empty() {
             let memory = self.memory();
             let mut items = sorted(self.items).await?;
-            let count = items.len();
-            items.dedup_by(|later, first| later.segment == first.segment);
+            let (count, mut duplicate) = (items.len(), None);
+            items.dedup_by(|later, first| {
+                let is_same = later.segment() == first.segment();
+                if is_same && duplicate.is_none() {
+                    duplicate = Some(first.segment().to_owned());
+                }
+                is_same
+            });
             return Ok(SortedEntries {
                 duplicates: (count - items.len()) as u64,
+                duplicate,
                 ready: items.into(),
                 merge: None,
                 on_disk: OnDisk::default(),
@@ -184,12 +219,12 @@ impl Sorter {
         let (spill, block) = (self.spill.clone(), self.block_bytes());
         let run = blocking(move || {
             let mut items = items;
-            items.sort_by(|a, b| a.segment.cmp(&b.segment));
+            items.sort_by(|a, b| a.segment().cmp(b.segment()));
             let mut writer = RunWriter::create(&spill, block)?;
             for item in &items {
                 writer.write(item)?;
             }
-            writer.finish()
+            writer.finish::<T>()
         })
         .await?;
         self.runs.push((0, run));
@@ -235,7 +270,7 @@ impl Sorter {
 }
 
 /// The names that runs have; with them goes what the files take of the disk.
-fn on_disk(spill: &Spill, runs: &mut [RunReader]) -> OnDisk {
+fn on_disk<T>(spill: &Spill, runs: &mut [RunReader<T>]) -> OnDisk {
     let mut on_disk = OnDisk::default();
     for run in runs.iter_mut().filter(|_| spill.keeps_names) {
         on_disk.files.push(run.path.clone());
@@ -245,22 +280,24 @@ fn on_disk(spill: &Spill, runs: &mut [RunReader]) -> OnDisk {
 }
 
 /// Entries in order of their segments, each segment once.
-pub(crate) struct SortedEntries {
-    ready: VecDeque<Item>,
+pub(crate) struct SortedEntries<T = Item> {
+    ready: VecDeque<T>,
     /// `None`: nothing was spilled, or it was given out.
-    merge: Option<Merge>,
+    merge: Option<Merge<T>>,
     on_disk: OnDisk,
     is_broken: bool,
     /// The last segment that the merge gave.
     last: Option<String>,
     duplicates: u64,
+    /// The first of them.
+    duplicate: Option<String>,
     memory: usize,
 }
 
-impl SortedEntries {
+impl<T: Sortable> SortedEntries<T> {
     /// Entries of sorted runs, of which `memory` bytes are held at a time.
     async fn of_runs(
-        runs: Vec<RunReader>,
+        runs: Vec<RunReader<T>>,
         on_disk: OnDisk,
         memory: usize,
     ) -> Result<Self, SortError> {
@@ -272,6 +309,7 @@ impl SortedEntries {
                 is_broken: false,
                 last: None,
                 duplicates: 0,
+                duplicate: None,
                 memory,
             }),
             Err(error) => {
@@ -287,7 +325,7 @@ impl SortedEntries {
     }
 
     /// The next entry. If a call is dropped half-way, the next says that it was broken off.
-    pub(crate) async fn next(&mut self) -> Result<Option<Item>, SortError> {
+    pub(crate) async fn next(&mut self) -> Result<Option<T>, SortError> {
         // What comes next can be looked at: of spilled entries half a batch, at least.
         while self.ready.len() < BATCH / 2 && (self.merge.is_some() || self.is_broken) {
             self.refill().await?;
@@ -296,7 +334,7 @@ impl SortedEntries {
     }
 
     /// The entry that comes after `index` others, as far as they are at hand.
-    pub(crate) fn peek(&self, index: usize) -> Option<&Item> {
+    pub(crate) fn peek(&self, index: usize) -> Option<&T> {
         self.ready.get(index)
     }
 
@@ -310,6 +348,11 @@ impl SortedEntries {
         self.duplicates
     }
 
+    /// The first segment that came more than once, as far as entries were given out.
+    pub(crate) fn duplicate(&self) -> Option<&str> {
+        self.duplicate.as_deref()
+    }
+
     async fn refill(&mut self) -> Result<(), SortError> {
         if self.is_broken {
             return Err(SortError::BrokenOff);
@@ -321,12 +364,14 @@ impl SortedEntries {
         let mut items = std::mem::take(&mut self.ready);
         let mut last = self.last.take();
         let refilled = blocking(move || {
-            let mut duplicates = 0;
+            let mut duplicates = Vec::new();
             for _ in 0..BATCH {
                 match merge.next()? {
-                    Some(item) if last.as_ref() == Some(&item.segment) => duplicates += 1,
+                    Some(item) if last.as_deref() == Some(item.segment()) => {
+                        duplicates.push(item.segment().to_owned());
+                    }
                     Some(item) => {
-                        last = Some(item.segment.clone());
+                        last = Some(item.segment().to_owned());
                         items.push_back(item);
                     }
                     None => return Ok((items, None, last, duplicates)),
@@ -339,26 +384,27 @@ impl SortedEntries {
             .await
             // What is damaged now is damaged after a restart too.
             .or_else(|error| self.forget().and(Err(error)))?;
-        self.duplicates += duplicates;
+        self.duplicates += duplicates.len() as u64;
+        self.duplicate = self.duplicate.take().or(duplicates.into_iter().next());
         self.is_broken = false;
         Ok(())
     }
 }
 
-async fn sorted(mut items: Vec<Item>) -> Result<Vec<Item>, SortError> {
+async fn sorted<T: Sortable>(mut items: Vec<T>) -> Result<Vec<T>, SortError> {
     if items.len() <= SORTED_INLINE_MAX {
-        items.sort_by(|a, b| a.segment.cmp(&b.segment));
+        items.sort_by(|a, b| a.segment().cmp(b.segment()));
         return Ok(items);
     }
     blocking(move || {
-        items.sort_by(|a, b| a.segment.cmp(&b.segment));
+        items.sort_by(|a, b| a.segment().cmp(b.segment()));
         Ok(items)
     })
     .await
 }
 
 /// Runs file I/O and long sorts off the runtime's threads.
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, SortError> + Send + 'static,
 ) -> Result<T, SortError> {
     let mut task = JoinSet::new();

@@ -159,6 +159,7 @@ fn presence_change(
     let online = lease.is_some();
     let stale = lease.is_some_and(|lease| {
         lease.facts.version != view.version
+            || lease.facts.abilities != view.abilities
             || view
                 .last_connection
                 .is_none_or(|written| lease.last_connection >= written + freshness)
@@ -167,6 +168,9 @@ fn presence_change(
         return None;
     }
     view.online = online;
+    if let Some(lease) = lease {
+        view.abilities.clone_from(&lease.facts.abilities);
+    }
     Some(PresenceChange {
         agent: view.arn.clone(),
         status: if online {

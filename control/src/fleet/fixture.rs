@@ -28,6 +28,7 @@ pub(crate) fn snapshot(agents: u8) -> Snapshot {
             online: true,
             last_connection: Some(at(0)),
             version: "1".to_owned(),
+            abilities: Vec::new(),
         };
         (arn.to_string(), view)
     });
@@ -110,6 +111,7 @@ pub(crate) fn execution(task: u64, number: u64) -> LiveExecution {
         eligible: vec![agent(0)],
         requested: at(0),
         revisions: [Revision::default(); 2],
+        role_keys: Default::default(),
         bytes_per_second: options.bytes_per_second,
         spec: ExecutionSpec {
             execution: arn,
@@ -138,6 +140,7 @@ pub(crate) fn execution_row(task: u64, number: u64) -> Execution {
         launched_at_ms: None,
         ended_at_ms: None,
         report: None,
+        manifest: None,
         tags: Tags::new(),
     }
 }
@@ -158,6 +161,7 @@ pub(crate) fn task_row(number: u64, last_execution: Option<TaskExecutionArn>) ->
         readiness: Readiness::Creating,
         last_execution,
         schedule: None,
+        manifest: None,
         tags: Tags::new(),
     }
 }

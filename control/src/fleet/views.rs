@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use datasync_model::{
-    AgentArn, BytesPerSecond, ExecutionSpec, ExecutionStatus, Failure, Location, TaskArn,
+    Ability, AgentArn, BytesPerSecond, ExecutionSpec, ExecutionStatus, Failure, Location, TaskArn,
     TaskExecutionArn, TaskStatus,
 };
 use jiff::Timestamp;
@@ -24,6 +24,8 @@ pub(crate) struct LiveExecution {
     pub(crate) spec: ExecutionSpec,
     /// Of source and destination as they are now, which may differ from those in `spec`.
     pub(crate) revisions: [Revision; 2],
+    /// The versions of the keys that are set for the roles of its further buckets, by role.
+    pub(crate) role_keys: BTreeMap<String, i64>,
     /// The present limit, which may differ from the one in the specification.
     pub(crate) bytes_per_second: BytesPerSecond,
 }
@@ -90,6 +92,12 @@ impl Snapshot {
         view.is_some_and(|view| view.online) && !self.held.contains(agent.id())
     }
 
+    /// Whether `agent` named everything in `needs` when it last said Hello.
+    pub(crate) fn is_able(&self, agent: &AgentArn, needs: &[Ability]) -> bool {
+        let view = self.agents.get(&agent.to_string());
+        view.is_some_and(|view| are_among(needs, &view.abilities))
+    }
+
     /// Whether `agent` runs an execution that has `location` at another place. An agent has one
     /// set of keys for a location; those of one place must never be used at another.
     pub(crate) fn has_elsewhere(&self, agent: &AgentArn, location: &Location) -> bool {
@@ -99,6 +107,13 @@ impl Snapshot {
             .flat_map(LiveExecution::sides)
             .any(|side| is_elsewhere(side, location))
     }
+}
+
+/// Whether an agent with `abilities` can do what is needed.
+pub(crate) fn are_among(needs: &[Ability], abilities: &[String]) -> bool {
+    needs
+        .iter()
+        .all(|need| abilities.iter().any(|ability| ability == need.as_str()))
 }
 
 /// Whether both are one location before and after a change of its place.
@@ -122,4 +137,6 @@ pub(crate) struct AgentView {
     pub(crate) online: bool,
     pub(crate) last_connection: Option<Timestamp>,
     pub(crate) version: String,
+    /// As in its last Hello.
+    pub(crate) abilities: Vec<String>,
 }

@@ -10,6 +10,7 @@ mod extensions;
 mod failure;
 mod filter;
 mod location;
+mod manifest;
 mod options;
 mod plan;
 mod proxy;
@@ -31,6 +32,7 @@ pub use extensions::Extensions;
 pub use failure::{ErrorCode, Failure};
 pub use filter::{Excludes, FilterError, Includes, Scope};
 pub use location::{Location, NfsLocation, NfsVersion, S3Location, StorageClass};
+pub use manifest::{Ability, MANIFEST_BYTES_MAX, Manifest, ManifestAction, ManifestFormat};
 pub use options::{
     Atime, BytesPerSecond, Gid, LogLevel, Mtime, ObjectTags, Options, OptionsError,
     OptionsOverride, OverwriteMode, Pair, PosixPermissions, PreserveDeletedFiles, PreserveDevices,

@@ -38,6 +38,9 @@ fn shown(execution: &Execution) -> Value {
         if let Some(ended) = execution.ended_at_ms {
             members.insert("EndTime".to_owned(), seconds(ended));
         }
+        if let Some(manifest) = &execution.manifest {
+            members.insert("ManifestConfig".to_owned(), json!(manifest));
+        }
         members.append(&mut counters::shown(execution));
         let result = execution.report.as_ref().map(|report| &report.result);
         let shown = result_of(result.cloned().unwrap_or_default(), spec.task_mode);

@@ -130,7 +130,7 @@ impl Reader<'_> {
             self.snapshot.unreadable.push(row);
         }
         for row in executions {
-            let view = self.live_execution(row.record);
+            let view = self.live_execution(row.record)?;
             self.snapshot.executions.push(view);
         }
         Ok(())
@@ -210,18 +210,35 @@ impl Reader<'_> {
         }
     }
 
-    fn live_execution(&self, execution: Execution) -> LiveExecution {
+    /// The version of the key of the role that reads the manifest. One that cannot be read counts
+    /// as none: whoever asks for the keys is told.
+    fn role_keys(&self, execution: &Execution) -> Result<BTreeMap<String, i64>, StoreError> {
+        let mut versions = BTreeMap::new();
+        if let Some(manifest) = &execution.spec.extensions.manifest {
+            let version = match address(&self.surroundings.roles, self.rows, &manifest.role_arn) {
+                Ok(address) => address.key_version,
+                Err(StoreError::Broken { .. }) => 0,
+                Err(other) => return Err(other),
+            };
+            versions.insert(manifest.role_arn.clone(), version);
+        }
+        Ok(versions)
+    }
+
+    fn live_execution(&self, execution: Execution) -> Result<LiveExecution, StoreError> {
         let sides: [&model::Location; 2] = [&execution.spec.source, &execution.spec.destination];
-        LiveExecution {
+        let role_keys = self.role_keys(&execution)?;
+        Ok(LiveExecution {
             arn: execution.arn().clone(),
             status: execution.status,
             agent: execution.agent,
             eligible: expand(&execution.eligible, &self.snapshot.agents),
             requested: timestamp(execution.requested_at_ms),
             revisions: sides.map(|side| self.revision(side.arn())),
+            role_keys,
             spec: execution.spec,
             bytes_per_second: execution.bytes_per_second,
-        }
+        })
     }
 }
 
@@ -236,12 +253,14 @@ fn agent_view(arn: AgentArn, presence: Option<AgentPresence>) -> AgentView {
             online: presence.reported == AgentStatus::Online,
             last_connection: Some(timestamp(presence.last_contact_ms)),
             version: presence.version,
+            abilities: presence.abilities,
         },
         None => AgentView {
             arn,
             online: false,
             last_connection: None,
             version: String::new(),
+            abilities: Vec::new(),
         },
     }
 }

@@ -234,6 +234,7 @@ impl Running {
         self.stores.need(desired.stores(), Instant::now());
         self.look_up_due();
         let due = desired.due(
+            &self.facts.abilities,
             |execution| lock(&self.fleet.untold).contains(execution),
             |store| self.stores.is_ready(store),
         );
@@ -282,7 +283,7 @@ impl Running {
         for store in self.stores.take_due(Instant::now()) {
             let fleet = self.fleet.clone();
             self.look_ups.push(Box::pin(async move {
-                let keys = fleet.rows.keys_for(&store.location, wall()).await;
+                let keys = fleet.rows.keys_for(&store, wall()).await;
                 Found { store, keys }
             }));
         }

@@ -9,6 +9,7 @@ mod limits;
 mod manifest;
 mod progress_log;
 mod reconcile;
+mod report;
 mod run;
 mod task;
 

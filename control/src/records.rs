@@ -11,6 +11,7 @@ mod manifest;
 mod role_key;
 mod schedule;
 mod task;
+mod task_report;
 
 pub(crate) use access_key::AccessKey;
 pub(crate) use activation_key::{ActivationKeyRecord, Claim, hash_of};
@@ -26,6 +27,9 @@ pub(crate) use manifest::{ManifestConfig, ManifestObject, ManifestSource};
 pub(crate) use role_key::RoleKey;
 pub(crate) use schedule::{DisabledBy, FAILURES_MAX, TaskSchedule};
 pub(crate) use task::{Readiness, Task};
+pub(crate) use task_report::{
+    ReportBucket, ReportDestination, ReportOverride, ReportOverrides, TaskReportConfig,
+};
 
 /// Tags of a resource, by key.
 pub(crate) type Tags = std::collections::BTreeMap<String, String>;

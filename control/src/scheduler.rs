@@ -149,6 +149,21 @@ mod tests {
     }
 
     #[test]
+    fn what_an_agent_does_not_understand_waits_for_one_that_does() {
+        let mut snapshot = fixture::snapshot(2);
+        let mut execution = fixture::with_manifest(fixture::execution(1, 1));
+        execution.eligible = vec![fixture::agent(0), fixture::agent(1)];
+        snapshot.executions = vec![execution.clone()];
+        assert_eq!(launched(&snapshot, ONE), []);
+        let able = snapshot.agents.get_mut(&fixture::agent(1).to_string());
+        able.unwrap().abilities = vec!["manifest".to_owned()];
+        assert_eq!(
+            launched(&snapshot, ONE),
+            [(execution.arn, fixture::agent(1))]
+        );
+    }
+
+    #[test]
     fn an_agent_has_a_location_at_one_place_at_a_time() {
         let two = NonZeroU32::new(2).unwrap();
         let mut snapshot = fixture::snapshot(1);

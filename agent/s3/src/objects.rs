@@ -5,8 +5,11 @@ use std::sync::Arc;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use datasync_endpoint::{EndpointError, ErrorKind};
+use md5::{Digest as _, Md5};
 
 use crate::calls::Operation;
 use crate::client;
@@ -15,7 +18,7 @@ use crate::open::{check_endpoint, region_of};
 use crate::place::Place;
 use crate::requests::{Requests, Wait};
 
-/// A bucket of which objects are read by their keys.
+/// A bucket of which objects are read and written by their keys.
 #[derive(Debug)]
 pub struct S3Objects {
     client: Client,
@@ -41,6 +44,34 @@ impl S3Objects {
             place,
             requests,
         })
+    }
+
+    /// Writes an object, in the place of what may be there.
+    ///
+    /// # Errors
+    /// What the store or the way to it says; whether it was written is then not known.
+    pub async fn put(
+        &self,
+        key: &str,
+        content_type: &str,
+        content: Bytes,
+    ) -> Result<(), EndpointError> {
+        let target = self.place.target(key);
+        let operation = Operation::PutObject;
+        let digest = BASE64.encode(Md5::digest(&content));
+        let request = self
+            .client
+            .put_object()
+            .bucket(&self.place.bucket)
+            .key(key)
+            .content_type(content_type)
+            .content_md5(digest)
+            .body(ByteStream::from(content))
+            .send();
+        let request = self
+            .requests
+            .send(Wait::LongAnswer, operation, &target, request);
+        request.await.map(drop)
     }
 
     /// Begins to read an object, or one of its versions.

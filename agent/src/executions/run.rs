@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::limits::Limits;
-use super::{Assignment, Ended, Work, failed, failure_list};
+use super::{Assignment, Ended, Work, failed, failure_list, report};
 use crate::backoff;
 use crate::credentials::{Availability, last_use};
 use crate::endpoints::{self, Endpoints, Side};
@@ -103,7 +103,9 @@ impl Runner {
             match waited {
                 Ok(()) => {}
                 Err(Halt::Failed(failure)) => {
+                    let not_begun = report::not_begun(&assignment.spec, &failure);
                     let mut report = failed(assignment.spec.execution.clone(), failure);
+                    report.result.report = not_begun;
                     report.counters = assignment.reports.borrow().counters;
                     return Some(report);
                 }
@@ -177,7 +179,10 @@ impl Runner {
             () = self.pause_at_expiry(&s3.arn, &pause) => running.await,
         };
         match result {
-            Ok(report) => Ok(report),
+            Ok(mut report) => {
+                self.add_report(assignment, &mut report).await?;
+                Ok(report)
+            }
             Err(_) if assignment.stop.is_cancelled() => Err(Halt::Stopped),
             Err(Interrupted::Stopped) => Err(Halt::Expired),
             Err(Interrupted::LocalState(failure)) => Err(Halt::LocalState(failure)),

@@ -3,8 +3,9 @@
 //! Every prefix of the file is a valid state to resume from: [`State`] is the fold of the records.
 //! Appended records reach the kernel within 20 ms (they survive SIGKILL) and the disk
 //! within 200 ms (they survive a power cut); a record is with the kernel when
-//! [`Journal::hand_over`] returns, and on disk when [`Journal::commit`] does. Delete candidates are written to their own file, which is synced
-//! before the journal, so that the journal never runs ahead of it.
+//! [`Journal::hand_over`] returns, and on disk when [`Journal::commit`] does. Delete candidates
+//! and the entries of a report are written to files of their own, which are synced before the journal, so
+//! that the journal never runs ahead of them.
 
 mod filling;
 mod frame;
@@ -114,6 +115,9 @@ pub(crate) enum Record {
     /// Time spent so far.
     #[serde(rename = "e")]
     Elapsed { elapsed: Elapsed },
+    /// A fact, and the bytes that the report's file has of it.
+    #[serde(rename = "t")]
+    Told { record: Box<Record>, bytes: u64 },
     /// Deleting went past this key.
     #[serde(rename = "d")]
     Deleted { key: Key, add: Counters },
@@ -130,6 +134,7 @@ pub(crate) struct JournalError {
 
 enum Message {
     Append(Record),
+    Told(Record, Vec<u8>),
     Candidate(Vec<u8>),
     HandOver(Record, Reply),
     Commit(Record, Reply),
@@ -191,6 +196,21 @@ impl Journal {
     pub(crate) async fn append(&self, record: Record) -> Result<(), JournalError> {
         self.sender
             .send(Message::Append(record))
+            .await
+            .map_err(|_| self.failed())
+    }
+
+    /// Adds a record and what the report tells of it, as frames for the report's file: both or
+    /// neither are there after a crash.
+    ///
+    /// # Errors
+    /// As [`Journal::append`].
+    pub(crate) async fn told(&self, record: Record, frames: Vec<u8>) -> Result<(), JournalError> {
+        if frames.is_empty() {
+            return self.append(record).await;
+        }
+        self.sender
+            .send(Message::Told(record, frames))
             .await
             .map_err(|_| self.failed())
     }

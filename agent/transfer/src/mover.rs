@@ -27,7 +27,7 @@ use crate::catalog::Entry;
 use crate::journal::JournalError;
 use crate::limiter::Limiter;
 use crate::locate::locate;
-use crate::outcome::{ItemFailure, Outcome};
+use crate::outcome::{ItemFailure, Outcome, Write};
 use crate::plan::{self, Content, Decision, Difference, SINGLE_PUT_MAX, SkipReason};
 use crate::progress::{InFlight, Progress};
 use crate::read::{ReadError, Version};
@@ -173,8 +173,19 @@ impl<S: Source, D: Destination> Mover<S, D> {
                 let content = (found.size, found.crc64);
                 let took = began.elapsed();
                 let learned = Entry::written(attributes, &wanted, content, &receipt, took);
-                let learned = learned.map(Box::new);
-                Ok((Outcome::Transferred { bytes: 0, learned }, Some(0)))
+                let write = Box::new(Write {
+                    attributes: *attributes,
+                    size: found.size,
+                    is_content: false,
+                    crc64: found.crc64,
+                    version_id: receipt.version_id,
+                });
+                let done = Outcome::Transferred {
+                    bytes: 0,
+                    learned: learned.map(Box::new),
+                    write,
+                };
+                Ok((done, Some(0)))
             }
         }
     }
@@ -195,10 +206,7 @@ impl<S: Source, D: Destination> Mover<S, D> {
             tries += 1;
             let error = match self.try_copy(&entry, &copy, &in_flight).await {
                 Ok(written) => {
-                    break Outcome::Transferred {
-                        bytes: written.content.size,
-                        learned: self.learned(&entry, &written),
-                    };
+                    break self.transferred(&entry, written);
                 }
                 Err(error) => error,
             };

@@ -11,6 +11,7 @@ mod planning;
 mod resuming;
 mod room;
 mod scanning;
+mod telling;
 mod verifying;
 mod watching;
 
@@ -25,6 +26,8 @@ use datasync_model::{
     BytesPerSecond, Counters, ErrorCode, ExecutionReport, ExecutionSpec, Failure, Plan, Scope,
     Telemetry, VerifyMode,
 };
+use tokio::fs::File;
+use tokio::io::BufWriter;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -41,6 +44,7 @@ use crate::limiter::{Limiter, SharedRate};
 use crate::mover::Mover;
 use crate::owed::OwedAbort;
 use crate::progress::Progress;
+use crate::report::Reporter;
 use crate::retry::RetryLimits;
 use crate::server::{Server, Spared};
 use crate::uploads::Uploads;
@@ -262,6 +266,10 @@ struct Engine<S, D> {
     progress: Arc<Progress>,
     failures: FailureList,
     catalog: Option<Catalog>,
+    /// `None` without a report.
+    reporter: Option<Arc<Reporter>>,
+    /// Entries of the end check, while it runs.
+    verified: Option<BufWriter<File>>,
     mover: Arc<Mover<S, D>>,
     /// The source's root when the execution began; `None` before the scan.
     root: Option<Root>,
@@ -325,6 +333,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
             verifier,
             now_seconds: settings.now_seconds,
         });
+        let reporter = telling::reporter(spec, &settings, &*destination);
         let engine = Self {
             spec: spec.clone(),
             directory: directory.to_owned(),
@@ -340,6 +349,8 @@ impl<S: Source, D: Destination> Engine<S, D> {
             progress,
             failures,
             catalog,
+            reporter,
+            verified: None,
             mover,
             root: state.root,
             plan: None,
@@ -391,6 +402,9 @@ impl<S: Source, D: Destination> Engine<S, D> {
     ) -> Result<ExecutionReport, Interrupted> {
         if let Some(catalog) = &mut self.catalog {
             catalog.flush().await;
+        }
+        if let Err(Ended::Local(failure) | Ended::Failed(failure)) = self.end_verified().await {
+            return Err(Interrupted::LocalState(failure));
         }
         let failure = match ended {
             None => return Err(Interrupted::Stopped),

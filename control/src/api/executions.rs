@@ -117,6 +117,8 @@ impl Start {
         let mut extensions = extensions(&task.record.tags, &self.tags, verify_mode)?;
         let manifest = self.common.manifest.applied(task.record.manifest.clone());
         extensions.manifest = tasks::manifest::frozen(tx, settings, &self.arn, manifest.as_ref())?;
+        let report = self.common.report.applied(task.record.report.clone());
+        extensions.report = tasks::report::frozen(tx, settings, &self.arn, report.as_ref())?;
         let spec = ExecutionSpec {
             execution: self.arn.clone(),
             task_mode: mode,
@@ -131,6 +133,9 @@ impl Start {
             options,
             extensions,
         };
+        let deletes = spec.options.preserve_deleted_files;
+        let written = spec.extensions.report.as_ref();
+        tasks::report::check_place(written, &spec.destination, deletes)?;
         let filters = (&spec.includes, &spec.excludes);
         tasks::manifest::check(manifest.as_ref(), filters, &spec.options)?;
         able::check_able(tx, &eligible, &spec.extensions)?;
@@ -149,6 +154,7 @@ impl Start {
             ended_at_ms: None,
             report: None,
             manifest,
+            report_config: report,
             tags: self.tags,
         })?;
         Ok(self.arn)

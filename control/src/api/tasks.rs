@@ -3,6 +3,7 @@
 mod change;
 pub(super) mod input;
 pub(super) mod manifest;
+pub(super) mod report;
 mod schedule;
 
 use datasync_model::{
@@ -191,6 +192,7 @@ pub(super) async fn create(call: &Call<'_>) -> Result<Value, ApiError> {
             last_execution: None,
             schedule: common.schedule.applied(None, now),
             manifest,
+            report: common.report.applied(None),
             tags,
         };
         tx.insert(&task)?;
@@ -231,6 +233,7 @@ pub(super) async fn update(call: &Call<'_>) -> Result<Value, ApiError> {
         task.includes = includes.unwrap_or_else(|| task.includes.clone());
         task.excludes = excludes.unwrap_or_else(|| task.excludes.clone());
         task.manifest = common.manifest.applied(task.manifest.take());
+        task.report = common.report.applied(task.report.take());
         let filters = (&task.includes, &task.excludes);
         manifest::check(task.manifest.as_ref(), filters, &task.options)?;
         tx.update(&row)?;
@@ -321,6 +324,7 @@ pub(super) async fn describe(call: &Call<'_>) -> Result<Value, ApiError> {
             "CreationTime": seconds(task.created_at_ms),
             "TaskMode": task.mode,
             "ManifestConfig": task.manifest,
+            "TaskReportConfig": task.report,
         });
         if let Some((schedule, details)) = task.schedule.as_ref().map(schedule::shown) {
             answer["Schedule"] = schedule;

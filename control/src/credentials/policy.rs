@@ -29,6 +29,8 @@ pub(crate) enum Purpose {
     Location,
     /// Reading one object, the manifest.
     Manifest,
+    /// Writing below a prefix, where task reports go.
+    Report,
 }
 
 /// A policy for `purpose` in `bucket`, limited to `prefix` where that fits STS's bound on length.
@@ -41,6 +43,7 @@ pub(super) fn session_policy(
     let policy = match purpose {
         Purpose::Location => of_location,
         Purpose::Manifest => of_manifest,
+        Purpose::Report => of_report,
     };
     let limited = policy(partition, bucket, Some(prefix));
     if limited.chars().count() > POLICY_LENGTH_MAX {
@@ -61,6 +64,24 @@ fn of_manifest(partition: &str, bucket: &str, key: Option<&str>) -> String {
                 "Effect": "Allow",
                 "Action": ["s3:GetObject", "s3:GetObjectVersion"],
                 "Resource": format!("{bucket}/{object}"),
+            },
+            of_kms(),
+        ],
+    })
+    .to_string()
+}
+
+/// Without a prefix: any object.
+fn of_report(partition: &str, bucket: &str, prefix: Option<&str>) -> String {
+    let bucket = format!("arn:{partition}:s3:::{}", literal(bucket));
+    let prefix = literal(prefix.unwrap_or_default());
+    json!({
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Action": ["s3:PutObject", "s3:PutObjectAcl"],
+                "Resource": format!("{bucket}/{prefix}*"),
             },
             of_kms(),
         ],
@@ -150,6 +171,12 @@ mod tests {
         );
         let long = session_policy(Purpose::Manifest, "aws", "b", &"x".repeat(3000));
         assert!(long.contains(r#""arn:aws:s3:::b/*""#), "{long}");
+        let policy = session_policy(Purpose::Report, "aws", "b", "reports/");
+        assert!(policy.contains(r#""arn:aws:s3:::b/reports/*""#), "{policy}");
+        assert!(
+            !policy.contains("s3:Get") && !policy.contains("s3:Delete"),
+            "{policy}"
+        );
     }
 
     #[test]

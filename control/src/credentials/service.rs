@@ -128,7 +128,8 @@ impl CredentialService {
         self.issued.resolve(&self.sts, arn, access, now).await
     }
 
-    /// Keys of a role for a bucket that belongs to no location: of a manifest, limited to `path`.
+    /// Keys of a role for a bucket that belongs to no location: of a manifest or a report, limited to
+    /// `path`.
     ///
     /// # Errors
     /// [`CredentialsError`]: no keys, a role whose buckets are at another store by now, or one that

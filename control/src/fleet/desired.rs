@@ -70,19 +70,34 @@ impl WantedExecution {
 
     fn manifest(&self) -> Option<NeededStore> {
         let manifest = self.spec.extensions.manifest.as_ref()?;
-        let role_key = self.role_keys.get(&manifest.role_arn);
-        Some(NeededStore {
-            location: manifest.store.clone(),
+        let role = RoleUse {
+            arn: manifest.role_arn.clone(),
+            purpose: Purpose::Manifest,
+            path: manifest.key.clone(),
+        };
+        Some(self.of_role(&manifest.store, role))
+    }
+
+    fn report(&self) -> Option<NeededStore> {
+        let report = self.spec.extensions.report.as_ref()?;
+        let role = RoleUse {
+            arn: report.role_arn.clone(),
+            purpose: Purpose::Report,
+            path: report.prefix.clone(),
+        };
+        Some(self.of_role(&report.store, role))
+    }
+
+    fn of_role(&self, store: &S3Location, role: RoleUse) -> NeededStore {
+        let role_key = self.role_keys.get(&role.arn).copied();
+        NeededStore {
+            location: store.clone(),
             revision: Revision {
                 location: 0,
-                role_key: role_key.copied().unwrap_or_default(),
+                role_key: role_key.unwrap_or_default(),
             },
-            role: Some(RoleUse {
-                arn: manifest.role_arn.clone(),
-                purpose: Purpose::Manifest,
-                path: manifest.key.clone(),
-            }),
-        })
+            role: Some(role),
+        }
     }
 
     fn stores(&self) -> impl Iterator<Item = NeededStore> {
@@ -91,7 +106,8 @@ impl WantedExecution {
             needed(&self.spec.source, source),
             needed(&self.spec.destination, destination),
         ];
-        sides.into_iter().flatten().chain(self.manifest())
+        let further = [self.manifest(), self.report()];
+        sides.into_iter().chain(further).flatten()
     }
 }
 
@@ -264,6 +280,38 @@ mod tests {
         };
         assert_eq!(due(false), [false, true, true]);
         assert_eq!(due(true), [true; 3]);
+    }
+
+    #[test]
+    fn a_manifest_needs_keys_of_its_role_and_an_agent_that_knows_manifests() {
+        let mut snapshot = fixture::snapshot(1);
+        let mut execution = fixture::with_manifest(fixture::execution(1, 1));
+        execution.agent = Some(fixture::agent(0));
+        execution.status = ExecutionStatus::Launching;
+        snapshot.executions.push(execution);
+        let desired = of(&snapshot, 0);
+        let stores = desired.stores();
+        let [bucket, manifest] = &stores[..] else {
+            panic!("two stores: {stores:?}");
+        };
+        assert_eq!(bucket.role, None);
+        let role = manifest.role.as_ref().unwrap();
+        assert_eq!(
+            (role.arn.as_str(), role.path.as_str()),
+            (fixture::MANIFEST_ROLE, "list.csv")
+        );
+        assert_eq!(manifest.revision.role_key, 7);
+        let cancels = |abilities: &[String]| {
+            let due = desired.due(abilities, |_| false, |_| true);
+            let message = due.message("incarnation", 1);
+            message
+                .executions
+                .iter()
+                .map(|e| e.cancel)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(cancels(&[]), [true]);
+        assert_eq!(cancels(&["manifest".to_owned()]), [false]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Ability, DeleteShareMax, Manifest};
+use crate::{Ability, DeleteShareMax, Manifest, TaskReport};
 
 /// Frozen at the start of an execution. Absent members have their defaults.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +19,9 @@ pub struct Extensions {
     /// Transfer what is listed there, and nothing else.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub manifest: Option<Manifest>,
+    /// Write a report of what was done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub report: Option<TaskReport>,
 }
 
 impl Extensions {
@@ -26,6 +29,7 @@ impl Extensions {
     #[must_use]
     pub fn needs(&self) -> Vec<Ability> {
         let manifest = self.manifest.as_ref().map(|_| Ability::Manifest);
-        manifest.into_iter().collect()
+        let report = self.report.as_ref().map(|_| Ability::TaskReport);
+        manifest.into_iter().chain(report).collect()
     }
 }

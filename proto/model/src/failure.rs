@@ -56,6 +56,11 @@ words! {
         ManifestFileUnreadable = "ManifestFileUnreadable",
         /// The manifest does not follow the rules; the detail names the line.
         ManifestFileInvalid = "ManifestFileInvalid",
+        /// The task report is not complete at its bucket: no permission, no such bucket, a store that
+        /// does not answer.
+        TaskReportUploadFailed = "TaskReportUploadFailed",
+        /// The execution ended before there was anything to report.
+        TaskReportNotGenerated = "TaskReportNotGenerated",
         /// Credentials are missing or expired.
         CredentialsUnavailable = "CredentialsUnavailable",
         /// The agent's disk is full or failing.

@@ -18,6 +18,7 @@ mod report;
 mod schedule;
 mod spec;
 mod status;
+mod task_report;
 mod telemetry;
 mod word;
 
@@ -40,9 +41,10 @@ pub use options::{
 };
 pub use plan::{Plan, PlannedRequests, time_at};
 pub use proxy::{NotAProxy, Proxy};
-pub use report::{ExecutionReport, ExecutionResult, PhaseStatus};
+pub use report::{ExecutionReport, ExecutionResult, PhaseStatus, ReportResult};
 pub use schedule::{EXPRESSION_CHARACTERS_MAX, Schedule, ScheduleError};
 pub use spec::ExecutionSpec;
 pub use status::{AgentStatus, ExecutionEvent, ExecutionStatus, Refused, TaskStatus};
+pub use task_report::{ObjectVersionIds, ReportKind, ReportLevel, ReportOutputType, TaskReport};
 pub use telemetry::{Bottleneck, RequestCounts, Telemetry, TimeLeft};
 pub use word::UnknownWord;

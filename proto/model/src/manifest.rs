@@ -21,6 +21,8 @@ words! {
     Ability {
         /// Executions of [`crate::Extensions::manifest`].
         Manifest = "manifest",
+        /// Executions of [`crate::Extensions::report`].
+        TaskReport = "task-report",
     }
 }
 

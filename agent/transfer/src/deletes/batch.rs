@@ -50,5 +50,6 @@ impl<S: Source, D: Destination> Deleter<S, D> {
         let one = counted(&object.key, one);
         self.progress.finish(&one);
         settled.deleted.add(&one);
+        settled.deleted_keys.push(object.key.clone());
     }
 }

@@ -55,10 +55,7 @@ impl<S: Source, D: Destination> Mover<S, D> {
         let done = match self.complete_earlier(entry, earlier, &in_flight).await {
             Ok(Some(written)) => {
                 self.uploads.closed(&entry.key).await?;
-                let done = Outcome::Transferred {
-                    bytes: written.content.size,
-                    learned: self.learned(entry, &written),
-                };
+                let done = self.transferred(entry, written);
                 return Ok(Some((done, Some(layout.size))));
             }
             Err(TryError::Journal(error)) => return Err(error),

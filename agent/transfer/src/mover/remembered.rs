@@ -5,7 +5,7 @@ use datasync_endpoint::{Destination, ListedObject, PosixMetadata, Source};
 use super::{Mover, Written};
 use crate::catalog::{Entry, Recall, recall};
 use crate::journal::JournalError;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, Write};
 use crate::plan::{self, Decision};
 use crate::walk::SourceEntry;
 
@@ -62,8 +62,25 @@ impl<S: Source, D: Destination> Mover<S, D> {
         self.copy(entry, copy).await.map(Some)
     }
 
+    /// The outcome of an entry that was written whole.
+    pub(super) fn transferred(&self, entry: &SourceEntry, written: Written) -> Outcome {
+        let learned = self.learned(entry, &written);
+        let write = Write {
+            attributes: entry.node.attributes,
+            size: written.content.size,
+            is_content: true,
+            crc64: Some(written.content.crc64),
+            version_id: written.receipt.and_then(|receipt| receipt.version_id),
+        };
+        Outcome::Transferred {
+            bytes: written.content.size,
+            learned,
+            write: Box::new(write),
+        }
+    }
+
     /// What to remember of an entry that was written; nothing where the reply was lost.
-    pub(super) fn learned(&self, entry: &SourceEntry, written: &Written) -> Option<Box<Entry>> {
+    fn learned(&self, entry: &SourceEntry, written: &Written) -> Option<Box<Entry>> {
         let attributes = &entry.node.attributes;
         let metadata = PosixMetadata::kept(attributes, &self.options);
         let receipt = written.receipt.as_ref()?;

@@ -92,6 +92,8 @@ impl<S: Source, D: Destination> Engine<S, D> {
             attempts: self.attempts.clone(),
             journal: self.journal.clone(),
             progress: self.progress.clone(),
+            reporter: self.reporter.clone(),
+            disk: self.disk.clone(),
         };
         let candidates = Candidates::open(&self.directory).await?;
         let last = state.last_deleted.as_ref();
@@ -102,6 +104,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
                 DeleteError::Journal(error) => error.into(),
                 DeleteError::Candidates(error) => error.into(),
                 DeleteError::List(error) => error.into(),
+                DeleteError::Disk(error) => error.into(),
                 DeleteError::Failed(failure) => failure.into(),
             })
     }

@@ -23,6 +23,7 @@ use crate::mover::{Mover, skip_failure};
 use crate::outcome::{ItemFailure, counted};
 use crate::plan::{self, Content, Decision, Difference};
 use crate::planned::{PLAN_FILE, PlanList, PlannedAction};
+use crate::report::ItemFacts;
 use crate::waits::Wait;
 use crate::walk::SourceEntry;
 
@@ -122,6 +123,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
                     number: 0,
                     key: entry.key.clone(),
                     path: entry.path.clone(),
+                    facts: ItemFacts::default(),
                 };
                 let work = (entry, listed, known);
                 let deep = self.spec.extensions.verify_deep;

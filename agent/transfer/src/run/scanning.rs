@@ -27,6 +27,7 @@ use crate::mover::{Mover, Resumed};
 use crate::outcome::{ItemFailure, Outcome, counted};
 use crate::paged::{self, Paged};
 use crate::plan::SINGLE_PUT_MAX;
+use crate::report::ItemFacts;
 use crate::sorter::{Kept, Spill};
 use crate::walk::{STREAMS, SourceEntry, Walk, WalkError, Walked};
 
@@ -213,6 +214,14 @@ impl<S: Source, D: Destination> Engine<S, D> {
         manifest.map(|_| frozen_path(&self.directory))
     }
 
+    /// Whether the destination is written without a look at what it has.
+    pub(super) fn is_blind(&self) -> bool {
+        let options = &self.spec.options;
+        options.transfer_mode == TransferMode::All
+            && options.overwrite_mode == OverwriteMode::Always
+            && options.verify_mode != VerifyMode::PointInTimeConsistent
+    }
+
     pub(super) fn start_merge(
         &self,
         after: Option<Key>,
@@ -220,11 +229,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
         streams: &mut JoinSet<()>,
     ) -> Merge {
         let walked = self.start_walk(after.clone(), kept, streams);
-        let options = &self.spec.options;
-        let blind = options.transfer_mode == TransferMode::All
-            && options.overwrite_mode == OverwriteMode::Always
-            && options.verify_mode != VerifyMode::PointInTimeConsistent;
-        let listed = (!blind).then(|| {
+        let listed = (!self.is_blind()).then(|| {
             let (list_out, listed) = paged::channel(LISTED_PAGES);
             let (destination, attempts) = (self.destination.clone(), self.attempts.clone());
             match self.manifest() {
@@ -255,16 +260,18 @@ impl<S: Source, D: Destination> Engine<S, D> {
             Step::Entry(entry, listed) => {
                 scan.facts.matched += u64::from(listed.is_some());
                 scan.facts.source_has_entries |= !entry.key.as_str().is_empty();
-                let failed = self.listed_outcome(&entry.key);
+                let failed = self.listed_outcome(&entry.key).await?;
                 let mover = &self.mover;
                 if failed.is_none()
                     && mover.is_as_remembered(&entry, listed.as_ref(), known.as_deref())
                 {
                     return self.pass(entry.key, scan).await;
                 }
-                let ticket = self
+                let mut ticket = self
                     .hand(&entry.key, &entry.path, listed.is_some(), scan)
                     .await?;
+                ticket.facts.attributes = Some(entry.node.attributes);
+                ticket.facts.existed = (!self.is_blind()).then_some(listed.is_some());
                 match failed {
                     Some(outcome) => self.record(ticket, outcome, None).await?,
                     None => self.start_item(ticket, Work::Met(entry, listed, known), scan),
@@ -319,6 +326,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
             number,
             key: key.clone(),
             path: path.clone(),
+            facts: ItemFacts::default(),
         })
     }
 
@@ -353,7 +361,16 @@ impl<S: Source, D: Destination> Engine<S, D> {
         .of_directories();
         self.progress.finish(&add);
         let key = directory.key.clone();
-        self.journal.append(Record::Unread { key, add }).await?;
+        let failed = Outcome::Failed(ItemFailure {
+            failure,
+            endpoint_wide: false,
+        });
+        let facts = ItemFacts {
+            attributes: Some(directory.node.attributes),
+            ..ItemFacts::default()
+        };
+        let told = self.told(&key, facts, &failed)?;
+        self.journal.told(Record::Unread { key, add }, told).await?;
         self.check_failures()
     }
 
@@ -412,7 +429,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
         planned: Option<u64>,
     ) -> Result<(), Ended> {
         let mut add = outcome.counters(planned);
-        if self.spec.options.verify_mode == VerifyMode::OnlyFilesTransferred {
+        if self.receipts_verify() {
             add.verified = add.transferred;
         }
         let add = counted(&ticket.key, add);
@@ -428,12 +445,12 @@ impl<S: Source, D: Destination> Engine<S, D> {
         }
         self.remember(&ticket.key, &outcome).await;
         self.progress.finish(&add);
-        self.journal
-            .append(Record::Final {
-                n: ticket.number,
-                add,
-            })
-            .await?;
+        let told = self.told(&ticket.key, ticket.facts, &outcome)?;
+        let last = Record::Final {
+            n: ticket.number,
+            add,
+        };
+        self.journal.told(last, told).await?;
         self.silent_items = match &outcome {
             Outcome::Failed(failed) if failed.is_silence() => self.silent_items + 1,
             Outcome::Transferred { .. } | Outcome::Unchanged { .. } => 0,

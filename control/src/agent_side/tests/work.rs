@@ -79,6 +79,7 @@ pub(super) async fn add_task_to(control: &Control, destination: LocationDetails)
         last_execution: None,
         schedule: None,
         manifest: None,
+        report: None,
         tags: Tags::new(),
     };
     let row = task.clone();
@@ -128,6 +129,7 @@ pub(super) async fn add_execution(control: &Control, task: &Task, number: u64) -
                 ended_at_ms: None,
                 report: None,
                 manifest: None,
+                report_config: None,
                 tags: Tags::new(),
             })
         })

@@ -9,8 +9,8 @@ use super::super::call::Call;
 use super::super::check::{self, list_size, unlike};
 use super::super::error::ApiError;
 use super::change::Change;
-use super::{manifest, schedule};
-use crate::records::ManifestConfig;
+use super::{manifest, report, schedule};
+use crate::records::{ManifestConfig, TaskReportConfig};
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -23,7 +23,7 @@ struct Input {
     excludes: Option<Vec<Rule>>,
     schedule: Option<schedule::Input>,
     manifest_config: Option<manifest::Input>,
-    task_report_config: Option<Map<String, Value>>,
+    task_report_config: Option<report::Input>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -50,12 +50,12 @@ pub(in crate::api) struct Common {
     pub(in crate::api) filter: Filter,
     pub(in crate::api) schedule: schedule::Wanted,
     pub(in crate::api) manifest: Change<ManifestConfig>,
+    pub(in crate::api) report: Change<TaskReportConfig>,
 }
 
 impl Common {
     pub(in crate::api) fn of(call: &Call<'_>) -> Result<Self, ApiError> {
         let input: Input = call.decode()?;
-        refuse_later_features(&input)?;
         let name = match input.name {
             Some(name) => Some(check::optional_name(Some(name), "Name")?),
             None => None,
@@ -71,6 +71,7 @@ impl Common {
                 None => schedule::Wanted::AsItIs,
             },
             manifest: manifest::wanted(input.manifest_config)?,
+            report: report::wanted(input.task_report_config)?,
             options: options(input.options.or(input.override_options).unwrap_or_default())?,
             filter: Filter {
                 includes: pattern(input.includes, "Includes")?
@@ -84,15 +85,6 @@ impl Common {
             },
         })
     }
-}
-
-fn refuse_later_features(input: &Input) -> Result<(), ApiError> {
-    if input.task_report_config.as_ref().is_none_or(Map::is_empty) {
-        return Ok(());
-    }
-    Err(ApiError::unsupported(
-        "TaskReportConfig is not supported yet in this release: leave it out.",
-    ))
 }
 
 fn log_group(arn: &str) -> Result<(), ApiError> {

@@ -210,17 +210,20 @@ impl Reader<'_> {
         }
     }
 
-    /// The version of the key of the role that reads the manifest. One that cannot be read counts
+    /// The versions of the keys of the roles for manifest and report. One that cannot be read counts
     /// as none: whoever asks for the keys is told.
     fn role_keys(&self, execution: &Execution) -> Result<BTreeMap<String, i64>, StoreError> {
         let mut versions = BTreeMap::new();
-        if let Some(manifest) = &execution.spec.extensions.manifest {
-            let version = match address(&self.surroundings.roles, self.rows, &manifest.role_arn) {
+        let extensions = &execution.spec.extensions;
+        let manifest = extensions.manifest.as_ref().map(|m| &m.role_arn);
+        let report = extensions.report.as_ref().map(|report| &report.role_arn);
+        for role in manifest.into_iter().chain(report) {
+            let version = match address(&self.surroundings.roles, self.rows, role) {
                 Ok(address) => address.key_version,
                 Err(StoreError::Broken { .. }) => 0,
                 Err(other) => return Err(other),
             };
-            versions.insert(manifest.role_arn.clone(), version);
+            versions.insert(role.clone(), version);
         }
         Ok(versions)
     }

@@ -6,23 +6,25 @@ mod keys;
 mod page;
 mod summary;
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use datasync_endpoint::{EndpointError, ErrorKind};
 use datasync_model::{
-    ErrorCode, ExecutionReport, ExecutionSpec, Failure, PhaseStatus, ReportKind, ReportResult,
-    TaskReport,
+    ErrorCode, ExecutionReport, Failure, PhaseStatus, ReportKind, ReportResult, TaskReport,
 };
 use datasync_s3::S3Objects;
 use datasync_transfer::ReportEntries;
 
-use super::Assignment;
-use super::run::{ATTEMPTS_MAX, Halt, Runner};
+use super::run::{ATTEMPTS_MAX, Runner};
+use super::{Assignment, Ended};
 use crate::backoff;
 use page::Page;
 
 /// What a report says that was not even begun, in AWS's words.
 const NOTHING: &str = "Execution error occurred prior to generating any Task Reports";
+
+/// How long a cancelled execution may take for its report.
+const PATIENCE_AFTER_CANCEL: Duration = Duration::from_secs(30);
 
 /// Why a report is not complete.
 #[derive(Debug)]
@@ -31,39 +33,60 @@ enum Fault {
     NoKeys(String),
     /// The agent's own disk.
     Local(std::io::Error),
+    /// It was cancelled.
+    TooLong,
 }
 
-/// The report's result where the engine never ran.
-pub(super) fn not_begun(spec: &ExecutionSpec, failure: &Failure) -> Option<ReportResult> {
-    spec.extensions.report.as_ref()?;
-    Some(ReportResult {
+fn failed(failure: Failure) -> ReportResult {
+    ReportResult {
         status: PhaseStatus::Error,
-        failure: Some(Failure::new(
-            ErrorCode::TaskReportNotGenerated,
-            format!("{NOTHING}: {}", failure.detail),
-        )),
-    })
+        failure: Some(failure),
+    }
 }
 
 impl Runner {
-    /// Writes the report of an execution that has ended, if it is to have one, and notes the result.
-    pub(super) async fn add_report(
+    /// The end of an execution: its report is written, if it is to have one, and what it was given
+    /// is forgotten. `None` if it was stopped meanwhile; it goes on later.
+    pub(super) async fn reported(
         &self,
         assignment: &Assignment,
-        report: &mut ExecutionReport,
-    ) -> Result<(), Halt> {
-        let Some(asked) = &assignment.spec.extensions.report else {
-            return Ok(());
+        mut report: ExecutionReport,
+    ) -> Ended {
+        let extensions = &assignment.spec.extensions;
+        if let Some(asked) = &extensions.report {
+            report.result.report = Some(self.result(assignment, asked, &report).await?);
+        }
+        let manifest = extensions.manifest.as_ref().map(|m| &m.store.arn);
+        let written = extensions.report.as_ref().map(|asked| &asked.store.arn);
+        for arn in manifest.into_iter().chain(written) {
+            self.endpoints().credentials().forget(arn);
+        }
+        Some(report)
+    }
+
+    async fn result(
+        &self,
+        assignment: &Assignment,
+        asked: &TaskReport,
+        report: &ExecutionReport,
+    ) -> Option<ReportResult> {
+        let begun = assignment.directory.join("journal").exists();
+        if let (false, Some(failure)) = (begun, &report.result.failure) {
+            let detail = format!("{NOTHING}: {}", failure.detail);
+            let failure = Failure::new(ErrorCode::TaskReportNotGenerated, detail);
+            return Some(failed(failure));
+        }
+        let too_long = async {
+            assignment.cancel.cancelled().await;
+            tokio::time::sleep(PATIENCE_AFTER_CANCEL).await;
         };
         let written = tokio::select! {
             biased;
-            () = assignment.stop.cancelled() => return Err(Halt::Stopped),
+            () = assignment.stop.cancelled() => return None,
             written = self.write_report(assignment, asked, report) => written,
-            () = assignment.give_up.cancelled() => Err(Fault::NoKeys(
-                "the execution was cancelled and the report took too long".to_owned(),
-            )),
+            () = too_long => Err(Fault::TooLong),
         };
-        report.result.report = Some(match written {
+        Some(match written {
             Ok(objects) => {
                 tracing::info!(
                     objects,
@@ -78,13 +101,9 @@ impl Runner {
             Err(fault) => {
                 let failure = told(asked, &fault);
                 tracing::error!(%failure, "the task report is not complete");
-                ReportResult {
-                    status: PhaseStatus::Error,
-                    failure: Some(failure),
-                }
+                failed(failure)
             }
-        });
-        Ok(())
+        })
     }
 
     /// Writes all objects, the summary last; gives their number.
@@ -175,6 +194,7 @@ fn told(asked: &TaskReport, fault: &Fault) -> Failure {
             ),
             _ => format!("{upload}: {error}"),
         },
+        Fault::TooLong => format!("{upload}: the execution was cancelled, and it took too long"),
         Fault::Local(error) => format!("Cannot write to Task Report: on the agent: {error}"),
     };
     Failure::new(ErrorCode::TaskReportUploadFailed, detail)

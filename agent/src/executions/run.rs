@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::limits::Limits;
-use super::{Assignment, Ended, Work, failed, failure_list, report};
+use super::{Assignment, Ended, Work, failed, failure_list};
 use crate::backoff;
 use crate::credentials::{Availability, last_use};
 use crate::endpoints::{self, Endpoints, Side};
@@ -83,7 +83,7 @@ impl Runner {
         let mut stalls = Stalls::default();
         loop {
             let halt = match self.run_once(assignment).await {
-                Ok(report) => return Some(report),
+                Ok(report) => return self.reported(assignment, report).await,
                 Err(halt) => halt,
             };
             // Paused: go on from the journal when there is what it waits for.
@@ -103,11 +103,9 @@ impl Runner {
             match waited {
                 Ok(()) => {}
                 Err(Halt::Failed(failure)) => {
-                    let not_begun = report::not_begun(&assignment.spec, &failure);
                     let mut report = failed(assignment.spec.execution.clone(), failure);
-                    report.result.report = not_begun;
                     report.counters = assignment.reports.borrow().counters;
-                    return Some(report);
+                    return self.reported(assignment, report).await;
                 }
                 Err(Halt::Stopped | Halt::Expired | Halt::LocalState(_) | Halt::Stalled(_)) => {
                     return None;
@@ -179,10 +177,7 @@ impl Runner {
             () = self.pause_at_expiry(&s3.arn, &pause) => running.await,
         };
         match result {
-            Ok(mut report) => {
-                self.add_report(assignment, &mut report).await?;
-                Ok(report)
-            }
+            Ok(report) => Ok(report),
             Err(_) if assignment.stop.is_cancelled() => Err(Halt::Stopped),
             Err(Interrupted::Stopped) => Err(Halt::Expired),
             Err(Interrupted::LocalState(failure)) => Err(Halt::LocalState(failure)),

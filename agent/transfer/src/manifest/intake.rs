@@ -85,6 +85,7 @@ impl ManifestIntake {
         };
         let allowed = demand.admitted(Room::of(directory)?, directory)?;
         let disk = Disk::new(allowed, 0);
+        remove_spill(directory)?;
         let spill = Spill {
             directory: directory.join(SPILL),
             disk: disk.clone(),
@@ -125,7 +126,7 @@ impl ManifestIntake {
         self.take_rows().await?;
         let mut sorted = self.sorter.finish().await?;
         let spill = Spill {
-            directory: self.directory.clone(),
+            directory: self.directory.join(SPILL),
             disk: self.disk,
             keeps_names: true,
         };
@@ -156,9 +157,15 @@ fn put_in_place(writer: RunWriter, directory: &Path) -> Result<(), SortError> {
         .and_then(|()| fs::rename(&run.path, &path))
         .and_then(|()| File::open(directory)?.sync_all());
     placed.map_err(|error| SortError::io(&path, error))?;
-    match fs::remove_dir_all(directory.join(SPILL)) {
+    remove_spill(directory)
+}
+
+/// Removes what was sorted on the way, also in an earlier run of the process.
+fn remove_spill(directory: &Path) -> Result<(), SortError> {
+    let spill = directory.join(SPILL);
+    match fs::remove_dir_all(&spill) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(SortError::io(&directory.join(SPILL), error))
+            Err(SortError::io(&spill, error))
         }
         _ => Ok(()),
     }

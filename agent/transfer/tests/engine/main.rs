@@ -24,6 +24,7 @@ mod metadata;
 mod protecting;
 mod rates;
 mod reopening;
+mod reports;
 mod requests;
 mod restarts;
 mod resumed;

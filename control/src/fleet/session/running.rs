@@ -152,6 +152,9 @@ impl Running {
                 match observed.report() {
                     Ok(mut report) => {
                         report.result.failure = report.result.failure.map(bounded_failure);
+                        if let Some(result) = &mut report.result.report {
+                            result.failure = result.failure.take().map(bounded_failure);
+                        }
                         self.report(report);
                     }
                     Err(error) => {

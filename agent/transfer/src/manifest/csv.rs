@@ -49,9 +49,10 @@ pub(super) struct Decoder {
     row_line: u64,
     field: Vec<u8>,
     path: Option<String>,
-    /// How much of a byte order mark was met; `None`: the beginning is over.
-    mark: Option<usize>,
-    begun: bool,
+    /// Bytes of a byte order mark that were met.
+    mark: usize,
+    /// Whether the place is passed where such a mark may be.
+    is_past_mark: bool,
 }
 
 impl Decoder {
@@ -61,10 +62,6 @@ impl Decoder {
     /// The first rule that is broken; nothing more may be decoded then.
     pub(super) fn push(&mut self, bytes: &[u8], rows: &mut Vec<Row>) -> Result<(), Fault> {
         for byte in bytes {
-            if !self.begun {
-                self.begun = true;
-                self.mark = Some(0);
-            }
             if self.is_of_mark(*byte) {
                 continue;
             }
@@ -78,7 +75,7 @@ impl Decoder {
     /// # Errors
     /// As [`Decoder::push`]; a quote that is not closed.
     pub(super) fn finish(mut self, rows: &mut Vec<Row>) -> Result<(), Fault> {
-        if self.mark.take().is_some_and(|met| met > 0) {
+        if !self.is_past_mark && self.mark > 0 {
             return Err(self.fault("it is not UTF-8"));
         }
         if self.at == At::Quoted {
@@ -89,18 +86,21 @@ impl Decoder {
 
     /// Whether the byte belongs to a byte order mark at the beginning, which says nothing.
     fn is_of_mark(&mut self, byte: u8) -> bool {
-        let Some(met) = self.mark else { return false };
-        if BYTE_ORDER_MARK.get(met) != Some(&byte) {
-            // A part of one is no UTF-8: the field that it is put into will say so.
-            self.field.extend_from_slice(&BYTE_ORDER_MARK[..met]);
-            if met > 0 {
-                self.at = At::Plain;
-            }
-            self.mark = None;
+        if self.is_past_mark {
             return false;
         }
-        self.mark = (met + 1 < BYTE_ORDER_MARK.len()).then_some(met + 1);
-        true
+        if BYTE_ORDER_MARK.get(self.mark) == Some(&byte) {
+            self.mark += 1;
+            self.is_past_mark = self.mark == BYTE_ORDER_MARK.len();
+            return true;
+        }
+        self.is_past_mark = true;
+        if self.mark > 0 {
+            // A part of one is no UTF-8: the field that it is put into will say so.
+            self.field.extend_from_slice(&BYTE_ORDER_MARK[..self.mark]);
+            self.at = At::Plain;
+        }
+        false
     }
 
     fn byte(&mut self, byte: u8, rows: &mut Vec<Row>) -> Result<(), Fault> {

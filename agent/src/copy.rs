@@ -80,7 +80,11 @@ async fn transfer(
     let egress = &request.process.egress;
     let way = Way {
         https_proxy: egress.https_proxy.as_ref(),
-        ca_bundle: certificate.as_deref().or(egress.ca_bundle.as_deref()),
+        ca_bundles: certificate
+            .iter()
+            .chain(&egress.ca_bundle)
+            .map(String::as_str)
+            .collect(),
     };
     let access = tokio::select! {
         () = stop.cancelled() => return Err(Halt::Stopped),

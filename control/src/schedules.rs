@@ -198,14 +198,8 @@ fn count_last(
 /// Whether an execution that ended like this did not get through: one that left single items out
 /// did.
 fn broke_off(code: ErrorCode) -> bool {
-    !matches!(
-        code,
-        ErrorCode::ItemsFailed
-            | ErrorCode::ChecksumMismatch
-            | ErrorCode::DeletesWithheld
-            | ErrorCode::UploadsOpen
-            | ErrorCode::Cancelled
-    )
+    let is_end = matches!(code, ErrorCode::UploadsOpen | ErrorCode::Cancelled);
+    !is_end && !code.leaves_items_out()
 }
 
 #[cfg(test)]

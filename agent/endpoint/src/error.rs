@@ -85,6 +85,8 @@ pub struct EndpointError {
     pub detail: String,
     /// How long the server asked to wait.
     pub retry_after: Option<Duration>,
+    /// How long the call waited on our side for its turn before it was made.
+    pub held: Duration,
     /// The error underneath.
     pub source: Option<Box<dyn Error + Send + Sync>>,
 }
@@ -104,6 +106,7 @@ impl EndpointError {
             target: target.into(),
             detail: detail.into(),
             retry_after: None,
+            held: Duration::ZERO,
             source: None,
         }
     }
@@ -113,6 +116,15 @@ impl EndpointError {
     pub fn with_unknown_effect(self) -> Self {
         Self {
             effect: Effect::Unknown,
+            ..self
+        }
+    }
+
+    /// The same error, of a call that waited for its turn for so much longer.
+    #[must_use]
+    pub fn held_for(self, time: Duration) -> Self {
+        Self {
+            held: self.held.saturating_add(time),
             ..self
         }
     }

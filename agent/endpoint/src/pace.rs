@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Resolves to the number of bytes that may be written.
 pub type Grant = Pin<Box<dyn Future<Output = usize> + Send>>;
@@ -20,6 +21,11 @@ pub trait Pace: Debug + Send + Sync {
     ///
     /// Cancel-safe: a grant that is dropped before it resolves is not charged.
     fn grant(self: Arc<Self>, bytes: usize) -> Option<Grant>;
+
+    /// How long grants of this stream were waited for so far, those that go on left out.
+    fn held(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// No limit.

@@ -104,6 +104,7 @@ fn for_object(error: &EndpointError, target: String) -> EndpointError {
         operation: error.operation,
         target,
         detail: error.detail.clone(),
+        held: error.held,
         retry_after: error.retry_after,
         source: None,
     }

@@ -3,14 +3,12 @@
 //! Same connections, credentials, clock and headers; only replies that cannot be interpreted here
 //! are left to the SDK.
 
+mod signature;
+
 use std::sync::Arc;
 
+use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
-use aws_sigv4::http_request::{
-    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
-    UriPathNormalizationMode, sign,
-};
-use aws_sigv4::sign::v4::SigningParams;
 use aws_smithy_async::time::TimeSource as _;
 use aws_smithy_runtime_api::client::http::{HttpConnector as _, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
@@ -26,10 +24,11 @@ use crate::date::of_header;
 use crate::destination::Store;
 use crate::error::{Refusal, chain, element, not_answered};
 use crate::headers::Headers;
-use crate::object::{crc64_of, user_metadata};
+use crate::object::{crc64_of, metadata_headers};
 use crate::place::in_path;
 use crate::put::{Reply, Write};
 use crate::requests::Wait;
+use signature::{HeaderList, Signer, Target};
 
 /// Bodies below this go without the SDK, in bytes.
 pub(crate) const BODY_MAX: u64 = 1 << 20;
@@ -44,9 +43,13 @@ const SPECIAL: [&str; 2] = ["--x-s3", "--op-s3"];
 pub(crate) struct Lean {
     connector: SharedHttpConnector,
     credentials: SharedCredentialsProvider,
-    region: String,
+    signer: Signer,
     /// URL of the bucket, with a slash at its end.
     base: String,
+    /// Where in it the path begins.
+    path_at: usize,
+    /// The header of this name.
+    host: String,
     /// Of all requests, and of those that make an object.
     added: [Headers; 2],
 }
@@ -74,11 +77,14 @@ impl Lean {
             }
             None => format!("https://{bucket}.s3.{region}.amazonaws.com/"),
         };
+        let (host, path_at) = host_of(&base)?;
         Some(Self {
             connector,
             credentials: config.credentials.clone(),
-            region: region.to_owned(),
+            signer: Signer::new(region),
             base,
+            path_at,
+            host,
             added: [Headers::of_all(config), Headers::of_writes(config)],
         })
     }
@@ -86,7 +92,7 @@ impl Lean {
     fn signed(
         &self,
         write: &Write<'_>,
-        credentials: aws_credential_types::Credentials,
+        credentials: &Credentials,
         clock: &StoreClock,
         body: SdkBody,
         length: u64,
@@ -94,60 +100,46 @@ impl Lean {
         let uri = format!("{}{}", self.base, in_path(write.object_key));
         let mut headers = headers(write, length);
         let added = self.added.iter().flat_map(Headers::iter);
-        headers.extend(added.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        let pairs = headers
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()));
-        let identity = credentials.into();
-        let mut settings = SigningSettings::default();
-        settings.percent_encoding_mode = PercentEncodingMode::Single;
-        settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
-        settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
-        let params = SigningParams::builder()
-            .identity(&identity)
-            .region(&self.region)
-            .name("s3")
-            .time(clock.now())
-            .settings(settings)
-            .build()?
-            .into();
-        let signable = SignableRequest::new("PUT", &uri, pairs, SignableBody::UnsignedPayload)?;
-        let (signature, _) = sign(signable, &params)?.into_parts();
+        headers.extend(added.map(|(name, value)| (name, value.to_owned())));
+        let target = Target {
+            method: "PUT",
+            host: &self.host,
+            path: &uri[self.path_at..],
+        };
+        self.signer
+            .sign(target, &mut headers, credentials, clock.now())?;
         let mut request = HttpRequest::new(body);
-        request.set_method("PUT")?;
-        request.set_uri(uri.as_str())?;
+        request.set_method(target.method)?;
+        request.set_uri(uri)?;
         for (name, value) in headers {
             request.headers_mut().try_insert(name, value)?;
-        }
-        let (signed, _) = signature.into_parts();
-        for header in signed {
-            request
-                .headers_mut()
-                .try_insert(header.name(), header.value().to_owned())?;
         }
         Ok(request)
     }
 }
 
-fn headers(write: &Write<'_>, length: u64) -> Vec<(String, String)> {
-    let mut headers = vec![
-        ("content-length".to_owned(), length.to_string()),
-        (
-            "content-type".to_owned(),
-            "application/octet-stream".to_owned(),
-        ),
-    ];
-    for (name, value) in user_metadata(write.metadata) {
-        headers.push((format!("x-amz-meta-{name}"), value));
-    }
-    if let Some((name, value)) = write.check.header() {
-        headers.push((name.to_owned(), value.to_owned()));
-    }
-    if let Some(class) = &write.storage_class {
-        headers.push(("x-amz-storage-class".to_owned(), class.clone()));
-    }
+/// The host as clients name it, without the scheme's own port, and where the path begins.
+fn host_of(base: &str) -> Option<(String, usize)> {
+    let uri: http::Uri = base.parse().ok()?;
+    let (authority, scheme) = (uri.authority()?, uri.scheme_str()?);
+    let path_at = base.len().checked_sub(uri.path().len())?;
+    let host = match (authority.port_u16(), scheme) {
+        (None, _) | (Some(80), "http") | (Some(443), "https") => authority.host().to_owned(),
+        (Some(port), _) => format!("{}:{port}", authority.host()),
+    };
+    Some((host, path_at))
+}
+
+fn headers(write: &Write<'_>, length: u64) -> HeaderList {
+    let mut headers = metadata_headers(write.metadata);
+    headers.push(("content-length", length.to_string()));
+    headers.push(("content-type", "application/octet-stream".to_owned()));
+    let check = write.check.header();
+    headers.extend(check.map(|(name, value)| (name, value.to_owned())));
+    let class = write.storage_class.clone();
+    headers.extend(class.map(|class| ("x-amz-storage-class", class)));
     if write.if_absent {
-        headers.push(("if-none-match".to_owned(), "*".to_owned()));
+        headers.push(("if-none-match", "*".to_owned()));
     }
     headers
 }
@@ -188,7 +180,7 @@ impl Store {
             let request = lean
                 .signed(
                     write,
-                    credentials,
+                    &credentials,
                     &self.requests.clock,
                     body,
                     payload.length,
@@ -285,6 +277,21 @@ mod tests {
         };
         let connector = SharedHttpConnector::new(Nowhere);
         Lean::new(&config, region, connector).map(|lean| lean.base)
+    }
+
+    #[test]
+    fn the_host_is_named_as_clients_do() {
+        let cases = [
+            ("http://nas.example/b/", "nas.example", "/b/"),
+            ("http://nas.example:80/b/", "nas.example", "/b/"),
+            ("http://nas.example:443/b/", "nas.example:443", "/b/"),
+            ("https://nas.example:443/b/", "nas.example", "/b/"),
+            ("https://[::1]:9000/x/b/", "[::1]:9000", "/x/b/"),
+        ];
+        for (base, host, path) in cases {
+            let (found, path_at) = host_of(base).unwrap();
+            assert_eq!((found.as_str(), &base[path_at..]), (host, path), "{base}");
+        }
     }
 
     #[test]

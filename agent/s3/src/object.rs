@@ -11,10 +11,31 @@ use datasync_endpoint::{Crc64, PosixMetadata};
 /// Written with every object, as DataSync does.
 const WRITER: (&str, &str) = ("user-agent", "aws-datasync");
 
+/// Headers of what is written with an object, as `put` makes them without the SDK.
+const HEADERS: [(&str, &str); 6] = [
+    ("file-owner", "x-amz-meta-file-owner"),
+    ("file-group", "x-amz-meta-file-group"),
+    ("file-permissions", "x-amz-meta-file-permissions"),
+    ("file-mtime", "x-amz-meta-file-mtime"),
+    ("file-atime", "x-amz-meta-file-atime"),
+    (WRITER.0, "x-amz-meta-user-agent"),
+];
+
 /// User metadata, names without `x-amz-meta-`.
-pub(crate) fn user_metadata(metadata: &PosixMetadata) -> Vec<(&'static str, String)> {
+fn user_metadata(metadata: &PosixMetadata) -> Vec<(&'static str, String)> {
     let mut pairs = metadata.to_pairs();
     pairs.push((WRITER.0, WRITER.1.to_owned()));
+    pairs
+}
+
+/// User metadata as headers.
+pub(crate) fn metadata_headers(metadata: &PosixMetadata) -> Vec<(&'static str, String)> {
+    let mut pairs = user_metadata(metadata);
+    for (name, _) in &mut pairs {
+        if let Some((_, header)) = HEADERS.iter().find(|(own, _)| own == name) {
+            *name = header;
+        }
+    }
     pairs
 }
 
@@ -88,6 +109,25 @@ mod tests {
         assert_eq!(crc64_of(Some(&text), Some(&ChecksumType::Composite)), None);
         assert_eq!(crc64_of(Some("rosUhgp5mIg=-2"), None), None);
         assert_eq!(crc64_of(Some("AAAA"), None), None);
+    }
+
+    #[test]
+    fn every_name_has_its_header() {
+        let time = datasync_endpoint::Timestamp::default();
+        let metadata = PosixMetadata {
+            owner: Some(1),
+            group: Some(2),
+            permissions: Some(3),
+            mtime: Some(time),
+            atime: Some(time),
+        };
+        let headers = metadata_headers(&metadata);
+        let expected = metadata_map(&metadata);
+        assert_eq!(headers.len(), expected.len());
+        for (header, value) in headers {
+            let name = header.strip_prefix("x-amz-meta-").unwrap();
+            assert_eq!(expected.get(name), Some(&value), "{header}");
+        }
     }
 
     #[test]

@@ -29,17 +29,17 @@ const EXPIRY_CHECK: Duration = Duration::from_secs(30);
 pub(super) struct Way<'a> {
     pub(super) https_proxy: Option<&'a Proxy>,
     /// Certificates to trust besides the system's, in PEM.
-    pub(super) ca_bundle: Option<&'a str>,
+    pub(super) ca_bundles: Vec<&'a str>,
 }
 
 /// The machine's own services have no TLS and are asked directly.
 fn client(way: &Way<'_>) -> Result<SharedHttpClient, String> {
     let mut trust = tls::TrustStore::default();
-    if let Some(pem) = way.ca_bundle {
+    for pem in &way.ca_bundles {
         trust.add_pem_certificate(pem.as_bytes());
     }
     let context = tls::TlsContext::builder().with_trust_store(trust).build();
-    let context = context.map_err(|error| format!("the CA bundle cannot be used: {error}"))?;
+    let context = context.map_err(|error| format!("the CA bundles cannot be used: {error}"))?;
     let proxy = match way.https_proxy {
         None => ProxyConfig::disabled(),
         // The error could repeat the URL with its password.
@@ -169,9 +169,77 @@ fn chain(error: &dyn Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use aws_credential_types::provider::error::CredentialsError;
+    use aws_smithy_async::time::SystemTimeSource;
+    use aws_smithy_runtime_api::client::http::{
+        HttpClient as _, HttpConnector as _, HttpConnectorSettings,
+    };
+    use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+    use aws_smithy_runtime_api::client::runtime_components::RuntimeComponentsBuilder;
+    use rustls::pki_types::PrivateKeyDer;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio::task::JoinSet;
+    use tokio_rustls::TlsAcceptor;
 
     use super::*;
+
+    /// A service with a certificate that nobody else vouches for; gives its URL and certificate.
+    async fn service(tasks: &mut JoinSet<()>) -> (String, String) {
+        let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let key = PrivateKeyDer::Pkcs8(own.signing_key.serialize_der().into());
+        let config = rustls::ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(vec![own.cert.der().clone()], key)
+            .unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!(
+            "https://localhost:{}/",
+            listener.local_addr().unwrap().port()
+        );
+        tasks.spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let Ok(mut stream) = acceptor.accept(stream).await else {
+                    continue;
+                };
+                let mut request = [0; 1024];
+                assert!(stream.read(&mut request).await.unwrap() > 0);
+                let answer = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n";
+                stream.write_all(answer).await.unwrap();
+                stream.shutdown().await.unwrap();
+            }
+        });
+        (url, own.cert.pem())
+    }
+
+    #[tokio::test]
+    async fn certificates_of_every_bundle_are_trusted_and_no_others() {
+        let mut tasks = JoinSet::new();
+        let services = [
+            service(&mut tasks).await,
+            service(&mut tasks).await,
+            service(&mut tasks).await,
+        ];
+        let way = Way {
+            https_proxy: None,
+            ca_bundles: services[..2].iter().map(|(_, pem)| &**pem).collect(),
+        };
+        let clock = Some(SystemTimeSource::new());
+        let components = RuntimeComponentsBuilder::for_tests().with_time_source(clock);
+        let components = components.build().unwrap();
+        let settings = HttpConnectorSettings::default();
+        let connector = client(&way).unwrap().http_connector(&settings, &components);
+        let mut answered = Vec::new();
+        for (url, _) in &services {
+            let request = HttpRequest::get(url.as_str()).unwrap();
+            answered.push(connector.call(request).await.is_ok());
+        }
+        assert_eq!(answered, [true, true, false]);
+    }
 
     #[test]
     fn what_was_tried_is_told_on_one_line() {

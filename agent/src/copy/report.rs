@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use datasync_model::{
-    BytesPerSecond, Counters, ErrorCode, ExecutionReport, ExecutionResult, ExecutionSpec,
-    ExecutionStatus, Location, Plan, RequestCounts,
+    BytesPerSecond, Counters, ExecutionReport, ExecutionResult, ExecutionSpec, ExecutionStatus,
+    Location, Plan, RequestCounts,
 };
 use datasync_transfer::{ListedItem, first_listed};
 use serde::Serialize;
@@ -33,13 +33,8 @@ impl CopyStatus {
     pub(super) fn of(report: &ExecutionReport) -> Self {
         match (report.status, &report.result.failure) {
             (ExecutionStatus::Success, None) => Self::Success,
-            (_, Some(failure)) => match failure.code {
-                ErrorCode::ItemsFailed
-                | ErrorCode::ChecksumMismatch
-                | ErrorCode::DeletesWithheld => Self::Incomplete,
-                _ => Self::Failed,
-            },
-            (_, None) => Self::Failed,
+            (_, Some(failure)) if failure.code.leaves_items_out() => Self::Incomplete,
+            (_, Some(_) | None) => Self::Failed,
         }
     }
 
@@ -207,7 +202,7 @@ impl CopyReport {
 
 #[cfg(test)]
 mod tests {
-    use datasync_model::Failure;
+    use datasync_model::{ErrorCode, Failure};
 
     use super::super::tests::spec;
     use super::*;
@@ -220,6 +215,7 @@ mod tests {
         for code in [
             ErrorCode::ItemsFailed,
             ErrorCode::ChecksumMismatch,
+            ErrorCode::MetadataDiffers,
             ErrorCode::DeletesWithheld,
         ] {
             assert_eq!(ended(code), CopyStatus::Incomplete);

@@ -37,7 +37,8 @@ impl Attempts {
         i64::try_from(self.limits.elapsed_max.as_secs()).unwrap_or(i64::MAX)
     }
 
-    /// Calls until the answer is final: success, an error that no retry cures, or the limits.
+    /// Calls until the answer is final: success, an error that no retry cures, or the limits. What a
+    /// call waits for its own turn is not in their time.
     ///
     /// Cancel-safe as far as `call`'s future is.
     pub(crate) async fn run<T, F, C>(&self, mut call: C) -> Result<T, EndpointError>
@@ -45,13 +46,14 @@ impl Attempts {
         F: Future<Output = Result<T, EndpointError>> + Send,
         C: FnMut() -> F + Send,
     {
-        let started = Instant::now();
+        let mut started = Instant::now();
         let mut attempt = 1;
         loop {
             let error = match call().await {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
+            started += error.held;
             match self.after(&error, attempt, started) {
                 Retry::GiveUp => return Err(error),
                 Retry::After(wait) => {
@@ -67,7 +69,8 @@ impl Attempts {
         }
     }
 
-    /// What to do after attempt number `attempt` (from 1) of a call failed.
+    /// What to do after attempt number `attempt` (from 1) of a call failed; `started` is when the
+    /// first began, moved on by what the calls were held.
     pub(crate) fn after(&self, error: &EndpointError, attempt: u32, started: Instant) -> Retry {
         retry::decide(
             error.kind,

@@ -2,9 +2,11 @@
 
 mod batch;
 mod candidates;
+mod extra;
 mod presence;
 mod settled;
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use datasync_endpoint::{DELETE_MAX, Destination, Key, Source};
@@ -14,18 +16,24 @@ use futures::stream::FuturesOrdered;
 
 pub(crate) use candidates::{CANDIDATES_FILE, Candidate, Candidates, CandidatesError, trim};
 
+pub(crate) use extra::{Extra, judge};
+
 use crate::attempts::Attempts;
 use crate::disk::{Disk, DiskError};
 use crate::failures::{FailureList, Verdict};
 use crate::journal::{Journal, JournalError, Record};
-use crate::outcome::{ItemFailure, counted};
+use crate::outcome::counted;
 use crate::progress::Progress;
 use crate::report::Reporter;
+use crate::silence::Silence;
 use presence::gone;
 use settled::Settled;
 
 /// Below this many candidates the share is not looked at.
 const SHARE_FLOOR: u64 = 1_000;
+/// So many candidates in a row without an answer mean that the endpoint is gone: fewer than while
+/// scanning, since fewer are looked up at the same time.
+pub(crate) const SILENT_CANDIDATES_MAX: u32 = 8;
 /// Batches of candidates that are looked up and deleted at the same time.
 const BATCHES: usize = 3;
 
@@ -93,7 +101,7 @@ pub(crate) enum DeleteError {
     Candidates(CandidatesError),
     List(std::io::Error),
     Disk(DiskError),
-    Failed(ItemFailure),
+    Failed(Failure),
 }
 
 /// Deletes the candidates, in order.
@@ -103,6 +111,9 @@ pub(crate) struct Deleter<S, D> {
     pub(crate) attempts: Arc<Attempts>,
     pub(crate) journal: Journal,
     pub(crate) progress: Arc<Progress>,
+    /// So many items that failed or differ end the execution; `None`: it always goes on.
+    pub(crate) failures_max: Option<NonZeroU64>,
+    pub(crate) silence: Silence,
     /// `None` without a report.
     pub(crate) reporter: Option<Arc<Reporter>>,
     pub(crate) disk: Disk,
@@ -121,7 +132,9 @@ impl<S: Source, D: Destination> Deleter<S, D> {
         let mut broken = None;
         loop {
             while !all_begun && under_way.len() < BATCHES {
+                let reading = self.progress.local_work();
                 let batch = candidates.next_chunk(DELETE_MAX).await;
+                drop(reading);
                 let mut batch = batch.map_err(DeleteError::Candidates)?;
                 all_begun = batch.is_empty();
                 batch.retain(|candidate| last_deleted.is_none_or(|done| candidate.key > *done));
@@ -138,16 +151,22 @@ impl<S: Source, D: Destination> Deleter<S, D> {
             }
             if let Some(failure) = settled.broken.take() {
                 // What is under way already is still counted.
-                broken.get_or_insert(failure);
+                broken.get_or_insert(failure.failure);
                 all_begun = true;
             }
             self.record(settled, failures).await?;
+            let counters = self.progress.finished();
+            if let Err(too_many) = failures.check(&counters, self.failures_max) {
+                broken.get_or_insert(too_many);
+                all_begun = true;
+            }
         }
     }
 
     async fn settle(&self, batch: Vec<Candidate>) -> Settled {
         let mut settled = Settled::default();
-        let gone = gone(&*self.source, &self.attempts, batch, &mut settled).await;
+        let (source, silence) = (&*self.source, &self.silence);
+        let gone = gone(source, &self.attempts, silence, batch, &mut settled).await;
         self.delete(gone, &mut settled).await;
         settled
     }

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
 use datasync_endpoint::{EntryPath, Key};
-use datasync_model::Failure;
+use datasync_model::{Counters, ErrorCode, Failure};
 use serde::{Deserialize, Serialize};
 use tokio::fs::{self, File, OpenOptions};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -76,6 +77,8 @@ pub(crate) struct FailureList {
     disk: Disk,
     lines: u64,
     first: Option<String>,
+    /// Kinds of differences that the verification found, each once.
+    differences: Vec<ErrorCode>,
     /// Secret, so that nobody can choose names of the same hash.
     hasher: RandomState,
     /// Hashes of the keys of the first [`REMEMBERED_MAX`] items.
@@ -85,20 +88,24 @@ pub(crate) struct FailureList {
 impl FailureList {
     /// Opens the list of an execution, with what an earlier run wrote.
     pub(crate) async fn open(path: PathBuf, disk: Disk) -> io::Result<Self> {
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).await?;
-        }
+        let parent = path
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty());
+        let parent = parent.unwrap_or(Path::new("."));
+        fs::create_dir_all(parent).await?;
         let file = OpenOptions::new()
             .create(true)
             .append(true)
             .open(&path)
             .await?;
+        File::open(parent).await?.sync_all().await?;
         let mut list = Self {
             path,
             file,
             disk,
             lines: 0,
             first: None,
+            differences: Vec::new(),
             hasher: RandomState::new(),
             known: HashMap::new(),
         };
@@ -135,6 +142,10 @@ impl FailureList {
         if self.known.len() < REMEMBERED_MAX {
             let hash = self.hash(&line.key);
             self.known.insert(hash, line.outcome);
+        }
+        let code = line.failure.code;
+        if line.outcome == Verdict::Mismatched && !self.differences.contains(&code) {
+            self.differences.push(code);
         }
         if line.outcome != Verdict::Skipped && self.first.is_none() {
             let ListedItem { path, failure, .. } = line;
@@ -199,9 +210,44 @@ impl FailureList {
         self.file.flush().await
     }
 
+    /// Another handle on the file, to sync it by.
+    pub(crate) async fn handle(&self) -> io::Result<File> {
+        self.file.try_clone().await
+    }
+
+    /// Whether so many items failed or differ, of earlier runs of the process too, that the execution
+    /// is to end. To be asked after each one.
+    ///
+    /// # Errors
+    /// That they did, with the first and what to do.
+    pub(crate) fn check(
+        &self,
+        counters: &Counters,
+        max: Option<NonZeroU64>,
+    ) -> Result<(), Failure> {
+        let items = counters.failed.saturating_add(counters.mismatched);
+        if max.is_none_or(|max| items < max.get()) {
+            return Ok(());
+        }
+        Err(Failure::new(
+            ErrorCode::TooManyFailures,
+            format!(
+                "stopped after {items} items that failed or differ; the first: {}. Remove the cause, \
+                 or raise failures_max; 0 is no limit. The list is on the agent: {}",
+                self.first().unwrap_or("see the list"),
+                self.path().display()
+            ),
+        ))
+    }
+
     /// The first item that failed or did not match, with its reason.
     pub(crate) fn first(&self) -> Option<&str> {
         self.first.as_deref()
+    }
+
+    /// Kinds of differences that the verification found, each once.
+    pub(crate) fn differences(&self) -> &[ErrorCode] {
+        &self.differences
     }
 
     /// Where the list is.
@@ -213,7 +259,6 @@ impl FailureList {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use datasync_model::ErrorCode;
 
     #[tokio::test]
     async fn the_first_items_are_those_that_were_not_left_out_on_purpose() {

@@ -3,18 +3,7 @@
 use datasync_endpoint::{Abilities, Attributes};
 use datasync_model::{Options, PlannedRequests, VerifyMode};
 
-use crate::plan::{Content, PartLayout, SINGLE_PUT_MAX, content_of};
-
-/// What a run does about an item.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Action {
-    /// Nothing.
-    Keep,
-    /// Content and metadata are written.
-    Transfer,
-    /// The metadata is replaced.
-    Metadata,
-}
+use crate::plan::{Action, Content, PartLayout, SINGLE_PUT_MAX, content_of};
 
 /// The limits that decide how many requests it takes.
 #[derive(Debug)]
@@ -31,19 +20,19 @@ impl Prices<'_> {
     pub(crate) fn of(
         &self,
         source: &Attributes,
-        action: Action,
+        action: &Action,
         is_proven: bool,
     ) -> PlannedRequests {
         let mut requests = match action {
-            Action::Keep => PlannedRequests::default(),
-            Action::Metadata => PlannedRequests {
+            Action::Keep(_) | Action::Skip(_) => PlannedRequests::default(),
+            Action::Metadata(_) => PlannedRequests {
                 copy_object: 1,
                 ..PlannedRequests::default()
             },
-            Action::Transfer => self.written(source),
+            Action::Copy(_) => self.written(source),
         };
         let verifies = self.options.verify_mode == VerifyMode::PointInTimeConsistent;
-        if verifies && !(action == Action::Keep && is_proven) {
+        if verifies && !(matches!(action, Action::Keep(_)) && is_proven) {
             requests.head_object += 1;
             requests.add(&self.verified(source));
         }

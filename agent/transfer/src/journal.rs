@@ -3,9 +3,9 @@
 //! Every prefix of the file is a valid state to resume from: [`State`] is the fold of the records.
 //! Appended records reach the kernel within 20 ms (they survive SIGKILL) and the disk
 //! within 200 ms (they survive a power cut); a record is with the kernel when
-//! [`Journal::hand_over`] returns, and on disk when [`Journal::commit`] does. Delete candidates
-//! and the entries of a report are written to files of their own, which are synced before the journal, so
-//! that the journal never runs ahead of them.
+//! [`Journal::hand_over`] returns, and on disk when [`Journal::commit`] does. Delete candidates, and
+//! items that were not done, have files of their own, which are synced before the journal, so that the
+//! journal never runs ahead of them.
 
 mod filling;
 mod frame;
@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use datasync_endpoint::{Key, UploadId};
 use datasync_model::{Counters, Failure};
 use serde::{Deserialize, Serialize};
+use tokio::fs::File;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
@@ -161,15 +162,17 @@ impl Journal {
     /// Replays the journal of `directory`, if there is one, and starts a fresh file with its state.
     ///
     /// A torn or damaged tail is cut off: what follows the first bad record never happened.
+    /// `failures` is the list of items that were not done.
     ///
     /// # Errors
     /// If files cannot be read or written.
     pub(crate) async fn open(
         directory: &Path,
+        failures: File,
         tasks: &mut JoinSet<()>,
     ) -> Result<(Self, State), JournalError> {
         let state = writer::replay(directory).await?;
-        let writer = writer::Writer::start(directory, state.clone()).await?;
+        let writer = writer::Writer::start(directory, failures, state.clone()).await?;
         let (sender, receiver) = mpsc::channel(QUEUE);
         tasks.spawn(writer.run(receiver));
         Ok((

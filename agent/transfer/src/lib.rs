@@ -36,6 +36,7 @@ mod report;
 mod retry;
 mod run;
 mod server;
+mod silence;
 mod sorter;
 mod uploads;
 mod verify;

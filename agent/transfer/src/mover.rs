@@ -19,7 +19,6 @@ use datasync_endpoint::{
     PosixMetadata, ReadBack, Receipt, Source,
 };
 use datasync_model::{ErrorCode, Failure, Options};
-use tokio::time::Instant;
 
 use crate::attempts::Attempts;
 use crate::budget::Budget;
@@ -27,8 +26,8 @@ use crate::catalog::Entry;
 use crate::journal::JournalError;
 use crate::limiter::Limiter;
 use crate::locate::locate;
-use crate::outcome::{ItemFailure, Outcome, Write};
-use crate::plan::{self, Content, Decision, Difference, SINGLE_PUT_MAX, SkipReason};
+use crate::outcome::{ItemFailure, Outcome};
+use crate::plan::{self, Action, Content, Facts, Next, SINGLE_PUT_MAX, SkipReason};
 use crate::progress::{InFlight, Progress};
 use crate::read::{ReadError, Version};
 use crate::uploads::Uploads;
@@ -36,6 +35,7 @@ use crate::verify::Verifier;
 use crate::waits::{Wait, Waits};
 use crate::walk::SourceEntry;
 
+use remembered::learned_of_kept;
 pub(crate) use resume::Resumed;
 
 /// How often an item is tried whose file changes while it is read, or whose object somebody else
@@ -118,76 +118,49 @@ impl<S: Source, D: Destination> Mover<S, D> {
         listed: Option<&ListedObject>,
         known: Option<&Entry>,
     ) -> Result<(Outcome, Option<u64>), JournalError> {
-        let attributes = &entry.node.attributes;
-        match plan::decide(attributes, listed, &self.options) {
-            Decision::Skip(reason) => Ok((Outcome::Skipped(skip_failure(reason)), None)),
-            Decision::Copy(copy) => self.copy(entry, copy).await,
-            Decision::Stat => match self.by_memory(entry, listed, known).await? {
-                Some(done) => Ok(done),
-                None => self.compare_and_copy(entry, listed).await,
+        let facts = self.facts(entry, listed, known);
+        let action = match facts.next() {
+            Next::Do(action) => action,
+            Next::Read(content) => {
+                let read = self.verifier.source_content(entry).await;
+                // What cannot be read or changes meanwhile is reported by the copy.
+                facts.after_reading(read.is_ok_and(|read| read == content))
+            }
+            Next::Ask => match self.stat(&entry.key).await {
+                Ok(found) => facts.after_asking(found),
+                Err(error) => {
+                    return Ok((Outcome::Failed(ItemFailure::of_destination(&error)), None));
+                }
             },
+        };
+        match action {
+            Action::Skip(reason) => Ok((Outcome::Skipped(skip_failure(reason)), None)),
+            Action::Copy(copy) => self.copy(entry, copy).await,
+            Action::Metadata(found) => self.renew(entry, &found).await,
+            Action::Keep(found) => {
+                let learned = learned_of_kept(&facts, found.as_deref());
+                Ok((Outcome::Unchanged { learned }, None))
+            }
+        }
+    }
+
+    /// What an entry's action is decided from.
+    pub(crate) fn facts<'a>(
+        &'a self,
+        entry: &'a SourceEntry,
+        listed: Option<&'a ListedObject>,
+        known: Option<&'a Entry>,
+    ) -> Facts<'a> {
+        Facts {
+            source: &entry.node.attributes,
+            listed,
+            known,
+            options: &self.options,
         }
     }
 
     fn waits(&self) -> &Arc<Waits> {
         self.attempts.waits()
-    }
-
-    async fn compare_and_copy(
-        &self,
-        entry: &SourceEntry,
-        listed: Option<&ListedObject>,
-    ) -> Result<(Outcome, Option<u64>), JournalError> {
-        let found = match self.stat(&entry.key).await {
-            Ok(Some(found)) => found,
-            Ok(None) => return self.copy(entry, plan::Copy::default()).await,
-            Err(error) => {
-                return Ok((Outcome::Failed(ItemFailure::of_destination(&error)), None));
-            }
-        };
-        let attributes = &entry.node.attributes;
-        let wanted = PosixMetadata::kept(attributes, &self.options);
-        let last_modified = listed
-            .map(|object| object.last_modified)
-            .unwrap_or_default();
-        let copy = plan::Copy {
-            only_if_absent: false,
-            storage_class: found.storage_class.clone(),
-        };
-        match plan::compare(attributes, &wanted, &found, last_modified, &self.options) {
-            Difference::None => {
-                let learned = listed.and_then(|listed| Entry::found(attributes, listed, &found));
-                let learned = learned.map(Box::new);
-                Ok((Outcome::Unchanged { learned }, None))
-            }
-            Difference::Content => self.copy(entry, copy).await,
-            Difference::Metadata if found.size == 0 => self.copy(entry, copy).await,
-            Difference::Metadata => {
-                let in_flight = self.progress.begin(0);
-                let began = Instant::now();
-                let replaced = self.replace_metadata(entry, &found, &wanted).await?;
-                drop(in_flight);
-                let Some(receipt) = replaced else {
-                    return self.copy(entry, copy).await;
-                };
-                let content = (found.size, found.crc64);
-                let took = began.elapsed();
-                let learned = Entry::written(attributes, &wanted, content, &receipt, took);
-                let write = Box::new(Write {
-                    attributes: *attributes,
-                    size: found.size,
-                    is_content: false,
-                    crc64: found.crc64,
-                    version_id: receipt.version_id,
-                });
-                let done = Outcome::Transferred {
-                    bytes: 0,
-                    learned: learned.map(Box::new),
-                    write,
-                };
-                Ok((done, Some(0)))
-            }
-        }
     }
 
     async fn copy(

@@ -148,6 +148,26 @@ impl ItemFailure {
     }
 }
 
+/// The code of an execution that went through to its end and whose verification found these kinds of
+/// differences, and nothing else that it has to complain of.
+pub(crate) fn difference(kinds: &[ErrorCode]) -> ErrorCode {
+    let is_content = |kind: &ErrorCode| {
+        matches!(
+            kind,
+            ErrorCode::ChecksumMismatch
+                | ErrorCode::DestinationDamaged
+                | ErrorCode::SourceInconsistent
+                | ErrorCode::SourceSizeMismatch
+                | ErrorCode::SourceChanged
+        )
+    };
+    match kinds {
+        kinds if kinds.iter().any(is_content) => ErrorCode::ChecksumMismatch,
+        [only] if only.leaves_items_out() => *only,
+        _ => ErrorCode::ItemsFailed,
+    }
+}
+
 /// An error with its sources, each once.
 pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
@@ -181,5 +201,32 @@ impl Outcome {
             Self::Failed(_) => add.failed = 1,
         }
         add
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_execution_is_named_after_its_differences() {
+        use ErrorCode as C;
+        let table: [(&[ErrorCode], ErrorCode); 8] = [
+            (&[C::MetadataDiffers], C::MetadataDiffers),
+            (&[C::FileNotAtSource], C::FileNotAtSource),
+            (&[C::FileNotAtDestination], C::FileNotAtDestination),
+            (&[C::DestinationDamaged], C::ChecksumMismatch),
+            (
+                &[C::MetadataDiffers, C::SourceInconsistent],
+                C::ChecksumMismatch,
+            ),
+            (&[C::MetadataDiffers, C::FileNotAtSource], C::ItemsFailed),
+            (&[C::SourcePermissionDenied], C::ItemsFailed),
+            (&[], C::ItemsFailed),
+        ];
+        for (kinds, code) in table {
+            assert_eq!(difference(kinds), code, "{kinds:?}");
+            assert!(code.leaves_items_out());
+        }
     }
 }

@@ -28,6 +28,14 @@ pub(crate) struct Sight {
     pub(crate) spared: Spared,
 }
 
+impl Sight {
+    /// Bytes that are with the store, without those that this run of the process only found there.
+    fn moved_bytes(&self) -> u64 {
+        let written = self.progress.counters.bytes_written;
+        written.saturating_sub(self.progress.recovered_bytes)
+    }
+}
+
 /// What the looks so far tell.
 #[derive(Debug)]
 pub(crate) struct Outlook {
@@ -95,6 +103,7 @@ impl Outlook {
             is_scanned,
             finished,
             counters,
+            recovered_bytes,
         } = &now.progress;
         if *stage == Stage::Verify {
             let done = counters.verified + counters.mismatched;
@@ -106,6 +115,7 @@ impl Outlook {
                 ..Look::default()
             };
         }
+        let done = counters.bytes_written.min(counters.bytes_to_transfer);
         Look {
             at: now.at,
             items: Amount {
@@ -113,8 +123,8 @@ impl Outlook {
                 known: counters.to_transfer,
             },
             bytes: Amount {
-                done: counters.bytes_written.min(counters.bytes_to_transfer),
-                known: counters.bytes_to_transfer,
+                done: done.saturating_sub(*recovered_bytes),
+                known: counters.bytes_to_transfer.saturating_sub(*recovered_bytes),
             },
             met: counters.discovered + counters.to_transfer - finished.to_transfer,
             is_scanned: *is_scanned,
@@ -137,10 +147,7 @@ impl Told {
                 Stage::Scan | Stage::Delete => counters.discovered,
             }
         };
-        self.bytes_per_second = per_second(
-            from.progress.counters.bytes_written,
-            now.progress.counters.bytes_written,
-        );
+        self.bytes_per_second = per_second(from.moved_bytes(), now.moved_bytes());
         self.items_per_second = per_second(items(from), items(now));
         if time >= RECENT_MIN {
             self.bottleneck = bottleneck(&Stretch {
@@ -174,6 +181,7 @@ mod tests {
                     bytes_to_transfer: 10_000,
                     ..Counters::default()
                 },
+                recovered_bytes: 0,
             },
             waits: Sums::default(),
             cpu: Duration::ZERO,
@@ -212,6 +220,17 @@ mod tests {
             left.low_ms < 90_000 && left.high_ms.unwrap() > 90_000,
             "{left:?}"
         );
+    }
+
+    #[test]
+    fn what_an_earlier_run_had_sent_makes_no_rate_either() {
+        let mut outlook = Outlook::new(None, 1);
+        outlook.look(sight(0, 0));
+        let mut now = sight(10, 9_100);
+        now.progress.recovered_bytes = 9_000;
+        let told = outlook.look(now);
+        assert_eq!(told.bytes_per_second, 10);
+        assert_eq!(told.time_left.unwrap().likely_ms, 90_000);
     }
 
     #[test]

@@ -1,9 +1,13 @@
 //! What is to be done with one entry of the merge: plain functions of values.
 
+mod action;
+
 use datasync_endpoint::{
     Attributes, EntryKind, ListedObject, ObjectState, PosixMetadata, Timestamp,
 };
 use datasync_model::{Mtime, Options, OverwriteMode, PreserveDevices, TransferMode};
+
+pub(crate) use action::{Action, Facts, Next};
 
 /// Why an entry is left out on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

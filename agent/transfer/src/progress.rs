@@ -1,6 +1,6 @@
 //! What is known of an execution while it runs, and the reports made of it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use datasync_model::{
     Counters, ExecutionReport, ExecutionResult, ExecutionStatus, Failure, PhaseStatus,
@@ -21,6 +21,7 @@ pub(crate) struct Progress {
 struct Inner {
     finished: Counters,
     in_flight: Counters,
+    recovered_bytes: u64,
     local_works: u32,
     stage: Stage,
     scan_ended: bool,
@@ -41,6 +42,9 @@ pub(crate) struct Standing {
     pub(crate) finished: Counters,
     /// Items in flight included.
     pub(crate) counters: Counters,
+    /// Those of [`Counters::bytes_written`] that an earlier run of the process had sent and that this
+    /// one found.
+    pub(crate) recovered_bytes: u64,
 }
 
 impl Progress {
@@ -49,6 +53,7 @@ impl Progress {
             inner: Mutex::new(Inner {
                 finished,
                 in_flight: Counters::default(),
+                recovered_bytes: 0,
                 local_works: 0,
                 stage,
                 scan_ended: stage > Stage::Scan,
@@ -75,8 +80,14 @@ impl Progress {
         InFlight {
             progress: self.clone(),
             bytes,
-            written: Mutex::new(0),
+            done: Mutex::default(),
         }
+    }
+
+    /// An object of `bytes` bytes that is about to finish was written by an earlier run of the
+    /// process.
+    pub(crate) fn recover(&self, bytes: u64) {
+        self.edit(|inner| inner.recovered_bytes += bytes);
     }
 
     /// The agent works for itself, which nothing else tells of, until the answer is dropped.
@@ -130,6 +141,7 @@ impl Progress {
                 is_scanned: inner.scan_ended,
                 finished: inner.finished,
                 counters,
+                recovered_bytes: inner.recovered_bytes,
             }
         })
     }
@@ -245,28 +257,50 @@ impl Drop for LocalWork {
 pub(crate) struct InFlight {
     progress: Arc<Progress>,
     bytes: u64,
-    written: Mutex<u64>,
+    done: Mutex<Done>,
+}
+
+/// Bytes of an item that are with the store.
+#[derive(Debug, Default)]
+struct Done {
+    written: u64,
+    /// Those of them that were there before.
+    recovered: u64,
 }
 
 impl InFlight {
+    fn done(&self) -> MutexGuard<'_, Done> {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// `bytes` more are with the store.
     pub(crate) fn advance(&self, bytes: u64) {
-        *self.written.lock().unwrap_or_else(PoisonError::into_inner) += bytes;
+        self.done().written += bytes;
         self.progress
             .edit(|inner| inner.in_flight.bytes_written += bytes);
     }
 
-    /// The item begins anew.
+    /// As [`InFlight::advance`], of bytes that an earlier run of the process had sent.
+    pub(crate) fn recover(&self, bytes: u64) {
+        self.done().recovered += bytes;
+        self.progress.recover(bytes);
+        self.advance(bytes);
+    }
+
+    /// The item begins anew, or is given up: what was there is of no use.
     pub(crate) fn restart(&self) {
-        let written =
-            std::mem::take(&mut *self.written.lock().unwrap_or_else(PoisonError::into_inner));
-        self.progress
-            .edit(|inner| inner.in_flight.bytes_written -= written);
+        let Done { written, recovered } = std::mem::take(&mut *self.done());
+        self.progress.edit(|inner| {
+            inner.in_flight.bytes_written -= written;
+            inner.recovered_bytes -= recovered;
+        });
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
+        // What was recovered of an item that is done stays so.
+        self.done().recovered = 0;
         self.restart();
         self.progress.edit(|inner| {
             inner.in_flight.to_transfer -= 1;

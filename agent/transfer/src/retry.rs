@@ -9,7 +9,8 @@ use datasync_endpoint::ErrorKind;
 pub struct RetryLimits {
     /// The most attempts, the first included.
     pub attempts_max: u32,
-    /// The longest time from the first attempt to the start of the last.
+    /// The longest time from the first attempt to the start of the last, less what they waited for
+    /// their turn.
     pub elapsed_max: Duration,
     /// The longest wait before the second attempt; it doubles from attempt to attempt.
     pub wait_base: Duration,

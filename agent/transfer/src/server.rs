@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use datasync_endpoint::{EndpointError, ErrorKind};
+use datasync_endpoint::{EndpointError, ErrorKind, Pace};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
@@ -118,48 +118,70 @@ pub(crate) struct Access {
     waits: Arc<Waits>,
 }
 
+/// A request that may be made.
+struct Admitted<'a> {
+    turn: Option<Turn>,
+    pass: Pass<'a>,
+    at: Instant,
+    /// For its turn; the time for which the server was left alone is the server's.
+    waited: Duration,
+}
+
 /// Which request is made.
 #[derive(Debug, Clone, Copy)]
-struct Request {
+struct Request<'a> {
     /// Bytes of content that it moves. `None` for listings and the begin and end of uploads: they
     /// are few, take their own time, and wait for no window.
     bytes: Option<u64>,
     operation: &'static str,
+    /// What may hold its body back.
+    pace: Option<&'a dyn Pace>,
+}
+
+impl Request<'_> {
+    fn held(&self) -> Duration {
+        self.pace.map(Pace::held).unwrap_or_default()
+    }
 }
 
 impl Access {
     /// Makes a request when the server can bear it.
     async fn ask<T>(
         &self,
-        request: Request,
+        request: Request<'_>,
         call: impl Future<Output = Result<T, EndpointError>>,
     ) -> Result<T, EndpointError> {
         let overloaded =
             |result: &Result<T, EndpointError>| result.as_ref().err().and_then(Overload::of);
-        self.make(request, call, overloaded).await?
+        let (answer, held) = self.make(request, call, overloaded).await?;
+        answer.map_err(|error| error.held_for(held))
     }
 
     /// As [`Access::ask`], for a call of any answer: `overloaded` looks whether it tells that the
-    /// server has too much to do.
+    /// server has too much to do. Gives, too, how long the call waited for its turn and its body was
+    /// held back.
     async fn make<T>(
         &self,
-        request: Request,
+        request: Request<'_>,
         call: impl Future<Output = T>,
         overloaded: impl FnOnce(&T) -> Option<Overload>,
-    ) -> Result<T, NotSent> {
-        let turn = match request.bytes {
-            Some(bytes) => Some(self.turn(bytes).await),
-            None => None,
-        };
-        let pass = self.pass(request.operation).await?;
+    ) -> Result<(T, Duration), NotSent> {
+        let Admitted {
+            turn,
+            pass,
+            at: admitted_at,
+            waited,
+        } = self.admitted(request).await?;
         if let Some(operations) = &self.server.0.operations {
             operations.begin().await;
         }
+        let held_before = request.held();
         let sent_at = Instant::now();
         let open = self.calls.begin(request.operation);
         let answer = call.await;
         drop(open);
         let overload = overloaded(&answer);
+        let held = request.held().saturating_sub(held_before);
         pass.end(overload == Some(Overload::NoWork));
         if overload.is_none() {
             self.calls.count_answer();
@@ -169,40 +191,61 @@ impl Access {
                 Some(_) => Sign::Throttled,
                 None => Sign::Served,
             };
-            turn.end(sent_at, request.bytes.unwrap_or_default(), sign);
+            turn.end(sent_at, held, request.bytes.unwrap_or_default(), sign);
         }
-        Ok(answer)
+        let waited = waited + sent_at.saturating_duration_since(admitted_at);
+        Ok((answer, waited + held))
+    }
+
+    /// A place among the requests in flight, and leave to ask at all. Who may not ask has no place
+    /// and stands in no line, so that all who are to be refused are refused in time.
+    async fn admitted(&self, request: Request<'_>) -> Result<Admitted<'_>, NotSent> {
+        let shared = &self.server.0;
+        let (mut waited, mut left_alone) = (Duration::ZERO, Duration::ZERO);
+        loop {
+            let asked_at = Instant::now();
+            let turn = match request.bytes {
+                Some(bytes) => Some(self.turn(bytes).await),
+                None => None,
+            };
+            let changed = shared.breaker_changed.notified();
+            let at = Instant::now();
+            waited += at.saturating_duration_since(asked_at);
+            let until = match shared.pass(at) {
+                Ok(pass) => {
+                    return Ok(Admitted {
+                        turn,
+                        pass,
+                        at,
+                        waited,
+                    });
+                }
+                Err(until) => until,
+            };
+            drop(turn);
+            let patience = at + PATIENCE.saturating_sub(left_alone);
+            let waiting = async {
+                tokio::select! {
+                    biased;
+                    () = changed => {}
+                    () = sleep_until(until.min(patience)) => {}
+                }
+            };
+            self.waits.during(Wait::Throttled, waiting).await;
+            left_alone += at.elapsed();
+            if left_alone >= PATIENCE {
+                return Err(NotSent {
+                    operation: request.operation,
+                    server: shared.name.clone(),
+                    waited,
+                });
+            }
+        }
     }
 
     async fn turn(&self, bytes: u64) -> Turn {
         let gate = &self.server.0.gate;
         gate.turn(self.execution, Weight::of(bytes)).await
-    }
-
-    async fn pass(&self, operation: &'static str) -> Result<Pass<'_>, NotSent> {
-        let shared = &self.server.0;
-        let patience = Instant::now() + PATIENCE;
-        loop {
-            let changed = shared.breaker_changed.notified();
-            let now = Instant::now();
-            let until = match shared.with_breaker(|breaker| breaker.ask(now)) {
-                Verdict::Go => return Ok(Pass::new(shared, false)),
-                Verdict::Probe => return Ok(Pass::new(shared, true)),
-                Verdict::WaitUntil(until) => until.min(patience),
-            };
-            if now >= patience {
-                let server = shared.name.clone();
-                return Err(NotSent { operation, server });
-            }
-            let waiting = async {
-                tokio::select! {
-                    biased;
-                    () = changed => {}
-                    () = sleep_until(until) => {}
-                }
-            };
-            self.waits.during(Wait::Throttled, waiting).await;
-        }
     }
 }
 
@@ -232,6 +275,8 @@ impl Overload {
 struct NotSent {
     operation: &'static str,
     server: String,
+    /// For a turn, before the server was left alone.
+    waited: Duration,
 }
 
 impl From<NotSent> for EndpointError {
@@ -245,10 +290,20 @@ impl From<NotSent> for EndpointError {
                 PATIENCE.as_secs()
             ),
         )
+        .held_for(not_sent.waited)
     }
 }
 
 impl Shared {
+    /// Leave to ask, or until when there is none unless something changes.
+    fn pass(&self, now: Instant) -> Result<Pass<'_>, Instant> {
+        match self.with_breaker(|breaker| breaker.ask(now)) {
+            Verdict::Go => Ok(Pass::new(self, false)),
+            Verdict::Probe => Ok(Pass::new(self, true)),
+            Verdict::WaitUntil(until) => Err(until),
+        }
+    }
+
     fn with_breaker<T>(&self, edit: impl FnOnce(&mut Breaker) -> T) -> T {
         edit(&mut self.breaker.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -1,7 +1,6 @@
 //! Sorts in bounded memory: the entries of one directory, the lines of a manifest.
 
-use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,22 +8,25 @@ use datasync_endpoint::{EndpointError, Node};
 use tokio::task::JoinSet;
 
 mod codec;
+mod entries;
+mod error;
 mod kept;
 mod merge;
 mod run;
 
-use crate::disk::{Disk, DiskError};
+use crate::disk::Disk;
+use entries::Duplicates;
 use kept::OnDisk;
 use merge::Merge;
 
 pub(crate) use codec::{put_bytes, text as take_text};
+pub(crate) use entries::SortedEntries;
+pub(crate) use error::SortError;
 pub(crate) use kept::Kept;
 pub(crate) use run::{RunReader, RunWriter};
 
 /// The most runs that are merged, and so open, at once.
 const RUNS_MAX: usize = 64;
-/// Entries that a merge gives at a time.
-const BATCH: usize = 256;
 /// What an entry costs beside its texts: allocator and reference counts, in bytes.
 const OVERHEAD: usize = 64;
 /// Entries that are sorted without a thread of their own.
@@ -73,41 +75,6 @@ impl Sortable for Item {
             Err(error) => size_of::<EndpointError>() + error.target.len() + error.detail.len(),
         };
         size_of::<Self>() + OVERHEAD + self.segment.capacity() + self.name.len() + rest
-    }
-}
-
-/// Why a directory cannot be sorted.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum SortError {
-    #[error("no space is left for {path} while a large directory was sorted: free some", path = path.display())]
-    NoSpace {
-        path: PathBuf,
-        #[source]
-        source: std::io::Error,
-    },
-    #[error("cannot use {path} for sorting a large directory", path = path.display())]
-    Io {
-        path: PathBuf,
-        #[source]
-        source: std::io::Error,
-    },
-    #[error("{path} was damaged after it was written: check the agent's disk", path = path.display())]
-    Damaged { path: PathBuf },
-    #[error(transparent)]
-    Budget(#[from] DiskError),
-    #[error("the sorting of a directory was broken off")]
-    BrokenOff,
-}
-
-impl SortError {
-    pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
-        let path = path.to_path_buf();
-        match source.kind() {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
-                Self::NoSpace { path, source }
-            }
-            _ => Self::Io { path, source },
-        }
     }
 }
 
@@ -183,24 +150,15 @@ impl<T: Sortable> Sorter<T> {
         if self.runs.is_empty() {
             let memory = self.memory();
             let mut items = sorted(self.items).await?;
-            let (count, mut duplicate) = (items.len(), None);
+            let mut duplicates = Duplicates::default();
             items.dedup_by(|later, first| {
                 let is_same = later.segment() == first.segment();
-                if is_same && duplicate.is_none() {
-                    duplicate = Some(first.segment().to_owned());
+                if is_same {
+                    duplicates.note(first.segment());
                 }
                 is_same
             });
-            return Ok(SortedEntries {
-                duplicates: (count - items.len()) as u64,
-                duplicate,
-                ready: items.into(),
-                merge: None,
-                on_disk: OnDisk::default(),
-                is_broken: false,
-                last: None,
-                memory,
-            });
+            return Ok(SortedEntries::of_items(items, duplicates, memory));
         }
         if !self.items.is_empty() {
             self.spill().await?;
@@ -277,118 +235,6 @@ fn on_disk<T>(spill: &Spill, runs: &mut [RunReader<T>]) -> OnDisk {
         on_disk.shares.extend(run.share.take());
     }
     on_disk
-}
-
-/// Entries in order of their segments, each segment once.
-pub(crate) struct SortedEntries<T = Item> {
-    ready: VecDeque<T>,
-    /// `None`: nothing was spilled, or it was given out.
-    merge: Option<Merge<T>>,
-    on_disk: OnDisk,
-    is_broken: bool,
-    /// The last segment that the merge gave.
-    last: Option<String>,
-    duplicates: u64,
-    /// The first of them.
-    duplicate: Option<String>,
-    memory: usize,
-}
-
-impl<T: Sortable> SortedEntries<T> {
-    /// Entries of sorted runs, of which `memory` bytes are held at a time.
-    async fn of_runs(
-        runs: Vec<RunReader<T>>,
-        on_disk: OnDisk,
-        memory: usize,
-    ) -> Result<Self, SortError> {
-        match blocking(move || Merge::new(runs)).await {
-            Ok(merge) => Ok(Self {
-                ready: VecDeque::new(),
-                merge: Some(merge),
-                on_disk,
-                is_broken: false,
-                last: None,
-                duplicates: 0,
-                duplicate: None,
-                memory,
-            }),
-            Err(error) => {
-                on_disk.remove()?;
-                Err(error)
-            }
-        }
-    }
-
-    /// Takes the names of the files away: a restart does not find them.
-    pub(crate) fn forget(&mut self) -> Result<(), SortError> {
-        std::mem::take(&mut self.on_disk).remove()
-    }
-
-    /// The next entry. If a call is dropped half-way, the next says that it was broken off.
-    pub(crate) async fn next(&mut self) -> Result<Option<T>, SortError> {
-        // What comes next can be looked at: of spilled entries half a batch, at least.
-        while self.ready.len() < BATCH / 2 && (self.merge.is_some() || self.is_broken) {
-            self.refill().await?;
-        }
-        Ok(self.ready.pop_front())
-    }
-
-    /// The entry that comes after `index` others, as far as they are at hand.
-    pub(crate) fn peek(&self, index: usize) -> Option<&T> {
-        self.ready.get(index)
-    }
-
-    /// What they take at most, in bytes.
-    pub(crate) fn memory(&self) -> usize {
-        self.memory
-    }
-
-    /// Entries left out so far because the server listed their name twice.
-    pub(crate) fn duplicates(&self) -> u64 {
-        self.duplicates
-    }
-
-    /// The first segment that came more than once, as far as entries were given out.
-    pub(crate) fn duplicate(&self) -> Option<&str> {
-        self.duplicate.as_deref()
-    }
-
-    async fn refill(&mut self) -> Result<(), SortError> {
-        if self.is_broken {
-            return Err(SortError::BrokenOff);
-        }
-        let Some(mut merge) = self.merge.take() else {
-            return Ok(());
-        };
-        self.is_broken = true;
-        let mut items = std::mem::take(&mut self.ready);
-        let mut last = self.last.take();
-        let refilled = blocking(move || {
-            let mut duplicates = Vec::new();
-            for _ in 0..BATCH {
-                match merge.next()? {
-                    Some(item) if last.as_deref() == Some(item.segment()) => {
-                        duplicates.push(item.segment().to_owned());
-                    }
-                    Some(item) => {
-                        last = Some(item.segment().to_owned());
-                        items.push_back(item);
-                    }
-                    None => return Ok((items, None, last, duplicates)),
-                }
-            }
-            Ok((items, Some(merge), last, duplicates))
-        });
-        let duplicates;
-        (self.ready, self.merge, self.last, duplicates) = refilled
-            .await
-            // What is damaged now is damaged after a restart too.
-            .or_else(|error| self.forget().and(Err(error)))?;
-        self.duplicates += duplicates.len() as u64;
-        self.duplicate = self.duplicate.take().or(duplicates.into_iter().next());
-        self.is_broken = false;
-        Ok(())
-    }
 }
 
 async fn sorted<T: Sortable>(mut items: Vec<T>) -> Result<Vec<T>, SortError> {

@@ -84,6 +84,23 @@ words! {
     }
 }
 
+impl ErrorCode {
+    /// Whether an execution with this code went through to its end, and left single items out or
+    /// found single items that differ.
+    #[must_use]
+    pub fn leaves_items_out(self) -> bool {
+        matches!(
+            self,
+            Self::ItemsFailed
+                | Self::ChecksumMismatch
+                | Self::MetadataDiffers
+                | Self::FileNotAtSource
+                | Self::FileNotAtDestination
+                | Self::DeletesWithheld
+        )
+    }
+}
+
 /// A code and a sentence: what was wrong, where, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{code}: {detail}")]

@@ -101,13 +101,8 @@ pub fn differences(
 
 /// Whether an execution ended before it had seen everything.
 fn broke_off(report: &ExecutionReport) -> bool {
-    let whole = [
-        ErrorCode::ItemsFailed,
-        ErrorCode::ChecksumMismatch,
-        ErrorCode::DeletesWithheld,
-    ];
     let failure = report.result.failure.as_ref();
-    failure.is_some_and(|failure| !whole.contains(&failure.code))
+    failure.is_some_and(|failure| !failure.code.leaves_items_out())
 }
 
 /// What the model says too. Which side was damaged the engine tells only where it knows more than
@@ -411,6 +406,27 @@ impl Comparison<'_> {
         }
     }
 
+    /// Content comes first; else all that differ must differ in the same way to give their name.
+    fn difference(&self) -> ErrorCode {
+        let lines = self.observed.listed.iter();
+        let lines = lines.filter(|line| line.outcome == Verdict::Mismatched);
+        let kinds: BTreeSet<_> = lines.map(|line| told(line.failure.code).as_str()).collect();
+        let of_content = ["ChecksumMismatch", "SourceSizeMismatch", "SourceChanged"];
+        if of_content.iter().any(|kind| kinds.contains(kind)) {
+            return ErrorCode::ChecksumMismatch;
+        }
+        for code in [
+            ErrorCode::MetadataDiffers,
+            ErrorCode::FileNotAtSource,
+            ErrorCode::FileNotAtDestination,
+        ] {
+            if kinds == BTreeSet::from([code.as_str()]) {
+                return code;
+            }
+        }
+        ErrorCode::ItemsFailed
+    }
+
     /// The report's own word fits its counts.
     fn code(&mut self) {
         let report = self.observed.report;
@@ -418,7 +434,7 @@ impl Comparison<'_> {
         let expected = if counters.failed > 0 {
             Some(ErrorCode::ItemsFailed)
         } else if counters.mismatched > 0 {
-            Some(ErrorCode::ChecksumMismatch)
+            Some(self.difference())
         } else {
             self.expected.withheld.then_some(ErrorCode::DeletesWithheld)
         };

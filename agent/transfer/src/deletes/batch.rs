@@ -12,10 +12,12 @@ use crate::retry::Retry;
 impl<S: Source, D: Destination> Deleter<S, D> {
     pub(super) async fn delete(&self, gone: Vec<Candidate>, settled: &mut Settled) {
         let mut left: Vec<_> = gone.into_iter().map(Candidate::into_identifier).collect();
-        let started = Instant::now();
+        let mut started = Instant::now();
         let mut attempt = 1;
         while !left.is_empty() {
             let outcomes = self.destination.delete(&left).await;
+            let errors = outcomes.iter().filter_map(|outcome| outcome.as_ref().err());
+            started += errors.map(|error| error.held).max().unwrap_or_default();
             let mut wait = None;
             let mut again = Vec::new();
             for (object, outcome) in left.into_iter().zip(outcomes) {
@@ -29,7 +31,10 @@ impl<S: Source, D: Destination> Deleter<S, D> {
                         wait = wait.max(Some(longer));
                         again.push(object);
                     }
-                    Retry::GiveUp => settled.fail(object.key, ItemFailure::of_destination(&error)),
+                    Retry::GiveUp => {
+                        let failure = ItemFailure::of_destination(&error);
+                        settled.fail(object.key, self.silence.judge(failure));
+                    }
                 }
             }
             if let Some(wait) = wait {
@@ -48,6 +53,7 @@ impl<S: Source, D: Destination> Deleter<S, D> {
             ..Counters::default()
         };
         let one = counted(&object.key, one);
+        self.silence.is_broken();
         self.progress.finish(&one);
         settled.deleted.add(&one);
         settled.deleted_keys.push(object.key.clone());

@@ -8,6 +8,7 @@ use super::settled::Settled;
 use crate::attempts::Attempts;
 use crate::lookups::Lookups;
 use crate::outcome::ItemFailure;
+use crate::silence::Silence;
 
 /// Candidates that are looked up one after the other.
 const SLICE: usize = 64;
@@ -15,12 +16,13 @@ const SLICE: usize = 64;
 const SLICES: usize = 4;
 
 /// What a look at the source told of each candidate of a slice, in order; fewer if it ended early.
-type Answers = Vec<(Candidate, Result<bool, EndpointError>)>;
+type Answers = Vec<(Candidate, Result<bool, ItemFailure>)>;
 
 /// Those of a batch that are gone from the source, up to a source that does not answer.
 pub(super) async fn gone<S: Source>(
     source: &S,
     attempts: &Attempts,
+    silence: &Silence,
     batch: Vec<Candidate>,
     settled: &mut Settled,
 ) -> Vec<Candidate> {
@@ -28,7 +30,7 @@ pub(super) async fn gone<S: Source>(
     let slices: Vec<Vec<Candidate>> = batch.chunks(SLICE).map(<[_]>::to_vec).collect();
     let looked_up = slices
         .into_iter()
-        .map(|slice| look_up(source, attempts, slice));
+        .map(|slice| look_up(source, attempts, silence, slice));
     let mut looked_up = stream::iter(looked_up).buffered(SLICES);
     while let Some(answers) = looked_up.next().await {
         for (candidate, answer) in answers {
@@ -36,7 +38,7 @@ pub(super) async fn gone<S: Source>(
             match answer {
                 Ok(true) => gone.push(candidate),
                 Ok(false) => tracing::info!(key = %candidate.key, "is at the source after all"),
-                Err(error) => settled.fail(candidate.key, ItemFailure::of_source(&error)),
+                Err(failure) => settled.fail(candidate.key, failure),
             }
             if settled.broken.is_some() {
                 return gone;
@@ -47,12 +49,20 @@ pub(super) async fn gone<S: Source>(
 }
 
 /// Directories may be renamed meanwhile: what leads to a key is looked up anew for each slice.
-async fn look_up<S: Source>(source: &S, attempts: &Attempts, slice: Vec<Candidate>) -> Answers {
+async fn look_up<S: Source>(
+    source: &S,
+    attempts: &Attempts,
+    silence: &Silence,
+    slice: Vec<Candidate>,
+) -> Answers {
     let mut presence = Presence(Lookups::new(source, attempts));
     let mut answers = Vec::with_capacity(slice.len());
     for candidate in slice {
         let answer = presence.is_gone(&candidate.key).await;
-        let breaks = matches!(&answer, Err(error) if ItemFailure::of_source(error).endpoint_wide);
+        let answer = answer
+            .inspect(|_| silence.is_broken())
+            .map_err(|error| silence.judge(ItemFailure::of_source(&error)));
+        let breaks = answer.as_ref().is_err_and(|failure| failure.endpoint_wide);
         answers.push((candidate, answer));
         if breaks {
             break;

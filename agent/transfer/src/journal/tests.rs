@@ -51,9 +51,15 @@ fn count(transferred: u64) -> Counters {
     }
 }
 
+fn nothing() -> File {
+    File::from_std(tempfile::tempfile().unwrap())
+}
+
 async fn reopened(directory: &Path) -> State {
     let mut tasks = JoinSet::new();
-    let (_, state) = Journal::open(directory, &mut tasks).await.unwrap();
+    let (_, state) = Journal::open(directory, nothing(), &mut tasks)
+        .await
+        .unwrap();
     tasks.shutdown().await;
     state
 }
@@ -61,7 +67,9 @@ async fn reopened(directory: &Path) -> State {
 /// Writes records and closes the journal in order.
 async fn written(directory: &Path, records: &[Record]) -> State {
     let mut tasks = JoinSet::new();
-    let (journal, mut state) = Journal::open(directory, &mut tasks).await.unwrap();
+    let (journal, mut state) = Journal::open(directory, nothing(), &mut tasks)
+        .await
+        .unwrap();
     for record in records {
         state.apply(record.clone());
         journal.append(record.clone()).await.unwrap();
@@ -186,7 +194,9 @@ fn a_snapshot_of_an_upload_is_bounded() {
 async fn a_record_that_was_handed_over_survives_the_process() {
     let directory = TempDir::new().unwrap();
     let mut tasks = JoinSet::new();
-    let (journal, _) = Journal::open(directory.path(), &mut tasks).await.unwrap();
+    let (journal, _) = Journal::open(directory.path(), nothing(), &mut tasks)
+        .await
+        .unwrap();
     let before = tokio::time::Instant::now();
     let record = Record::Stage {
         stage: Stage::Verify,
@@ -202,7 +212,9 @@ async fn a_record_that_was_handed_over_survives_the_process() {
 async fn a_committed_record_is_in_the_file_at_once() {
     let directory = TempDir::new().unwrap();
     let mut tasks = JoinSet::new();
-    let (journal, _) = Journal::open(directory.path(), &mut tasks).await.unwrap();
+    let (journal, _) = Journal::open(directory.path(), nothing(), &mut tasks)
+        .await
+        .unwrap();
     journal
         .commit(Record::Stage {
             stage: Stage::Verify,
@@ -218,7 +230,9 @@ async fn a_journal_that_cannot_be_written_refuses_work() {
     let directory = TempDir::new().unwrap();
     let missing = directory.path().join("missing");
     let mut tasks = JoinSet::new();
-    let error = Journal::open(&missing, &mut tasks).await.unwrap_err();
+    let error = Journal::open(&missing, nothing(), &mut tasks)
+        .await
+        .unwrap_err();
     assert!(error.to_string().contains("cannot be written"), "{error}");
 }
 
@@ -326,7 +340,7 @@ async fn a_journal_without_its_beginning_is_refused() {
     let mut bytes = std::fs::read(&file).unwrap();
     bytes[9] ^= 1;
     std::fs::write(&file, bytes).unwrap();
-    let error = Journal::open(directory.path(), &mut JoinSet::new())
+    let error = Journal::open(directory.path(), nothing(), &mut JoinSet::new())
         .await
         .unwrap_err();
     assert!(error.to_string().contains("damaged"), "{error}");

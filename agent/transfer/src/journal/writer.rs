@@ -75,6 +75,8 @@ pub(super) struct Writer {
     candidates: File,
     /// `None` as long as nothing is reported.
     report: Option<File>,
+    /// The list of items that were not done, which others write.
+    failures: File,
     state: State,
     journal_buffer: Vec<u8>,
     candidates_buffer: Vec<u8>,
@@ -86,7 +88,13 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) async fn start(directory: &Path, state: State) -> Result<Self, JournalError> {
+    /// `failures` is the list of items that were not done: what the journal counts of them is not on
+    /// disk before they are.
+    pub(super) async fn start(
+        directory: &Path,
+        failures: File,
+        state: State,
+    ) -> Result<Self, JournalError> {
         let open = async {
             let journal = fresh_journal(directory, &state).await?;
             let candidates = OpenOptions::new()
@@ -106,6 +114,7 @@ impl Writer {
             journal_length: 0,
             candidates,
             report,
+            failures,
             state,
             journal_buffer: Vec::new(),
             candidates_buffer: Vec::new(),
@@ -234,6 +243,7 @@ impl Writer {
             self.journal_buffer.clear();
         }
         if sync && self.unsynced_since.is_some() {
+            self.failures.sync_data().await?;
             self.candidates.sync_data().await?;
             self.journal.sync_data().await?;
             self.unsynced_since = None;
@@ -296,10 +306,14 @@ mod tests {
         }
     }
 
+    fn nothing() -> File {
+        File::from_std(tempfile::tempfile().unwrap())
+    }
+
     #[tokio::test(start_paused = true)]
     async fn what_is_appended_is_with_the_kernel_in_20_ms_and_on_disk_in_200() {
         let directory = TempDir::new().unwrap();
-        let mut writer = Writer::start(directory.path(), State::default())
+        let mut writer = Writer::start(directory.path(), nothing(), State::default())
             .await
             .unwrap();
         assert_eq!(writer.deadline(), None);
@@ -316,11 +330,24 @@ mod tests {
         assert_eq!(writer.deadline(), None, "it is on disk");
     }
 
+    /// `/dev/null` takes every byte and has no disk to bring it to.
+    #[tokio::test]
+    async fn nothing_is_committed_before_the_list_of_failures_is_on_disk() {
+        let directory = TempDir::new().unwrap();
+        let list = OpenOptions::new().append(true).open("/dev/null").await;
+        let writer = Writer::start(directory.path(), list.unwrap(), State::default()).await;
+        let mut writer = writer.unwrap();
+        writer.take(Message::Append(record()), &mut Vec::new());
+        writer.write(Reach::Kernel).await.unwrap();
+        let error = writer.write(Reach::Disk).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+    }
+
     /// `/dev/full` answers every write as a full disk does.
     #[tokio::test]
     async fn a_full_disk_refuses_every_further_record_by_its_name() {
         let directory = TempDir::new().unwrap();
-        let mut writer = Writer::start(directory.path(), State::default())
+        let mut writer = Writer::start(directory.path(), nothing(), State::default())
             .await
             .unwrap();
         let full = OpenOptions::new().write(true).open("/dev/full").await;

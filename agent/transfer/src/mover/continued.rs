@@ -18,6 +18,7 @@ use crate::outcome::Outcome;
 use crate::plan::{PartLayout, SkipReason};
 use crate::progress::InFlight;
 use crate::read::stream_range;
+use crate::waits::Wait;
 use crate::walk::SourceEntry;
 
 /// An upload of an earlier run.
@@ -66,6 +67,7 @@ impl<S: Source, D: Destination> Mover<S, D> {
             }
             Ok(None) | Err(TryError::Changed | TryError::Stale | TryError::Conflict(_)) => None,
         };
+        in_flight.restart();
         self.abandon_upload(&entry.key).await?;
         Ok(done.map(|outcome| (outcome, Some(layout.size))))
     }
@@ -85,14 +87,17 @@ impl<S: Source, D: Destination> Mover<S, D> {
         in_flight: &InFlight,
     ) -> Result<Option<Written>, TryError> {
         let began = Instant::now();
-        let stored = self
+        let listing = self
             .attempts
-            .run(|| self.destination.parts(&entry.key, &earlier.id))
-            .await;
-        let stored = match stored {
+            .run(|| self.destination.parts(&entry.key, &earlier.id));
+        let stored = match self.waits().during(Wait::Destination, listing).await {
             Ok(stored) => stored,
             Err(error) if error.kind == ErrorKind::NotFound => {
-                return self.completed_before(entry, &earlier).await;
+                let written = self.completed_before(entry, &earlier).await?;
+                if let Some(written) = &written {
+                    in_flight.recover(written.content.size);
+                }
+                return Ok(written);
             }
             Err(error) => return Err(destination_error(&error)),
         };
@@ -163,9 +168,14 @@ impl<S: Source, D: Destination> Mover<S, D> {
         );
         pin_mut!(chunks);
         let mut hasher = Crc64Hasher::default();
-        while let Some(chunk) = chunks.try_next().await.map_err(|e| self.read_error(e))? {
-            hasher.update(&chunk);
-        }
+        let read = async {
+            while let Some(chunk) = chunks.try_next().await? {
+                hasher.update(&chunk);
+            }
+            Ok(())
+        };
+        let read = self.waits().during(Wait::Source, read).await;
+        read.map_err(|error| self.read_error(error))?;
         drop(reservation);
         let crc64 = hasher.finish();
         let receipt = PartReceipt {

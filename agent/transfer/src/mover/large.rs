@@ -174,14 +174,19 @@ impl<S: Source, D: Destination> Mover<S, D> {
         recovered: Option<&Recovered>,
         in_flight: &InFlight,
     ) -> Result<PartReceipt, TryError> {
-        let receipt = match recovered {
-            Some(Recovered::Proven(receipt)) => receipt.clone(),
+        let found = match recovered {
+            Some(Recovered::Proven(receipt)) => Some(receipt.clone()),
             Some(Recovered::Told(told)) => match self.recognise_part(&part, told).await? {
-                Some(receipt) => self.keep_receipt(&part, receipt).await?,
-                None => self.move_part(&part).await?,
+                Some(receipt) => Some(self.keep_receipt(&part, receipt).await?),
+                None => None,
             },
-            None => self.move_part(&part).await?,
+            None => None,
         };
+        if let Some(receipt) = found {
+            in_flight.recover(part.length);
+            return Ok(receipt);
+        }
+        let receipt = self.move_part(&part).await?;
         in_flight.advance(part.length);
         Ok(receipt)
     }

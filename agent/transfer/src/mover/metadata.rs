@@ -2,17 +2,58 @@
 
 use datasync_endpoint::{Destination, ObjectState, PosixMetadata, ReadBack, Receipt, Source};
 
+use tokio::time::Instant;
+
 use super::Mover;
+use crate::catalog::Entry;
 use crate::journal::JournalError;
-use crate::outcome::ItemFailure;
+use crate::outcome::{ItemFailure, Outcome, Write};
+use crate::plan;
 use crate::uploads::UploadError;
 use crate::waits::Wait;
 use crate::walk::SourceEntry;
 
 impl<S: Source, D: Destination> Mover<S, D> {
+    /// Gives an object the entry's metadata, or copies the entry anew where that does not do.
+    pub(super) async fn renew(
+        &self,
+        entry: &SourceEntry,
+        found: &ObjectState,
+    ) -> Result<(Outcome, Option<u64>), JournalError> {
+        let attributes = &entry.node.attributes;
+        let wanted = PosixMetadata::kept(attributes, &self.options);
+        let in_flight = self.progress.begin(0);
+        let began = Instant::now();
+        let replaced = self.replace_metadata(entry, found, &wanted).await?;
+        drop(in_flight);
+        let Some(receipt) = replaced else {
+            let copy = plan::Copy {
+                only_if_absent: false,
+                storage_class: found.storage_class.clone(),
+            };
+            return self.copy(entry, copy).await;
+        };
+        let content = (found.size, found.crc64);
+        let took = began.elapsed();
+        let learned = Entry::written(attributes, &wanted, content, &receipt, took);
+        let write = Write {
+            attributes: *attributes,
+            size: found.size,
+            is_content: false,
+            crc64: found.crc64,
+            version_id: receipt.version_id,
+        };
+        let done = Outcome::Transferred {
+            bytes: 0,
+            learned: learned.map(Box::new),
+            write: Box::new(write),
+        };
+        Ok((done, Some(0)))
+    }
+
     /// The receipt, if the metadata was replaced and the content is proven to be what it was;
     /// `None` if the item must be copied anew.
-    pub(super) async fn replace_metadata(
+    async fn replace_metadata(
         &self,
         entry: &SourceEntry,
         found: &ObjectState,

@@ -13,7 +13,7 @@ use crate::verify::compared;
 use crate::waits::Wait;
 
 impl<S: Source, D: Destination> Mover<S, D> {
-    pub(super) async fn stat(&self, key: &Key) -> Result<Option<ObjectState>, EndpointError> {
+    pub(crate) async fn stat(&self, key: &Key) -> Result<Option<ObjectState>, EndpointError> {
         let asked = self.attempts.run(|| self.destination.stat(key));
         self.waits().during(Wait::Destination, asked).await
     }

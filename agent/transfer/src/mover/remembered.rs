@@ -1,12 +1,11 @@
 //! Items that need no question to the store, and what a write teaches for the next time.
 
-use datasync_endpoint::{Destination, ListedObject, PosixMetadata, Source};
+use datasync_endpoint::{Destination, ListedObject, ObjectState, PosixMetadata, Source};
 
 use super::{Mover, Written};
-use crate::catalog::{Entry, Recall, recall};
-use crate::journal::JournalError;
+use crate::catalog::Entry;
 use crate::outcome::{Outcome, Write};
-use crate::plan::{self, Decision};
+use crate::plan::{Action, Facts, Next};
 use crate::walk::SourceEntry;
 
 impl<S: Source, D: Destination> Mover<S, D> {
@@ -17,49 +16,11 @@ impl<S: Source, D: Destination> Mover<S, D> {
         listed: Option<&ListedObject>,
         known: Option<&Entry>,
     ) -> bool {
-        let (Some(listed), Some(known)) = (listed, known) else {
+        let (Some(object), Some(remembered)) = (listed, known) else {
             return false;
         };
-        let attributes = &entry.node.attributes;
-        let wanted = PosixMetadata::kept(attributes, &self.options);
-        plan::decide(attributes, Some(listed), &self.options) == Decision::Stat
-            && known.is_confirmed(attributes, listed)
-            && recall(known, listed, attributes, &wanted, &self.options) == Recall::Unchanged
-    }
-
-    /// Does what memory and the listing say; `None` if they say too little.
-    pub(super) async fn by_memory(
-        &self,
-        entry: &SourceEntry,
-        listed: Option<&ListedObject>,
-        known: Option<&Entry>,
-    ) -> Result<Option<(Outcome, Option<u64>)>, JournalError> {
-        let (Some(listed), Some(known)) = (listed, known) else {
-            return Ok(None);
-        };
-        let attributes = &entry.node.attributes;
-        let wanted = PosixMetadata::kept(attributes, &self.options);
-        let same = match recall(known, listed, attributes, &wanted, &self.options) {
-            Recall::Ask => return Ok(None),
-            Recall::Unchanged => Some(known.confirmed(attributes, listed)),
-            Recall::Content => None,
-            // What cannot be read or changes meanwhile is reported by the copy.
-            Recall::Suspect(crc64) => match self.verifier.source_content(entry).await {
-                Ok(read) if read.crc64 == crc64 && read.size == known.size => {
-                    Some(known.confirmed(attributes, listed))
-                }
-                Ok(_) | Err(_) => None,
-            },
-        };
-        if let Some(now) = same {
-            let learned = (now != *known).then(|| Box::new(now));
-            return Ok(Some((Outcome::Unchanged { learned }, None)));
-        }
-        let copy = plan::Copy {
-            only_if_absent: false,
-            storage_class: listed.storage_class.clone(),
-        };
-        self.copy(entry, copy).await.map(Some)
+        remembered.is_confirmed(&entry.node.attributes, object)
+            && self.facts(entry, listed, known).next() == Next::Do(Action::Keep(None))
     }
 
     /// The outcome of an entry that was written whole.
@@ -87,4 +48,20 @@ impl<S: Source, D: Destination> Mover<S, D> {
         let content = (written.content.size, Some(written.content.crc64));
         Entry::written(attributes, &metadata, content, receipt, written.took).map(Box::new)
     }
+}
+
+/// What a kept object teaches, if that is anything new. `found` is what the destination told.
+pub(super) fn learned_of_kept(
+    facts: &Facts<'_>,
+    found: Option<&ObjectState>,
+) -> Option<Box<Entry>> {
+    let listed = facts.listed?;
+    let now = match (found, facts.known) {
+        (Some(found), _) => Entry::found(facts.source, listed, found),
+        (None, Some(known)) => {
+            Some(known.confirmed(facts.source, listed)).filter(|now| now != known)
+        }
+        (None, None) => None,
+    };
+    now.map(Box::new)
 }

@@ -79,6 +79,7 @@ impl<S: Source, D: Destination> Mover<S, D> {
         match compared {
             Ok(Some(_)) if item.existed => Ok((Outcome::Unchanged { learned: None }, None)),
             Ok(Some(content)) => {
+                self.progress.recover(content.size);
                 let written = Written {
                     content,
                     receipt: None,

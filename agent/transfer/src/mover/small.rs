@@ -145,10 +145,7 @@ impl<S: Source, D: Destination> Mover<S, D> {
         let stream = self.limiter.stream(length);
         // Not in the time of the attempts: no request has been made yet.
         self.waits().during(Wait::Admission, stream.admit()).await;
-        let pace: Arc<dyn Pace> = Arc::new(Counted {
-            stream: stream.clone(),
-            waits: self.waits().clone(),
-        });
+        let pace: Arc<dyn Pace> = Arc::new(Counted::new(stream.clone(), self.waits().clone()));
         let sent = self.attempts.run(|| async {
             self.waits().during(Wait::Grant, stream.admit()).await;
             request(pace.clone()).await

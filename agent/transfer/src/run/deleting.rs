@@ -5,10 +5,11 @@ use datasync_model::{Counters, PreserveDeletedFiles};
 
 use super::scanning::ScanFacts;
 use super::{Ended, Engine};
-use crate::deletes::{Candidates, DeleteError, Deleter, Facts, guard};
+use crate::deletes::{Candidates, DeleteError, Deleter, Facts, SILENT_CANDIDATES_MAX, guard};
 use crate::history::Root;
 use crate::journal::{Record, State};
 use crate::outcome::ItemFailure;
+use crate::silence::Silence;
 
 impl<S: Source, D: Destination> Engine<S, D> {
     /// `facts` are absent if the scan ended in an earlier run of the process.
@@ -70,6 +71,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
 
     /// Counts what an earlier run of the process found to delete; gives its number.
     pub(super) async fn recall_candidates(&self) -> Result<u64, Ended> {
+        let _work = self.progress.local_work();
         let mut candidates = Candidates::open(&self.directory).await?;
         let mut count = Counters::default();
         loop {
@@ -92,6 +94,8 @@ impl<S: Source, D: Destination> Engine<S, D> {
             attempts: self.attempts.clone(),
             journal: self.journal.clone(),
             progress: self.progress.clone(),
+            failures_max: self.settings.failures_max,
+            silence: Silence::new(SILENT_CANDIDATES_MAX),
             reporter: self.reporter.clone(),
             disk: self.disk.clone(),
         };
@@ -105,7 +109,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
                 DeleteError::Candidates(error) => error.into(),
                 DeleteError::List(error) => error.into(),
                 DeleteError::Disk(error) => error.into(),
-                DeleteError::Failed(failure) => failure.into(),
+                DeleteError::Failed(failure) => Ended::Failed(failure),
             })
     }
 }

@@ -1,30 +1,25 @@
 //! How many failures an execution takes.
 
 use datasync_endpoint::{Destination, Source};
-use datasync_model::{ErrorCode, Failure};
 
 use super::{Ended, Engine};
+use crate::outcome::ItemFailure;
 
 impl<S: Source, D: Destination> Engine<S, D> {
-    /// Ends the execution if too many of its items failed or differ, of earlier runs of the process
-    /// too. To be asked after each one.
+    /// Ends the execution at an item that failed, if its endpoint is gone or it is one too many.
+    pub(super) fn survive(&self, failed: ItemFailure) -> Result<(), Ended> {
+        let failed = self.silence.judge(failed);
+        if failed.endpoint_wide {
+            return Err(failed.into());
+        }
+        self.check_failures()
+    }
+
+    /// Ends the execution if too many of its items failed or differ. To be asked after each one.
     pub(super) fn check_failures(&self) -> Result<(), Ended> {
         let counters = self.progress.finished();
-        let items = counters.failed.saturating_add(counters.mismatched);
-        match self.settings.failures_max {
-            Some(max) if items >= max.get() => {
-                let first = self.failures.first().unwrap_or("see the list");
-                Err(Ended::Failed(Failure::new(
-                    ErrorCode::TooManyFailures,
-                    format!(
-                        "stopped after {items} items that failed or differ; the first: {first}. \
-                         Remove the cause, or raise failures_max; 0 is no limit. The list is on \
-                         the agent: {}",
-                        self.failures.path().display()
-                    ),
-                )))
-            }
-            _ => Ok(()),
-        }
+        self.failures
+            .check(&counters, self.settings.failures_max)
+            .map_err(Ended::Failed)
     }
 }

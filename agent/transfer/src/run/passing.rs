@@ -6,7 +6,8 @@ use datasync_model::Counters;
 use futures::FutureExt;
 use tokio::task::yield_now;
 
-use super::scanning::{Scan, merge_error};
+use super::merging::merge_error;
+use super::scanning::Scan;
 use super::{Ended, Engine};
 use crate::journal::Record;
 use crate::merge::Merge;

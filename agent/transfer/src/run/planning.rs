@@ -2,45 +2,23 @@
 
 use std::sync::Arc;
 
-use datasync_endpoint::{
-    Destination, EndpointError, EntryKind, EntryPath, Key, ListedObject, PosixMetadata, Source,
-};
-use datasync_model::{
-    Counters, ErrorCode, Failure, Plan, PlannedRequests, PreserveDeletedFiles, time_at,
-};
+use datasync_endpoint::{Destination, EndpointError, EntryPath, Key, ListedObject, Source};
+use datasync_model::{Counters, ErrorCode, Failure, Plan, time_at};
 use tokio::task::{JoinError, JoinSet};
 
-use super::scanning::merge_error;
+use super::deciding::{Planned, Work, planned};
+use super::merging::merge_error;
 use super::{Ended, Engine};
-use crate::catalog::{Entry, Recall, Remembered, recall};
-use crate::deletes::{Facts, guard};
+use crate::catalog::Remembered;
+use crate::deletes::{Extra, Facts, guard, judge};
 use crate::failures::Verdict;
-use crate::forecast::{Action, Prices};
 use crate::history::Root;
 use crate::lanes::{Lane, Lanes, Ticket};
 use crate::merge::{Shadow, Step};
-use crate::mover::{Mover, skip_failure};
+use crate::mover::Mover;
 use crate::outcome::{ItemFailure, counted};
-use crate::plan::{self, Content, Decision, Difference};
 use crate::planned::{PLAN_FILE, PlanList, PlannedAction};
 use crate::report::ItemFacts;
-use crate::waits::Wait;
-use crate::walk::SourceEntry;
-
-/// An entry of the merge, with the object of its key and what is remembered of it.
-type Work = (SourceEntry, Option<ListedObject>, Option<Box<Entry>>);
-
-/// What would be done about an item.
-#[derive(Debug)]
-enum Planned {
-    Do {
-        action: Action,
-        bytes: u64,
-        requests: PlannedRequests,
-    },
-    Skip(Failure),
-    Failed(ItemFailure),
-}
 
 /// A plan in the making.
 struct Planning {
@@ -151,16 +129,15 @@ impl<S: Source, D: Destination> Engine<S, D> {
         object: &ListedObject,
         planning: &mut Planning,
     ) -> Result<(), Ended> {
-        let Ok(path) = object.key.path() else {
+        let judged = judge(
+            &object.key,
+            &self.spec.options,
+            &self.scope,
+            &mut planning.shadow,
+        );
+        let Extra::Candidate(path) = judged else {
             return Ok(());
         };
-        if self.spec.options.preserve_deleted_files != PreserveDeletedFiles::Remove
-            || path == EntryPath::ROOT
-            || !self.scope.contains(&path.to_absolute())
-            || planning.shadow.covers(&object.key)
-        {
-            return Ok(());
-        }
         planning.candidates += 1;
         let add = Counters {
             to_delete: 1,
@@ -191,24 +168,17 @@ impl<S: Source, D: Destination> Engine<S, D> {
                 bytes,
                 requests,
             } => {
+                self.silence.is_broken();
                 planning.plan.requests.add(&requests);
-                planning.plan.metadata_only += u64::from(action == Action::Metadata);
-                match action {
-                    Action::Keep => {
-                        add.unchanged = 1;
-                        None
-                    }
-                    Action::Transfer | Action::Metadata => {
-                        add.to_transfer = 1;
-                        add.bytes_to_transfer = bytes;
-                        let is_whole = action == Action::Transfer;
-                        Some(if is_whole {
-                            (PlannedAction::Transfer, bytes)
-                        } else {
-                            (PlannedAction::Metadata, 0)
-                        })
-                    }
+                if action.is_none() {
+                    add.unchanged = 1;
+                } else {
+                    add.to_transfer = 1;
+                    add.bytes_to_transfer = bytes;
                 }
+                let is_metadata = action == Some(PlannedAction::Metadata);
+                planning.plan.metadata_only += u64::from(is_metadata);
+                action.map(|action| (action, bytes))
             }
             Planned::Skip(failure) => {
                 add.skipped = 1;
@@ -217,13 +187,8 @@ impl<S: Source, D: Destination> Engine<S, D> {
                     .await?;
                 Some((PlannedAction::Skip, 0))
             }
-            Planned::Failed(failed) if failed.endpoint_wide => return Err(failed.into()),
             Planned::Failed(failed) => {
-                add.failed = 1;
-                self.failures
-                    .add(&ticket.path, &ticket.key, Verdict::Failed, &failed.failure)
-                    .await?;
-                None
+                return self.note_unplanned(&ticket.path, &ticket.key, failed).await;
             }
         };
         self.progress.finish(&counted(&ticket.key, add));
@@ -244,6 +209,15 @@ impl<S: Source, D: Destination> Engine<S, D> {
         error: &EndpointError,
     ) -> Result<(), Ended> {
         let failed = ItemFailure::of_source(error);
+        self.note_unplanned(&path, &key, failed).await
+    }
+
+    async fn note_unplanned(
+        &mut self,
+        path: &EntryPath,
+        key: &Key,
+        failed: ItemFailure,
+    ) -> Result<(), Ended> {
         if failed.endpoint_wide {
             return Err(failed.into());
         }
@@ -252,11 +226,11 @@ impl<S: Source, D: Destination> Engine<S, D> {
             failed: 1,
             ..Counters::default()
         };
-        self.progress.finish(&counted(&key, add));
-        let listed = self
-            .failures
-            .add(&path, &key, Verdict::Failed, &failed.failure);
-        Ok(listed.await?)
+        self.progress.finish(&counted(key, add));
+        self.failures
+            .add(path, key, Verdict::Failed, &failed.failure)
+            .await?;
+        self.survive(failed)
     }
 
     /// The guard that would hold the deletes back.
@@ -280,104 +254,4 @@ impl<S: Source, D: Destination> Engine<S, D> {
         };
         Ok(guard(facts).err())
     }
-
-    /// What a plan has to complain of.
-    pub(super) fn gaps(&self) -> Option<Failure> {
-        let failed = self.progress.finished().failed;
-        (failed > 0).then(|| {
-            Failure::new(
-                ErrorCode::ItemsFailed,
-                format!(
-                    "The plan is not complete: {failed} items cannot be read; the first: {}. \
-                     The list is on the agent: {}.",
-                    self.failures.first().unwrap_or("see the list"),
-                    self.failures.path().display(),
-                ),
-            )
-        })
-    }
-}
-
-async fn planned<S: Source, D: Destination>(
-    mover: Arc<Mover<S, D>>,
-    (entry, listed, known): Work,
-    verify_deep: bool,
-) -> Planned {
-    let source = &entry.node.attributes;
-    let abilities = mover.destination.abilities();
-    let action = match decided(&mover, &entry, listed.as_ref(), known.as_deref()).await {
-        Ok(action) => action,
-        Err(planned) => return planned,
-    };
-    let is_file = plan::content_of(source.kind, &mover.options) == Some(Content::File);
-    if action == Action::Transfer && is_file && source.size > abilities.object_max {
-        return Planned::Failed(ItemFailure::too_large(source.size, abilities.object_max));
-    }
-    let prices = Prices {
-        options: &mover.options,
-        abilities,
-        read_max: mover.source.read_max(),
-    };
-    let is_proven = !verify_deep && known.is_some_and(|known| known.is_proven);
-    Planned::Do {
-        action,
-        bytes: match action {
-            Action::Transfer if source.kind == EntryKind::File => source.size,
-            Action::Transfer | Action::Metadata | Action::Keep => 0,
-        },
-        requests: prices.of(source, action, is_proven),
-    }
-}
-
-/// What a run would do; where it would do nothing on purpose, or fail, the error.
-async fn decided<S: Source, D: Destination>(
-    mover: &Mover<S, D>,
-    entry: &SourceEntry,
-    listed: Option<&ListedObject>,
-    known: Option<&Entry>,
-) -> Result<Action, Planned> {
-    let (source, options) = (&entry.node.attributes, &mover.options);
-    match plan::decide(source, listed, options) {
-        Decision::Skip(reason) => return Err(Planned::Skip(skip_failure(reason))),
-        Decision::Copy(_) => return Ok(Action::Transfer),
-        Decision::Stat => {}
-    }
-    let wanted = PosixMetadata::kept(source, options);
-    if let (Some(listed), Some(known)) = (listed, known) {
-        match recall(known, listed, source, &wanted, options) {
-            Recall::Ask => {}
-            Recall::Unchanged => return Ok(Action::Keep),
-            Recall::Content => return Ok(Action::Transfer),
-            Recall::Suspect(crc64) => {
-                let read = mover.verifier.source_content(entry).await;
-                let read = read.map_err(Planned::Failed)?;
-                let is_same = read.crc64 == crc64 && read.size == known.size;
-                return Ok(if is_same {
-                    Action::Keep
-                } else {
-                    Action::Transfer
-                });
-            }
-        }
-    }
-    let asking = mover.attempts.run(|| mover.destination.stat(&entry.key));
-    let found = mover
-        .attempts
-        .waits()
-        .during(Wait::Destination, asking)
-        .await;
-    let found = found.map_err(|error| Planned::Failed(ItemFailure::of_destination(&error)))?;
-    let Some(found) = found else {
-        return Ok(Action::Transfer);
-    };
-    let last_modified = listed
-        .map(|object| object.last_modified)
-        .unwrap_or_default();
-    Ok(
-        match plan::compare(source, &wanted, &found, last_modified, options) {
-            Difference::None => Action::Keep,
-            Difference::Metadata if found.size > 0 => Action::Metadata,
-            Difference::Metadata | Difference::Content => Action::Transfer,
-        },
-    )
 }

@@ -7,7 +7,8 @@ use datasync_model::ErrorCode;
 use futures::{StreamExt, stream};
 use tokio::task::JoinSet;
 
-use super::scanning::{Scan, Work, handle, merge_error};
+use super::merging::merge_error;
+use super::scanning::{Scan, Work, handle};
 use super::{Ended, Engine};
 use crate::attempts::Attempts;
 use crate::failures::Verdict;

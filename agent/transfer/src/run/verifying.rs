@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use datasync_endpoint::{Destination, EndpointError, EntryPath, Key, ListedObject, Source};
-use datasync_model::{Counters, ErrorCode, Failure, PreserveDeletedFiles};
+use datasync_model::{Counters, ErrorCode, Failure};
 use tokio::task::{JoinError, JoinSet};
 
-use super::scanning::merge_error;
+use super::merging::merge_error;
 use super::{Ended, Engine};
 use crate::catalog::Entry;
+use crate::deletes::{Extra, judge};
 use crate::failures::Verdict;
 use crate::lanes::{Lane, Lanes, Ticket};
 use crate::merge::{Shadow, Step};
@@ -143,18 +144,13 @@ impl<S: Source, D: Destination> Engine<S, D> {
         object: &ListedObject,
         shadow: &mut Shadow,
     ) -> Result<(), Ended> {
-        let Ok(path) = object.key.path() else {
-            return Ok(());
-        };
-        let expected = self.spec.options.preserve_deleted_files != PreserveDeletedFiles::Remove
-            || self.withheld.is_some()
-            || path == EntryPath::ROOT
-            || !self.scope.contains(&path.to_absolute())
-            || self.failures.is_settled(&object.key)
-            || shadow.covers(&object.key);
-        if expected {
+        if self.withheld.is_some() || self.failures.is_settled(&object.key) {
             return Ok(());
         }
+        let judged = judge(&object.key, &self.spec.options, &self.scope, shadow);
+        let Extra::Candidate(path) = judged else {
+            return Ok(());
+        };
         let failure = Failure::new(
             ErrorCode::FileNotAtSource,
             "the destination has the object, the source has no such item",

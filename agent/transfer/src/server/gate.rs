@@ -1,6 +1,7 @@
 //! A place among the requests in flight.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -21,14 +22,15 @@ pub(super) struct Turn {
 }
 
 impl Turn {
-    /// The request was answered, or not in time.
-    pub(super) fn end(mut self, sent_at: Instant, bytes: u64, sign: Sign) {
+    /// The request was answered, or not in time; its body was held back for `held`.
+    pub(super) fn end(mut self, sent_at: Instant, held: Duration, bytes: u64, sign: Sign) {
         let amount = match self.place.1 {
             Weight::Small => 1,
             Weight::Bulky => bytes,
         };
         self.ended = Some(Ended {
             sent_at,
+            held,
             amount,
             sign,
         });
@@ -60,6 +62,9 @@ impl Gate {
     /// Waits for a place. Cancel-safe: who is dropped takes none.
     pub(super) async fn turn(self: &Arc<Self>, execution: u64, weight: Weight) -> Turn {
         loop {
+            if self.lock().enter(execution, weight) {
+                return self.given(execution, weight);
+            }
             let (sender, receiver) = oneshot::channel();
             self.lock().wait(execution, weight, sender);
             self.serve();
@@ -82,20 +87,21 @@ impl Gate {
             let Some((execution, weight, waiting)) = next else {
                 return;
             };
-            let turn = Turn {
-                gate: Arc::clone(self),
-                place: (execution, weight),
-                ended: None,
-            };
-            drop(waiting.send(turn));
+            drop(waiting.send(self.given(execution, weight)));
+        }
+    }
+
+    fn given(self: &Arc<Self>, execution: u64, weight: Weight) -> Turn {
+        Turn {
+            gate: Arc::clone(self),
+            place: (execution, weight),
+            ended: None,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::task::JoinSet;
     use tokio::time::sleep;
 

@@ -55,11 +55,52 @@ struct Lane<T> {
 }
 
 impl<T> Lane<T> {
+    /// The line of an execution; a new one takes the place of those that are empty.
     fn line(&mut self, execution: u64) -> &mut Line<T> {
+        if !self.lines.contains_key(&execution) {
+            self.lines
+                .retain(|_, line| line.in_flight > 0 || !line.waiting.is_empty());
+        }
         self.lines.entry(execution).or_insert_with(|| Line {
             in_flight: 0,
             waiting: VecDeque::new(),
         })
+    }
+
+    fn has_room(&self) -> bool {
+        self.in_flight < self.window.size()
+    }
+
+    fn enter(&mut self, execution: u64) {
+        self.line(execution).in_flight += 1;
+        self.in_flight += 1;
+    }
+
+    /// Drops those at the head of each line that nobody waits for any more; gives how many.
+    fn forget(&mut self, is_wanted: impl Fn(&T) -> bool) -> usize {
+        let mut forgotten = 0;
+        for line in self.lines.values_mut() {
+            while line.waiting.front().is_some_and(|first| !is_wanted(first)) {
+                line.waiting.pop_front();
+                forgotten += 1;
+            }
+        }
+        forgotten
+    }
+
+    fn take(&mut self) -> Option<(u64, T)> {
+        if !self.has_room() {
+            return None;
+        }
+        let waiting = self
+            .lines
+            .iter_mut()
+            .filter(|(_, line)| !line.waiting.is_empty());
+        let (execution, line) = waiting.min_by_key(|(_, line)| line.in_flight)?;
+        let request = line.waiting.pop_front()?;
+        line.in_flight += 1;
+        self.in_flight += 1;
+        Some((*execution, request))
     }
 }
 
@@ -67,6 +108,8 @@ impl<T> Lane<T> {
 #[derive(Debug)]
 pub(super) struct Queue<T> {
     in_flight_max: usize,
+    /// Those in the lines.
+    waiting: usize,
     small: Lane<T>,
     bulky: Lane<T>,
 }
@@ -81,6 +124,7 @@ impl<T> Queue<T> {
         };
         Self {
             in_flight_max: in_flight_max.max(1),
+            waiting: 0,
             small: lane(Weight::Small),
             bulky: lane(Weight::Bulky),
         }
@@ -105,31 +149,44 @@ impl<T> Queue<T> {
         lanes.any(|lane| lane.window.was_refused(now))
     }
 
+    /// Takes a place, if there is one and nobody waits.
+    pub(super) fn enter(&mut self, execution: u64, weight: Weight) -> bool {
+        if self.waiting > 0 || !self.has_room() || !self.lane(weight).has_room() {
+            return false;
+        }
+        self.lane(weight).enter(execution);
+        true
+    }
+
     pub(super) fn wait(&mut self, execution: u64, weight: Weight, request: T) {
-        let line = self.lane(weight).line(execution);
-        line.waiting.push_back(request);
+        self.lane(weight).line(execution).waiting.push_back(request);
+        self.waiting += 1;
+    }
+
+    fn has_room(&self) -> bool {
+        self.small.in_flight + self.bulky.in_flight < self.in_flight_max
     }
 
     /// The next request that may be sent; those that nobody waits for any more are dropped. Of the
     /// two weights, and of the executions, it is the one that has fewer in flight.
     pub(super) fn next(&mut self, is_wanted: impl Fn(&T) -> bool) -> Option<(u64, Weight, T)> {
-        for lane in [&mut self.small, &mut self.bulky] {
-            lane.lines.retain(|_, line| {
-                while line.waiting.front().is_some_and(|first| !is_wanted(first)) {
-                    line.waiting.pop_front();
-                }
-                line.in_flight > 0 || !line.waiting.is_empty()
-            });
+        if self.waiting == 0 {
+            return None;
         }
-        if self.small.in_flight + self.bulky.in_flight >= self.in_flight_max {
+        for lane in [&mut self.small, &mut self.bulky] {
+            self.waiting -= lane.forget(&is_wanted);
+        }
+        if !self.has_room() {
             return None;
         }
         let mut weights = [Weight::Small, Weight::Bulky];
         weights.sort_by_key(|weight| self.lane(*weight).in_flight);
-        weights.into_iter().find_map(|weight| {
+        let (execution, weight, request) = weights.into_iter().find_map(|weight| {
             let (execution, request) = self.lane(weight).take()?;
             Some((execution, weight, request))
-        })
+        })?;
+        self.waiting -= 1;
+        Some((execution, weight, request))
     }
 
     /// A request is not in flight any more; `ended` unless nobody waited for its answer. Gives the
@@ -149,23 +206,6 @@ impl<T> Queue<T> {
         }
         let window = lane.window.size();
         (window != before).then_some(window)
-    }
-}
-
-impl<T> Lane<T> {
-    fn take(&mut self) -> Option<(u64, T)> {
-        if self.in_flight >= self.window.size() {
-            return None;
-        }
-        let waiting = self
-            .lines
-            .iter_mut()
-            .filter(|(_, line)| !line.waiting.is_empty());
-        let (execution, line) = waiting.min_by_key(|(_, line)| line.in_flight)?;
-        let request = line.waiting.pop_front()?;
-        line.in_flight += 1;
-        self.in_flight += 1;
-        Some((*execution, request))
     }
 }
 

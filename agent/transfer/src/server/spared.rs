@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use datasync_endpoint::{
     Abilities, Attributes, Crc64, Destination, DirCursor, DirPage, EndpointError, Handle, Key,
-    ListPage, Node, ObjectHeader, ObjectIdentifier, ObjectState, OpenUpload, PartReceipt,
+    ListPage, Node, ObjectHeader, ObjectIdentifier, ObjectState, OpenUpload, Pace, PartReceipt,
     PartStream, Payload, PosixMetadata, ReadBack, ReadReply, Receipt, Source, StoredPart, UploadId,
 };
 
@@ -39,18 +39,29 @@ impl<E> Spared<E> {
 }
 
 /// A request about one item that moves `bytes` of its content.
-fn moving(operation: &'static str, bytes: u64) -> Request {
+fn moving(operation: &'static str, bytes: u64) -> Request<'static> {
     Request {
         bytes: Some(bytes),
         operation,
+        pace: None,
+    }
+}
+
+/// A request with a body of `bytes`, which `pace` may hold back.
+fn sending<'a>(operation: &'static str, bytes: u64, pace: &'a dyn Pace) -> Request<'a> {
+    Request {
+        bytes: Some(bytes),
+        operation,
+        pace: Some(pace),
     }
 }
 
 /// A request of which there are few at a time, by their nature.
-fn few(operation: &'static str) -> Request {
+fn few(operation: &'static str) -> Request<'static> {
     Request {
         bytes: None,
         operation,
+        pace: None,
     }
 }
 
@@ -128,7 +139,8 @@ impl<D: Destination> Destination for Spared<Arc<D>> {
         header: &ObjectHeader,
         payload: Payload,
     ) -> Result<Receipt, EndpointError> {
-        let request = moving("PutObject", payload.length);
+        let pace = Arc::clone(&payload.pace);
+        let request = sending("PutObject", payload.length, &*pace);
         let call = self.inner.put(key, header, payload);
         self.access.ask(request, call).await
     }
@@ -150,7 +162,8 @@ impl<D: Destination> Destination for Spared<Arc<D>> {
         number: u32,
         payload: Payload,
     ) -> Result<PartReceipt, EndpointError> {
-        let request = moving("UploadPart", payload.length);
+        let pace = Arc::clone(&payload.pace);
+        let request = sending("UploadPart", payload.length, &*pace);
         let call = self.inner.upload_part(key, upload, number, payload);
         self.access.ask(request, call).await
     }
@@ -162,7 +175,8 @@ impl<D: Destination> Destination for Spared<Arc<D>> {
         number: u32,
         part: PartStream,
     ) -> Result<PartReceipt, EndpointError> {
-        let request = moving("UploadPart", part.length);
+        let pace = Arc::clone(&part.pace);
+        let request = sending("UploadPart", part.length, &*pace);
         let call = self.inner.stream_part(key, upload, number, part);
         self.access.ask(request, call).await
     }
@@ -219,7 +233,10 @@ impl<D: Destination> Destination for Spared<Arc<D>> {
         };
         let request = moving("DeleteObjects", 0);
         match self.access.make(request, call, overloaded).await {
-            Ok(outcomes) => outcomes,
+            Ok((outcomes, held)) => outcomes
+                .into_iter()
+                .map(|outcome| outcome.map_err(|error| error.held_for(held)))
+                .collect(),
             Err(not_sent) => objects
                 .iter()
                 .map(|_| Err(not_sent.clone().into()))

@@ -4,10 +4,13 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::*;
+use crate::attempts::Attempts;
+use crate::retry::RetryLimits;
 
-const SMALL: Request = Request {
+const SMALL: Request<'_> = Request {
     bytes: Some(1),
     operation: "READ",
+    pace: None,
 };
 
 fn limits(in_flight: usize) -> ServerLimits {
@@ -173,6 +176,7 @@ async fn requests_per_second_are_capped_over_all_executions() {
     let listing = Request {
         bytes: None,
         operation: "LIST",
+        pace: None,
     };
     let begun = Instant::now();
     let mut workers = JoinSet::new();
@@ -191,4 +195,63 @@ async fn requests_per_second_are_capped_over_all_executions() {
         took > Duration::from_millis(3950) && took < Duration::from_millis(4050),
         "{took:?}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_wait_for_a_place_is_not_in_the_time_of_the_attempts() {
+    let retries = RetryLimits {
+        attempts_max: 3,
+        elapsed_max: Duration::from_secs(5),
+        ..RetryLimits::default()
+    };
+    let attempts = Arc::new(Attempts::new(retries, 0));
+    let server = Server::new("nas", limits(1));
+    let access = Arc::new(server.join(attempts.waits().clone()));
+    let mut workers = JoinSet::new();
+    for _ in 0..20 {
+        let (access, attempts) = (Arc::clone(&access), Arc::clone(&attempts));
+        workers.spawn(async move {
+            let asked = AtomicUsize::new(0);
+            let call = || {
+                let is_first = asked.fetch_add(1, Ordering::Relaxed) == 0;
+                access.ask(SMALL, async move {
+                    sleep(Duration::from_secs(1)).await;
+                    if is_first {
+                        Err(fault(ErrorKind::Busy))
+                    } else {
+                        Ok(())
+                    }
+                })
+            };
+            attempts.run(call).await
+        });
+    }
+    let begun = Instant::now();
+    for done in workers.join_all().await {
+        done.unwrap();
+    }
+    assert!(begun.elapsed() >= Duration::from_secs(40));
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_are_refused_in_time_by_a_server_that_is_left_alone_however_few_places_it_has() {
+    let server = Server::new("nas", limits(1));
+    let access = Arc::new(server.join(Arc::new(Waits::new())));
+    let failing = || async { Err::<(), _>(fault(ErrorKind::ServerFault)) };
+    for _ in 0..32 {
+        assert!(access.ask(SMALL, failing()).await.is_err());
+    }
+    let mut workers = JoinSet::new();
+    for _ in 0..20 {
+        let access = Arc::clone(&access);
+        workers.spawn(async move { access.ask(SMALL, failing()).await.unwrap_err() });
+    }
+    let begun = Instant::now();
+    let refused = workers.join_all().await;
+    assert_eq!(begun.elapsed(), PATIENCE);
+    let not_answered = refused
+        .iter()
+        .filter(|error| error.kind == ErrorKind::Timeout && error.held == Duration::ZERO);
+    // The others were probes.
+    assert!(not_answered.count() >= 14, "{refused:?}");
 }

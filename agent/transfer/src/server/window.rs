@@ -2,7 +2,8 @@
 //!
 //! The window goes where it pays: a step is tried, and kept if the throughput moves with it by more
 //! than a fifth of it. Beyond what the server does at once a larger window only adds latency, so it
-//! is not kept, and a smaller one is. A server that asks to be spared is given half.
+//! is not kept, and a smaller one is. A server that asks to be spared is given half. While it is a
+//! rate limit that holds requests up, a smaller window would not show it: none is tried.
 
 use std::time::Duration;
 
@@ -12,6 +13,8 @@ use tokio::time::Instant;
 const WORTH: f64 = 0.2;
 /// A window that is used less than this share says nothing of the server.
 const USED: f64 = 0.75;
+/// Requests that are held back for more than this share of their time show the rate limit.
+const HELD: f64 = 0.125;
 /// Shorter measurements show the scheduler, not the server.
 const MEASURED_MIN: Duration = Duration::from_millis(50);
 /// How often a measurement sees every place of the window.
@@ -50,6 +53,8 @@ pub(super) enum Sign {
 pub(super) struct Ended {
     /// When it was sent.
     pub(super) sent_at: Instant,
+    /// For how long of the time since then its body was held back by a rate limit.
+    pub(super) held: Duration,
     /// What it moved, in the unit of its window: requests or bytes.
     pub(super) amount: u64,
     pub(super) sign: Sign,
@@ -99,6 +104,7 @@ struct Epoch {
     answers: usize,
     amount: u64,
     in_flight: Duration,
+    held: Duration,
 }
 
 impl Epoch {
@@ -109,6 +115,7 @@ impl Epoch {
             answers: 0,
             amount: 0,
             in_flight: Duration::ZERO,
+            held: Duration::ZERO,
         }
     }
 }
@@ -171,6 +178,7 @@ impl Window {
         self.epoch.answers += 1;
         self.epoch.amount = self.epoch.amount.saturating_add(ended.amount);
         self.epoch.in_flight += now.saturating_duration_since(ended.sent_at);
+        self.epoch.held += ended.held;
         let lasted = now.saturating_duration_since(since);
         if self.epoch.answers >= (ROUNDS * self.size).max(ANSWERS_MIN) && lasted >= MEASURED_MIN {
             self.judge(now, lasted);
@@ -193,7 +201,9 @@ impl Window {
     }
 
     fn judge(&mut self, now: Instant, lasted: Duration) {
-        let used = self.epoch.in_flight.as_secs_f64() / lasted.as_secs_f64();
+        let in_flight = self.epoch.in_flight.as_secs_f64();
+        let is_held = self.epoch.held.as_secs_f64() > HELD * in_flight;
+        let used = in_flight / lasted.as_secs_f64();
         #[expect(clippy::cast_precision_loss, reason = "a rate need not be exact")]
         let (size, amount) = (self.size as f64, self.epoch.amount as f64);
         let is_used = used >= USED * size;
@@ -207,12 +217,17 @@ impl Window {
             }
             _ if !is_used => self.epoch = Epoch::beginning(now),
             Phase::Start { before } => self.go_on_doubling(now, before, measured),
+            Phase::Rest { more: 0, .. } if is_held => self.try_step(now, Direction::Up, measured),
             Phase::Rest { next, more: 0 } => self.try_step(now, next, measured),
             Phase::Rest { next, more } => {
                 let more = more - 1;
                 self.phase = Phase::Rest { next, more };
                 self.epoch = Epoch::beginning(now);
             }
+            Phase::Trial {
+                direction: Direction::Down,
+                before,
+            } if is_held => self.rest(now, before.size, Direction::Up),
             Phase::Trial { direction, before } if pays(before, measured) => {
                 self.rests = 1;
                 self.try_step(now, direction, measured);

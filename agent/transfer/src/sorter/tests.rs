@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use datasync_endpoint::{Attributes, EntryKind, ErrorKind, Handle, Key, Timestamp};
 use proptest::prelude::*;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use datasync_endpoint::memory::{Action, Fault, MemorySource, Operation, Tree};
 use datasync_endpoint::{Crc64, Destination, ErrorKind, Integrity, Payload, Unpaced};
 use datasync_model::{OverwriteMode, VerifyMode};
+use tokio::time::sleep;
 
 use crate::world::{
     INTEGRITIES, KIB, Run, World, bytes, cut_journal, journal_kinds, key, store_of_small_parts,
@@ -255,4 +256,33 @@ async fn an_earlier_upload_that_cannot_be_aborted_is_aborted_in_the_end() {
     let refuse = Action::Fail(ErrorKind::PermissionDenied);
     world.at_destination(Fault::new(Operation::AbortUpload, refuse).times(1));
     resume_well(&world, directory).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn parts_that_were_there_already_make_no_rate() {
+    for integrity in INTEGRITIES {
+        let mut world = world(integrity);
+        world.options().verify_mode = VerifyMode::None;
+        let directory = world.directory();
+        let hang = Fault::new(Operation::UploadPart, Action::Hang).after(PARTS as u64 - 1);
+        world.at_destination(hang);
+        world.kill_after(&directory, Duration::from_secs(1)).await;
+        let slow = Action::Delay(Duration::from_secs(20));
+        world.at_destination(Fault::new(Operation::UploadPart, slow));
+        let (controls, handles) = world.controls();
+        let looking = async {
+            sleep(Duration::from_secs(5)).await;
+            let seen = handles.reports.borrow().clone();
+            assert!(
+                seen.counters.bytes_written >= 4 * KIB,
+                "{:?}",
+                seen.counters
+            );
+            assert_eq!(seen.telemetry.bytes_per_second, 0);
+            assert_eq!(seen.telemetry.time_left, None);
+        };
+        let (report, ()) = tokio::join!(world.run_in(&directory, controls), looking);
+        let counters = report.unwrap().counters;
+        assert_eq!(counters.bytes_written, SIZE + 4);
+    }
 }

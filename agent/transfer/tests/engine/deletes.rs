@@ -1,8 +1,14 @@
 //! `PreserveDeletedFiles=REMOVE` and everything that holds deletes back.
 
+use std::num::NonZeroU64;
+use std::time::Duration;
+
 use datasync_endpoint::memory::{Action, Fault, MemoryDestination, MemorySource, Operation, Tree};
 use datasync_endpoint::{EntryKind, ErrorKind, Key};
 use datasync_model::{ErrorCode, Excludes, Includes, PreserveDeletedFiles, VerifyMode};
+
+use datasync_model::DeleteShareMax;
+use tokio::time::Instant;
 
 use crate::world::World;
 
@@ -343,4 +349,62 @@ async fn what_was_deleted_before_the_store_was_gone_is_counted_and_journalled() 
     world.destination.script().clear();
     let again = world.resume(run.directory).await.report.counters;
     assert_eq!((again.deleted, again.delete_failed), (8, 2));
+}
+
+/// So many objects that are all to be deleted.
+async fn all_gone(count: u64) -> World {
+    let mut many = Tree::new().file("keep", "1");
+    for number in 0..count {
+        many.add(format!("gone{number:04}"), EntryKind::File, "x");
+    }
+    let mut world = World::new(many);
+    world.options().preserve_deleted_files = PreserveDeletedFiles::Remove;
+    world.options().verify_mode = VerifyMode::None;
+    world.run_well().await;
+    world.source.edit(|tree| {
+        for number in 0..count {
+            tree.remove(format!("gone{number:04}"));
+        }
+    });
+    world.spec.extensions.delete_share_max = DeleteShareMax::try_from(100).unwrap();
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn too_many_deletes_that_fail_end_the_execution() {
+    let mut world = all_gone(5_000).await;
+    let refused = Action::Fail(ErrorKind::PermissionDenied);
+    world.at_destination(Fault::new(Operation::Delete, refused));
+    world.settings.failures_max = NonZeroU64::new(3);
+    let run = world.run().await;
+    assert_eq!(run.code(), Some(ErrorCode::TooManyFailures));
+    let counters = run.report.counters;
+    assert_eq!((counters.deleted, counters.failed), (0, 3_000));
+    assert_eq!(
+        world.destination.script().count(Operation::DeleteBatch),
+        3,
+        "those that were under way"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_falls_silent_ends_the_deletes() {
+    let world = all_gone(400).await;
+    let silent = Action::Fail(ErrorKind::Timeout);
+    world.at_source(Fault::new(Operation::Lookup, silent));
+    let started = Instant::now();
+    let run = world.run().await;
+    assert_eq!(run.code(), Some(ErrorCode::SourceUnreachable));
+    assert!(started.elapsed() < Duration::from_secs(900));
+    assert_eq!(run.report.counters.deleted, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_falls_silent_ends_the_deletes() {
+    let world = all_gone(400).await;
+    let silent = Action::Fail(ErrorKind::Timeout);
+    world.at_destination(Fault::new(Operation::Delete, silent));
+    let run = world.run().await;
+    assert_eq!(run.code(), Some(ErrorCode::DestinationUnreachable));
+    assert_eq!(run.report.counters.deleted, 0);
 }

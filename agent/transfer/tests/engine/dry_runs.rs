@@ -1,5 +1,7 @@
 //! Dry runs: they say what a run then does, and change nothing.
 
+use std::num::NonZeroU64;
+
 use datasync_endpoint::memory::{Action, Fault, MemoryDestination, MemorySource, Operation, Tree};
 use datasync_endpoint::{EntryKind, ErrorKind, Source as _};
 use datasync_model::{
@@ -255,4 +257,38 @@ async fn a_dry_run_that_is_stopped_begins_anew() {
     let whole = dry_run(&mut world).await;
     assert_eq!(run.report.counters, whole.report.counters);
     assert_eq!(listed(&run), listed(&whole));
+}
+
+/// A hundred files that only the store can tell about.
+async fn to_be_asked_about() -> World {
+    let mut tree = Tree::new();
+    for number in 0..100 {
+        tree.add(format!("f{number:02}"), EntryKind::File, "x");
+    }
+    let mut world = World::of(MemorySource::new(tree), MemoryDestination::new());
+    world.options().verify_mode = VerifyMode::None;
+    world.run_well().await;
+    world.settings.catalog_file = None;
+    forget_calls(&world);
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_is_broken_off_after_too_many_failures() {
+    let mut world = to_be_asked_about().await;
+    let denied = Action::Fail(ErrorKind::PermissionDenied);
+    world.at_destination(Fault::new(Operation::Stat, denied));
+    world.settings.failures_max = NonZeroU64::new(3);
+    let run = dry_run(&mut world).await;
+    assert_eq!(run.code(), Some(ErrorCode::TooManyFailures));
+    assert_eq!(run.report.counters.failed, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_is_broken_off_where_nobody_answers() {
+    let mut world = to_be_asked_about().await;
+    let silent = Action::Fail(ErrorKind::Timeout);
+    world.at_destination(Fault::new(Operation::Stat, silent));
+    let run = dry_run(&mut world).await;
+    assert_eq!(run.code(), Some(ErrorCode::DestinationUnreachable));
 }

@@ -152,6 +152,7 @@ async fn the_end_check_finds_metadata_that_changes_while_the_run_goes_on() {
     world.at_source(Fault::new(Operation::Root, forget).after(3).times(1));
     let run = world.run().await;
     assert_eq!(run.failures(), ["/file mismatched MetadataDiffers"]);
+    assert_eq!(run.code(), Some(ErrorCode::MetadataDiffers));
 }
 
 #[tokio::test(start_paused = true)]
@@ -164,6 +165,7 @@ async fn an_object_that_vanishes_before_the_end_check_is_missed() {
     world.at_source(Fault::new(Operation::Root, steal).after(3).times(1));
     let run = world.run().await;
     assert_eq!(run.failures(), ["/other mismatched FileNotAtDestination"]);
+    assert_eq!(run.code(), Some(ErrorCode::FileNotAtDestination));
 }
 
 #[tokio::test(start_paused = true)]

@@ -218,3 +218,30 @@ async fn bytes_on_their_way_never_exceed_the_budget() {
     assert!(held <= 32 * MIB, "{held} bytes were on their way at once");
     assert!(held > 16 * MIB, "the budget is not used");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_that_is_lifted_after_a_while_is_gone_within_a_second() {
+    let mut tree = Tree::new();
+    for number in 0..5_000u64 {
+        tree.add(format!("f{number:04}"), EntryKind::File, vec![1; 4096]);
+    }
+    // 256 files a second; without the limit 64 requests in flight make 640 to begin with.
+    let world = limited(tree, MIB);
+    let latency = Action::Delay(Duration::from_millis(100));
+    world.at_destination(Fault::new(Operation::Put, latency));
+    let directory = world.directory();
+    let (controls, handles) = world.controls();
+    let lifting = async {
+        sleep(Duration::from_secs(12)).await;
+        handles
+            .rate
+            .send(datasync_model::BytesPerSecond::UNLIMITED)
+            .unwrap();
+        let before = world.destination.bodies().len();
+        sleep(Duration::from_secs(1)).await;
+        let done = world.destination.bodies().len() - before;
+        assert!(done > 500, "{done} files in the second after it");
+    };
+    let (report, ()) = tokio::join!(world.run_in(&directory, controls), lifting);
+    assert_eq!(report.unwrap().result.failure, None);
+}

@@ -344,11 +344,8 @@ pub(crate) fn assert_consistent(report: &ExecutionReport) {
     let c = report.counters;
     // A dry run leaves what it would transfer.
     let planned = report.telemetry.plan.as_ref().map_or(0, |_| c.to_transfer);
-    let broke_off = report.result.failure.as_ref().is_some_and(|failure| {
-        failure.code != ErrorCode::ItemsFailed
-            && failure.code != ErrorCode::DeletesWithheld
-            && failure.code != ErrorCode::ChecksumMismatch
-    });
+    let failure = report.result.failure.as_ref();
+    let broke_off = failure.is_some_and(|failure| !failure.code.leaves_items_out());
     if !broke_off {
         assert_eq!(
             c.discovered,

@@ -22,6 +22,10 @@ struct Model {
     refuses: bool,
 }
 
+/// When an answer comes, to which client, to what was sent when and held back for how long, and
+/// whether it was served.
+type Answer = (Instant, usize, Instant, Duration, bool);
+
 /// Clients that send as much as their windows allow.
 struct Simulation {
     model: Model,
@@ -30,10 +34,12 @@ struct Simulation {
     served: Vec<u64>,
     now: Instant,
     random: u64,
+    /// Between two grants of a rate limit, and when the next one is given.
+    interval: Duration,
+    granted: Instant,
     /// When each of the server's places is free.
     places: BinaryHeap<Reverse<Instant>>,
-    /// When an answer comes, to which client, to what was sent when.
-    answers: BinaryHeap<Reverse<(Instant, usize, Instant, bool)>>,
+    answers: BinaryHeap<Reverse<Answer>>,
 }
 
 impl Simulation {
@@ -46,6 +52,8 @@ impl Simulation {
             served: vec![0; clients],
             now,
             random: 7,
+            interval: Duration::ZERO,
+            granted: now,
             places: (0..model.at_once).map(|_| Reverse(now)).collect(),
             answers: BinaryHeap::new(),
         }
@@ -73,18 +81,22 @@ impl Simulation {
 
     fn send(&mut self, client: usize) {
         self.in_flight[client] += 1;
+        let granted = self.granted.max(self.now);
+        self.granted = granted + self.interval;
+        let held = granted - self.now;
         let Reverse(free) = self.places.pop().unwrap();
-        let begins = free.max(self.now);
+        let begins = free.max(granted);
         if self.model.refuses && begins > self.now + self.model.work / 2 {
             self.places.push(Reverse(free));
             let answered = self.now + Duration::from_millis(1);
             self.answers
-                .push(Reverse((answered, client, self.now, false)));
+                .push(Reverse((answered, client, self.now, held, false)));
             return;
         }
         let done = begins + self.work();
         self.places.push(Reverse(done));
-        self.answers.push(Reverse((done, client, self.now, true)));
+        self.answers
+            .push(Reverse((done, client, self.now, held, true)));
     }
 
     fn fill(&mut self) {
@@ -104,7 +116,7 @@ impl Simulation {
         let end = self.now + time;
         self.fill();
         while self.now < end {
-            let Reverse((at, client, sent_at, is_served)) = self.answers.pop().unwrap();
+            let Reverse((at, client, sent_at, held, is_served)) = self.answers.pop().unwrap();
             self.now = at;
             self.in_flight[client] -= 1;
             self.served[client] += u64::from(is_served);
@@ -115,6 +127,7 @@ impl Simulation {
             };
             let ended = Ended {
                 sent_at,
+                held,
                 amount: 1,
                 sign,
             };
@@ -176,6 +189,31 @@ fn a_server_that_could_do_more_gets_all_there_is() {
 }
 
 #[test]
+fn the_window_stays_while_a_rate_limit_holds_requests_up() {
+    let mut simulation = Simulation::new(queueing(10_000), 1);
+    simulation.interval = Duration::from_millis(1);
+    simulation.run(Duration::from_secs(60));
+    assert!(simulation.size() >= BOUNDS.start);
+    simulation.interval = Duration::ZERO;
+    let before = simulation.served[0];
+    simulation.run(Duration::from_secs(1));
+    let served = simulation.served[0] - before;
+    assert!(served > 6_000, "{served} in the second after it");
+}
+
+#[test]
+fn a_limit_set_later_takes_nothing_of_what_the_window_has_learned() {
+    let mut simulation = Simulation::new(queueing(100), 1);
+    simulation.run(Duration::from_secs(10));
+    let learned = simulation.size();
+    simulation.interval = Duration::from_millis(1);
+    simulation.run(Duration::from_secs(60));
+    assert!(simulation.size() >= learned * 2 / 3, "{learned}");
+    simulation.interval = Duration::ZERO;
+    assert!(simulation.used(Duration::from_secs(1)) > 0.6);
+}
+
+#[test]
 fn a_server_that_refuses_is_used_well_without_hammering() {
     for at_once in [8, 32, 128] {
         let mut simulation = Simulation::new(refusing(at_once), 1);
@@ -229,6 +267,7 @@ fn refusals_of_requests_that_were_in_flight_together_halve_once() {
     let mut window = Window::new(BOUNDS, Instant::now());
     let refused = |sent_at| Ended {
         sent_at,
+        held: Duration::ZERO,
         amount: 1,
         sign: Sign::Throttled,
     };
@@ -250,6 +289,7 @@ fn a_window_that_is_not_used_stays_as_it_is() {
         let sent_at = begin + answered * number;
         let ended = Ended {
             sent_at,
+            held: Duration::ZERO,
             amount: 1,
             sign: Sign::Served,
         };
@@ -263,16 +303,17 @@ proptest! {
     #[test]
     fn the_window_stays_between_its_bounds(
         floor in 0usize..20, start in 0usize..500, ceiling in 0usize..400,
-        answers in proptest::collection::vec((0u64..40, 0u64..100, any::<u32>(), 0u8..12), 1..2000),
+        answers in proptest::collection::vec((0u64..40, 0u64..100, any::<u32>(), 0u8..12, 0u64..100), 1..2000),
     ) {
         let mut window = Window::new(Bounds { floor, start, ceiling }, Instant::now());
         let ceiling = ceiling.max(1);
         let mut now = Instant::now() + Duration::from_secs(1);
-        for (passed, took, amount, lot) in answers {
+        for (passed, took, amount, lot, held) in answers {
             now += Duration::from_millis(passed);
             let sign = if lot == 0 { Sign::Throttled } else { Sign::Served };
             let sent_at = now - Duration::from_millis(took);
-            window.ended(now, Ended { sent_at, amount: amount.into(), sign });
+            let held = Duration::from_millis(held.min(took));
+            window.ended(now, Ended { sent_at, held, amount: amount.into(), sign });
             prop_assert!((floor.clamp(1, ceiling)..=ceiling).contains(&window.size()));
         }
     }

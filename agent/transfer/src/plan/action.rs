@@ -1,0 +1,107 @@
+//! What is done about an entry of the merge: the one decision of a run and of a dry run.
+
+use datasync_endpoint::{Attributes, ListedObject, ObjectState, PosixMetadata, ReadBack};
+use datasync_model::Options;
+
+use super::{Copy, Decision, Difference, SkipReason, compare, decide};
+use crate::catalog::{Entry, Recall, recall};
+
+/// What is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Left out on purpose.
+    Skip(SkipReason),
+    /// Nothing: the object is as it should be, by what the destination told if it was asked.
+    Keep(Option<Box<ObjectState>>),
+    /// Content and metadata are written.
+    Copy(Copy),
+    /// The metadata of this object is replaced.
+    Metadata(Box<ObjectState>),
+}
+
+/// What is to be known before it is decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Nothing more.
+    Do(Action),
+    /// Whether the source's content is still this; then [`Facts::after_reading`].
+    Read(ReadBack),
+    /// The object's state; then [`Facts::after_asking`].
+    Ask,
+}
+
+/// What is at hand of an entry.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Facts<'a> {
+    pub(crate) source: &'a Attributes,
+    pub(crate) listed: Option<&'a ListedObject>,
+    /// What is remembered of it.
+    pub(crate) known: Option<&'a Entry>,
+    pub(crate) options: &'a Options,
+}
+
+impl Facts<'_> {
+    fn wanted(&self) -> PosixMetadata {
+        PosixMetadata::kept(self.source, self.options)
+    }
+
+    /// Decides without a request where that is possible.
+    pub(crate) fn next(&self) -> Next {
+        match decide(self.source, self.listed, self.options) {
+            Decision::Skip(reason) => return Next::Do(Action::Skip(reason)),
+            Decision::Copy(copy) => return Next::Do(Action::Copy(copy)),
+            Decision::Stat => {}
+        }
+        let (Some(listed), Some(known)) = (self.listed, self.known) else {
+            return Next::Ask;
+        };
+        match recall(known, listed, self.source, &self.wanted(), self.options) {
+            Recall::Ask => Next::Ask,
+            Recall::Unchanged => Next::Do(Action::Keep(None)),
+            Recall::Content => Next::Do(self.replace_listed()),
+            Recall::Suspect(crc64) => Next::Read(ReadBack {
+                size: known.size,
+                crc64,
+            }),
+        }
+    }
+
+    /// Decides after the source was read.
+    pub(crate) fn after_reading(&self, is_same: bool) -> Action {
+        if is_same {
+            Action::Keep(None)
+        } else {
+            self.replace_listed()
+        }
+    }
+
+    /// Decides after the destination was asked; `None`: it has no such object.
+    pub(crate) fn after_asking(&self, found: Option<ObjectState>) -> Action {
+        let Some(found) = found else {
+            return Action::Copy(Copy::default());
+        };
+        let last_modified = self.listed.map(|listed| listed.last_modified);
+        let last_modified = last_modified.unwrap_or_default();
+        let wanted = self.wanted();
+        match compare(self.source, &wanted, &found, last_modified, self.options) {
+            Difference::None => Action::Keep(Some(Box::new(found))),
+            Difference::Metadata if found.size > 0 => Action::Metadata(Box::new(found)),
+            Difference::Metadata | Difference::Content => replace(found.storage_class),
+        }
+    }
+
+    fn replace_listed(&self) -> Action {
+        replace(self.listed.and_then(|listed| listed.storage_class.clone()))
+    }
+}
+
+/// The object is written anew and keeps its class.
+fn replace(storage_class: Option<String>) -> Action {
+    Action::Copy(Copy {
+        only_if_absent: false,
+        storage_class,
+    })
+}
+
+#[cfg(test)]
+mod tests;

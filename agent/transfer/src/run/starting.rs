@@ -1,0 +1,97 @@
+//! What an execution begins with.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use datasync_endpoint::{Destination, Source};
+use datasync_model::{BytesPerSecond, ExecutionSpec, Scope};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::{Ended, Engine, Settings, room, telling};
+use crate::attempts::Attempts;
+use crate::budget::Budget;
+use crate::catalog::Catalog;
+use crate::failures::{FAILURES_FILE, FailureList};
+use crate::journal::{Journal, State};
+use crate::limiter::Limiter;
+use crate::mover::Mover;
+use crate::progress::Progress;
+use crate::silence::Silence;
+use crate::uploads::Uploads;
+use crate::verify::Verifier;
+
+/// So many items in a row without an answer mean that the endpoint is gone.
+const SILENT_ITEMS_MAX: u32 = 64;
+
+impl<S: Source, D: Destination> Engine<S, D> {
+    pub(super) async fn start(
+        spec: &ExecutionSpec,
+        source: Arc<S>,
+        destination: Arc<D>,
+        directory: &Path,
+        settings: Settings,
+        (rate, attempts): (watch::Receiver<BytesPerSecond>, Arc<Attempts>),
+        background: &mut JoinSet<()>,
+    ) -> Result<(Self, State), Ended> {
+        let list = settings.failures_file.clone();
+        let list = list.unwrap_or_else(|| directory.join(FAILURES_FILE));
+        let disk = room::granted(directory, &list, &settings).await?;
+        let failures = FailureList::open(list, disk.clone()).await?;
+        let (journal, mut state) =
+            Journal::open(directory, failures.handle().await?, background).await?;
+        let catalog = settings.catalog_file.clone();
+        let catalog = catalog.map(|file| Catalog::new(file, directory, spec, disk.clone()));
+        let limiter = Limiter::start(rate, settings.shared_rate.clone(), background);
+        let budget = Budget::new(settings.memory_target_bytes / 2);
+        let uploads = Arc::new(Uploads::new(journal.clone(), &mut state));
+        let progress = Progress::new(state.counters, state.stage, state.elapsed);
+        let verifier = Arc::new(Verifier {
+            source: source.clone(),
+            destination: destination.clone(),
+            options: spec.options.clone(),
+            attempts: attempts.clone(),
+            budget: budget.clone(),
+            is_deep: spec.extensions.verify_deep,
+        });
+        let mover = Arc::new(Mover {
+            source: source.clone(),
+            destination: destination.clone(),
+            options: spec.options.clone(),
+            attempts: attempts.clone(),
+            parts: Budget::new(budget.total() - budget.total() / 4),
+            budget,
+            limiter: limiter.clone(),
+            uploads: uploads.clone(),
+            progress: progress.clone(),
+            verifier,
+            now_seconds: settings.now_seconds,
+        });
+        let reporter = telling::reporter(spec, &settings, &*destination);
+        let engine = Self {
+            spec: spec.clone(),
+            directory: directory.to_owned(),
+            settings,
+            scope: Arc::new(Scope::new(spec.includes.clone(), spec.excludes.clone())),
+            source,
+            destination,
+            attempts,
+            limiter,
+            journal,
+            disk,
+            uploads,
+            progress,
+            failures,
+            catalog,
+            reporter,
+            verified: None,
+            mover,
+            root: state.root,
+            plan: None,
+            withheld: state.withheld.clone(),
+            owed: Vec::new(),
+            silence: Silence::new(SILENT_ITEMS_MAX),
+        };
+        Ok((engine, state))
+    }
+}

@@ -118,7 +118,7 @@ suite_store() {
 
 suite_e2e() {
   world || return 0
-  binaries debug && pytest_suite e2e $suite_seconds tests/e2e
+  binaries debug && pytest_suite e2e 2400 tests/e2e
 }
 
 suite_docs() {

@@ -207,8 +207,8 @@ fn named(side: Side, kind: ErrorKind, giver: Giver) -> (ErrorCode, &'static str)
     match (kind, side) {
         (ErrorKind::Unreachable | ErrorKind::Timeout | ErrorKind::Busy, Side::Source) => (
             ErrorCode::SourceUnreachable,
-            "check the host name, that the NFS server runs, and that the agent may reach its ports \
-             (111, 2049 and mountd's)",
+            "check the host name and this agent's DNS, that the server runs and serves NFS version \
+             3 over TCP, and that firewalls let this agent reach its ports (111, 2049 and mountd's)",
         ),
         (ErrorKind::Unreachable | ErrorKind::Timeout | ErrorKind::Busy, Side::Destination) => (
             ErrorCode::DestinationUnreachable,

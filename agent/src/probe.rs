@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use datasync_endpoint::{Destination, EndpointError, Source};
+use datasync_endpoint::{EndpointError, Source};
 use datasync_model::{ErrorCode, Failure, Location};
 use datasync_proto::{DesiredProbe, LocationProbed};
 use tokio::sync::Semaphore;
@@ -193,8 +193,7 @@ async fn try_destination(
     endpoints: &Endpoints,
     location: &datasync_model::S3Location,
 ) -> Result<(), EndpointError> {
-    let destination = endpoints.destination(location).await?;
-    destination.list(None).await?;
+    endpoints.destination(location).await?;
     Ok(())
 }
 

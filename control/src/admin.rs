@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::config::is_role_arn;
 use crate::enrollment::{EnrollmentError, Origin, issue};
-use crate::records::{AccessKey, RoleKey};
+use crate::records::{Access, AccessKey, RoleKey};
 use crate::state::{State, StateError};
 use crate::store::{SealError, StoreError};
 
@@ -83,8 +83,10 @@ impl std::fmt::Debug for RoleKeySetting {
 pub struct AccessKeyEntry {
     /// `AKIA…`
     pub access_key_id: String,
-    /// What it is for.
-    pub description: Option<String>,
+    /// What it is called.
+    pub name: Option<String>,
+    /// What it may do.
+    pub access: Access,
     /// Whether it no longer signs anything.
     pub disabled: bool,
     /// When it was made, in milliseconds since 1970.
@@ -104,14 +106,19 @@ fn open(state_dir: &Path) -> Result<State, AdminError> {
     Ok(State::open(state_dir, Timestamp::now())?)
 }
 
-/// Makes an access key that clients sign with.
+/// Makes an access key that clients sign with. Refusals call it by its name, in the form of an IAM
+/// user, so a name is one of IAM: 1 to 64 letters, digits and `+=,.@_-`.
 ///
 /// # Errors
-/// [`AdminError`]: the state directory cannot be used.
+/// [`AdminError`]: no such name is possible, or the state directory cannot be used.
 pub async fn create_access_key(
     state_dir: &Path,
-    description: Option<String>,
+    name: Option<String>,
+    access: Access,
 ) -> Result<NewAccessKey, AdminError> {
+    if let Some(name) = &name {
+        check_key_name(name)?;
+    }
     let state = open(state_dir)?;
     let id: String = random::<16>()?
         .iter()
@@ -124,7 +131,8 @@ pub async fn create_access_key(
         &state.sealer,
         access_key_id.clone(),
         &secret,
-        description,
+        name,
+        access,
         now_ms,
     )?;
     state
@@ -153,7 +161,8 @@ pub async fn list_access_keys(state_dir: &Path) -> Result<Vec<AccessKeyEntry>, A
         .into_iter()
         .map(|row| AccessKeyEntry {
             access_key_id: row.record.access_key_id,
-            description: row.record.description,
+            name: row.record.name,
+            access: row.record.access,
             disabled: row.record.disabled,
             created_at_ms: row.record.created_at_ms,
         })
@@ -176,6 +185,33 @@ pub async fn disable_access_key(state_dir: &Path, id: String) -> Result<(), Admi
             Ok(rows.update(&row)?)
         })
         .await
+}
+
+/// Deletes an access key: it signs nothing more and is no longer listed.
+///
+/// # Errors
+/// [`AdminError`]: no such key, or the state directory cannot be used.
+pub async fn delete_access_key(state_dir: &Path, id: String) -> Result<(), AdminError> {
+    let state = open(state_dir)?;
+    state
+        .store
+        .commit(move |rows| {
+            let row = rows
+                .get::<AccessKey>(&id)?
+                .ok_or_else(|| AdminError(format!("there is no access key {id}")))?;
+            Ok(rows.delete::<AccessKey>(&id, row.version)?)
+        })
+        .await
+}
+
+fn check_key_name(name: &str) -> Result<(), AdminError> {
+    let is_of_iam = |c: char| c.is_ascii_alphanumeric() || "+=,.@_-".contains(c);
+    if (1..=64).contains(&name.len()) && name.chars().all(is_of_iam) {
+        return Ok(());
+    }
+    Err(AdminError(format!(
+        "{name:?} cannot be a key's name: it has 1 to 64 letters, digits and +=,.@_-"
+    )))
 }
 
 /// Issues an activation key for a machine that will claim it. With a name, the claim makes the
@@ -276,9 +312,14 @@ mod tests {
     const ROLE: &str = "arn:aws:iam::123456789012:role/sync";
 
     #[tokio::test]
-    async fn access_keys_have_awss_form_and_can_be_disabled() {
+    async fn access_keys_have_awss_form_and_can_be_disabled_and_deleted() {
         let directory = tempfile::tempdir().unwrap();
-        let new = create_access_key(directory.path(), Some("cli".to_owned()))
+        let name = |name: &str| Some(name.to_owned());
+        for wrong in ["", "a b", &"a".repeat(65)] {
+            let refused = create_access_key(directory.path(), name(wrong), Access::Full).await;
+            assert!(refused.is_err(), "{wrong:?}");
+        }
+        let new = create_access_key(directory.path(), name("cli"), Access::ReadOnly)
             .await
             .unwrap();
         assert_eq!(new.access_key_id.len(), 20);
@@ -289,8 +330,17 @@ mod tests {
         let listed = list_access_keys(directory.path()).await.unwrap();
         assert_eq!(listed.len(), 1);
         assert!(listed[0].disabled);
+        let shown = (listed[0].name.as_deref(), listed[0].access);
+        assert_eq!(shown, (Some("cli"), Access::ReadOnly));
         let unknown = disable_access_key(directory.path(), "AKIANONE".to_owned()).await;
         assert!(unknown.is_err());
+        let id = new.access_key_id.clone();
+        delete_access_key(directory.path(), id.clone())
+            .await
+            .unwrap();
+        assert!(delete_access_key(directory.path(), id).await.is_err());
+        let listed = list_access_keys(directory.path()).await.unwrap();
+        assert!(listed.is_empty());
     }
 
     #[tokio::test]

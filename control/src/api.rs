@@ -14,6 +14,7 @@ mod locations;
 mod operations;
 mod page;
 mod request;
+mod shapes;
 mod side_bucket;
 mod tags;
 mod tasks;

@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::admin::{self, AdminError, RoleKeySetting};
 use crate::config::{Config, ConfigError, ENVIRONMENT_PREFIX, Flags, LogFormat};
+use crate::records::Access;
 use crate::serve::{ServeError, serve};
 
 /// `EX_USAGE` of sysexits.h: bad flags or configuration.
@@ -55,14 +56,22 @@ enum Command {
 enum AccessKeyCommand {
     /// Make a key; its secret is shown once, as JSON on standard output
     Create {
-        /// What the key is for
+        /// What the key is called: 1 to 64 letters, digits and +=,.@_-
         #[arg(long)]
-        description: Option<String>,
+        name: Option<String>,
+        /// The key may describe and list, and nothing else
+        #[arg(long)]
+        read_only: bool,
     },
     /// List keys, one JSON object a line
     List,
-    /// Take a key out of use
+    /// Take a key out of use; it stays listed
     Disable {
+        /// AKIA…
+        access_key_id: String,
+    },
+    /// Delete a key: it signs nothing more
+    Delete {
         /// AKIA…
         access_key_id: String,
     },
@@ -215,8 +224,13 @@ async fn serve_until_signal(config: Config) -> Result<(), CliError> {
 
 async fn access_key(state_dir: &Path, command: AccessKeyCommand) -> Result<(), CliError> {
     match command {
-        AccessKeyCommand::Create { description } => {
-            let new = admin::create_access_key(state_dir, description).await?;
+        AccessKeyCommand::Create { name, read_only } => {
+            let access = if read_only {
+                Access::ReadOnly
+            } else {
+                Access::Full
+            };
+            let new = admin::create_access_key(state_dir, name, access).await?;
             let shown = json!({
                 "AccessKeyId": new.access_key_id,
                 "SecretAccessKey": new.secret_access_key.as_str(),
@@ -227,7 +241,8 @@ async fn access_key(state_dir: &Path, command: AccessKeyCommand) -> Result<(), C
             for entry in admin::list_access_keys(state_dir).await? {
                 let shown = json!({
                     "AccessKeyId": entry.access_key_id,
-                    "Description": entry.description,
+                    "Name": entry.name,
+                    "Access": entry.access,
                     "Status": if entry.disabled { "Inactive" } else { "Active" },
                     "CreateDate": jiff::Timestamp::from_millisecond(entry.created_at_ms)
                         .unwrap_or_default()
@@ -239,6 +254,9 @@ async fn access_key(state_dir: &Path, command: AccessKeyCommand) -> Result<(), C
         }
         AccessKeyCommand::Disable { access_key_id } => {
             Ok(admin::disable_access_key(state_dir, access_key_id).await?)
+        }
+        AccessKeyCommand::Delete { access_key_id } => {
+            Ok(admin::delete_access_key(state_dir, access_key_id).await?)
         }
     }
 }

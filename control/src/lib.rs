@@ -24,10 +24,12 @@ mod store;
 
 pub use admin::{
     AccessKeyEntry, AdminError, NewAccessKey, NewActivationKey, RoleKeySetting, create_access_key,
-    create_activation_key, disable_access_key, list_access_keys, set_role_key, show_ca,
+    create_activation_key, delete_access_key, disable_access_key, list_access_keys, set_role_key,
+    show_ca,
 };
 pub use ca::CaError;
 pub use cli::run;
 pub use config::{ApiSecurity, Config, ConfigError, LogFormat, Role, RoleKind};
 pub use egress::Egress;
+pub use records::Access;
 pub use serve::{ServeError, Serving, serve};

@@ -13,6 +13,7 @@ mod schedule;
 mod task;
 mod task_report;
 
+pub use access_key::Access;
 pub(crate) use access_key::AccessKey;
 pub(crate) use activation_key::{ActivationKeyRecord, Claim, hash_of};
 pub(crate) use agent::{Agent, AgentPresence};

@@ -9,10 +9,10 @@ import pytest
 from botocore.exceptions import ClientError
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from control_process import ROLE, Control  # noqa: E402
+from control_process import EFS, NETWORK, ROLE, Control  # noqa: E402
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def control(tmp_path_factory):
     running = Control(tmp_path_factory.mktemp("control"))
     yield running
@@ -56,6 +56,17 @@ class Checked:
         return call
 
 
+def everything(method, **members):
+    """The entries of every page: other tests may have filled the list."""
+    found, token = [], {}
+    while True:
+        page = method(**members, **token)
+        found += next(value for name, value in page.items() if name != "NextToken")
+        if "NextToken" not in page:
+            return found
+        token = {"NextToken": page["NextToken"]}
+
+
 class World:
     """Makes what a test needs."""
 
@@ -79,6 +90,10 @@ class World:
     def store(self, **members):
         members = {"ServerHostname": "s3.example", "BucketName": "bucket", **members}
         return self.api.create_location_object_storage(**members)["LocationArn"]
+
+    def efs(self, **members):
+        members = {"EfsFilesystemArn": EFS, "Ec2Config": NETWORK, **members}
+        return self.api.create_location_efs(**members)["LocationArn"]
 
     def task(self, **members):
         members = {

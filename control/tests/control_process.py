@@ -15,6 +15,11 @@ from botocore.config import Config
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/unreachable"
+EFS = f"arn:aws:elasticfilesystem:us-east-1:{ACCOUNT}:file-system/fs-0123456789abcdef0"
+NETWORK = {
+    "SubnetArn": f"arn:aws:ec2:us-east-1:{ACCOUNT}:subnet/subnet-0123456789abcdef0",
+    "SecurityGroupArns": [f"arn:aws:ec2:us-east-1:{ACCOUNT}:security-group/sg-0123456789abcdef0"],
+}
 # Nothing listens on this port: control cannot reach the store and leaves the test to an agent.
 NOWHERE = "http://127.0.0.1:9"
 
@@ -24,14 +29,14 @@ def binary():
 
 
 class Control:
-    def __init__(self, directory):
+    def __init__(self, directory, account=ACCOUNT, region=REGION, partition="aws"):
         self.state = directory / "state"
         self.log = directory / "control.log"
         self.config = directory / "control.toml"
         self.config.write_text(
             f'state_dir = "{self.state}"\napi_listen = "127.0.0.1:0"\n'
             'agent_listen = "127.0.0.1:0"\napi_tls = "false"\nlog_format = "json"\n'
-            f'account = "{ACCOUNT}"\nregion = "{REGION}"\n'
+            f'account = "{account}"\nregion = "{region}"\npartition = "{partition}"\n'
         )
         self.state.mkdir(mode=0o700)
         self.process = None

@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use datasync_control::{Config, ServeError, Serving, create_access_key, serve};
+use datasync_control::{Access, Config, ServeError, Serving, create_access_key, serve};
 use tokio_util::sync::CancellationToken;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -37,7 +37,9 @@ async fn control_serves_until_it_is_told_to_stop_and_can_start_again() {
         assert!(serving.ca_pem_path.is_file());
         fingerprints.push(serving.ca_fingerprint.clone());
         // Administration works while control serves.
-        create_access_key(directory.path(), None).await.unwrap();
+        create_access_key(directory.path(), None, Access::Full)
+            .await
+            .unwrap();
         for address in [serving.api_addr, serving.agent_addr] {
             tokio::net::TcpStream::connect(address).await.unwrap();
         }

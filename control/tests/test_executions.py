@@ -1,3 +1,4 @@
+from conftest import everything
 from test_tasks import rule
 
 INVALID = "InvalidRequestException"
@@ -23,7 +24,7 @@ def test_start_freezes_the_task(world, api):
     assert shown["Status"] == "QUEUED" and shown["CurrentTaskExecutionArn"] == execution
     entry = {"TaskExecutionArn": execution, "Status": "QUEUED", "TaskMode": "BASIC"}
     assert api.list_task_executions(TaskArn=task)["TaskExecutions"] == [entry]
-    assert entry in api.list_task_executions()["TaskExecutions"]
+    assert entry in everything(api.list_task_executions)
     assert api.list_tags_for_resource(ResourceArn=execution)["Tags"]
 
 

@@ -16,17 +16,27 @@ from botocore.credentials import Credentials
 ABSENT = "arn:aws:datasync:us-east-1:123456789012:task/task-00000000000000000"
 
 
-def send(control, body, target="FmrsService.ListTasks", headers=(), sign=True, method="POST",
-         path="/"):
-    url = control.endpoint + path
-    request = AWSRequest(method, url, data=body, headers={
+def sign(control, body, target, headers=(), method="POST", path="/"):
+    request = AWSRequest(method, control.endpoint + path, data=body, headers={
         "X-Amz-Target": target, "Content-Type": "application/x-amz-json-1.1", **dict(headers)})
-    if sign:
-        key = Credentials(control.key["AccessKeyId"], control.key["SecretAccessKey"])
-        SigV4Auth(key, "datasync", "us-east-1").add_auth(request)
+    key = Credentials(control.key["AccessKeyId"], control.key["SecretAccessKey"])
+    SigV4Auth(key, "datasync", "us-east-1").add_auth(request)
+    return dict(request.headers.items())
+
+
+def send(control, body, target="FmrsService.ListTasks", headers=(), is_signed=True, method="POST",
+         path="/"):
+    if is_signed:
+        headers = sign(control, body, target, headers, method, path)
+    else:
+        headers = {"X-Amz-Target": target, **dict(headers)}
+    return exchange(control, body, headers, method, path)
+
+
+def exchange(control, body, headers, method="POST", path="/"):
     connection = http.client.HTTPConnection(control.address, timeout=30)
     try:
-        connection.request(method, path, body, dict(request.headers.items()))
+        connection.request(method, path, body, headers)
         answer = connection.getresponse()
         assert answer.getheader("x-amzn-requestid")
         return answer.status, json.loads(answer.read())
@@ -84,12 +94,12 @@ def test_skew(control, monkeypatch, refused, minutes, text):
 
 
 def test_unsigned(control):
-    status, body = send(control, b"{}", sign=False)
+    status, body = send(control, b"{}", is_signed=False)
     assert (status, body["__type"]) == (403, "MissingAuthenticationTokenException")
 
 
 def test_incomplete_signature(control):
-    status, body = send(control, b"{}", sign=False, headers={"Authorization": "AWS4-HMAC-SHA256 x"})
+    status, body = send(control, b"{}", is_signed=False, headers={"Authorization": "AWS4-HMAC-SHA256 x"})
     assert (status, body["__type"]) == (400, "IncompleteSignatureException")
 
 
@@ -149,6 +159,17 @@ def test_a_retried_call_gets_its_first_answer(control):
     assert send(control, body, "FmrsService.CreateAgent", headers) == first
     other = {"amz-sdk-invocation-id": str(uuid.uuid4())}
     assert send(control, body, "FmrsService.CreateAgent", other)[0] == 400
+
+
+def test_the_same_signed_bytes_are_one_call(control):
+    """A client without invocation ids, or a proxy, repeats what it sent."""
+    body = json.dumps({"ActivationKey": control.activation_key()}).encode()
+    headers = sign(control, body, "FmrsService.CreateAgent")
+    first = exchange(control, body, headers)
+    assert first[0] == 200
+    assert exchange(control, body, headers) == first
+    anew = sign(control, body, "FmrsService.CreateAgent", {"x-amz-meta-anew": "1"})
+    assert exchange(control, body, anew)[0] == 400
 
 
 def test_the_aws_cli(control):

@@ -3,15 +3,11 @@ import threading
 
 import pytest
 
-from control_process import ACCOUNT, ROLE
+from conftest import everything
+from control_process import ACCOUNT, EFS, NETWORK, ROLE
 
 INVALID = "InvalidRequestException"
-EFS = f"arn:aws:elasticfilesystem:us-east-1:{ACCOUNT}:file-system/fs-0123456789abcdef0"
 POINT = f"arn:aws:elasticfilesystem:us-east-1:{ACCOUNT}:access-point/fsap-0123456789abcdef0"
-NETWORK = {
-    "SubnetArn": f"arn:aws:ec2:us-east-1:{ACCOUNT}:subnet/subnet-0123456789abcdef0",
-    "SecurityGroupArns": [f"arn:aws:ec2:us-east-1:{ACCOUNT}:security-group/sg-0123456789abcdef0"],
-}
 
 
 @pytest.mark.parametrize("path,kept", [
@@ -43,7 +39,7 @@ def test_nfs_update_merges(world, api, refused):
     ({"Subdirectory": "/a*b"}, "Subdirectory"),
     ({"Subdirectory": ""}, "Subdirectory"),
     ({"Subdirectory": "a" * 4097}, "Subdirectory"),
-    ({"MountOptions": {"Version": "NFS5"}}, "[AUTOMATIC, NFS3, NFS4_0, NFS4_1]"),
+    ({"MountOptions": {"Version": "NFS5"}}, "[AUTOMATIC, NFS3, NFS4_0, NFS4_1, NFS4_2]"),
     ({"Tags": [{"Key": "a@b"}]}, "Tags.member.Key"),
     ({"Tags": [{"Key": str(n)} for n in range(51)]}, "Tags"),
 ])
@@ -118,13 +114,13 @@ def test_a_bucket_that_refuses_makes_no_location(control, api, refused):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     role = f"arn:aws:iam::{ACCOUNT}:role/denied"
     control.set_role(role, f"http://127.0.0.1:{server.server_port}")
-    before = api.list_locations()
+    before = everything(api.list_locations)
     refused(
         api.create_location_s3, INVALID, "DataSync location access test failed",
         S3BucketArn="arn:aws:s3:::bucket", S3Config={"BucketAccessRoleArn": role},
     )
     server.shutdown()
-    assert api.list_locations() == before
+    assert everything(api.list_locations) == before
 
 
 def test_a_role_that_nobody_configured_cannot_be_assumed(api, refused):
@@ -175,8 +171,8 @@ def test_lists_and_filters(world, api, refused):
     store = world.store(ServerHostname="filtered.example")
 
     def found(name, values, operator):
-        pages = api.list_locations(Filters=[{"Name": name, "Values": values, "Operator": operator}])
-        return {entry["LocationArn"] for entry in pages["Locations"]}
+        filters = [{"Name": name, "Values": values, "Operator": operator}]
+        return {entry["LocationArn"] for entry in everything(api.list_locations, Filters=filters)}
 
     assert found("LocationUri", ["nfs://filtered.example/export/"], "Equals") == {nfs}
     assert found("LocationUri", ["filtered.example"], "Contains") == {nfs, store}

@@ -1,6 +1,7 @@
 import pytest
 
-from test_locations import EFS, NETWORK
+from conftest import everything
+from control_process import EFS, NETWORK
 
 INVALID = "InvalidRequestException"
 DEFAULTS = {
@@ -9,6 +10,7 @@ DEFAULTS = {
     "PreserveDeletedFiles": "PRESERVE", "PreserveDevices": "NONE", "PosixPermissions": "PRESERVE",
     "BytesPerSecond": -1, "TaskQueueing": "ENABLED", "LogLevel": "OFF", "TransferMode": "CHANGED",
     "SecurityDescriptorCopyFlags": "NONE", "ObjectTags": "PRESERVE",
+    "ObjectMetadata": "PRESERVE",
 }
 
 
@@ -23,7 +25,7 @@ def test_a_new_task(world, api):
     assert shown["Options"] == {**DEFAULTS, "LogLevel": "TRANSFER"}
     assert (shown["Name"], shown["Excludes"], shown["Includes"]) == ("n", rule("*.tmp"), [])
     assert "CurrentTaskExecutionArn" not in shown and "Schedule" not in shown
-    listed = {entry["TaskArn"]: entry for entry in api.list_tasks()["Tasks"]}
+    listed = {entry["TaskArn"]: entry for entry in everything(api.list_tasks)}
     assert listed[task]["Name"] == "n"
 
 
@@ -83,11 +85,12 @@ def test_update_merges_and_clears(world, api, refused):
     ("Option: BytesPerSecond, Value: 0", {"Options": {"BytesPerSecond": 0}}),
     ("Option: VerifyMode",
      {"TaskMode": "ENHANCED", "Options": {"VerifyMode": "POINT_IN_TIME_CONSISTENT"}}),
-    ("it must be one of POINT_IN_TIME_CONSISTENT, ONLY_FILES_TRANSFERRED, NONE",
+    ("Options.VerifyMode \"FOO\" must be one of [POINT_IN_TIME_CONSISTENT, ONLY_FILES_TRANSFERRED, NONE]",
      {"Options": {"VerifyMode": "FOO"}}),
     ("[BASIC, ENHANCED]", {"TaskMode": "FAST"}),
     ("Excludes", {"Excludes": rule("/a") + rule("/b")}),
-    ("Includes", {"Includes": rule("*.txt")}),
+    ("Includes: pattern \"x\" can match no path", {"Includes": rule("x")}),
+    ("Includes: pattern \"\" can match no path", {"Includes": rule("/a|")}),
     ("Excludes.member.Value", {"Excludes": rule("")}),
     ("Includes.member.Value", {"Includes": rule("")}),
     ("Schedule.ScheduleExpression: it must be cron(",
@@ -104,6 +107,71 @@ def test_update_merges_and_clears(world, api, refused):
 ])
 def test_members_are_checked(world, refused, text, members):
     refused(world.task, INVALID, text, **members)
+
+
+RULES = [
+    ("TransferMode,PreserveDeletedFiles, Value: ALL,REMOVE.", "BASIC",
+     {"TransferMode": "ALL"}, {"PreserveDeletedFiles": "REMOVE"}),
+    ("Atime,Mtime, Value: NONE,PRESERVE.", "BASIC", {}, {"Atime": "NONE"}),
+    ("Atime,Mtime, Value: BEST_EFFORT,NONE.", "BASIC", {}, {"Mtime": "NONE"}),
+    ("Atime,Mtime, Value: NONE,PRESERVE.", "BASIC",
+     {"Atime": "NONE", "Mtime": "NONE"}, {"Mtime": "PRESERVE"}),
+    ("VerifyMode, Value: POINT_IN_TIME_CONSISTENT", "ENHANCED",
+     {}, {"VerifyMode": "POINT_IN_TIME_CONSISTENT"}),
+    ("Uid, Value: NAME.", "BASIC", {}, {"Uid": "NAME"}),
+    ("Gid, Value: BOTH.", "ENHANCED", {}, {"Gid": "BOTH"}),
+    ("SecurityDescriptorCopyFlags, Value: OWNER_DACL", "BASIC",
+     {}, {"SecurityDescriptorCopyFlags": "OWNER_DACL"}),
+    ("BytesPerSecond, Value: 0", "BASIC", {}, {"BytesPerSecond": 0}),
+]
+
+
+@pytest.mark.parametrize("text,mode,first,then", RULES)
+def test_rules_are_checked_on_merged_options(world, api, refused, text, mode, first, then):
+    text = f"Invalid SyncOption value. Option: {text}"
+    refused(world.task, INVALID, text, TaskMode=mode, Options=first | then)
+    task = world.task(TaskMode=mode, Options=first)
+    before = api.describe_task(TaskArn=task)["Options"]
+    refused(api.update_task, INVALID, text, TaskArn=task, Options=then)
+    refused(world.start, INVALID, text, task=task, OverrideOptions=then)
+    assert api.describe_task(TaskArn=task)["Options"] == before
+    assert api.list_task_executions(TaskArn=task)["TaskExecutions"] == []
+
+
+def test_enhanced_tasks_keep_access_times_apart(world, api):
+    task = world.task(TaskMode="ENHANCED", Options={"Atime": "NONE"})
+    api.update_task(TaskArn=task, Options={"Atime": "BEST_EFFORT", "Mtime": "NONE"})
+    execution = world.start(task, OverrideOptions={"Mtime": "PRESERVE"})
+    found = api.describe_task_execution(TaskExecutionArn=execution)["Options"]
+    assert (found["Atime"], found["Mtime"]) == ("BEST_EFFORT", "PRESERVE")
+
+
+@pytest.mark.parametrize("storage_class", ["GLACIER", "DEEP_ARCHIVE"])
+def test_archives_cannot_be_verified_as_a_whole(world, api, refused, storage_class):
+    text = f"invalid for storage class {storage_class}"
+    archive = world.s3(S3StorageClass=storage_class)
+    refused(world.task, INVALID, text, DestinationLocationArn=archive)
+    task = world.task(DestinationLocationArn=archive, Options={"VerifyMode": "NONE"})
+    whole = {"VerifyMode": "POINT_IN_TIME_CONSISTENT"}
+    refused(api.update_task, INVALID, text, TaskArn=task, Options=whole)
+    refused(world.start, INVALID, text, task=task, OverrideOptions=whole)
+    # The class is changed behind a task that was right when it was made.
+    bucket = world.s3()
+    task = world.task(DestinationLocationArn=bucket)
+    api.update_location_s3(LocationArn=bucket, S3StorageClass=storage_class)
+    refused(world.start, INVALID, text, task=task)
+    refused(api.update_task, INVALID, text, TaskArn=task, Options={"LogLevel": "BASIC"})
+    api.update_task(TaskArn=task, Options={"VerifyMode": "ONLY_FILES_TRANSFERRED"})
+
+
+def test_nfs_4_2_needs_enhanced_mode(world, api, refused):
+    source = world.nfs(MountOptions={"Version": "NFS4_2"})
+    refused(world.task, INVALID, "needs task mode ENHANCED", SourceLocationArn=source)
+    world.task(SourceLocationArn=source, TaskMode="ENHANCED")
+    api.update_location_nfs(LocationArn=source, MountOptions={"Version": "NFS3"})
+    task = world.task(SourceLocationArn=source)
+    api.update_location_nfs(LocationArn=source, MountOptions={"Version": "NFS4_2"})
+    refused(world.start, INVALID, "needs task mode ENHANCED", task=task)
 
 
 def test_an_empty_schedule_is_none(world, api):

@@ -265,7 +265,9 @@ async fn start_control(directory: &Path, shutdown: &CancellationToken) -> Result
     let serving = datasync_control::serve(config.clone(), shutdown.clone())
         .await
         .map_err(|error| fault(error.into()))?;
-    let key = datasync_control::create_access_key(&config.state_dir, Some("quickstart".to_owned()))
+    let access = datasync_control::Access::Full;
+    let name = Some("quickstart".to_owned());
+    let key = datasync_control::create_access_key(&config.state_dir, name, access)
         .await
         .map_err(|error| fault(error.into()))?;
     println!(

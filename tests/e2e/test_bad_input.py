@@ -54,6 +54,7 @@ def test_nfs_host_without_a_route(site, bucket):
     described = site.wait_task(task, "UNAVAILABLE", timeout=120)
     assert described["ErrorCode"] == "SourceUnreachable", shown(described)
     assert "192.0.2.1" in described["ErrorDetail"], shown(described)
+    assert described["ErrorDetail"].count("check") == 1, "one advice"
 
 
 def test_nfs_host_name_that_does_not_resolve(site, bucket):
@@ -62,6 +63,7 @@ def test_nfs_host_name_that_does_not_resolve(site, bucket):
     described = site.wait_task(task, "UNAVAILABLE", timeout=120)
     assert described["ErrorCode"] == "SourceUnreachable", shown(described)
     assert "nas.invalid" in described["ErrorDetail"], shown(described)
+    assert described["ErrorDetail"].count("check") == 1, "one advice"
 
 
 def test_export_that_does_not_exist(site, bucket):

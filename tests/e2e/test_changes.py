@@ -95,6 +95,25 @@ def test_a_change_of_metadata_alone(pair, what):
     pair.assert_exact()
 
 
+@pytest.mark.parametrize("storage_class", ["GLACIER", "DEEP_ARCHIVE"])
+def test_the_metadata_of_an_archived_object(pair, storage_class):
+    archived = {"Bucket": pair.bucket, "Key": "a"}
+    pair.s3.copy_object(
+        **archived, CopySource=archived, StorageClass=storage_class, MetadataDirective="COPY"
+    )
+    with pytest.raises(pair.s3.exceptions.InvalidObjectState):
+        pair.s3.get_object(**archived)
+    before = pair.s3.head_object(**archived, ChecksumMode="ENABLED")
+    os.chmod(pair.path(b"a"), 0o600)
+    ended = pair.site.run(pair.task)
+    # It cannot be copied onto itself: its content is uploaded again, in its class.
+    assert ended["BytesTransferred"] == before["ContentLength"], shown(ended)
+    after = pair.s3.head_object(**archived, ChecksumMode="ENABLED")
+    assert after["StorageClass"] == storage_class
+    assert after["Metadata"]["file-permissions"] == "0100600"
+    assert after["ChecksumCRC64NVME"] == before["ChecksumCRC64NVME"]
+
+
 def test_a_directory_s_mode(pair):
     os.chmod(pair.path(b"dir"), 0o700)
     pair.changed_by_run()

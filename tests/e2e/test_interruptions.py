@@ -208,6 +208,23 @@ def test_the_agent_is_stopped_cleanly_and_is_offline_at_once(site, slow):
     slow.snapshot().assert_at(site.store.client, bucket)
 
 
+def test_a_task_can_be_started_while_its_agent_is_being_restarted(site):
+    since_ns = time.time_ns()
+    source = site.source("restart")
+    tree.write(source + b"/file", b"content")
+    bucket = site.bucket("restart")
+    task = site.task(source, bucket)
+    assert site.agent.stop() == 0
+    assert site.datasync.describe_agent(AgentArn=site.agent.arn)["Status"] == "OFFLINE"
+    execution = site.launch(task)
+    time.sleep(3)
+    assert site.describe(execution)["Status"] == "QUEUED"
+    site.agent.start()
+    ended = site.wait_execution(execution)
+    assert ended["Status"] == "SUCCESS", shown(ended)
+    Snapshot(source, since_ns=since_ns).assert_at(site.store.client, bucket)
+
+
 def test_an_agent_that_is_gone_becomes_offline_by_its_lease(site):
     site.agent.kill()
 

@@ -28,10 +28,11 @@ class Site:
         self.datasync = None
         self._numbers = itertools.count(1)
 
-    def start(self):
+    def start(self, agent_environment=None):
         self.control.start()
         self.datasync = self.control.boto()
         self.agent = Agent("agent", self.directory, self.logs, self.control, **self.agent_settings)
+        self.agent.server.env |= agent_environment or {}
         self.agent.start()
         self.agent.activate(self.datasync)
         return self

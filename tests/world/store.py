@@ -36,16 +36,17 @@ class Store:
     """quickstart-store on a port of the world."""
 
     host = "127.0.0.1"
-    port = PORT
     access_key = ACCESS_KEY
     secret_key = SECRET_KEY
-    endpoint = f"http://127.0.0.1:{PORT}"
 
-    def __init__(self, directory, logs):
+    def __init__(self, directory, logs, port=PORT):
+        self.port = port
+        self.endpoint = f"http://{self.host}:{port}"
         arguments = [binary("quickstart-store"), "--root", directory]
         arguments += ["--listen", f"{self.host}:{self.port}"]
         arguments += ["--access-key", f"{ACCESS_KEY}:{SECRET_KEY}"]
-        self.server = Daemon("store", arguments, logs / "store.log")
+        name = "store" if port == PORT else f"store-{port}"
+        self.server = Daemon(name, arguments, logs / f"{name}.log")
         self.client = client(self.endpoint)
 
     def start(self):

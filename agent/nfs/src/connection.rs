@@ -45,7 +45,6 @@ impl Broken {
 
     pub(crate) fn from_io(error: &io::Error) -> Self {
         let kind = match error.kind() {
-            io::ErrorKind::InvalidData => ErrorKind::Protocol,
             io::ErrorKind::TimedOut => ErrorKind::Timeout,
             io::ErrorKind::PermissionDenied => ErrorKind::PermissionDenied,
             _ => ErrorKind::Unreachable,
@@ -116,16 +115,20 @@ impl Shared {
         }
     }
 
+    /// Hands a record to the call that it answers.
+    ///
+    /// # Errors
+    /// For one that answers none: nothing that follows can be trusted, whichever call it damaged.
     fn answer(&self, record: Bytes) -> Result<(), Broken> {
         let xid = rpc::reply_xid(&record)
-            .map_err(|error| Broken::new(ErrorKind::Protocol, error.to_string()))?;
+            .map_err(|error| Broken::new(ErrorKind::Unreachable, error.to_string()))?;
         let mut calls = self.lock();
         calls.last_answer = Some(Instant::now());
         let call = calls.waiting.remove(&xid);
         drop(calls);
         let Some(call) = call else {
             return Err(Broken::new(
-                ErrorKind::Protocol,
+                ErrorKind::Unreachable,
                 "the server answered a call that was not made",
             ));
         };

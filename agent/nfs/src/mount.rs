@@ -101,11 +101,7 @@ async fn first_of(
         kind,
         "MNT",
         format!("{}:{}", config.server_hostname, config.path),
-        format!(
-            "no MOUNT service answers ({}); check that the NFS server runs, that it serves NFS \
-             version 3 over TCP, and that firewalls let this agent reach its ports",
-            tried.join("; ")
-        ),
+        format!("no MOUNT service answers ({})", tried.join("; ")),
     ))
 }
 
@@ -114,9 +110,7 @@ fn no_address(config: &NfsConfig, detail: &str) -> EndpointError {
         ErrorKind::Unreachable,
         "MNT",
         config.server_hostname.clone(),
-        format!(
-            "the host name cannot be resolved ({detail}); check ServerHostname and this agent's DNS"
-        ),
+        format!("the host name cannot be resolved ({detail})"),
     )
 }
 

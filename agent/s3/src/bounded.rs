@@ -8,7 +8,7 @@ use aws_smithy_types::body::SdkBody;
 use http_body_util::Limited;
 
 /// The longest document, in bytes: 1000 keys of 1024 bytes, each written as `%XX`, take about 4 MiB.
-const DOCUMENT_MAX: usize = 16 << 20;
+pub(crate) const DOCUMENT_MAX: usize = 16 << 20;
 /// How the SDK marks the one request whose answer is taken piece by piece.
 const DOWNLOAD: &str = "x-id=GetObject";
 

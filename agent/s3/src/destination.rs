@@ -25,6 +25,8 @@ pub(crate) struct Traits {
     pub(crate) integrity: Integrity,
     /// Full-object CRC-64/NVME for uploads in parts, each part checked.
     pub(crate) multipart_crc64: bool,
+    /// A part's CRC-64/NVME may follow its bytes, and is checked there.
+    pub(crate) trailers: bool,
     /// `If-None-Match: *` on writes is honoured.
     pub(crate) if_none_match: bool,
     /// `If-Match` on deletes of single objects is honoured.
@@ -40,6 +42,7 @@ impl Traits {
     pub(crate) const UNKNOWN: Self = Self {
         integrity: Integrity::ReadBack,
         multipart_crc64: false,
+        trailers: false,
         if_none_match: false,
         if_match: false,
         etag_is_md5: false,

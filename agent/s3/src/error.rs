@@ -72,6 +72,7 @@ fn kind_of_code(code: &str) -> Option<ErrorKind> {
         | "XMinioAdminBucketQuotaExceeded" => ErrorKind::NoSpace,
         // An archived object (GLACIER, DEEP_ARCHIVE) must be restored before it is read or copied.
         "InvalidObjectState"
+        | "ObjectNotInActiveTierError"
         | "NotImplemented" | "MethodNotAllowed" | "UnsupportedOperation" => ErrorKind::NotSupported,
         "InvalidRequest"
         | "InvalidArgument"

@@ -1,40 +1,33 @@
-//! Small puts without the SDK, whose orchestration costs more CPU than the request itself.
+//! Small puts and listings without the SDK, whose orchestration costs more CPU than the request itself.
 //!
 //! Same connections, credentials, clock and headers; only replies that cannot be interpreted here
 //! are left to the SDK.
 
+mod answer;
+mod get;
+mod page;
+mod put;
 mod signature;
-
-use std::sync::Arc;
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_smithy_async::time::TimeSource as _;
-use aws_smithy_runtime_api::client::http::{HttpConnector as _, SharedHttpConnector};
-use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::http::SharedHttpConnector;
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
-use aws_smithy_types::byte_stream::ByteStream;
-use datasync_endpoint::{EndpointError, ErrorKind, Payload};
+use datasync_endpoint::{EndpointError, ErrorKind};
 
-use crate::body::{PacedBody, Progress};
 use crate::calls::Operation;
 use crate::clock::StoreClock;
 use crate::config::S3Config;
-use crate::date::of_header;
-use crate::destination::Store;
-use crate::error::{Refusal, chain, element, not_answered};
+use crate::error::{chain, not_answered};
 use crate::headers::Headers;
-use crate::object::{crc64_of, metadata_headers};
 use crate::place::in_path;
-use crate::put::{Reply, Write};
-use crate::requests::Wait;
-use signature::{HeaderList, Signer, Target};
+use crate::put::Write;
+use signature::{EMPTY, HeaderList, Signer, Target, UNSIGNED};
 
 /// Bodies below this go without the SDK, in bytes.
 pub(crate) const BODY_MAX: u64 = 1 << 20;
-/// The longest error document that is read, in bytes.
-const ERROR_MAX: usize = 64 * 1024;
-
 /// Ends of the names of directory buckets and of access points for Outposts, which have hosts of
 /// their own.
 const SPECIAL: [&str; 2] = ["--x-s3", "--op-s3"];
@@ -89,6 +82,15 @@ impl Lean {
         })
     }
 
+    async fn credentials(
+        &self,
+        operation: Operation,
+        target: &str,
+    ) -> Result<Credentials, EndpointError> {
+        let provided = self.credentials.provide_credentials().await;
+        provided.map_err(|error| not_answered(&error, operation, target))
+    }
+
     fn signed(
         &self,
         write: &Write<'_>,
@@ -96,26 +98,66 @@ impl Lean {
         clock: &StoreClock,
         body: SdkBody,
         length: u64,
-    ) -> Result<HttpRequest, Box<dyn std::error::Error + Send + Sync>> {
+    ) -> Result<HttpRequest, MakingError> {
         let uri = format!("{}{}", self.base, in_path(write.object_key));
-        let mut headers = headers(write, length);
+        let mut headers = put::headers(write, length);
         let added = self.added.iter().flat_map(Headers::iter);
         headers.extend(added.map(|(name, value)| (name, value.to_owned())));
         let target = Target {
             method: "PUT",
             host: &self.host,
             path: &uri[self.path_at..],
+            query: "",
+            payload: UNSIGNED,
         };
         self.signer
             .sign(target, &mut headers, credentials, clock.now())?;
-        let mut request = HttpRequest::new(body);
-        request.set_method(target.method)?;
-        request.set_uri(uri)?;
-        for (name, value) in headers {
-            request.headers_mut().try_insert(name, value)?;
-        }
-        Ok(request)
+        request("PUT", uri, headers, body)
     }
+
+    /// A request that reads, of the bucket.
+    fn signed_get(
+        &self,
+        query: &str,
+        credentials: &Credentials,
+        clock: &StoreClock,
+    ) -> Result<HttpRequest, MakingError> {
+        let mut headers = HeaderList::new();
+        headers.extend(
+            self.added[0]
+                .iter()
+                .map(|(name, value)| (name, value.to_owned())),
+        );
+        let target = Target {
+            method: "GET",
+            host: &self.host,
+            path: &self.base[self.path_at..],
+            query,
+            payload: EMPTY,
+        };
+        self.signer
+            .sign(target, &mut headers, credentials, clock.now())?;
+        let uri = format!("{}?{query}", self.base);
+        request("GET", uri, headers, SdkBody::empty())
+    }
+}
+
+/// Why a request cannot be made.
+type MakingError = Box<dyn std::error::Error + Send + Sync>;
+
+fn request(
+    method: &str,
+    uri: String,
+    headers: HeaderList,
+    body: SdkBody,
+) -> Result<HttpRequest, MakingError> {
+    let mut request = HttpRequest::new(body);
+    request.set_method(method)?;
+    request.set_uri(uri)?;
+    for (name, value) in headers {
+        request.headers_mut().try_insert(name, value)?;
+    }
+    Ok(request)
 }
 
 /// The host as clients name it, without the scheme's own port, and where the path begins.
@@ -130,107 +172,9 @@ fn host_of(base: &str) -> Option<(String, usize)> {
     Some((host, path_at))
 }
 
-fn headers(write: &Write<'_>, length: u64) -> HeaderList {
-    let mut headers = metadata_headers(write.metadata);
-    headers.push(("content-length", length.to_string()));
-    headers.push(("content-type", "application/octet-stream".to_owned()));
-    let check = write.check.header();
-    headers.extend(check.map(|(name, value)| (name, value.to_owned())));
-    let class = write.storage_class.clone();
-    headers.extend(class.map(|class| ("x-amz-storage-class", class)));
-    if write.if_absent {
-        headers.push(("if-none-match", "*".to_owned()));
-    }
-    headers
-}
-
-/// At most [`ERROR_MAX`] bytes of an answer's body.
-async fn document(body: SdkBody) -> String {
-    let mut stream = ByteStream::new(body);
-    let mut bytes = Vec::new();
-    while bytes.len() < ERROR_MAX {
-        match stream.next().await {
-            Some(Ok(chunk)) => bytes.extend_from_slice(&chunk),
-            // The status alone tells enough.
-            Some(Err(_)) | None => break,
-        }
-    }
-    bytes.truncate(ERROR_MAX);
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-impl Store {
-    /// `Ok(None)`: the answer is one for the SDK.
-    pub(crate) async fn lean_put(
-        &self,
-        lean: &Lean,
-        write: &Write<'_>,
-        payload: &Payload,
-    ) -> Result<Option<Reply>, EndpointError> {
-        let operation = Operation::PutObject;
-        let target = self.place.target(write.object_key);
-        let progress = Progress::new();
-        let _turn = self.requests.turn(operation, &target).await?;
-        let exchange = async {
-            let credentials = lean.credentials.provide_credentials().await;
-            let credentials =
-                credentials.map_err(|error| not_answered(&error, operation, &target))?;
-            let body = PacedBody::new(payload, Arc::clone(&progress));
-            let body = SdkBody::from_body_1_x(body);
-            let request = lean
-                .signed(
-                    write,
-                    &credentials,
-                    &self.requests.clock,
-                    body,
-                    payload.length,
-                )
-                .map_err(|error| {
-                    let detail = format!("the request cannot be made: {}", chain(error.as_ref()));
-                    EndpointError::new(ErrorKind::Invalid, operation.name(), target.clone(), detail)
-                })?;
-            let answer = lean.connector.call(request).await;
-            let answer = answer.map_err(|error| not_answered(&error, operation, &target))?;
-            self.interpreted(answer, &target).await
-        };
-        let wait = Wait::Body(Arc::clone(&progress));
-        self.requests
-            .within(wait, operation, &target, exchange)
-            .await?
-    }
-
-    async fn interpreted(
-        &self,
-        mut answer: HttpResponse,
-        target: &str,
-    ) -> Result<Option<Reply>, EndpointError> {
-        let operation = Operation::PutObject;
-        let status = answer.status().as_u16();
-        let body = document(answer.take_body()).await;
-        let header = |name: &str| answer.headers().get(name);
-        if answer.status().is_success() {
-            let kind = header("x-amz-checksum-type").map(Into::into);
-            let crc64 = crc64_of(header("x-amz-checksum-crc64nvme"), kind.as_ref());
-            let etag = header("etag").map(str::to_owned);
-            let version = header("x-amz-version-id").map(str::to_owned);
-            let date = header("date").and_then(of_header);
-            let reply = self.reply(operation, target, etag, version, crc64)?;
-            return Ok(Some(Reply { date, ..reply }));
-        }
-        let code = element(&body, "Code");
-        if code.is_none() && !matches!(status, 403 | 409 | 412 | 429 | 500..) {
-            return Ok(None);
-        }
-        let refusal = Refusal {
-            status,
-            code,
-            message: element(&body, "Message"),
-            request_id: header("x-amz-request-id"),
-            retry_after: header("retry-after"),
-            date: header("date"),
-        };
-        Err(refusal.into_error(operation, target, &self.requests.clock))
-    }
+fn not_made(error: &MakingError, operation: Operation, target: &str) -> EndpointError {
+    let detail = format!("the request cannot be made: {}", chain(error.as_ref()));
+    EndpointError::new(ErrorKind::Invalid, operation.name(), target, detail)
 }
 
 #[cfg(test)]

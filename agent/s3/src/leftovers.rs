@@ -1,7 +1,7 @@
 //! What probes that were cut off left behind: an open that was cancelled, a machine that lost
 //! power. The next open of the location removes it.
 
-use datasync_endpoint::{EndpointError, ErrorKind, Key, ListedObject, Timestamp};
+use datasync_endpoint::{EndpointError, ErrorKind, Key, ListPage, ListedObject, Timestamp};
 
 use crate::destination::Store;
 use crate::probe::DIRECTORY;
@@ -31,10 +31,26 @@ fn stale(listed: &[ListedObject], now: Timestamp) -> impl Iterator<Item = &Key> 
     listed.iter().filter(ended).map(|object| &object.key)
 }
 
+/// Whether the first page of a listing tells that there are no objects of probes.
+fn tells_of_none(first: &ListPage) -> bool {
+    let behind = format!("{DIRECTORY}{}", NAME.replace('-', "."));
+    let reaches = |last: &ListedObject| last.key.as_str() >= behind.as_str();
+    let covers = !first.more || first.objects.last().is_some_and(reaches);
+    covers && !first.objects.iter().any(|object| is_probe(&object.key))
+}
+
 impl Store {
     /// Removes what other probes left. `own` is the object of this one: its date tells the store's
-    /// time, to which those of the others are compared.
-    pub(crate) async fn remove_leftovers(&self, own: &Key) -> Result<(), EndpointError> {
+    /// time, to which those of the others are compared. `first` is the first page of the location's
+    /// listing, of before this probe.
+    pub(crate) async fn remove_leftovers(
+        &self,
+        own: &Key,
+        first: &ListPage,
+    ) -> Result<(), EndpointError> {
+        if tells_of_none(first) {
+            return Ok(());
+        }
         let before = Key::from_listing(format!("{DIRECTORY}{NAME}"));
         let listed = self.list_page(Some(&before)).await?.objects;
         let Some(now) = listed.iter().find(|object| object.key == *own) else {
@@ -74,9 +90,8 @@ impl Store {
 mod tests {
     use super::*;
 
-    #[test]
-    fn only_old_objects_of_probes_are_stale() {
-        let object = |key: &str, seconds| ListedObject {
+    fn object(key: &str, seconds: i64) -> ListedObject {
+        ListedObject {
             key: Key::from_listing(key.to_owned()),
             size: 1,
             etag: "\"e\"".to_owned(),
@@ -85,7 +100,33 @@ mod tests {
                 nanoseconds: 0,
             },
             storage_class: None,
-        };
+        }
+    }
+
+    #[test]
+    fn a_first_page_that_reaches_beyond_probes_tells_of_all() {
+        let probe = ".aws-datasync/probe-0123456789abcdef";
+        for (keys, more, tells) in [
+            (&[][..], false, true),
+            (&[" ", "-"], true, false),
+            (&[" ", "-"], false, true),
+            (&["-", ".aws-datasync/probe-"], true, false),
+            (&["-", ".aws-datasync/report"], true, true),
+            (&["-", "a"], true, true),
+            (&["-", probe], false, false),
+            (&["-", probe, "a"], true, false),
+        ] {
+            let objects = keys.iter().map(|key| object(key, 0)).collect();
+            assert_eq!(
+                tells_of_none(&ListPage { objects, more }),
+                tells,
+                "{keys:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_old_objects_of_probes_are_stale() {
         let listed = [
             object(".aws-datasync/probe-0123456789abcde", 0),
             object(".aws-datasync/probe-0123456789abcdef", 400),

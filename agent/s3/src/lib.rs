@@ -1,7 +1,7 @@
 //! A bucket, or a prefix in it, as a destination: at AWS or at any S3-compatible store.
 //!
-//! Bodies are sent with a checksum that was computed before (`x-amz-checksum-crc64nvme`) and are
-//! not signed, so they are read once. What the store's answers are worth is probed when it is
+//! Bodies are sent with a checksum that was computed before (`x-amz-checksum-crc64nvme`), or that
+//! follows them, and are not signed, so they are read once. What the store's answers are worth is probed when it is
 //! opened, see [`S3Destination::open`].
 
 mod body;
@@ -28,6 +28,7 @@ mod place;
 mod probe;
 mod put;
 mod requests;
+mod trailer;
 
 pub use calls::CallCounts;
 pub use config::{Encryption, Kms, S3Config};

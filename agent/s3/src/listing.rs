@@ -1,8 +1,10 @@
 //! Ordered listings: keys decoded, their order checked.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
+use aws_sdk_s3::operation::list_objects_v2::builders::ListObjectsV2FluentBuilder;
 use aws_sdk_s3::types::{EncodingType, Object};
 use datasync_endpoint::{
     EndpointError, ErrorKind, Key, ListPage, ListedObject, OpenUpload, Timestamp, UploadId,
@@ -15,7 +17,7 @@ use crate::place::class_of;
 use crate::requests::Wait;
 
 /// The most keys of one answer ("ListObjectsV2").
-const PAGE: i32 = 1000;
+pub(crate) const PAGE: i32 = 1000;
 /// Pages of uploads of one key; each holds 1000.
 const UPLOAD_PAGES_MAX: usize = 10;
 
@@ -23,15 +25,18 @@ const UPLOAD_PAGES_MAX: usize = 10;
 const UNFINISHED: &str = "a page that does not say whether it is the last";
 
 /// A key as S3 writes it under `encoding-type=url`: `+` is a space, `%2B` a plus.
-fn decoded(text: &str) -> Option<String> {
+fn decoded(text: &str) -> Option<Cow<'_, str>> {
+    if !text.bytes().any(|byte| matches!(byte, b'+' | b'%')) {
+        return Some(Cow::Borrowed(text));
+    }
     let spaced = text.replace('+', " ");
     let key = percent_decode_str(&spaced).decode_utf8().ok()?;
-    Some(key.into_owned())
+    Some(Cow::Owned(key.into_owned()))
 }
 
 fn key_text(text: &str, encoding: Option<&EncodingType>) -> Option<String> {
     match encoding {
-        Some(EncodingType::Url) => decoded(text),
+        Some(EncodingType::Url) => decoded(text).map(Cow::into_owned),
         _ => Some(text.to_owned()),
     }
 }
@@ -43,40 +48,83 @@ pub(crate) fn timestamp(time: &aws_smithy_types::DateTime) -> Timestamp {
     }
 }
 
+/// An object as a document tells of it: any member may be absent.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct RawObject {
+    /// As it is written: percent-encoded in a page that is.
+    pub(crate) key: Option<String>,
+    pub(crate) size: Option<u64>,
+    pub(crate) etag: Option<String>,
+    pub(crate) modified: Option<Timestamp>,
+    pub(crate) class: Option<String>,
+}
+
+/// A page as a document tells of it.
+#[derive(Debug, Default)]
+pub(crate) struct RawPage {
+    pub(crate) objects: Vec<RawObject>,
+    pub(crate) is_truncated: Option<bool>,
+    pub(crate) url_encoded: bool,
+}
+
+impl From<ListObjectsV2Output> for RawPage {
+    fn from(output: ListObjectsV2Output) -> Self {
+        Self {
+            is_truncated: output.is_truncated(),
+            url_encoded: output.encoding_type() == Some(&EncodingType::Url),
+            objects: output
+                .contents
+                .unwrap_or_default()
+                .into_iter()
+                .map(RawObject::from)
+                .collect(),
+        }
+    }
+}
+
+impl From<Object> for RawObject {
+    fn from(object: Object) -> Self {
+        Self {
+            size: object.size.and_then(|size| u64::try_from(size).ok()),
+            modified: object.last_modified.as_ref().map(timestamp),
+            class: object.storage_class.map(|class| class.as_str().to_owned()),
+            key: object.key,
+            etag: object.e_tag,
+        }
+    }
+}
+
 /// What is wrong with a listing, in words.
-fn listed(
-    object: &Object,
-    encoding: Option<&EncodingType>,
-    prefix: &str,
-) -> Result<ListedObject, String> {
-    let text = object.key().ok_or("an object without a key")?;
-    let text =
-        key_text(text, encoding).ok_or_else(|| format!("the key {text:?}, which is not UTF-8"))?;
+fn listed(object: RawObject, url_encoded: bool, prefix: &str) -> Result<ListedObject, String> {
+    let written = object.key.ok_or("an object without a key")?;
+    let text = if url_encoded {
+        decoded(&written)
+            .ok_or_else(|| format!("the key {written:?}, which is not UTF-8"))?
+            .into_owned()
+    } else {
+        written
+    };
     let relative = text
         .strip_prefix(prefix)
         .ok_or_else(|| format!("the key {text:?}, which is outside of the prefix"))?;
-    let size = object.size().and_then(|size| u64::try_from(size).ok());
-    let complete = || Some((size?, object.e_tag()?, object.last_modified()?));
-    let (size, etag, modified) =
-        complete().ok_or_else(|| format!("{text:?} without a size, an ETag or a date"))?;
+    let (Some(size), Some(etag), Some(last_modified)) = (object.size, object.etag, object.modified)
+    else {
+        return Err(format!("{text:?} without a size, an ETag or a date"));
+    };
     Ok(ListedObject {
         key: Key::from_listing(relative.to_owned()),
         size,
-        etag: etag.to_owned(),
-        last_modified: timestamp(modified),
-        storage_class: Some(class_of(object.storage_class().map(|class| class.as_str()))),
+        etag,
+        last_modified,
+        storage_class: Some(class_of(object.class.as_deref())),
     })
 }
 
 /// Reads one page that was asked for with keys greater than `after`.
-fn page(
-    output: &ListObjectsV2Output,
-    prefix: &str,
-    after: Option<&Key>,
-) -> Result<ListPage, String> {
-    let mut objects: Vec<ListedObject> = Vec::with_capacity(output.contents().len());
-    for object in output.contents() {
-        let object = listed(object, output.encoding_type(), prefix)?;
+fn page(raw: RawPage, prefix: &str, after: Option<&Key>) -> Result<ListPage, String> {
+    let mut objects: Vec<ListedObject> = Vec::with_capacity(raw.objects.len());
+    for object in raw.objects {
+        let object = listed(object, raw.url_encoded, prefix)?;
         let before = objects.last().map(|object| &object.key).or(after);
         if let Some(before) = before
             && before.cmp(&object.key) != Ordering::Less
@@ -89,7 +137,7 @@ fn page(
         }
         objects.push(object);
     }
-    let more = output.is_truncated().ok_or(UNFINISHED)?;
+    let more = raw.is_truncated.ok_or(UNFINISHED)?;
     if more && objects.is_empty() {
         return Err("an empty page that says that more follow".to_owned());
     }
@@ -98,28 +146,50 @@ fn page(
 
 impl Store {
     pub(crate) async fn list_page(&self, after: Option<&Key>) -> Result<ListPage, EndpointError> {
-        let start = after
-            .map(|after| self.place.object_key(after))
-            .filter(|start| !start.is_empty());
+        if let Some(lean) = &self.lean
+            && let Some(page) = self.lean_page(lean, self.start(after).as_deref()).await?
+        {
+            return self.listed_page(page, after);
+        }
+        let target = self.place.target(&self.place.prefix);
+        let request = self.listing(after).send();
+        let output = self
+            .requests
+            .send(Wait::Answer, Operation::ListObjectsV2, &target, request)
+            .await?;
+        self.listed_page(output.into(), after)
+    }
+
+    /// Where a page begins.
+    fn start(&self, after: Option<&Key>) -> Option<String> {
+        let start = self.place.object_key(after?);
+        (!start.is_empty()).then_some(start)
+    }
+
+    /// The request for a page, by the SDK.
+    pub(crate) fn listing(&self, after: Option<&Key>) -> ListObjectsV2FluentBuilder {
         let prefix = &self.place.prefix;
-        let request = self
-            .client
+        self.client
             .list_objects_v2()
             .bucket(&self.place.bucket)
             .set_prefix((!prefix.is_empty()).then(|| prefix.clone()))
-            .set_start_after(start)
+            .set_start_after(self.start(after))
             .encoding_type(EncodingType::Url)
             .max_keys(PAGE)
-            .send();
-        let target = self.place.target(prefix);
-        let operation = Operation::ListObjectsV2;
-        let output = self
-            .requests
-            .send(Wait::Answer, operation, &target, request)
-            .await?;
-        page(&output, prefix, after).map_err(|wrong| {
+    }
+
+    /// The page in an answer.
+    pub(crate) fn listed_page(
+        &self,
+        raw: RawPage,
+        after: Option<&Key>,
+    ) -> Result<ListPage, EndpointError> {
+        let prefix = &self.place.prefix;
+        page(raw, prefix, after).map_err(|wrong| {
             let detail = format!("the store lists {wrong}");
-            EndpointError::new(ErrorKind::Protocol, operation.name(), target, detail)
+            let operation = Operation::ListObjectsV2.name();
+            let target = self.place.target(prefix);
+            EndpointError::new(ErrorKind::Protocol, operation, target, detail)
         })
     }
 
@@ -187,7 +257,7 @@ mod tests {
     use super::*;
     use aws_smithy_types::DateTime;
 
-    fn output(keys: &[&str], more: bool) -> ListObjectsV2Output {
+    fn output(keys: &[&str], more: bool) -> RawPage {
         let object = |key: &&str| {
             Object::builder()
                 .key(*key)
@@ -201,6 +271,7 @@ mod tests {
             .is_truncated(more)
             .encoding_type(EncodingType::Url)
             .build()
+            .into()
     }
 
     fn keys(page: &ListPage) -> Vec<&str> {
@@ -213,7 +284,7 @@ mod tests {
     #[test]
     fn keys_are_decoded_and_relative() {
         let listed = output(&["p/", "p/%01", "p/a+b%2Bc", "p/d%25", "p/%C3%A9"], true);
-        let page = page(&listed, "p/", None).unwrap();
+        let page = page(listed, "p/", None).unwrap();
         assert_eq!(keys(&page), ["", "\u{1}", "a b+c", "d%", "é"]);
         assert!(page.more);
     }
@@ -228,11 +299,11 @@ mod tests {
             (&["q"], false, "outside of the prefix"),
             (&[], true, "empty page"),
         ] {
-            let wrong = page(&output(keys, more), "p/", None).unwrap_err();
+            let wrong = page(output(keys, more), "p/", None).unwrap_err();
             assert!(wrong.contains(says), "{wrong}");
         }
-        let wrong = page(&output(&["p/m"], false), "p/", Some(&after)).unwrap_err();
+        let wrong = page(output(&["p/m"], false), "p/", Some(&after)).unwrap_err();
         assert!(wrong.contains("byte order"), "{wrong}");
-        assert!(page(&output(&["p/n"], false), "p/", Some(&after)).is_ok());
+        assert!(page(output(&["p/n"], false), "p/", Some(&after)).is_ok());
     }
 }

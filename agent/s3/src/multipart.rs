@@ -21,6 +21,7 @@ use crate::destination::Store;
 use crate::object::{crc64_of, crc64_text, metadata_map};
 use crate::put::{Check, Reply, receipt, stream};
 use crate::requests::Wait;
+use crate::trailer::{Trailed, TrailerHeaders};
 
 /// What an upload is completed with.
 pub(crate) struct Whole {
@@ -126,8 +127,9 @@ impl Store {
         })
     }
 
-    /// No checksum can go ahead of these bytes: the store's, or the ETag where that is an MD5, is
-    /// compared afterwards. What neither proves is proven when the whole is.
+    /// No checksum can go ahead of these bytes. It follows them where the store takes it there; the
+    /// store's own, or the ETag where that is an MD5, is compared afterwards. What neither proves is
+    /// proven when the whole is.
     pub(crate) async fn streamed_part(
         &self,
         key: &Key,
@@ -142,11 +144,15 @@ impl Store {
             md5: by_md5.then(Md5::new),
             ..Digests::default()
         }));
-        let progress = Progress::new();
-        let body = PacedBody::streamed(part, Arc::clone(&digests), Arc::clone(&progress));
-        let body = (ByteStream::new(SdkBody::from_body_1_x(body)), progress);
         let place = (object_key.as_str(), upload, number);
-        let reply = self.send_part(place, &Check::Nothing, body).await?;
+        let reply = if self.full_object() && self.traits.trailers {
+            self.send_trailed(place, part, &digests).await?
+        } else {
+            let progress = Progress::new();
+            let body = PacedBody::streamed(part, Arc::clone(&digests), Arc::clone(&progress));
+            let body = (ByteStream::new(SdkBody::from_body_1_x(body)), progress);
+            self.send_part(place, &Check::Nothing, body).await?
+        };
         let mut digests = digests.lock().unwrap_or_else(PoisonError::into_inner);
         let crc64 = digests.crc64.finish();
         let other_md5 = digests
@@ -172,6 +178,21 @@ impl Store {
             .with_unknown_effect()
     }
 
+    /// A part with its checksum behind it: `digests` go on with the part's bytes.
+    pub(crate) async fn send_trailed(
+        &self,
+        place: (&str, &UploadId, u32),
+        part: PartStream,
+        digests: &Arc<Mutex<Digests>>,
+    ) -> Result<Reply, EndpointError> {
+        let length = part.length;
+        let progress = Progress::new();
+        let body = PacedBody::streamed(part, Arc::clone(digests), Arc::clone(&progress));
+        let body = Trailed::new(body, length, Arc::clone(digests));
+        let body = (ByteStream::new(SdkBody::from_body_1_x(body)), progress);
+        self.send_part(place, &Check::Trailer(length), body).await
+    }
+
     async fn send_part(
         &self,
         (object_key, upload, number): (&str, &UploadId, u32),
@@ -191,12 +212,14 @@ impl Store {
             .set_checksum_crc64_nvme(crc64)
             .set_content_md5(md5)
             .body(body)
-            .customize()
-            .disable_payload_signing()
-            .send();
+            .customize();
+        let request = match check {
+            Check::Trailer(length) => request.interceptor(TrailerHeaders(*length)),
+            _ => request.disable_payload_signing(),
+        };
         let output = self
             .requests
-            .send(Wait::Body(progress), operation, &target, request)
+            .send(Wait::Body(progress), operation, &target, request.send())
             .await?;
         let crc64 = crc64_of(output.checksum_crc64_nvme(), None);
         self.reply(operation, &target, output.e_tag, None, crc64)

@@ -6,9 +6,8 @@ use std::sync::atomic::AtomicBool;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::SdkError;
-use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use datasync_endpoint::{EndpointError, ErrorKind};
+use datasync_endpoint::{EndpointError, ErrorKind, ListPage};
 use http::Uri;
 
 use crate::calls::Operation;
@@ -38,8 +37,8 @@ impl S3Destination {
     /// listing or the probe's writing, wrong credentials, unreachable, TLS not trusted, a listing
     /// out of order, no user metadata.
     pub async fn open(config: S3Config) -> Result<Self, EndpointError> {
-        let mut store = connected(&config).await?;
-        store.traits = store.probe().await?;
+        let (mut store, first) = connected(&config).await?;
+        store.traits = store.probe(&first).await?;
         tracing::info!(bucket = store.place.bucket, traits = ?store.traits, "store probed");
         Ok(Self::of(store, &config))
     }
@@ -50,7 +49,7 @@ impl S3Destination {
     /// # Errors
     /// As [`S3Destination::open`], but for what only writing shows.
     pub async fn open_to_look(config: S3Config) -> Result<Self, EndpointError> {
-        Ok(Self::of(connected(&config).await?, &config))
+        Ok(Self::of(connected(&config).await?.0, &config))
     }
 
     fn of(store: Store, config: &S3Config) -> Self {
@@ -61,27 +60,44 @@ impl S3Destination {
     }
 }
 
-/// A store that was reached and listed, and not probed.
-async fn connected(config: &S3Config) -> Result<Store, EndpointError> {
+/// A store that was reached and not probed, with the first page of its listing.
+async fn connected(config: &S3Config) -> Result<(Store, ListPage), EndpointError> {
     if let Some(endpoint) = &config.location.endpoint {
         check_endpoint(endpoint)?;
     }
     let connector = client::connector(config)?;
     let requests = Arc::new(Requests::new(config.requests_max, config.request_timeout));
     let place = Place::new(&config.location);
-    let (client, region) = reached(config, &place, &connector, &requests).await?;
-    let lean = Lean::new(config, &region, connector);
-    let store = Store {
-        client,
-        lean,
-        place,
-        requests,
-        traits: Traits::UNKNOWN,
-        write_headers: Headers::of_writes(config),
-        single_deletes: AtomicBool::new(false),
-    };
-    store.list_page(None).await?;
-    Ok(store)
+    let mut region = region_of(config, &place, &connector, &requests).await?;
+    let mut attempt = 1;
+    loop {
+        let store = Store {
+            client: client::sdk(config, &region, connector.clone(), &requests.clock),
+            lean: Lean::new(config, &region, connector.clone()),
+            place: place.clone(),
+            requests: Arc::clone(&requests),
+            traits: Traits::UNKNOWN,
+            write_headers: Headers::of_writes(config),
+            single_deletes: AtomicBool::new(false),
+        };
+        match store.first_page().await {
+            Ok(first) => return Ok((store, first)),
+            Err((_, Some(hint))) if attempt < ATTEMPTS && hint != region => {
+                tracing::info!(
+                    bucket = place.bucket,
+                    from = region,
+                    to = hint,
+                    "bucket's region"
+                );
+                region = hint;
+            }
+            Err((error, _)) if attempt < ATTEMPTS && error.kind == ErrorKind::Busy => {
+                tracing::info!(%error, "the store is asked again");
+            }
+            Err((error, hint)) => return Err(explained(error, &region, hint.as_deref(), &place)),
+        }
+        attempt += 1;
+    }
 }
 
 pub(crate) fn check_endpoint(endpoint: &str) -> Result<(), EndpointError> {
@@ -99,38 +115,6 @@ pub(crate) fn check_endpoint(endpoint: &str) -> Result<(), EndpointError> {
         endpoint,
         detail,
     ))
-}
-
-/// A client with which a listing succeeded, and the bucket's region.
-async fn reached(
-    config: &S3Config,
-    place: &Place,
-    connector: &SharedHttpConnector,
-    requests: &Requests,
-) -> Result<(Client, String), EndpointError> {
-    let of_region = |region: &str| client::sdk(config, region, connector.clone(), &requests.clock);
-    let mut region = region_of(config, place, connector, requests).await?;
-    let mut attempt = 1;
-    loop {
-        let client = of_region(&region);
-        match listed(&client, place, requests).await {
-            Ok(()) => return Ok((client, region)),
-            Err((_, Some(hint))) if attempt < ATTEMPTS && hint != region => {
-                tracing::info!(
-                    bucket = place.bucket,
-                    from = region,
-                    to = hint,
-                    "bucket's region"
-                );
-                region = hint;
-            }
-            Err((error, _)) if attempt < ATTEMPTS && error.kind == ErrorKind::Busy => {
-                tracing::info!(%error, "the store is asked again");
-            }
-            Err((error, hint)) => return Err(explained(error, &region, hint.as_deref(), place)),
-        }
-        attempt += 1;
-    }
 }
 
 /// The region that requests are signed for: the location's, or else the bucket's own.
@@ -178,32 +162,25 @@ async fn home_region(
     }
 }
 
-/// The access test. With an error comes the region that the store would rather have.
-async fn listed(
-    client: &Client,
-    place: &Place,
-    requests: &Requests,
-) -> Result<(), (EndpointError, Option<String>)> {
-    let operation = Operation::ListObjectsV2;
-    let target = place.target(&place.prefix);
-    let _turn = requests
-        .turn(operation, &target)
-        .await
-        .map_err(|error| (error, None))?;
-    let request = client
-        .list_objects_v2()
-        .bucket(&place.bucket)
-        .prefix(&place.prefix)
-        .max_keys(1)
-        .send();
-    let answer = requests
-        .within(Wait::Answer, operation, &target, Box::pin(request))
-        .await
-        .map_err(|error| (error, None))?;
-    answer.map(|_| ()).map_err(|error| {
-        let hint = region_hint(&error);
-        (from_sdk(&error, operation, &target, &requests.clock), hint)
-    })
+impl Store {
+    /// The access test. With an error comes the region that the store would rather have.
+    async fn first_page(&self) -> Result<ListPage, (EndpointError, Option<String>)> {
+        let operation = Operation::ListObjectsV2;
+        let target = self.place.target(&self.place.prefix);
+        let no_hint = |error| (error, None);
+        let requests = &self.requests;
+        let _turn = requests.turn(operation, &target).await.map_err(no_hint)?;
+        let request = Box::pin(self.listing(None).send());
+        let output = requests
+            .within(Wait::Answer, operation, &target, request)
+            .await
+            .map_err(no_hint)?
+            .map_err(|error| {
+                let hint = region_hint(&error);
+                (from_sdk(&error, operation, &target, &requests.clock), hint)
+            })?;
+        self.listed_page(output.into(), None).map_err(no_hint)
+    }
 }
 
 /// The region in an answer's header, or in the body of `AuthorizationHeaderMalformed` and

@@ -1,23 +1,24 @@
 //! What the store's answers are worth: an echo is no proof, so wrong checksums must be refused.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType};
 use bytes::Bytes;
 use datasync_endpoint::{
-    Crc64, Effect, EndpointError, ErrorKind, Integrity, Key, Payload, PosixMetadata, Timestamp,
-    Unpaced, UploadId,
+    Crc64, Effect, EndpointError, ErrorKind, Integrity, Key, ListPage, PartStream, Payload,
+    PosixMetadata, Timestamp, Unpaced, UploadId,
 };
 use md5::{Digest as _, Md5};
 use tokio::time::timeout;
 
+use crate::body::Digests;
 use crate::calls::Operation;
 use crate::deletes::Doomed;
 use crate::destination::{Store, Traits};
 use crate::leftovers::{NAME, STALE_SECONDS};
 use crate::object::{head_crc64, head_metadata};
-use crate::put::{Check, Write};
+use crate::put::{Check, Reply, Write};
 use crate::requests::Wait;
 
 const CONTENT: &[u8] = b"Written and deleted by DataSync to learn what this store verifies.\n";
@@ -28,6 +29,14 @@ const PROBE_MAX: Duration = Duration::from_secs(STALE_SECONDS.unsigned_abs() / 2
 
 /// Of no object.
 const OTHER_ETAG: &str = "\"00000000000000000000000000000000\"";
+
+/// What the store does with the checksums of parts.
+#[derive(Debug, Default, Clone, Copy)]
+struct Parts {
+    /// Of the part, ahead of it, and of the whole.
+    crc64: bool,
+    trailers: bool,
+}
 
 /// How a request that ought to be refused ended.
 enum Outcome {
@@ -43,7 +52,8 @@ struct Probe<'a> {
 }
 
 impl Store {
-    pub(crate) async fn probe(&self) -> Result<Traits, EndpointError> {
+    /// `first` is the first page of the location's listing.
+    pub(crate) async fn probe(&self, first: &ListPage) -> Result<Traits, EndpointError> {
         let mut random = [0; 8];
         getrandom::fill(&mut random).map_err(|error| {
             let detail = format!("no random numbers: {error}");
@@ -68,7 +78,7 @@ impl Store {
         };
         let (traits, cleaned) = match timeout(PROBE_MAX, probe.run()).await {
             Ok(Ok(traits)) => {
-                if let Err(error) = self.remove_leftovers(&key).await {
+                if let Err(error) = self.remove_leftovers(&key, first).await {
                     tracing::warn!(%error, "what earlier probes left stays for now");
                 }
                 (Ok(traits), self.remove(&probe.object_key, None).await)
@@ -87,13 +97,17 @@ impl Probe<'_> {
     async fn run(&self) -> Result<Traits, EndpointError> {
         let integrity = self.integrity().await?;
         let etag_is_md5 = self.metadata_comes_back().await?;
-        let multipart_crc64 = integrity == Integrity::Crc64 && self.parts_are_checked().await?;
+        let parts = match integrity {
+            Integrity::Crc64 => self.parts().await?,
+            Integrity::Md5 | Integrity::ReadBack => Parts::default(),
+        };
         let if_none_match = self.if_none_match(integrity).await?;
         let if_match = self.if_match().await?;
         let batches = !if_match || self.batches_honour_etags().await;
         Ok(Traits {
             integrity,
-            multipart_crc64,
+            multipart_crc64: parts.crc64,
+            trailers: parts.trailers,
             if_none_match,
             if_match,
             etag_is_md5,
@@ -206,8 +220,8 @@ impl Probe<'_> {
         }
     }
 
-    /// Whether an upload with a full-object checksum can be begun and refuses a wrong part.
-    async fn parts_are_checked(&self) -> Result<bool, EndpointError> {
+    /// Whether an upload with a full-object checksum can be begun, and which wrong parts it refuses.
+    async fn parts(&self) -> Result<Parts, EndpointError> {
         let request = self
             .store
             .client
@@ -229,16 +243,25 @@ impl Probe<'_> {
         let upload = match begun {
             Ok(output) => match output.upload_id {
                 Some(id) => UploadId(id),
-                None => return Ok(false),
+                None => return Ok(Parts::default()),
             },
-            Err(error) => return refused(Err(error)).map(|_| false),
+            Err(error) => return refused(Err(error)).map(|_| Parts::default()),
         };
+        let crc64 = self.wrong_part_is_refused(&upload).await;
+        let trailers = matches!(crc64, Ok(true)) && self.trailers_are_checked(&upload).await;
+        self.store.abort(&self.object_key, &upload).await?;
+        Ok(Parts {
+            crc64: crc64?,
+            trailers,
+        })
+    }
+
+    async fn wrong_part_is_refused(&self, upload: &UploadId) -> Result<bool, EndpointError> {
         let wrong = Check::crc64(Crc64(!self.payload.crc64.0));
         let part = self
             .store
-            .part_with(&self.object_key, &upload, 1, &self.payload, &wrong)
+            .part_with(&self.object_key, upload, 1, &self.payload, &wrong)
             .await;
-        self.store.abort(&self.object_key, &upload).await?;
         match part {
             // The store took the wrong value over as its own: an echo.
             Err(error)
@@ -248,6 +271,37 @@ impl Probe<'_> {
             }
             part => Ok(matches!(refused(part.map(|_| ()))?, Outcome::Refused)),
         }
+    }
+
+    /// Whether a checksum that follows a part is taken if it is right, and refused if not. Not to
+    /// know it costs only that parts go without.
+    async fn trailers_are_checked(&self, upload: &UploadId) -> bool {
+        let right = self.trailed(upload, Digests::default()).await;
+        let taken = match right {
+            Ok(reply) => reply.crc64 == Some(self.payload.crc64),
+            Err(error) => {
+                tracing::info!(%error, "parts that are sent while they are read go without checksum");
+                false
+            }
+        };
+        let mut wrong = Digests::default();
+        wrong.crc64.update(b"what is not sent");
+        taken
+            && matches!(
+                refused(self.trailed(upload, wrong).await.map(|_| ())),
+                Ok(Outcome::Refused)
+            )
+    }
+
+    async fn trailed(&self, upload: &UploadId, digests: Digests) -> Result<Reply, EndpointError> {
+        let part = PartStream {
+            chunks: Box::pin(futures::stream::iter([Ok(Bytes::from_static(CONTENT))])),
+            length: self.payload.length,
+            pace: Arc::clone(&self.payload.pace),
+        };
+        let digests = Arc::new(Mutex::new(digests));
+        let place = (self.object_key.as_str(), upload, 1);
+        self.store.send_trailed(place, part, &digests).await
     }
 
     fn too_slow(&self) -> EndpointError {

@@ -29,6 +29,8 @@ use crate::requests::Wait;
 pub(crate) enum Check {
     Crc64(String),
     Md5(String),
+    /// It follows a content of this length in bytes.
+    Trailer(u64),
     Nothing,
 }
 
@@ -46,7 +48,7 @@ impl Check {
         match self {
             Self::Crc64(value) => Some(("x-amz-checksum-crc64nvme", value)),
             Self::Md5(value) => Some(("content-md5", value)),
-            Self::Nothing => None,
+            Self::Trailer(_) | Self::Nothing => None,
         }
     }
 
@@ -54,7 +56,7 @@ impl Check {
         match self {
             Self::Crc64(value) => (Some(value.clone()), None),
             Self::Md5(value) => (None, Some(value.clone())),
-            Self::Nothing => (None, None),
+            Self::Trailer(_) | Self::Nothing => (None, None),
         }
     }
 

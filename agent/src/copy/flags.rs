@@ -72,7 +72,7 @@ pub struct CopyFlags {
     /// PRESERVE or NONE [default: NONE]
     #[arg(long, value_name = "WORD")]
     pub(super) preserve_devices: Option<String>,
-    /// Copies only what matches, such as /home|/srv/www*; may be given several times
+    /// Copies only what matches, such as /home|/srv/*/www; may be given several times
     #[arg(long, value_name = "PATTERNS")]
     pub(super) include: Vec<String>,
     /// Leaves out what matches, such as '*.tmp|*/cache'; may be given several times

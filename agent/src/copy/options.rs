@@ -231,7 +231,7 @@ mod tests {
         };
         let found = excludes(&flags, &mut faults);
         assert_eq!((found.as_str(), faults.len()), ("*.tmp|*/cache|/x", 0));
-        let include = ["a", "/a*b", "/a\\", ""].map(str::to_owned).to_vec();
+        let include = ["a", "/a*/", "/a\\", ""].map(str::to_owned).to_vec();
         let flags = CopyFlags {
             include,
             ..CopyFlags::default()

@@ -13,6 +13,7 @@ mod state;
 mod writer;
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use datasync_endpoint::{Key, UploadId};
 use datasync_model::{Counters, Failure};
@@ -148,6 +149,8 @@ type Reply = oneshot::Sender<Result<(), JournalError>>;
 pub(crate) struct Journal {
     sender: mpsc::Sender<Message>,
     directory: PathBuf,
+    /// Why the writer has ended.
+    failure: Arc<OnceLock<JournalError>>,
 }
 
 impl std::fmt::Debug for Message {
@@ -174,11 +177,13 @@ impl Journal {
         let state = writer::replay(directory).await?;
         let writer = writer::Writer::start(directory, failures, state.clone()).await?;
         let (sender, receiver) = mpsc::channel(QUEUE);
-        tasks.spawn(writer.run(receiver));
+        let failure = Arc::default();
+        tasks.spawn(writer.run(receiver, Arc::clone(&failure)));
         Ok((
             Self {
                 sender,
                 directory: directory.to_owned(),
+                failure,
             },
             state,
         ))
@@ -256,11 +261,12 @@ impl Journal {
     }
 
     fn failed(&self) -> JournalError {
-        JournalError {
+        let ended = || JournalError {
             directory: self.directory.clone(),
             verb: "written",
-            reason: "an earlier write failed (is the disk full?)".to_owned(),
-        }
+            reason: "its writer has ended".to_owned(),
+        };
+        self.failure.get().cloned().unwrap_or_else(ended)
     }
 }
 

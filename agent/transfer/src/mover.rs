@@ -106,6 +106,7 @@ fn destination_error(error: &EndpointError) -> TryError {
     TryError::Failed(ItemFailure::of_destination(error))
 }
 
+// What happens to few items is on the heap: the future of every item would be as large as the largest.
 impl<S: Source, D: Destination> Mover<S, D> {
     /// Does what one entry needs; gives the outcome and the bytes that were planned to move. `known`
     /// is what is remembered of it.
@@ -122,11 +123,11 @@ impl<S: Source, D: Destination> Mover<S, D> {
         let action = match facts.next() {
             Next::Do(action) => action,
             Next::Read(content) => {
-                let read = self.verifier.source_content(entry).await;
+                let read = Box::pin(self.verifier.source_content(entry)).await;
                 // What cannot be read or changes meanwhile is reported by the copy.
                 facts.after_reading(read.is_ok_and(|read| read == content))
             }
-            Next::Ask => match self.stat(&entry.key).await {
+            Next::Ask => match Box::pin(self.stat(&entry.key)).await {
                 Ok(found) => facts.after_asking(found),
                 Err(error) => {
                     return Ok((Outcome::Failed(ItemFailure::of_destination(&error)), None));
@@ -136,7 +137,7 @@ impl<S: Source, D: Destination> Mover<S, D> {
         match action {
             Action::Skip(reason) => Ok((Outcome::Skipped(skip_failure(reason)), None)),
             Action::Copy(copy) => self.copy(entry, copy).await,
-            Action::Metadata(found) => self.renew(entry, &found).await,
+            Action::Metadata(found) => Box::pin(self.renew(entry, &found)).await,
             Action::Keep(found) => {
                 let learned = learned_of_kept(&facts, found.as_deref());
                 Ok((Outcome::Unchanged { learned }, None))
@@ -173,13 +174,14 @@ impl<S: Source, D: Destination> Mover<S, D> {
             _ => 0,
         };
         let in_flight = self.progress.begin(size);
-        let mut entry = entry.clone();
+        let mut located = None;
         let mut tries = 0;
         let outcome = loop {
             tries += 1;
-            let error = match self.try_copy(&entry, &copy, &in_flight).await {
+            let entry = located.as_ref().unwrap_or(entry);
+            let error = match self.try_copy(entry, &copy, &in_flight).await {
                 Ok(written) => {
-                    break self.transferred(&entry, written);
+                    break self.transferred(entry, written);
                 }
                 Err(error) => error,
             };
@@ -200,9 +202,14 @@ impl<S: Source, D: Destination> Mover<S, D> {
                 TryError::Stale => break Outcome::Failed(ItemFailure::vanished()),
             }
             in_flight.restart();
-            let located = locate(&*self.source, &entry.path, &self.attempts);
-            match self.waits().during(Wait::Source, located).await {
-                Ok(Some(node)) if self.is_same_kind(&entry.node, &node) => entry.node = node,
+            let locating = Box::pin(locate(&*self.source, &entry.path, &self.attempts));
+            match self.waits().during(Wait::Source, locating).await {
+                Ok(Some(node)) if self.is_same_kind(&entry.node, &node) => {
+                    located = Some(SourceEntry {
+                        node,
+                        ..entry.clone()
+                    });
+                }
                 Ok(_) => break Outcome::Failed(ItemFailure::vanished()),
                 Err(error) => break Outcome::Failed(ItemFailure::of_source(&error)),
             }
@@ -228,11 +235,11 @@ impl<S: Source, D: Destination> Mover<S, D> {
                 ItemFailure::too_large(attributes.size, limits.object_max),
             )),
             Some(Content::File) if attributes.size > SINGLE_PUT_MAX.min(limits.put_max) => {
-                self.copy_large(entry, copy, in_flight).await
+                Box::pin(self.copy_large(entry, copy, in_flight)).await
             }
             Some(Content::File) => self.copy_small(entry, copy).await,
-            Some(Content::LinkTarget) => self.copy_link(entry, copy).await,
-            Some(Content::Empty) | None => self.put_empty(entry, copy).await,
+            Some(Content::LinkTarget) => Box::pin(self.copy_link(entry, copy)).await,
+            Some(Content::Empty) | None => Box::pin(self.put_empty(entry, copy)).await,
         }
     }
 

@@ -35,6 +35,19 @@ pub(crate) struct Range {
     pub(crate) attributes: Option<Attributes>,
 }
 
+impl Range {
+    /// Of one READ, or of the several that it took.
+    fn of(chunks: Vec<Bytes>, attributes: Option<Attributes>) -> Self {
+        let mut hasher = Crc64Hasher::default();
+        chunks.iter().for_each(|chunk| hasher.update(chunk));
+        Self {
+            chunks,
+            crc64: hasher.finish(),
+            attributes,
+        }
+    }
+}
+
 /// One version of a file: what is read of another is an error.
 #[derive(Debug)]
 pub(crate) struct Version<'a, S> {
@@ -48,29 +61,31 @@ impl<S: Source> Version<'_, S> {
     /// Reads `length` bytes at `offset`.
     pub(crate) async fn range(&self, offset: u64, length: u64) -> Result<Range, ReadError> {
         let step = u64::from(self.source.read_max().max(1));
-        let reads = (0..length.div_ceil(step).max(1)).map(|index| {
+        if let Ok(wanted) = u32::try_from(length.min(step))
+            && length <= step
+        {
+            let (chunks, attributes) = self.read_exactly(offset, wanted).await?;
+            return Ok(Range::of(chunks, attributes));
+        }
+        let reads = (0..length.div_ceil(step)).map(|index| {
             let at = offset + index * step;
             let wanted = u32::try_from(step.min(offset + length - at)).unwrap_or(u32::MAX);
             self.read_exactly(at, wanted)
         });
         let mut replies = stream::iter(reads).buffered(READS_IN_FLIGHT);
-        let mut range = Range {
-            chunks: Vec::new(),
-            crc64: Crc64::EMPTY,
-            attributes: None,
-        };
+        let mut chunks = Vec::new();
         let mut hasher = Crc64Hasher::default();
-        let mut reads_done = 0;
-        while let Some((chunks, attributes)) = replies.try_next().await? {
-            for chunk in chunks {
+        while let Some((read, _)) = replies.try_next().await? {
+            for chunk in read {
                 hasher.update(&chunk);
-                range.chunks.push(chunk);
+                chunks.push(chunk);
             }
-            reads_done += 1;
-            range.attributes = attributes.filter(|_| reads_done == 1);
         }
-        range.crc64 = hasher.finish();
-        Ok(range)
+        Ok(Range {
+            chunks,
+            crc64: hasher.finish(),
+            attributes: None,
+        })
     }
 
     /// Whether the file still is what it was before its first READ. `known` are attributes that
@@ -142,7 +157,7 @@ impl<S: Source> Version<'_, S> {
             missing -= got;
             if missing == 0 {
                 if at == self.fingerprint.size && !reply.eof {
-                    self.ends_at(at).await?;
+                    Box::pin(self.ends_at(at)).await?;
                 }
                 let only = chunks.len() == 1;
                 return Ok((chunks, reply.attributes.filter(|_| only)));

@@ -29,6 +29,10 @@ impl Default for RetryLimits {
     }
 }
 
+/// Attempts of a call whose answers break the protocol: damage on the way does that once, a server
+/// that does not keep to the protocol always.
+const PROTOCOL_ATTEMPTS_MAX: u32 = 3;
+
 /// What to do after a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Retry {
@@ -50,7 +54,12 @@ pub(crate) fn decide(
     random_unit: f64,
     limits: &RetryLimits,
 ) -> Retry {
-    if !kind.is_transient() || attempt >= limits.attempts_max {
+    let attempts_max = match kind {
+        ErrorKind::Protocol => limits.attempts_max.min(PROTOCOL_ATTEMPTS_MAX),
+        kind if kind.is_transient() => limits.attempts_max,
+        _ => 1,
+    };
+    if attempt >= attempts_max {
         return Retry::GiveUp;
     }
     let doublings = attempt.saturating_sub(1).min(31);
@@ -100,6 +109,8 @@ mod tests {
             (ErrorKind::Busy, None, 1, 299_900, 0.5, after(100)),
             (ErrorKind::NotFound, None, 1, 0, 0.0, Retry::GiveUp),
             (ErrorKind::Stale, None, 1, 0, 0.0, Retry::GiveUp),
+            (ErrorKind::Protocol, None, 2, 0, 1.0, after(400)),
+            (ErrorKind::Protocol, None, 3, 0, 1.0, Retry::GiveUp),
             (ErrorKind::Precondition, Some(1), 1, 0, 0.0, Retry::GiveUp),
             (ErrorKind::Busy, None, 1, 0, f64::NAN, after(200)),
         ] {

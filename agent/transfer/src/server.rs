@@ -146,11 +146,14 @@ impl Request<'_> {
 
 impl Access {
     /// Makes a request when the server can bear it.
-    async fn ask<T>(
+    async fn ask<T, F>(
         &self,
         request: Request<'_>,
-        call: impl Future<Output = Result<T, EndpointError>>,
-    ) -> Result<T, EndpointError> {
+        call: impl FnOnce() -> F,
+    ) -> Result<T, EndpointError>
+    where
+        F: Future<Output = Result<T, EndpointError>>,
+    {
         let overloaded =
             |result: &Result<T, EndpointError>| result.as_ref().err().and_then(Overload::of);
         let (answer, held) = self.make(request, call, overloaded).await?;
@@ -160,12 +163,12 @@ impl Access {
     /// As [`Access::ask`], for a call of any answer: `overloaded` looks whether it tells that the
     /// server has too much to do. Gives, too, how long the call waited for its turn and its body was
     /// held back.
-    async fn make<T>(
+    async fn make<F: Future>(
         &self,
         request: Request<'_>,
-        call: impl Future<Output = T>,
-        overloaded: impl FnOnce(&T) -> Option<Overload>,
-    ) -> Result<(T, Duration), NotSent> {
+        call: impl FnOnce() -> F,
+        overloaded: impl FnOnce(&F::Output) -> Option<Overload>,
+    ) -> Result<(F::Output, Duration), NotSent> {
         let Admitted {
             turn,
             pass,
@@ -178,7 +181,7 @@ impl Access {
         let held_before = request.held();
         let sent_at = Instant::now();
         let open = self.calls.begin(request.operation);
-        let answer = call.await;
+        let answer = call().await;
         drop(open);
         let overload = overloaded(&answer);
         let held = request.held().saturating_sub(held_before);

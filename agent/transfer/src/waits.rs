@@ -1,11 +1,12 @@
 //! What items wait for, and how long, in sum over all of them.
 
 use std::future::Future;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
 /// What is waited for.
@@ -80,6 +81,7 @@ impl Gauge {
 }
 
 /// Somebody waits; until it is dropped.
+#[derive(Debug)]
 struct Waiting<'a>(&'a Mutex<Gauge>);
 
 impl<'a> Waiting<'a> {
@@ -100,6 +102,32 @@ impl Drop for Waiting<'_> {
     }
 }
 
+pin_project! {
+    /// A future whose time is counted. No `async fn`: it would hold the future twice.
+    #[derive(Debug)]
+    pub(crate) struct During<'a, F> {
+        gauge: &'a Mutex<Gauge>,
+        waiting: Option<Waiting<'a>>,
+        #[pin]
+        future: F,
+    }
+}
+
+impl<F: Future> Future for During<'_, F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let polled = this.future.poll(context);
+        if polled.is_ready() {
+            *this.waiting = None;
+        } else if this.waiting.is_none() {
+            *this.waiting = Some(Waiting::begin(this.gauge));
+        }
+        polled
+    }
+}
+
 impl Waits {
     pub(crate) fn new() -> Self {
         let counted_to = Instant::now();
@@ -115,13 +143,12 @@ impl Waits {
     /// Counts the time until `future` is ready. What is ready at once costs nothing.
     ///
     /// Cancel-safe as far as `future` is.
-    pub(crate) async fn during<T>(&self, wait: Wait, future: impl Future<Output = T>) -> T {
-        let mut future = pin!(future);
-        if let Poll::Ready(value) = futures::poll!(&mut future) {
-            return value;
+    pub(crate) fn during<F: Future>(&self, wait: Wait, future: F) -> During<'_, F> {
+        During {
+            gauge: &self.0[wait as usize],
+            waiting: None,
+            future,
         }
-        let _waiting = Waiting::begin(&self.0[wait as usize]);
-        future.await
     }
 
     /// The sums up to now, waits that go on included.

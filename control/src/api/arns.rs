@@ -110,16 +110,6 @@ pub(super) fn is_arn(
         && resource(rest)
 }
 
-/// `prefix` followed by `range` hexadecimal digits.
-pub(super) fn is_hex_id(text: &str, prefix: &str, range: std::ops::RangeInclusive<usize>) -> bool {
-    text.strip_prefix(prefix).is_some_and(|digits| {
-        range.contains(&digits.len())
-            && digits
-                .bytes()
-                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-    })
-}
-
 pub(super) fn role(text: Option<String>, member: &str) -> Result<String, ApiError> {
     const PATTERN: &str =
         "^arn:(aws|aws-cn|aws-us-gov|aws-eusc|aws-iso|aws-iso-b):iam::[0-9]{12}:role/.*$";

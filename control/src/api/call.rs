@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::error::ApiError;
+use super::shapes::{self, Member};
 use super::{Api, Settings};
 use crate::records::Answer;
 use crate::store::Transaction;
@@ -39,10 +40,10 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// SDKs send one invocation id with every retry of a call.
-    pub(super) fn identity(key: &str, invocation: &[u8], operation: &str, body: &[u8]) -> String {
+    /// `attempt` is what the attempts of one call share: SDKs send one invocation id with each.
+    pub(super) fn identity(key: &str, attempt: &[u8], operation: &str, body: &[u8]) -> String {
         let mut hash = digest::Context::new(&digest::SHA256);
-        for part in [key.as_bytes(), invocation, operation.as_bytes(), body] {
+        for part in [key.as_bytes(), attempt, operation.as_bytes(), body] {
             hash.update(&(part.len() as u64).to_be_bytes());
             hash.update(part);
         }
@@ -55,6 +56,11 @@ impl<'a> Call<'a> {
 
     pub(super) fn now_ms(&self) -> i64 {
         self.now.as_millisecond()
+    }
+
+    /// Whether the members are what the model says of the operation's input.
+    pub(super) fn check(&self, input: &'static [Member]) -> Result<(), ApiError> {
+        shapes::check(&self.members, input)
     }
 
     /// The members as the operation's input.

@@ -160,36 +160,3 @@ pub(super) fn s3_subdirectory(value: &str, member: &str) -> Result<(), ApiError>
         |c| c.is_ascii_alphanumeric() || "_-+./()".contains(c) || is_space_separator(c),
     )
 }
-
-pub(super) fn bucket_name(value: &str) -> Result<(), ApiError> {
-    if value.chars().count() < 3 {
-        let constraint = "must have at least 3 characters";
-        return Err(ApiError::constraint("BucketName", value, constraint));
-    }
-    text(
-        value,
-        "BucketName",
-        63,
-        r"^[a-zA-Z0-9_\-\+\.\(\)\$\p{Zs}]+$",
-        |c| c.is_ascii_alphanumeric() || "_-+.()$".contains(c) || is_space_separator(c),
-    )
-}
-
-/// Labels joined by dots, each ending in a letter or digit; the last may hold colons.
-pub(super) fn server_hostname(value: &str) -> Result<(), ApiError> {
-    const PATTERN: &str = r"^(([a-zA-Z0-9\-]*[a-zA-Z0-9])\.)*([A-Za-z0-9\-:]*[A-Za-z0-9])$";
-    text(value, "ServerHostname", 255, PATTERN, |c| {
-        c.is_ascii_alphanumeric() || "-.:".contains(c)
-    })?;
-    let (labels, last) = value.rsplit_once('.').unwrap_or(("", value));
-    let ends_well = |label: &str| label.ends_with(|c: char| c.is_ascii_alphanumeric());
-    let inner = labels.is_empty() && !value.starts_with('.')
-        || labels
-            .split('.')
-            .all(|label| ends_well(label) && !label.contains(':'));
-    if inner && ends_well(last) {
-        Ok(())
-    } else {
-        Err(unlike(value, "ServerHostname", PATTERN))
-    }
-}

@@ -78,6 +78,18 @@ impl ApiError {
         )
     }
 
+    /// The key may not do this; in IAM's words.
+    pub(crate) fn access_denied(user: &str, operation: &str) -> Self {
+        Self::new(
+            400,
+            "AccessDeniedException",
+            format!(
+                "User: {user} is not authorized to perform: datasync:{operation} because no \
+                 identity-based policy allows the datasync:{operation} action"
+            ),
+        )
+    }
+
     /// The body is not the JSON that the operation takes.
     pub(crate) fn serialization(message: impl Into<String>) -> Self {
         Self::new(400, "SerializationException", message)

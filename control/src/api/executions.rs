@@ -111,6 +111,7 @@ impl Start {
         let eligible = tasks::eligible(&source, &destination, settings)?;
         let pair = tasks::pair(&source, &destination);
         let (mode, filter) = (task.record.mode, self.common.filter);
+        tasks::check_mode(mode, &source)?;
         let options = task.record.options.merged(&self.common.options);
         options.check(mode, pair).map_err(input::refused)?;
         let verify_mode = options.verify_mode;

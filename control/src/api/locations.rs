@@ -122,6 +122,17 @@ fn new_arn(call: &Call<'_>) -> Result<LocationArn, ApiError> {
     Ok(LocationArn::new(&call.settings().home, call.unique_id()?))
 }
 
+/// DescribeLocation… and UpdateLocation… of the types that cannot be made: a location that exists
+/// is of another one.
+pub(super) async fn describe_or_update_of_another_type(call: &Call<'_>) -> Result<Value, ApiError> {
+    let arn = target(call)?;
+    call.read(move |tx| {
+        find(tx, &arn)?;
+        Err(wrong_type(&arn))
+    })
+    .await
+}
+
 /// Describes a location by `show`, which returns nothing for a location of another type.
 async fn show(
     call: &Call<'_>,
@@ -182,7 +193,7 @@ pub(super) async fn delete(call: &Call<'_>) -> Result<Value, ApiError> {
 
 pub(super) async fn list(call: &Call<'_>) -> Result<Value, ApiError> {
     let input: ListInput = call.decode()?;
-    let filters = Filters::of_locations(input.filters.unwrap_or_default())?;
+    let filters = Filters::of(input.filters.unwrap_or_default())?;
     let page = call.decode::<PageInput>()?.check()?;
     call.read(move |tx| {
         page.answer(

@@ -4,34 +4,14 @@ use serde_json::Value;
 
 use super::call::Call;
 use super::error::ApiError;
-use super::{agents, executions, locations, tags, tasks};
+use super::{agents, executions, locations, shapes, tags, tasks};
 
-/// In the API's model, but not in this release.
-const UNSUPPORTED: &[&str] = &[
-    "CreateLocationAzureBlob",
-    "CreateLocationFsxLustre",
-    "CreateLocationFsxOntap",
-    "CreateLocationFsxOpenZfs",
-    "CreateLocationFsxWindows",
-    "CreateLocationHdfs",
-    "CreateLocationSmb",
-    "DescribeLocationAzureBlob",
-    "DescribeLocationFsxLustre",
-    "DescribeLocationFsxOntap",
-    "DescribeLocationFsxOpenZfs",
-    "DescribeLocationFsxWindows",
-    "DescribeLocationHdfs",
-    "DescribeLocationSmb",
-    "UpdateLocationAzureBlob",
-    "UpdateLocationFsxLustre",
-    "UpdateLocationFsxOntap",
-    "UpdateLocationFsxOpenZfs",
-    "UpdateLocationFsxWindows",
-    "UpdateLocationHdfs",
-    "UpdateLocationSmb",
-];
-
+/// Carries out `operation`, once its members fit the API's model.
 pub(super) async fn dispatch(operation: &str, call: &Call<'_>) -> Result<Value, ApiError> {
+    let input = shapes::input_of(operation).ok_or_else(|| {
+        ApiError::unknown_operation(format!("{operation:?} is not an operation of DataSync."))
+    })?;
+    call.check(input)?;
     match operation {
         "CreateAgent" => agents::create(call).await,
         "DescribeAgent" => agents::describe(call).await,
@@ -65,12 +45,11 @@ pub(super) async fn dispatch(operation: &str, call: &Call<'_>) -> Result<Value, 
         "TagResource" => tags::tag(call).await,
         "UntagResource" => tags::untag(call).await,
         "ListTagsForResource" => tags::list(call).await,
-        other if UNSUPPORTED.contains(&other) => Err(ApiError::unsupported(format!(
+        // What is left are the locations of the other types.
+        other if other.starts_with("Create") => Err(ApiError::unsupported(format!(
             "{other} is not supported in this release: locations are NFS, EFS, S3 and object \
              storage."
         ))),
-        other => Err(ApiError::unknown_operation(format!(
-            "{other:?} is not an operation of DataSync."
-        ))),
+        _ => locations::describe_or_update_of_another_type(call).await,
     }
 }

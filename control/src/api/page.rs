@@ -9,13 +9,12 @@ use super::error::ApiError;
 use crate::store::{Record, StoreError, Versioned};
 
 const PAGE_DEFAULT: usize = 100;
-const TOKEN_LENGTH_MAX: usize = 65_535;
 
 /// `MaxResults` and `NextToken`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct PageInput {
-    max_results: Option<i64>,
+    max_results: Option<usize>,
     next_token: Option<String>,
 }
 
@@ -27,17 +26,14 @@ pub(super) struct Page {
 }
 
 impl PageInput {
+    /// 0 means the default.
+    ///
     /// # Errors
-    /// A size out of 0 to 100 (0 means the default), or a token that no list gave out.
+    /// A token that no list gave out.
     pub(super) fn check(self) -> Result<Page, ApiError> {
         let limit = match self.max_results {
             None | Some(0) => PAGE_DEFAULT,
-            Some(size) => usize::try_from(size)
-                .ok()
-                .filter(|size| *size <= PAGE_DEFAULT)
-                .ok_or_else(|| {
-                    ApiError::constraint("MaxResults", &size.to_string(), "must be from 0 to 100")
-                })?,
+            Some(size) => size.min(PAGE_DEFAULT),
         };
         let after = self.next_token.map(|token| decode(&token)).transpose()?;
         Ok(Page { limit, after })
@@ -46,9 +42,6 @@ impl PageInput {
 
 fn decode(token: &str) -> Result<String, ApiError> {
     let known = || ApiError::invalid("NextToken is not a token that this list gave out.");
-    if token.len() > TOKEN_LENGTH_MAX {
-        return Err(known());
-    }
     let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| known())?;
     String::from_utf8(bytes)
         .ok()

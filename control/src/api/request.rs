@@ -92,7 +92,7 @@ async fn handle(
     let authorization = Authorization::of(&head.headers)?;
     let body = read(body, body_timeout).await?;
     let now = Timestamp::now();
-    authenticate(api, &authorization, &head.headers, &body, now).await?;
+    let key = authenticate(api, &authorization, &head.headers, &body, now).await?;
     let target = head
         .headers
         .get("x-amz-target")
@@ -101,18 +101,15 @@ async fn handle(
         .ok_or_else(|| {
             ApiError::unknown_operation("X-Amz-Target must be FmrsService.<operation>.")
         })?;
+    authorize(api, &key, target)?;
     let members = object(&body)?;
-    let invocation = head
+    // Without an invocation id, the same signature means the same bytes.
+    let attempt = head
         .headers
         .get("amz-sdk-invocation-id")
-        .map(|id| id.as_bytes());
-    let call = Call::new(
-        api,
-        target,
-        members,
-        now,
-        invocation.map(|id| Call::identity(&authorization.access_key_id, id, target, &body)),
-    );
+        .map_or(authorization.signature.as_slice(), |id| id.as_bytes());
+    let identity = Call::identity(&authorization.access_key_id, attempt, target, &body);
+    let call = Call::new(api, target, members, now, Some(identity));
     operations::dispatch(target, &call).await
 }
 
@@ -134,7 +131,7 @@ async fn authenticate(
     headers: &HeaderMap,
     body: &[u8],
     now: Timestamp,
-) -> Result<(), ApiError> {
+) -> Result<AccessKey, ApiError> {
     let id = authorization.access_key_id.clone();
     let row = api.store.read(move |tx| tx.get::<AccessKey>(&id)).await?;
     let key = row
@@ -149,7 +146,18 @@ async fn authenticate(
     };
     let region = api.settings.home.region.as_str();
     auth::verify(request, authorization, &secret, region, now)?;
-    Ok(())
+    Ok(key)
+}
+
+/// Whether the key may call the operation.
+fn authorize(api: &Api, key: &AccessKey, operation: &str) -> Result<(), ApiError> {
+    if key.access.allows(operation) {
+        return Ok(());
+    }
+    let home = &api.settings.home;
+    let name = key.name.as_deref().unwrap_or(&key.access_key_id);
+    let user = format!("arn:{}:iam::{}:user/{name}", home.partition, home.account);
+    Err(ApiError::access_denied(&user, operation))
 }
 
 /// Every operation takes one JSON object; an empty body stands for an empty one.

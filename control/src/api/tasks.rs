@@ -7,7 +7,7 @@ pub(super) mod report;
 mod schedule;
 
 use datasync_model::{
-    Excludes, Includes, LocationArn, Options, Pair, TaskArn, TaskMode, TaskStatus,
+    Excludes, Includes, LocationArn, NfsVersion, Options, Pair, TaskArn, TaskMode, TaskStatus,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -129,6 +129,23 @@ fn check_pair(source: &Location, destination: &Location) -> Result<(), ApiError>
     }
 }
 
+/// Whether the locations can be used in this mode.
+pub(super) fn check_mode(mode: TaskMode, source: &Location) -> Result<(), ApiError> {
+    match &source.details {
+        LocationDetails::Nfs(nfs)
+            if nfs.version == NfsVersion::Nfs4_2 && mode == TaskMode::Basic =>
+        {
+            Err(ApiError::invalid(format!(
+                "Location {} is mounted with NFS version {}, which needs task mode {}.",
+                source.arn,
+                nfs.version,
+                TaskMode::Enhanced
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
 pub(super) fn eligible(
     source: &Location,
     destination: &Location,
@@ -168,6 +185,7 @@ pub(super) async fn create(call: &Call<'_>) -> Result<Value, ApiError> {
         let from = locations::find(tx, &source)?.record;
         let to = locations::find(tx, &destination)?.record;
         check_pair(&from, &to)?;
+        check_mode(mode, &from)?;
         eligible(&from, &to, &settings)?;
         let pair = pair(&from, &to);
         let options = Options::defaults(mode, pair).merged(&common.options);
@@ -340,7 +358,7 @@ pub(super) async fn describe(call: &Call<'_>) -> Result<Value, ApiError> {
 
 pub(super) async fn list(call: &Call<'_>) -> Result<Value, ApiError> {
     let input: ListInput = call.decode()?;
-    let filters = ListFilters::of_tasks(input.filters.unwrap_or_default())?;
+    let filters = ListFilters::of(input.filters.unwrap_or_default())?;
     let page = call.decode::<PageInput>()?.check()?;
     call.read(move |tx| {
         let live = tx.live_executions()?;

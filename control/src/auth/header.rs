@@ -25,7 +25,7 @@ pub(crate) struct Authorization {
     pub(super) region: String,
     pub(super) service: String,
     pub(super) signed_headers: Vec<String>,
-    pub(super) signature: Vec<u8>,
+    pub(crate) signature: Vec<u8>,
     pub(super) amz_date: String,
     pub(super) signed_at: Timestamp,
 }

@@ -157,6 +157,7 @@ fn presence_change(
 ) -> Option<PresenceChange> {
     let lease = leases.live(&view.arn, now);
     let online = lease.is_some();
+    view.lost = leases.is_lost(&view.arn, now);
     let stale = lease.is_some_and(|lease| {
         lease.facts.version != view.version
             || lease.facts.abilities != view.abilities

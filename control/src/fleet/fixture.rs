@@ -28,6 +28,7 @@ pub(crate) fn snapshot(agents: u8) -> Snapshot {
         let view = AgentView {
             arn: arn.clone(),
             online: true,
+            lost: false,
             last_connection: Some(at(0)),
             version: "1".to_owned(),
             abilities: Vec::new(),
@@ -42,12 +43,18 @@ pub(crate) fn snapshot(agents: u8) -> Snapshot {
     }
 }
 
+/// One that is not online was not heard of for long.
 pub(crate) fn set_online(snapshot: &mut Snapshot, number: u8, online: bool) {
-    snapshot
-        .agents
-        .get_mut(&agent(number).to_string())
-        .unwrap()
-        .online = online;
+    let key = agent(number).to_string();
+    let view = snapshot.agents.get_mut(&key).unwrap();
+    (view.online, view.lost) = (online, !online);
+}
+
+/// It said goodbye a moment ago.
+pub(crate) fn set_left(snapshot: &mut Snapshot, number: u8) {
+    let key = agent(number).to_string();
+    let view = snapshot.agents.get_mut(&key).unwrap();
+    (view.online, view.lost) = (false, false);
 }
 
 fn location_arn(number: u8) -> datasync_model::LocationArn {

@@ -161,7 +161,7 @@ impl Probes {
                     self.tasks.remove(&task.arn.to_string());
                     Some(Err(failure.clone()))
                 }
-                Ok(_) if !anybody => self.nobody(task, now),
+                Ok(_) if !anybody => self.nobody(task, snapshot, now),
                 Ok(_) if is_settled(task.status) => {
                     self.tasks.remove(&task.arn.to_string());
                     None
@@ -180,16 +180,23 @@ impl Probes {
         verdicts
     }
 
-    fn nobody(&mut self, task: &TaskView, now: Now) -> Option<Result<(), Failure>> {
+    fn nobody(
+        &mut self,
+        task: &TaskView,
+        snapshot: &Snapshot,
+        now: Now,
+    ) -> Option<Result<(), Failure>> {
         self.tasks.remove(&task.arn.to_string());
         let young = now.wall < task.created + CREATION_GRACE;
         if task.status == TaskStatus::Creating && young {
             return None;
         }
-        // After a start of control, agents need a moment to return.
-        let returning = self
-            .first_step
-            .is_none_or(|first| now.instant < first + CREATION_GRACE);
+        // An agent that is restarted, and all of them after a start of control, need a moment.
+        let mut agents = task.eligible.iter();
+        let returning = agents.any(|agent| snapshot.is_returning(agent))
+            || self
+                .first_step
+                .is_none_or(|first| now.instant < first + CREATION_GRACE);
         if is_settled(task.status) && returning {
             return None;
         }

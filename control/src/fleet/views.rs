@@ -98,6 +98,12 @@ impl Snapshot {
         view.is_some_and(|view| are_among(needs, &view.abilities))
     }
 
+    /// Whether `agent` may be back in a moment.
+    pub(crate) fn is_returning(&self, agent: &AgentArn) -> bool {
+        let view = self.agents.get(&agent.to_string());
+        view.is_some_and(|view| !view.online && !view.lost)
+    }
+
     /// Whether `agent` runs an execution that has `location` at another place. An agent has one
     /// set of keys for a location; those of one place must never be used at another.
     pub(crate) fn has_elsewhere(&self, agent: &AgentArn, location: &Location) -> bool {
@@ -135,6 +141,9 @@ pub(crate) type AgentKey = String;
 pub(crate) struct AgentView {
     pub(crate) arn: AgentArn,
     pub(crate) online: bool,
+    /// Nothing was heard of it for the length of a lease, as rows cannot tell. One that is OFFLINE
+    /// and not lost has just said goodbye: it may be restarting.
+    pub(crate) lost: bool,
     pub(crate) last_connection: Option<Timestamp>,
     pub(crate) version: String,
     /// As in its last Hello.

@@ -5,6 +5,26 @@ use zeroize::Zeroizing;
 
 use crate::store::{Place, Record, SealError, Sealed, Sealer};
 
+/// What an access key may do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Access {
+    /// Every operation.
+    #[default]
+    Full,
+    /// The operations that describe and list.
+    ReadOnly,
+}
+
+impl Access {
+    /// Whether `operation` of the API is allowed.
+    pub(crate) fn allows(self, operation: &str) -> bool {
+        match self {
+            Self::Full => true,
+            Self::ReadOnly => operation.starts_with("Describe") || operation.starts_with("List"),
+        }
+    }
+}
+
 /// An access key; made by `datasync-control access-key create`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct AccessKey {
@@ -12,8 +32,12 @@ pub(crate) struct AccessKey {
     pub(crate) access_key_id: String,
     /// The secret access key.
     pub(crate) secret: Sealed,
-    /// What the key is for.
-    pub(crate) description: Option<String>,
+    /// What the key is called.
+    #[serde(alias = "description")]
+    pub(crate) name: Option<String>,
+    /// What it may do.
+    #[serde(default)]
+    pub(crate) access: Access,
     /// A disabled key signs nothing, but stays listed.
     pub(crate) disabled: bool,
     /// When it was made.
@@ -29,14 +53,16 @@ impl AccessKey {
         sealer: &Sealer,
         access_key_id: String,
         secret: &str,
-        description: Option<String>,
+        name: Option<String>,
+        access: Access,
         now_ms: i64,
     ) -> Result<Self, SealError> {
         let secret = sealer.seal(place(&access_key_id), secret)?;
         Ok(Self {
             access_key_id,
             secret,
-            description,
+            name,
+            access,
             disabled: false,
             created_at_ms: now_ms,
         })

@@ -1,13 +1,14 @@
 mod crash;
 
 use super::*;
-use crate::records::AccessKey;
+use crate::records::{Access, AccessKey};
 
 fn key(id: &str) -> AccessKey {
     AccessKey {
         access_key_id: id.to_owned(),
         secret: serde_json::from_str("\"sealed\"").unwrap(),
-        description: None,
+        name: None,
+        access: Access::Full,
         disabled: false,
         created_at_ms: 1,
     }
@@ -151,7 +152,7 @@ async fn a_full_database_is_named_and_works_again_once_there_is_room() {
     let store = open(directory.path());
     set_pages_max(&store, 1).await;
     let large = || AccessKey {
-        description: Some("x".repeat(1 << 16)),
+        name: Some("x".repeat(1 << 16)),
         ..key("a")
     };
     let full = store.commit(move |tx| tx.insert(&large())).await;

@@ -1,8 +1,8 @@
 //! SIMPLE_PATTERN filters (DataSync user guide, "Filtering data transferred by AWS DataSync").
 //!
 //! Patterns are matched against the bytes of the path relative to the source location, written
-//! with a leading `/` (a directory has no trailing one). A pattern without `*` at its end matches
-//! the item and everything below it.
+//! with a leading `/` (a directory has no trailing one). A pattern matches an item and everything
+//! below it. DataSync allows `*` only at the end of include patterns; here it may be anywhere.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,9 +21,9 @@ pub enum FilterError {
     /// A pattern that can match nothing.
     #[error("pattern {0:?} can match no path: begin it with '/' or with '*'")]
     NeverMatches(String),
-    /// `*` elsewhere than at the end of an include pattern.
-    #[error("include pattern {0:?} may have '*' only as its last character")]
-    StarInsideInclude(String),
+    /// Folders alone cannot be meant: nobody knows a folder by its name.
+    #[error("pattern {0:?} ends with '*/': leave out the '/'")]
+    StarSlash(String),
 }
 
 /// One element of a pattern.
@@ -118,18 +118,18 @@ impl Pattern {
         while literal.len() > 1 && literal.last() == Some(&b'/') {
             literal.pop();
         }
-        if !literal.is_empty() {
-            pieces.push(Piece::Literal(literal));
+        match (literal.as_slice(), pieces.is_empty()) {
+            // The root and everything below it.
+            (b"/", true) => pieces.push(Piece::Star),
+            (b"/", false) => return Err(FilterError::StarSlash(text.to_owned())),
+            (b"", _) => {}
+            _ => pieces.push(Piece::Literal(literal)),
         }
         match pieces.first() {
             Some(Piece::Star) => Ok(Self { pieces }),
             Some(Piece::Literal(bytes)) if bytes.first() == Some(&b'/') => Ok(Self { pieces }),
             _ => Err(FilterError::NeverMatches(text.to_owned())),
         }
-    }
-
-    fn ends_with_star(&self) -> bool {
-        self.pieces.last() == Some(&Piece::Star)
     }
 
     /// Whether the pattern matches `path` itself; ancestors are the caller's affair.
@@ -156,12 +156,14 @@ impl Pattern {
         after_star || rest.is_empty()
     }
 
-    /// The literal text before the first star.
-    fn fixed_prefix(&self) -> &[u8] {
-        match self.pieces.first() {
-            Some(Piece::Literal(bytes)) => bytes,
-            _ => &[],
-        }
+    /// Whether the pattern may match a path that begins with `start`: a star, once reached, takes
+    /// any bytes, and what follows it may come later.
+    fn may_match_from(&self, start: &[u8]) -> bool {
+        let (fixed, has_star) = match self.pieces.as_slice() {
+            [Piece::Literal(bytes), rest @ ..] => (bytes.as_slice(), !rest.is_empty()),
+            _ => (&[][..], true),
+        };
+        fixed.starts_with(start) || (has_star && start.starts_with(fixed))
     }
 }
 
@@ -187,22 +189,11 @@ impl Includes {
     /// Parses patterns joined by `|`; an empty value includes everything.
     ///
     /// # Errors
-    /// Over-long values, NUL, patterns that can match nothing, `*` elsewhere than at the end.
+    /// Over-long values, NUL, patterns that can match nothing.
     pub fn parse(value: &str) -> Result<Self, FilterError> {
-        let patterns = parse(value)?;
-        for pattern in &patterns {
-            let stars = pattern
-                .pieces
-                .iter()
-                .filter(|piece| **piece == Piece::Star)
-                .count();
-            if stars > usize::from(pattern.ends_with_star()) {
-                return Err(FilterError::StarInsideInclude(value.to_owned()));
-            }
-        }
         Ok(Self {
             value: value.to_owned(),
-            patterns,
+            patterns: parse(value)?,
         })
     }
 
@@ -228,11 +219,13 @@ impl Includes {
 
     /// Whether something below the directory `path` may be included.
     fn reaches_below(&self, path: &[u8]) -> bool {
-        self.covers(path)
-            || self.patterns.iter().any(|pattern| {
-                let fixed = pattern.fixed_prefix();
-                path == b"/" || (fixed.starts_with(path) && fixed.get(path.len()) == Some(&b'/'))
-            })
+        if path == b"/" || self.covers(path) {
+            return true;
+        }
+        let start = [path, b"/"].concat();
+        self.patterns
+            .iter()
+            .any(|pattern| pattern.may_match_from(&start))
     }
 }
 

@@ -11,6 +11,7 @@ mod failure;
 mod filter;
 mod location;
 mod manifest;
+mod operator;
 mod options;
 mod plan;
 mod proxy;
@@ -34,8 +35,9 @@ pub use failure::{ErrorCode, Failure};
 pub use filter::{Excludes, FilterError, Includes, Scope};
 pub use location::{Location, NfsLocation, NfsVersion, S3Location, StorageClass};
 pub use manifest::{Ability, MANIFEST_BYTES_MAX, Manifest, ManifestAction, ManifestFormat};
+pub use operator::Operator;
 pub use options::{
-    Atime, BytesPerSecond, Gid, LogLevel, Mtime, ObjectTags, Options, OptionsError,
+    Atime, BytesPerSecond, Gid, LogLevel, Mtime, ObjectMetadata, ObjectTags, Options, OptionsError,
     OptionsOverride, OverwriteMode, Pair, PosixPermissions, PreserveDeletedFiles, PreserveDevices,
     SecurityDescriptorCopyFlags, TaskMode, TaskQueueing, TransferMode, Uid, VerifyMode,
 };

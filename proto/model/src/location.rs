@@ -12,6 +12,7 @@ words! {
         Nfs3 = "NFS3",
         Nfs4_0 = "NFS4_0",
         Nfs4_1 = "NFS4_1",
+        Nfs4_2 = "NFS4_2",
     }
 }
 

@@ -43,6 +43,15 @@ SecurityDescriptorCopyFlags {
 } }
 words! { /// Whether object tags are kept (object to object).
 ObjectTags { Preserve = "PRESERVE", None = "NONE" } }
+words! { /// Whether object metadata are kept (object to object).
+ObjectMetadata { Preserve = "PRESERVE", None = "NONE" } }
+
+impl ObjectMetadata {
+    /// What options mean that were stored before there was such an option.
+    fn before_there_was_one() -> Self {
+        Self::Preserve
+    }
+}
 
 /// A bandwidth limit in bytes per second, or none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,11 +124,11 @@ pub struct Pair {
 }
 
 macro_rules! options {
-    ($($(#[$meta:meta])* $field:ident / $word:literal : $ty:ty),+ $(,)?) => {
+    ($($(#[$meta:meta])* $field:ident / $word:literal : $ty:ty $(, or $absent:literal)?;)+) => {
         /// Options with every default filled in, as DescribeTask shows them.
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
         pub struct Options {
-            $($(#[$meta])* #[serde(rename = $word)] pub $field: $ty,)+
+            $($(#[$meta])* #[serde(rename = $word $(, default = $absent)?)] pub $field: $ty,)+
         }
 
         /// Options as a client sends them: each member may be absent.
@@ -151,35 +160,37 @@ macro_rules! options {
 
 options! {
     /// What is checked at the end.
-    verify_mode / "VerifyMode": VerifyMode,
+    verify_mode / "VerifyMode": VerifyMode;
     /// Whether existing destination objects may be replaced.
-    overwrite_mode / "OverwriteMode": OverwriteMode,
+    overwrite_mode / "OverwriteMode": OverwriteMode;
     /// Whether access times are kept.
-    atime / "Atime": Atime,
+    atime / "Atime": Atime;
     /// Whether modification times are kept.
-    mtime / "Mtime": Mtime,
+    mtime / "Mtime": Mtime;
     /// Whether the owner is kept.
-    uid / "Uid": Uid,
+    uid / "Uid": Uid;
     /// Whether the group is kept.
-    gid / "Gid": Gid,
+    gid / "Gid": Gid;
     /// Whether destination objects without a source are deleted.
-    preserve_deleted_files / "PreserveDeletedFiles": PreserveDeletedFiles,
+    preserve_deleted_files / "PreserveDeletedFiles": PreserveDeletedFiles;
     /// Whether device nodes are kept.
-    preserve_devices / "PreserveDevices": PreserveDevices,
+    preserve_devices / "PreserveDevices": PreserveDevices;
     /// Whether permission bits are kept.
-    posix_permissions / "PosixPermissions": PosixPermissions,
+    posix_permissions / "PosixPermissions": PosixPermissions;
     /// Bandwidth limit.
-    bytes_per_second / "BytesPerSecond": BytesPerSecond,
+    bytes_per_second / "BytesPerSecond": BytesPerSecond;
     /// Whether executions may wait for a busy agent.
-    task_queueing / "TaskQueueing": TaskQueueing,
+    task_queueing / "TaskQueueing": TaskQueueing;
     /// How much is logged.
-    log_level / "LogLevel": LogLevel,
+    log_level / "LogLevel": LogLevel;
     /// Whether unchanged items are left alone.
-    transfer_mode / "TransferMode": TransferMode,
+    transfer_mode / "TransferMode": TransferMode;
     /// SMB only.
-    security_descriptor_copy_flags / "SecurityDescriptorCopyFlags": SecurityDescriptorCopyFlags,
+    security_descriptor_copy_flags / "SecurityDescriptorCopyFlags": SecurityDescriptorCopyFlags;
     /// Whether object tags are kept.
-    object_tags / "ObjectTags": ObjectTags,
+    object_tags / "ObjectTags": ObjectTags;
+    /// Whether object metadata are kept.
+    object_metadata / "ObjectMetadata": ObjectMetadata, or "ObjectMetadata::before_there_was_one";
 }
 
 impl Options {
@@ -214,6 +225,7 @@ impl Options {
             transfer_mode: TransferMode::Changed,
             security_descriptor_copy_flags: SecurityDescriptorCopyFlags::None,
             object_tags: ObjectTags::Preserve,
+            object_metadata: ObjectMetadata::Preserve,
         }
     }
 
@@ -222,7 +234,9 @@ impl Options {
     /// # Errors
     /// The first rule that is broken, in AWS's words where they are known.
     pub fn check(&self, mode: TaskMode, pair: Pair) -> Result<(), OptionsError> {
-        self.check_times()?;
+        if mode == TaskMode::Basic {
+            self.check_times()?;
+        }
         self.check_modes(mode, pair)?;
         if pair.object_to_object {
             self.check_non_posix()?;

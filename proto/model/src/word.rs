@@ -28,6 +28,9 @@ macro_rules! words {
             /// Every member, in the order of the API's documentation.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
+            /// The word of every member, in the same order.
+            pub const WORDS: &'static [&'static str] = &[$($word),+];
+
             /// The word that the API uses.
             #[must_use]
             pub fn as_str(self) -> &'static str {

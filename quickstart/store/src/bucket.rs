@@ -22,8 +22,16 @@ const STRIPES: usize = 64;
 /// A failure of the disk is the store's fault, never the client's.
 pub(crate) fn disk_error(error: io::Error) -> S3Error {
     let text = format!("We encountered an internal error: {error}");
+    let is_full = matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    );
     let mut answer = S3Error::with_source(S3ErrorCode::InternalError, Box::new(error));
     answer.set_message(text);
+    if is_full {
+        answer.set_code(S3ErrorCode::Custom("InsufficientStorage".into()));
+        answer.set_status_code(http::StatusCode::INSUFFICIENT_STORAGE);
+    }
     answer
 }
 

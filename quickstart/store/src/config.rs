@@ -29,6 +29,9 @@ pub struct StoreConfig {
     pub sync: bool,
     /// Smallest part that may be followed by another, in bytes (AWS: 5 MiB).
     pub part_size_min: u64,
+    /// Refuse objects and parts that come without a checksum or MD5, as buckets with a default
+    /// retention of Object Lock do.
+    pub checksum_required: bool,
     /// Scripted failures, for tests.
     pub faults: Option<Arc<Faults>>,
 }
@@ -44,6 +47,7 @@ impl StoreConfig {
             integrity: StoreIntegrity::Full,
             sync: false,
             part_size_min: 5 * 1024 * 1024,
+            checksum_required: false,
             faults: None,
         }
     }
@@ -66,6 +70,7 @@ impl std::fmt::Debug for StoreConfig {
             .field("integrity", &self.integrity)
             .field("sync", &self.sync)
             .field("part_size_min", &self.part_size_min)
+            .field("checksum_required", &self.checksum_required)
             .field("faults", &self.faults.is_some())
             .finish()
     }

@@ -1,4 +1,4 @@
-//! Signature Version 4 of requests whose payload is not signed ("Authenticating Requests: Using the
+//! Signature Version 4 ("Authenticating Requests: Using the
 //! Authorization Header", the S3 API reference). A day's key is derived once, not for each request.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,12 +11,15 @@ use sha2::{Digest as _, Sha256};
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const SERVICE: &str = "s3";
-const PAYLOAD: &str = "UNSIGNED-PAYLOAD";
+/// In place of the digest of a body that is not signed.
+pub(super) const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
+/// The digest of no body.
+pub(super) const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 /// Names in lower case, and values.
 pub(super) type HeaderList = Vec<(&'static str, String)>;
 
-/// What is signed besides the headers; the query is empty.
+/// What is signed besides the headers.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Target<'a> {
     pub(super) method: &'a str,
@@ -24,6 +27,10 @@ pub(super) struct Target<'a> {
     pub(super) host: &'a str,
     /// As it is sent, percent-encoded once.
     pub(super) path: &'a str,
+    /// As it is sent, with values percent-encoded, in the order of the names.
+    pub(super) query: &'a str,
+    /// Digest of the body, or [`UNSIGNED`].
+    pub(super) payload: &'static str,
 }
 
 /// Signs for one region. `Debug` shows no secrets.
@@ -73,7 +80,7 @@ impl Signer {
     ) -> Result<(), SigningError> {
         let time = stamp(now)?;
         let day = self.day(credentials, &time[..8])?;
-        headers.push(("x-amz-content-sha256", PAYLOAD.to_owned()));
+        headers.push(("x-amz-content-sha256", target.payload.to_owned()));
         headers.push(("x-amz-date", time.clone()));
         if let Some(token) = credentials.session_token() {
             headers.push(("x-amz-security-token", token.to_owned()));
@@ -138,8 +145,8 @@ fn stamp(now: SystemTime) -> Result<String, SigningError> {
 fn canonical(target: Target<'_>, headers: &HeaderList) -> (String, String) {
     let mut request = String::with_capacity(1024);
     let mut names = String::with_capacity(256);
-    let Target { method, host, path } = target;
-    for piece in [method, "\n", path, "\n\n"] {
+    let host = target.host;
+    for piece in [target.method, "\n", target.path, "\n", target.query, "\n"] {
         request.push_str(piece);
     }
     let host_at = headers.partition_point(|(name, _)| *name < "host");
@@ -155,7 +162,7 @@ fn canonical(target: Target<'_>, headers: &HeaderList) -> (String, String) {
         }
         names.push_str(name);
     }
-    for piece in ["\n", &names, "\n", PAYLOAD] {
+    for piece in ["\n", &names, "\n", target.payload] {
         request.push_str(piece);
     }
     (request, names)
@@ -214,9 +221,16 @@ mod tests {
             .build()
             .unwrap()
             .into();
-        let uri = format!("http://{}{}", target.host, target.path);
+        let Target {
+            host, path, query, ..
+        } = target;
+        let mark = if query.is_empty() { "" } else { "?" };
+        let uri = format!("http://{host}{path}{mark}{query}");
         let pairs = headers.iter().map(|(name, value)| (*name, value.as_str()));
-        let body = SignableBody::UnsignedPayload;
+        let body = match target.payload {
+            UNSIGNED => SignableBody::UnsignedPayload,
+            _ => SignableBody::Bytes(&[]),
+        };
         let request = SignableRequest::new(target.method, &uri, pairs, body).unwrap();
         let (instructions, _) = sign(request, &params).unwrap().into_parts();
         let (added, _) = instructions.into_parts();
@@ -243,6 +257,14 @@ mod tests {
         Credentials::new("AKIDEXAMPLE", secret, token, None, "test")
     }
 
+    const PUT: Target<'static> = Target {
+        method: "PUT",
+        host: "store.example",
+        path: "/b/k",
+        query: "",
+        payload: UNSIGNED,
+    };
+
     const NAMES: [&str; 5] = [
         "content-length",
         "content-type",
@@ -256,13 +278,16 @@ mod tests {
         fn signatures_are_those_of_the_sdk(
             values in proptest::collection::vec("[!-~]( {0,3}[!-~]{1,8}){0,3}", 5),
             path in "(/[a-zA-Z0-9._~-]{1,8}|/%[2-7][0-9A-F]|/\\.\\.|/){1,6}",
+            query in proptest::option::of(("[0-9]{1,3}", "([a-z~_.-]|%2F|%20|%7F){0,9}")),
             port in proptest::option::of(1024u16..),
             secret in "[!-~]{1,70}",
             token in proptest::option::of("[!-~]{1,40}"),
             seconds in 0u64..4_000_000_000,
         ) {
             let host = port.map_or("store.example".to_owned(), |port| format!("store.example:{port}"));
-            let target = Target { method: "PUT", host: &host, path: &path };
+            let query = query.map(|(a, b)| format!("list-type={a}&prefix={b}")).unwrap_or_default();
+            let (method, payload) = if query.is_empty() { ("PUT", UNSIGNED) } else { ("GET", EMPTY) };
+            let target = Target { method, host: &host, path: &path, query: &query, payload };
             let headers: HeaderList = NAMES.into_iter().zip(values).collect();
             let credentials = credentials(&secret, token);
             let now = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
@@ -276,11 +301,7 @@ mod tests {
 
     #[test]
     fn another_day_and_other_credentials_have_another_key() {
-        let target = Target {
-            method: "PUT",
-            host: "store.example",
-            path: "/b/k",
-        };
+        let target = PUT;
         let headers: HeaderList = vec![("content-length", "4".to_owned())];
         let signer = Signer::new("eu-north-1");
         let noon = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_694_400);
@@ -296,11 +317,7 @@ mod tests {
 
     #[test]
     fn debug_shows_no_secret() {
-        let target = Target {
-            method: "PUT",
-            host: "store.example",
-            path: "/b/k",
-        };
+        let target = PUT;
         let signer = Signer::new("eu-north-1");
         let credentials = credentials("verysecret", Some("verytoken".to_owned()));
         let now = SystemTime::UNIX_EPOCH;

@@ -1,8 +1,9 @@
 //! What is on the wire.
 
-use datasync_endpoint::{Crc64, Destination, Effect, ErrorKind, Integrity, ObjectHeader};
+use bytes::Bytes;
+use datasync_endpoint::{Crc64, Destination, Effect, ErrorKind, Integrity, ObjectHeader, UploadId};
 
-use crate::setup::{header, key, payload};
+use crate::setup::{header, key, payload, streamed};
 use crate::sink::{Answer, Request, Sink, base64_of};
 
 fn absent() -> ObjectHeader {
@@ -163,4 +164,40 @@ async fn small_and_large_bodies_are_asked_for_alike() {
     assert_eq!(lean, sdk);
     assert_eq!(lean.0, "PUT /bucket/p/a%20b%2Bc%25/%01%C3%A9~");
     assert_eq!(lean.1.len(), 11, "{:?}", lean.1);
+}
+
+#[tokio::test]
+async fn a_part_that_is_read_while_it_is_sent_carries_its_checksum_behind_it() {
+    let sink = Sink::start().await;
+    let destination = sink.open().await;
+    let upload = UploadId("u".to_owned());
+    let chunks = vec![
+        Ok(Bytes::from_static(b"1234")),
+        Ok(Bytes::from_static(b"56789")),
+    ];
+    destination
+        .stream_part(&key("k"), &upload, 3, streamed(chunks, 9))
+        .await
+        .unwrap();
+    let part = sink.seen().pop().unwrap();
+    let sum = base64_of(Crc64::of(b"123456789"));
+    let body = format!("9\r\n123456789\r\n0\r\nx-amz-checksum-crc64nvme:{sum}\r\n\r\n");
+    assert_eq!(String::from_utf8_lossy(&part.body), body);
+    for (name, value) in [
+        ("content-encoding", "aws-chunked"),
+        ("x-amz-content-sha256", "STREAMING-UNSIGNED-PAYLOAD-TRAILER"),
+        ("x-amz-decoded-content-length", "9"),
+        ("x-amz-trailer", "x-amz-checksum-crc64nvme"),
+        ("content-length", &body.len().to_string()),
+    ] {
+        assert_eq!(part.header(name), Some(value), "{name}");
+    }
+    let absent = [
+        "transfer-encoding",
+        "content-md5",
+        "x-amz-checksum-crc64nvme",
+    ];
+    assert!(absent.iter().all(|name| part.header(name).is_none()));
+    let signed = part.header("authorization").unwrap();
+    assert!(signed.contains("x-amz-trailer"), "{signed}");
 }

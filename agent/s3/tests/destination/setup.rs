@@ -7,8 +7,8 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use bytes::Bytes;
 use datasync_endpoint::{
-    Crc64, Destination, EndpointError, Key, ObjectHeader, ObjectIdentifier, Payload, PosixMetadata,
-    Timestamp, Unpaced,
+    BrokenOff, Crc64, Destination, EndpointError, Key, ObjectHeader, ObjectIdentifier, PartStream,
+    Payload, PosixMetadata, Timestamp, Unpaced,
 };
 use datasync_model::{S3Location, StorageClass};
 use datasync_s3::{S3Config, S3Destination};
@@ -50,6 +50,14 @@ pub(crate) fn payload(content: &[u8]) -> Payload {
             .collect(),
         length: content.len() as u64,
         crc64: Crc64::of(content),
+        pace: Arc::new(Unpaced),
+    }
+}
+
+pub(crate) fn streamed(chunks: Vec<Result<Bytes, BrokenOff>>, length: usize) -> PartStream {
+    PartStream {
+        chunks: Box::pin(futures::stream::iter(chunks)),
+        length: length as u64,
         pace: Arc::new(Unpaced),
     }
 }

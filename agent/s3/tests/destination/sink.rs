@@ -81,6 +81,9 @@ fn probe_answer(request: &Request, stale_refused: &AtomicBool) -> Option<Answer>
     }
     let right = "UqajRbcG8sk=";
     let crc = request.header("x-amz-checksum-crc64nvme");
+    if request.header("x-amz-trailer").is_some() {
+        return Some(trailer_answer(request));
+    }
     match method {
         "PUT" if request.header("if-none-match").is_some() => reply(412, "", ""),
         "PUT" if crc == Some(RIGHT.get().map_or(right, String::as_str)) => reply(200, OK_PUT, ""),
@@ -101,6 +104,18 @@ fn probe_answer(request: &Request, stale_refused: &AtomicBool) -> Option<Answer>
             "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>",
         ),
         _ => reply(204, "", ""),
+    }
+}
+
+/// Answers a part with a trailer by what the trailer says.
+fn trailer_answer(request: &Request) -> Answer {
+    let right = RIGHT.get().map_or("", String::as_str);
+    let end = format!("\r\n0\r\nx-amz-checksum-crc64nvme:{right}\r\n\r\n");
+    if request.body.ends_with(end.as_bytes()) {
+        let headers = format!("etag: \"e\"\r\nx-amz-checksum-crc64nvme: {right}\r\n");
+        Answer::Reply(200, headers.leak(), String::new())
+    } else {
+        Answer::Reply(400, "", error_body("BadDigest"))
     }
 }
 
@@ -214,10 +229,8 @@ async fn serve(mut stream: TcpStream, script: &Script) -> std::io::Result<()> {
                 .collect(),
             body: Vec::new(),
         };
-        let scripted = script.clock.refusal(&request).or_else(|| {
-            let answer = script.answers.lock().unwrap().pop_front();
-            answer.or_else(|| probe_answer(&request, &script.stale_refused))
-        });
+        let scripted = script.clock.refusal(&request);
+        let scripted = scripted.or_else(|| script.answers.lock().unwrap().pop_front());
         if matches!(scripted, Some(Answer::Cut)) {
             if buffer.is_empty() {
                 stream.read_buf(&mut buffer).await?;
@@ -233,6 +246,7 @@ async fn serve(mut stream: TcpStream, script: &Script) -> std::io::Result<()> {
             }
         }
         request.body = buffer.drain(..length).collect();
+        let scripted = scripted.or_else(|| probe_answer(&request, &script.stale_refused));
         let bodiless = request.line.starts_with("HEAD");
         script.seen.lock().unwrap().push(request);
         let date = script.clock.header();

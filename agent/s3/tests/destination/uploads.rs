@@ -1,12 +1,10 @@
 //! Objects in parts in the embedded store.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
-use datasync_endpoint::{BrokenOff, Crc64, Destination, ErrorKind, PartStream, Unpaced};
+use datasync_endpoint::{BrokenOff, Crc64, Destination, ErrorKind};
 use quickstart_store::StoreIntegrity;
 
-use crate::setup::{header, key, payload};
+use crate::setup::{header, key, payload, streamed};
 use crate::world::{STORES, World};
 
 #[tokio::test]
@@ -60,18 +58,12 @@ async fn uploads_in_parts_are_vouched_for_as_a_whole() {
     }
 }
 
-fn streamed(chunks: Vec<Result<Bytes, BrokenOff>>, length: usize) -> PartStream {
-    PartStream {
-        chunks: Box::pin(futures::stream::iter(chunks)),
-        length: length as u64,
-        pace: Arc::new(Unpaced),
-    }
-}
-
 #[tokio::test]
 async fn parts_that_are_read_while_they_are_sent_are_proven_too() {
-    for store in STORES {
-        let world = World::start(store).await;
+    let plain = STORES.map(|store| (store, false));
+    for (store, checksum_required) in plain.into_iter().chain([(StoreIntegrity::Full, true)]) {
+        let world = World::start_with(store, |config| config.checksum_required = checksum_required);
+        let world = world.await;
         let destination = world.open("p/").await;
         let (name, header) = (key("k"), header());
         let upload = destination.create_upload(&name, &header, 0).await.unwrap();

@@ -28,13 +28,24 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn start(integrity: StoreIntegrity) -> Self {
-        let world = Self::serve(tempfile::tempdir().unwrap(), integrity).await;
+        Self::start_with(integrity, |_| {}).await
+    }
+
+    pub(crate) async fn start_with(
+        integrity: StoreIntegrity,
+        set: impl Fn(&mut StoreConfig),
+    ) -> Self {
+        let world = Self::serve(tempfile::tempdir().unwrap(), integrity, set).await;
         let sdk = world.sdk();
         sdk.create_bucket().bucket("bucket").send().await.unwrap();
         world
     }
 
-    async fn serve(root: tempfile::TempDir, integrity: StoreIntegrity) -> Self {
+    async fn serve(
+        root: tempfile::TempDir,
+        integrity: StoreIntegrity,
+        set: impl Fn(&mut StoreConfig),
+    ) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let mut config = StoreConfig::new(root.path()).with_access_key("AKID", "SECRET");
@@ -42,6 +53,7 @@ impl World {
         let faults = Arc::new(Faults::default());
         config.faults = Some(Arc::clone(&faults));
         config.region = "eu-west-7".to_owned();
+        set(&mut config);
         let mut server = JoinSet::new();
         let shutdown = CancellationToken::new();
         server.spawn(quickstart_store::serve(listener, config, None, shutdown));
@@ -69,7 +81,7 @@ impl World {
                 std::fs::write(&path, text).unwrap();
             }
         }
-        Self::serve(self.root, self.integrity).await
+        Self::serve(self.root, self.integrity, |_| {}).await
     }
 
     pub(crate) async fn put_plainly(&self, key: &str) {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::fs::{self, File, OpenOptions};
@@ -124,8 +125,12 @@ impl Writer {
         })
     }
 
-    /// Writes until every sender is gone or a write fails; then later senders are told.
-    pub(super) async fn run(mut self, mut receiver: mpsc::Receiver<Message>) {
+    /// Writes until every sender is gone or a write fails; then later senders find it in `failure`.
+    pub(super) async fn run(
+        mut self,
+        mut receiver: mpsc::Receiver<Message>,
+        failure: Arc<OnceLock<JournalError>>,
+    ) {
         let mut batch = Vec::with_capacity(QUEUE);
         loop {
             let closed = match self.deadline() {
@@ -146,12 +151,13 @@ impl Writer {
                 .await
                 .map_err(|e| fault(&self.directory, "written", &e));
             let failed = result.is_err();
+            if let Err(error) = &result {
+                tracing::error!(%error, "journal failed");
+                failure.get_or_init(|| error.clone());
+            }
             for reply in waiting {
                 // The one who waited may be gone; then nobody acts on the answer.
                 drop(reply.send(result.clone()));
-            }
-            if let Err(error) = &result {
-                tracing::error!(%error, "journal failed");
             }
             if failed || closed {
                 return;
@@ -354,16 +360,22 @@ mod tests {
         writer.journal = full.unwrap();
         let (sender, receiver) = mpsc::channel(QUEUE);
         let mut tasks = tokio::task::JoinSet::new();
-        tasks.spawn(writer.run(receiver));
+        let failure = Arc::default();
+        tasks.spawn(writer.run(receiver, Arc::clone(&failure)));
         let journal = crate::journal::Journal {
             sender,
             directory: directory.path().to_owned(),
+            failure,
         };
-        let error = journal.hand_over(record()).await.unwrap_err();
-        assert!(error.to_string().contains("No space left"), "{error}");
+        let first = journal.hand_over(record()).await.unwrap_err();
         tasks.join_all().await;
-        journal.append(record()).await.unwrap_err();
-        journal.candidate(Vec::new()).await.unwrap_err();
-        journal.commit(record()).await.unwrap_err();
+        for error in [
+            first,
+            journal.append(record()).await.unwrap_err(),
+            journal.candidate(Vec::new()).await.unwrap_err(),
+            journal.commit(record()).await.unwrap_err(),
+        ] {
+            assert!(error.to_string().contains("No space left"), "{error}");
+        }
     }
 }

@@ -115,12 +115,14 @@ impl<S: Source, D: Destination> Mover<S, D> {
         let took = began.elapsed();
         let receipt = match put {
             Ok(receipt) => {
-                self.confirm_written(key, &receipt, content).await?;
+                if !self.is_proof(&receipt) {
+                    Box::pin(self.confirm_written(key, &receipt, content)).await?;
+                }
                 Some(receipt)
             }
             // What is there may be our own object: an earlier try that was not answered.
             Err(error) if header.only_if_absent && error.kind == ErrorKind::Precondition => {
-                self.settle(key, &header, content, &error).await?;
+                Box::pin(self.settle(key, &header, content, &error)).await?;
                 None
             }
             Err(error) => return Err(destination_error(&error)),

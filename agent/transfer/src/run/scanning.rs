@@ -141,6 +141,6 @@ pub(super) async fn handle<S: Source, D: Destination>(mover: Arc<Mover<S, D>>, w
                 .handle(&entry, listed.as_ref(), known.as_deref())
                 .await
         }
-        Work::Resumed(item) => mover.resume(&item).await,
+        Work::Resumed(item) => Box::pin(mover.resume(&item)).await,
     }
 }

@@ -75,7 +75,7 @@ impl<S: Source> Source for Spared<Arc<S>> {
     }
 
     async fn root(&self) -> Result<Node, EndpointError> {
-        let call = self.inner.root();
+        let call = || self.inner.root();
         self.access.ask(few("GETATTR"), call).await
     }
 
@@ -84,17 +84,17 @@ impl<S: Source> Source for Spared<Arc<S>> {
         directory: &Handle,
         cursor: Option<DirCursor>,
     ) -> Result<DirPage, EndpointError> {
-        let call = self.inner.read_dir(directory, cursor);
+        let call = || self.inner.read_dir(directory, cursor);
         self.access.ask(few("READDIR"), call).await
     }
 
     async fn lookup(&self, directory: &Handle, name: &[u8]) -> Result<Option<Node>, EndpointError> {
-        let call = self.inner.lookup(directory, name);
+        let call = || self.inner.lookup(directory, name);
         self.access.ask(moving("LOOKUP", 0), call).await
     }
 
     async fn attributes(&self, handle: &Handle) -> Result<Attributes, EndpointError> {
-        let call = self.inner.attributes(handle);
+        let call = || self.inner.attributes(handle);
         self.access.ask(moving("GETATTR", 0), call).await
     }
 
@@ -104,12 +104,12 @@ impl<S: Source> Source for Spared<Arc<S>> {
         offset: u64,
         length: u32,
     ) -> Result<ReadReply, EndpointError> {
-        let call = self.inner.read(file, offset, length);
+        let call = || self.inner.read(file, offset, length);
         self.access.ask(moving("READ", length.into()), call).await
     }
 
     async fn read_link(&self, link: &Handle) -> Result<Bytes, EndpointError> {
-        let call = self.inner.read_link(link);
+        let call = || self.inner.read_link(link);
         self.access.ask(moving("READLINK", 0), call).await
     }
 }
@@ -124,12 +124,12 @@ impl<D: Destination> Destination for Spared<Arc<D>> {
     }
 
     async fn list(&self, after: Option<&Key>) -> Result<ListPage, EndpointError> {
-        let call = self.inner.list(after);
+        let call = || self.inner.list(after);
         self.access.ask(few("ListObjectsV2"), call).await
     }
 
     async fn stat(&self, key: &Key) -> Result<Option<ObjectState>, EndpointError> {
-        let call = self.inner.stat(key);
+        let call = || self.inner.stat(key);
         self.access.ask(moving("HeadObject", 0), call).await
     }
 
@@ -141,7 +141,7 @@ impl<D: Destination> Destination for Spared<Arc<D>> {
     ) -> Result<Receipt, EndpointError> {
         let pace = Arc::clone(&payload.pace);
         let request = sending("PutObject", payload.length, &*pace);
-        let call = self.inner.put(key, header, payload);
+        let call = || self.inner.put(key, header, payload);
         self.access.ask(request, call).await
     }
 
@@ -151,7 +151,7 @@ impl<D: Destination> Destination for Spared<Arc<D>> {
         header: &ObjectHeader,
         size: u64,
     ) -> Result<UploadId, EndpointError> {
-        let call = self.inner.create_upload(key, header, size);
+        let call = || self.inner.create_upload(key, header, size);
         self.access.ask(few("CreateMultipartUpload"), call).await
     }
 
@@ -164,7 +164,7 @@ impl<D: Destination> Destination for Spared<Arc<D>> {
     ) -> Result<PartReceipt, EndpointError> {
         let pace = Arc::clone(&payload.pace);
         let request = sending("UploadPart", payload.length, &*pace);
-        let call = self.inner.upload_part(key, upload, number, payload);
+        let call = || self.inner.upload_part(key, upload, number, payload);
         self.access.ask(request, call).await
     }
 
@@ -177,7 +177,7 @@ impl<D: Destination> Destination for Spared<Arc<D>> {
     ) -> Result<PartReceipt, EndpointError> {
         let pace = Arc::clone(&part.pace);
         let request = sending("UploadPart", part.length, &*pace);
-        let call = self.inner.stream_part(key, upload, number, part);
+        let call = || self.inner.stream_part(key, upload, number, part);
         self.access.ask(request, call).await
     }
 
@@ -189,24 +189,25 @@ impl<D: Destination> Destination for Spared<Arc<D>> {
         parts: &[PartReceipt],
         crc64: Crc64,
     ) -> Result<Receipt, EndpointError> {
-        let call = self
-            .inner
-            .complete_upload(key, upload, header, parts, crc64);
+        let call = || {
+            self.inner
+                .complete_upload(key, upload, header, parts, crc64)
+        };
         self.access.ask(few("CompleteMultipartUpload"), call).await
     }
 
     async fn abort_upload(&self, key: &Key, upload: &UploadId) -> Result<(), EndpointError> {
-        let call = self.inner.abort_upload(key, upload);
+        let call = || self.inner.abort_upload(key, upload);
         self.access.ask(few("AbortMultipartUpload"), call).await
     }
 
     async fn open_uploads(&self, key: &Key) -> Result<Vec<OpenUpload>, EndpointError> {
-        let call = self.inner.open_uploads(key);
+        let call = || self.inner.open_uploads(key);
         self.access.ask(few("ListMultipartUploads"), call).await
     }
 
     async fn parts(&self, key: &Key, upload: &UploadId) -> Result<Vec<StoredPart>, EndpointError> {
-        let call = self.inner.parts(key, upload);
+        let call = || self.inner.parts(key, upload);
         self.access.ask(few("ListParts"), call).await
     }
 
@@ -216,17 +217,17 @@ impl<D: Destination> Destination for Spared<Arc<D>> {
         current: &ObjectState,
         metadata: &PosixMetadata,
     ) -> Result<Receipt, EndpointError> {
-        let call = self.inner.set_metadata(key, current, metadata);
+        let call = || self.inner.set_metadata(key, current, metadata);
         self.access.ask(moving("CopyObject", 0), call).await
     }
 
     async fn read_back(&self, key: &Key) -> Result<ReadBack, EndpointError> {
-        let call = self.inner.read_back(key);
+        let call = || self.inner.read_back(key);
         self.access.ask(moving("GetObject", READ_BACK), call).await
     }
 
     async fn delete(&self, objects: &[ObjectIdentifier]) -> Vec<Result<(), EndpointError>> {
-        let call = self.inner.delete(objects);
+        let call = || self.inner.delete(objects);
         let overloaded = |outcomes: &Vec<Result<(), EndpointError>>| {
             let errors = outcomes.iter().filter_map(|outcome| outcome.as_ref().err());
             errors.filter_map(Overload::of).next()

@@ -39,7 +39,7 @@ async fn two_executions_have_the_same_share_of_a_server() {
                         sleep(Duration::from_millis(10)).await;
                         Ok(())
                     };
-                    access.ask(SMALL, call).await.unwrap();
+                    access.ask(SMALL, || call).await.unwrap();
                     done.fetch_add(1, Ordering::Relaxed);
                 }
             });
@@ -71,7 +71,7 @@ async fn a_server_that_answers_only_errors_is_left_alone_until_it_serves_again()
                         Ok(())
                     }
                 };
-                drop(access.ask(SMALL, call).await);
+                drop(access.ask(SMALL, || call).await);
             }
         });
     }
@@ -94,12 +94,12 @@ async fn nobody_waits_longer_than_a_minute_for_a_server_that_is_left_alone() {
     let access = server.join(Arc::new(Waits::new()));
     for _ in 0..32 {
         let call = async { Err::<(), _>(fault(ErrorKind::ServerFault)) };
-        assert!(access.ask(SMALL, call).await.is_err());
+        assert!(access.ask(SMALL, || call).await.is_err());
     }
     let failing = async {
         loop {
             let call = async { Err::<(), _>(fault(ErrorKind::ServerFault)) };
-            drop(access.ask(SMALL, call).await);
+            drop(access.ask(SMALL, || call).await);
         }
     };
     let asking = async {
@@ -109,7 +109,10 @@ async fn nobody_waits_longer_than_a_minute_for_a_server_that_is_left_alone() {
             sleep(Duration::from_secs(1)).await;
             Err::<(), _>(fault(ErrorKind::ServerFault))
         };
-        (access.ask(SMALL, call).await.unwrap_err(), begun.elapsed())
+        (
+            access.ask(SMALL, || call).await.unwrap_err(),
+            begun.elapsed(),
+        )
     };
     tokio::select! {
         () = failing => {}
@@ -125,17 +128,17 @@ async fn a_probe_that_takes_long_keeps_nobody_waiting() {
     let access = server.join(Arc::new(Waits::new()));
     for _ in 0..32 {
         let call = async { Err::<(), _>(fault(ErrorKind::ServerFault)) };
-        assert!(access.ask(SMALL, call).await.is_err());
+        assert!(access.ask(SMALL, || call).await.is_err());
     }
-    let probing = access.ask(SMALL, std::future::pending::<Result<(), _>>());
+    let probing = access.ask(SMALL, std::future::pending::<Result<(), _>>);
     let mut probing = Box::pin(timeout(Duration::from_secs(300), probing));
     assert!(futures::poll!(&mut probing).is_pending());
     sleep(Duration::from_secs(2)).await;
     assert!(futures::poll!(&mut probing).is_pending());
     let begun = Instant::now();
-    access.ask(SMALL, async { Ok(()) }).await.unwrap();
+    access.ask(SMALL, || async { Ok(()) }).await.unwrap();
     assert_eq!(begun.elapsed(), Duration::from_secs(5));
-    access.ask(SMALL, async { Ok(()) }).await.unwrap();
+    access.ask(SMALL, || async { Ok(()) }).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -145,7 +148,7 @@ async fn a_server_that_is_busy_is_not_left_alone() {
     for _ in 0..100 {
         let call = async { Err::<(), _>(fault(ErrorKind::Busy)) };
         assert_eq!(
-            access.ask(SMALL, call).await.unwrap_err().kind,
+            access.ask(SMALL, || call).await.unwrap_err().kind,
             ErrorKind::Busy
         );
     }
@@ -157,10 +160,10 @@ async fn errors_of_an_item_are_no_fault_of_the_server() {
     let access = Server::default().join(Arc::new(Waits::new()));
     for _ in 0..1000 {
         let call = async { Err::<(), _>(fault(ErrorKind::NotFound)) };
-        access.ask(SMALL, call).await.unwrap_err();
+        access.ask(SMALL, || call).await.unwrap_err();
     }
     let begun = Instant::now();
-    access.ask(SMALL, async { Ok(()) }).await.unwrap();
+    access.ask(SMALL, || async { Ok(()) }).await.unwrap();
     assert_eq!(begun.elapsed(), Duration::ZERO);
 }
 
@@ -185,7 +188,7 @@ async fn requests_per_second_are_capped_over_all_executions() {
         workers.spawn(async move {
             let request = if number % 2 == 0 { SMALL } else { listing };
             for _ in 0..100 {
-                access.ask(request, async { Ok(()) }).await.unwrap();
+                access.ask(request, || async { Ok(()) }).await.unwrap();
             }
         });
     }
@@ -214,7 +217,7 @@ async fn the_wait_for_a_place_is_not_in_the_time_of_the_attempts() {
             let asked = AtomicUsize::new(0);
             let call = || {
                 let is_first = asked.fetch_add(1, Ordering::Relaxed) == 0;
-                access.ask(SMALL, async move {
+                access.ask(SMALL, move || async move {
                     sleep(Duration::from_secs(1)).await;
                     if is_first {
                         Err(fault(ErrorKind::Busy))
@@ -239,12 +242,12 @@ async fn all_are_refused_in_time_by_a_server_that_is_left_alone_however_few_plac
     let access = Arc::new(server.join(Arc::new(Waits::new())));
     let failing = || async { Err::<(), _>(fault(ErrorKind::ServerFault)) };
     for _ in 0..32 {
-        assert!(access.ask(SMALL, failing()).await.is_err());
+        assert!(access.ask(SMALL, failing).await.is_err());
     }
     let mut workers = JoinSet::new();
     for _ in 0..20 {
         let access = Arc::clone(&access);
-        workers.spawn(async move { access.ask(SMALL, failing()).await.unwrap_err() });
+        workers.spawn(async move { access.ask(SMALL, failing).await.unwrap_err() });
     }
     let begun = Instant::now();
     let refused = workers.join_all().await;

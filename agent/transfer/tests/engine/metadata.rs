@@ -72,6 +72,25 @@ async fn a_copy_that_was_damaged_is_written_anew() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_archived_object_is_written_anew_in_its_class() {
+    let world = world(Integrity::Crc64).await;
+    world.destination.edit(|objects| {
+        for stored in objects.values_mut() {
+            stored.storage_class = "GLACIER".to_owned();
+        }
+    });
+    // As stores refuse to copy what is not restored.
+    let refuse = Action::Fail(ErrorKind::NotSupported);
+    world.at_destination(Fault::new(Operation::SetMetadata, refuse).times(2));
+    world.run_well().await;
+    assert_eq!(counts(&world), [2, 1, 1]);
+    for name in ["file", "large"] {
+        let class = &world.destination.snapshot()[&key(name)].storage_class;
+        assert_eq!(class, "GLACIER");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_upload_of_a_copy_that_a_crash_left_open_is_aborted() {
     let world = world(Integrity::Crc64).await;
     world.at_destination(Fault::new(Operation::CopyPart, Action::Hang));

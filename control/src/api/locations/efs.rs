@@ -3,9 +3,9 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::super::arns::{self, is_arn, is_hex_id};
+use super::super::arns;
 use super::super::call::Call;
-use super::super::check::{self, TagInput, list_size, required, unlike};
+use super::super::check::{self, TagInput, required};
 use super::super::error::ApiError;
 use super::paths;
 use crate::records::{EfsDetails, LocationDetails};
@@ -30,50 +30,6 @@ struct Ec2Input {
     security_group_arns: Option<Vec<String>>,
 }
 
-fn arn_of(
-    text: &str,
-    member: &str,
-    service: &str,
-    prefix: &str,
-    digits: std::ops::RangeInclusive<usize>,
-) -> Result<(), ApiError> {
-    let good = text.len() <= 128
-        && is_arn(text, service, false, |resource| {
-            is_hex_id(resource, prefix, digits.clone())
-        });
-    if good {
-        Ok(())
-    } else {
-        let form = format!("^arn:(aws|…):{service}:[a-z\\-0-9]+:[0-9]{{12}}:{prefix}[0-9a-f]+$");
-        Err(unlike(text, member, &form))
-    }
-}
-
-fn encryption(word: Option<String>) -> Result<Option<String>, ApiError> {
-    match word.as_deref() {
-        None | Some("NONE" | "TLS1_2") => Ok(word),
-        Some(other) => Err(ApiError::constraint(
-            "InTransitEncryption",
-            other,
-            "must be one of [NONE, TLS1_2]",
-        )),
-    }
-}
-
-/// An access point ARN and a role ARN; the empty text means none.
-fn access(input: &mut Input) -> Result<(Option<String>, Option<String>), ApiError> {
-    let point = input.access_point_arn.take();
-    if let Some(arn) = point.as_deref().filter(|arn| !arn.is_empty()) {
-        let service = "elasticfilesystem";
-        arn_of(arn, "AccessPointArn", service, "access-point/fsap-", 8..=40)?;
-    }
-    let role = input.file_system_access_role_arn.take();
-    if let Some(arn) = role.clone().filter(|arn| !arn.is_empty()) {
-        arns::role(Some(arn), "FileSystemAccessRoleArn")?;
-    }
-    Ok((point, role))
-}
-
 /// Access points and roles work over TLS only.
 fn check_coupling(efs: &EfsDetails) -> Result<(), ApiError> {
     let needs_tls = efs.access_point_arn.is_some() || efs.role_arn.is_some();
@@ -86,40 +42,23 @@ fn check_coupling(efs: &EfsDetails) -> Result<(), ApiError> {
     Ok(())
 }
 
+/// The empty text means none.
+fn filled(text: String) -> Option<String> {
+    Some(text).filter(|text| !text.is_empty())
+}
+
 pub(crate) async fn create(call: &Call<'_>) -> Result<Value, ApiError> {
-    let mut input: Input = call.decode()?;
-    let (point, role) = access(&mut input)?;
-    let file_system = required(input.efs_filesystem_arn, "EfsFilesystemArn")?;
-    arn_of(
-        &file_system,
-        "EfsFilesystemArn",
-        "elasticfilesystem",
-        "file-system/fs-",
-        8..=40,
-    )?;
+    let input: Input = call.decode()?;
     let network = required(input.ec2_config, "Ec2Config")?;
-    let subnet = required(network.subnet_arn, "Ec2Config.SubnetArn")?;
-    arn_of(
-        &subnet,
-        "Ec2Config.SubnetArn",
-        "ec2",
-        "subnet/subnet-",
-        1..=64,
-    )?;
-    let groups = required(network.security_group_arns, "Ec2Config.SecurityGroupArns")?;
-    list_size(&groups, "Ec2Config.SecurityGroupArns", 1, 5)?;
-    for group in &groups {
-        let member = "Ec2Config.SecurityGroupArns.member";
-        arn_of(group, member, "ec2", "security-group/sg-", 1..=64)?;
-    }
     let details = EfsDetails {
-        file_system_arn: file_system,
+        file_system_arn: required(input.efs_filesystem_arn, "EfsFilesystemArn")?,
         subdirectory: paths::directory(input.subdirectory.as_deref().unwrap_or("/"))?,
-        subnet_arn: subnet,
-        security_group_arns: groups,
-        access_point_arn: point.filter(|arn| !arn.is_empty()),
-        role_arn: role.filter(|arn| !arn.is_empty()),
-        in_transit_encryption: encryption(input.in_transit_encryption)?
+        subnet_arn: required(network.subnet_arn, "Ec2Config.SubnetArn")?,
+        security_group_arns: required(network.security_group_arns, "Ec2Config.SecurityGroupArns")?,
+        access_point_arn: input.access_point_arn,
+        role_arn: input.file_system_access_role_arn,
+        in_transit_encryption: input
+            .in_transit_encryption
             .unwrap_or_else(|| "NONE".to_owned()),
     };
     check_coupling(&details)?;
@@ -145,9 +84,7 @@ pub(crate) async fn describe(call: &Call<'_>) -> Result<Value, ApiError> {
 }
 
 pub(crate) async fn update(call: &Call<'_>) -> Result<Value, ApiError> {
-    let mut input: Input = call.decode()?;
-    let (point, role) = access(&mut input)?;
-    let encryption = encryption(input.in_transit_encryption.take())?;
+    let input: Input = call.decode()?;
     let directory = input
         .subdirectory
         .as_deref()
@@ -161,13 +98,13 @@ pub(crate) async fn update(call: &Call<'_>) -> Result<Value, ApiError> {
         if let Some(directory) = directory {
             efs.subdirectory = directory;
         }
-        if let Some(point) = point {
-            efs.access_point_arn = Some(point).filter(|arn| !arn.is_empty());
+        if let Some(point) = input.access_point_arn {
+            efs.access_point_arn = filled(point);
         }
-        if let Some(role) = role {
-            efs.role_arn = Some(role).filter(|arn| !arn.is_empty());
+        if let Some(role) = input.file_system_access_role_arn {
+            efs.role_arn = filled(role);
         }
-        if let Some(encryption) = encryption {
+        if let Some(encryption) = input.in_transit_encryption {
             efs.in_transit_encryption = encryption;
         }
         check_coupling(efs)?;

@@ -1,10 +1,11 @@
 //! `Filters` of ListLocations and ListTasks (user guide, "Filtering DataSync resources").
 
+use datasync_model::Operator;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 
-use super::super::check::{required, text};
+use super::super::check::{self, required};
 use super::super::error::ApiError;
 use crate::records::{Location, LocationDetails, Task};
 
@@ -15,20 +16,6 @@ pub(crate) struct FilterInput {
     name: Option<String>,
     values: Option<Vec<String>>,
     operator: Option<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Operator {
-    Equals,
-    NotEquals,
-    In,
-    Contains,
-    NotContains,
-    BeginsWith,
-    LessThan,
-    LessThanOrEqual,
-    GreaterThan,
-    GreaterThanOrEqual,
 }
 
 #[derive(Debug)]
@@ -48,36 +35,13 @@ struct Filter {
 #[derive(Debug)]
 pub(crate) struct Filters(Vec<Filter>);
 
-const WORDS: [(&str, Operator); 10] = [
-    ("Equals", Operator::Equals),
-    ("NotEquals", Operator::NotEquals),
-    ("In", Operator::In),
-    ("LessThanOrEqual", Operator::LessThanOrEqual),
-    ("LessThan", Operator::LessThan),
-    ("GreaterThanOrEqual", Operator::GreaterThanOrEqual),
-    ("GreaterThan", Operator::GreaterThan),
-    ("Contains", Operator::Contains),
-    ("NotContains", Operator::NotContains),
-    ("BeginsWith", Operator::BeginsWith),
-];
-
 impl Filters {
     /// # Errors
-    /// Unknown names, operators that do not fit the name, values that cannot be read.
-    pub(crate) fn of_locations(input: Vec<FilterInput>) -> Result<Self, ApiError> {
-        Self::parse(input, &["LocationUri", "LocationType", "CreationTime"])
-    }
-
-    /// # Errors
-    /// See [`Self::of_locations`].
-    pub(crate) fn of_tasks(input: Vec<FilterInput>) -> Result<Self, ApiError> {
-        Self::parse(input, &["LocationId", "CreationTime"])
-    }
-
-    fn parse(input: Vec<FilterInput>, names: &[&str]) -> Result<Self, ApiError> {
+    /// Operators that do not fit the name, values that cannot be read.
+    pub(crate) fn of(input: Vec<FilterInput>) -> Result<Self, ApiError> {
         input
             .into_iter()
-            .map(|filter| filter.check(names))
+            .map(FilterInput::check)
             .collect::<Result<_, _>>()
             .map(Self)
     }
@@ -108,40 +72,12 @@ fn type_of(location: &Location) -> &'static str {
 }
 
 impl FilterInput {
-    fn check(self, names: &[&str]) -> Result<Filter, ApiError> {
+    /// The names and operators are those of the model, and so are the values' characters.
+    fn check(self) -> Result<Filter, ApiError> {
         let name = required(self.name, "Filters.member.Name")?;
         let values = required(self.values, "Filters.member.Values")?;
         let word = required(self.operator, "Filters.member.Operator")?;
-        if !names.contains(&name.as_str()) {
-            let constraint = format!("must be one of [{}]", names.join(", "));
-            return Err(ApiError::constraint(
-                "Filters.member.Name",
-                &name,
-                &constraint,
-            ));
-        }
-        let operator = WORDS
-            .iter()
-            .find_map(|(known, operator)| (*known == word).then_some(*operator))
-            .ok_or_else(|| {
-                let known: Vec<&str> = WORDS.iter().map(|(known, _)| *known).collect();
-                let constraint = format!("must be one of [{}]", known.join(", "));
-                ApiError::constraint("Filters.member.Operator", &word, &constraint)
-            })?;
-        let member = "Filters.member.Values.member";
-        for value in &values {
-            if value.is_empty() {
-                let constraint = "must have at least 1 character";
-                return Err(ApiError::constraint(member, value, constraint));
-            }
-            text(
-                value,
-                member,
-                255,
-                r"^[0-9a-zA-Z_\ \-\:\*\.\\/\?-]*$",
-                |c| c.is_ascii_alphanumeric() || "_ -:*.\\/?".contains(c),
-            )?;
-        }
+        let operator = check::word(&word, "Filters.member.Operator", Operator::ALL)?;
         let is_time = name == "CreationTime";
         if values.is_empty() || !fits(operator, is_time) {
             return Err(ApiError::invalid(format!(
@@ -233,29 +169,6 @@ impl Filter {
             Operator::In | Operator::Contains | Operator::NotContains | Operator::BeginsWith => {
                 false
             }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn values_have_1_to_255_characters() {
-        for (value, is_good) in [
-            (String::new(), false),
-            ("x".to_owned(), true),
-            ("x".repeat(255), true),
-            ("x".repeat(256), false),
-        ] {
-            let input = FilterInput {
-                name: Some("LocationUri".to_owned()),
-                values: Some(vec![value.clone()]),
-                operator: Some("Contains".to_owned()),
-            };
-            let checked = input.check(&["LocationUri"]);
-            assert_eq!(checked.is_ok(), is_good, "{value:?}: {checked:?}");
         }
     }
 }

@@ -38,20 +38,7 @@ struct Checked {
 }
 
 fn checked(call: &Call<'_>, input: &mut Input) -> Result<Checked, ApiError> {
-    if let Some(hostname) = &input.server_hostname {
-        check::server_hostname(hostname)?;
-    }
-    let subdirectory = match input.subdirectory.as_deref() {
-        Some("") => {
-            return Err(check::unlike(
-                "",
-                "Subdirectory",
-                "a path that is not empty",
-            ));
-        }
-        Some(text) => Some(paths::directory(text)?),
-        None => None,
-    };
+    let subdirectory = input.subdirectory.as_deref();
     let agents = match input.on_prem_config.take() {
         Some(config) => {
             let agents = required(config.agent_arns, "OnPremConfig.AgentArns")?;
@@ -62,7 +49,7 @@ fn checked(call: &Call<'_>, input: &mut Input) -> Result<Checked, ApiError> {
     };
     let version = input.mount_options.take().and_then(|mount| mount.version);
     Ok(Checked {
-        subdirectory,
+        subdirectory: subdirectory.map(paths::directory).transpose()?,
         server_hostname: input.server_hostname.take(),
         agents,
         version: version

@@ -93,6 +93,26 @@ impl Wanted {
     }
 }
 
+/// The most characters of a `ScheduleDisabledReason`.
+const REASON_CHARACTERS_MAX: usize = 8192;
+
+/// A text in the characters and the length of a `ScheduleDisabledReason`,
+/// `^[\w\s.,'?!:;\/=|<>()-]*$`: brackets and quotes become their like, others `_`.
+fn as_reason(text: &str) -> String {
+    let allowed = |character: char| match character {
+        '"' | '`' => '\'',
+        '[' | '{' => '(',
+        ']' | '}' => ')',
+        _ if character.is_ascii_alphanumeric() || character.is_ascii_whitespace() => character,
+        _ if "_.,'?!:;/=|<>()-".contains(character) => character,
+        _ => '_',
+    };
+    text.chars()
+        .take(REASON_CHARACTERS_MAX)
+        .map(allowed)
+        .collect()
+}
+
 /// `Schedule` and `ScheduleDetails` of DescribeTask.
 pub(super) fn shown(schedule: &TaskSchedule) -> (Value, Value) {
     let status = match schedule.disabled {
@@ -101,9 +121,23 @@ pub(super) fn shown(schedule: &TaskSchedule) -> (Value, Value) {
     };
     let mut details = json!({"StatusUpdateTime": seconds(schedule.status_changed_at_ms)});
     if let Some(disabled) = &schedule.disabled {
-        details["DisabledReason"] = disabled.reason.clone().into();
+        details["DisabledReason"] = as_reason(&disabled.reason).into();
         details["DisabledBy"] = json!(disabled.by);
     }
     let schedule = json!({"ScheduleExpression": schedule.expression, "Status": status});
     (schedule, details)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_has_the_characters_and_the_length_of_the_model() {
+        let said = "SourceFault: READ \"nas:/a b\" [5] {x}: 100% & caf\u{e9}, a|b; (c) <d>?\n";
+        let shown = "SourceFault: READ 'nas:/a b' (5) (x): 100_ _ caf_, a|b; (c) <d>?\n";
+        assert_eq!(as_reason(said), shown);
+        let long = "\u{e9}".repeat(REASON_CHARACTERS_MAX + 1);
+        assert_eq!(as_reason(&long).len(), REASON_CHARACTERS_MAX);
+    }
 }

@@ -129,6 +129,25 @@ fn a_task_whose_agents_are_all_offline_becomes_unavailable_and_comes_back() {
 }
 
 #[test]
+fn a_task_stays_available_while_its_agent_restarts() {
+    let mut snapshot = with_task(TaskStatus::Available);
+    let mut probes = Probes::new("p".to_owned());
+    assert_eq!(probes.step(&snapshot, now(0)), []);
+    fixture::set_online(&mut snapshot, 0, false);
+    fixture::set_left(&mut snapshot, 1);
+    assert_eq!(probes.step(&snapshot, now(1000)), []);
+    fixture::set_online(&mut snapshot, 1, true);
+    assert_eq!(probes.step(&snapshot, now(1001)), []);
+    assert!(probes.asked().is_empty(), "its trial was good");
+    fixture::set_online(&mut snapshot, 1, false);
+    assert_eq!(probes.step(&snapshot, now(1002)).len(), 1);
+    // One that was found not to work has no such grace.
+    snapshot.tasks[0].status = TaskStatus::Unavailable;
+    fixture::set_left(&mut snapshot, 1);
+    assert_eq!(probes.step(&snapshot, now(1003)).len(), 1);
+}
+
+#[test]
 fn a_new_task_waits_a_while_for_its_agent() {
     let mut snapshot = with_task(TaskStatus::Creating);
     fixture::set_online(&mut snapshot, 0, false);

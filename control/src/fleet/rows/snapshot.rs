@@ -254,6 +254,7 @@ fn agent_view(arn: AgentArn, presence: Option<AgentPresence>) -> AgentView {
         Some(presence) => AgentView {
             arn,
             online: presence.reported == AgentStatus::Online,
+            lost: true,
             last_connection: Some(timestamp(presence.last_contact_ms)),
             version: presence.version,
             abilities: presence.abilities,
@@ -261,6 +262,7 @@ fn agent_view(arn: AgentArn, presence: Option<AgentPresence>) -> AgentView {
         None => AgentView {
             arn,
             online: false,
+            lost: true,
             last_connection: None,
             version: String::new(),
             abilities: Vec::new(),

@@ -92,3 +92,32 @@ fn zero_bytes_per_second_is_refused_and_minus_one_means_unlimited() {
     assert_eq!(BytesPerSecond::try_from(-1), Ok(BytesPerSecond::UNLIMITED));
     assert_eq!(i64::from(BytesPerSecond::try_from(65_536).unwrap()), 65_536);
 }
+
+#[test]
+fn enhanced_mode_keeps_access_times_apart_from_modification_times() {
+    for (atime, mtime) in [
+        (Atime::None, Mtime::Preserve),
+        (Atime::BestEffort, Mtime::None),
+    ] {
+        for (mode, is_good) in [(TaskMode::Basic, false), (TaskMode::Enhanced, true)] {
+            let options = Options {
+                atime,
+                mtime,
+                ..Options::defaults(mode, NFS_TO_S3)
+            };
+            assert_eq!(
+                options.check(mode, NFS_TO_S3).is_ok(),
+                is_good,
+                "{mode} {atime}"
+            );
+        }
+    }
+}
+
+#[test]
+fn options_of_before_object_metadata_can_still_be_read() {
+    let mut stored = serde_json::to_value(Options::defaults(TaskMode::Basic, NFS_TO_S3)).unwrap();
+    stored.as_object_mut().unwrap().remove("ObjectMetadata");
+    let options: Options = serde_json::from_value(stored).unwrap();
+    assert_eq!(options.object_metadata, ObjectMetadata::Preserve);
+}

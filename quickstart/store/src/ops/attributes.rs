@@ -22,6 +22,20 @@ const STORAGE_CLASSES: [&str; 10] = [
     "SNOW",
 ];
 
+/// Classes whose objects must be restored before they are read or copied.
+const ARCHIVES: [&str; 2] = ["GLACIER", "DEEP_ARCHIVE"];
+
+/// Refuses to read an archived object; nothing restores one here.
+pub(crate) fn check_readable(attributes: &Attributes) -> S3Result<()> {
+    match attributes.storage_class.as_deref() {
+        Some(class) if ARCHIVES.contains(&class) => Err(s3_error!(
+            InvalidObjectState,
+            "The operation is not valid for the object's storage class"
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// Reads the attributes of any input that has these fields, moving them out of it.
 macro_rules! attributes_of {
     ($input:expr) => {

@@ -6,7 +6,7 @@ use s3s::dto::{self, CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySo
 use s3s::dto::{ETagCondition, MetadataDirective, TaggingDirective};
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 
-use super::attributes::{attributes_of, tags_from_header};
+use super::attributes::{attributes_of, check_readable, tags_from_header};
 use super::content::{BODY_MAX, read_as_body, receive};
 use super::{Store, no_versions, on_disk, timestamp};
 use crate::bucket::{Bucket, Precondition, disk_error, now};
@@ -55,7 +55,7 @@ impl Source {
                 "At least one of the pre-conditions you specified did not hold"
             ));
         }
-        Ok(())
+        check_readable(&self.record.attributes)
     }
 
     /// The content for the copy and the parts of its record that follow from the content.

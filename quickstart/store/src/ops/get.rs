@@ -7,7 +7,7 @@ use s3s::dto::{self, ETag, ETagCondition, GetObjectInput, GetObjectOutput, Strea
 use s3s::dto::{HeadObjectInput, HeadObjectOutput};
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 
-use super::attributes::unix_seconds;
+use super::attributes::{check_readable, unix_seconds};
 use super::content::read;
 use super::{Store, no_versions, on_disk, signed, timestamp};
 use crate::bucket::Bucket;
@@ -157,6 +157,7 @@ impl Store {
         let input = request.input;
         let asked = asked_by!(input);
         let found = self.find(&input.bucket, input.key, asked).await?;
+        check_readable(&found.record.attributes)?;
         let body = read(&found.bucket.disk, &found.record, found.span);
         let head = found.head;
         let mut output = GetObjectOutput {

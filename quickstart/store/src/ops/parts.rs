@@ -95,7 +95,7 @@ impl Store {
         let bucket = self.bucket(&input.bucket)?;
         let plan = plan_of(&bucket, &input.key, &input.upload_id, input.part_number)?;
         let declared = Declared::read(
-            self.config.integrity,
+            &self.config,
             &request.headers,
             request.trailing_headers.take(),
             &checksums_of!(input),

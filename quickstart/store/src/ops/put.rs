@@ -13,7 +13,7 @@ use crate::bucket::{Precondition, disk_error, now};
 use crate::checksum::{
     self, Algorithm, ChecksumKind, Hashes, ObjectChecksum, Value, checksums_of, tell_checksums,
 };
-use crate::config::StoreIntegrity;
+use crate::config::{StoreConfig, StoreIntegrity};
 use crate::disk::{Disk, Received};
 use crate::object::ObjectRecord;
 
@@ -32,7 +32,7 @@ pub(crate) struct Declared {
 impl Declared {
     /// Reads the declaration, refusing contradictions as AWS does.
     pub(crate) fn read(
-        integrity: StoreIntegrity,
+        config: &StoreConfig,
         headers: &HeaderMap,
         trailers: Option<TrailingHeaders>,
         fields: &dto::Checksum,
@@ -43,25 +43,39 @@ impl Declared {
             trailer: None,
             content_md5,
             trailers,
-            integrity,
+            integrity: config.integrity,
         };
-        if integrity != StoreIntegrity::Full {
-            return Ok(declared);
+        if config.integrity == StoreIntegrity::Full {
+            declared.read_checksums(headers, fields)?;
         }
-        declared.value = checksum::single(fields, false)?;
+        if config.checksum_required
+            && declared.algorithm().is_none()
+            && declared.content_md5.is_none()
+        {
+            return Err(s3_error!(
+                InvalidRequest,
+                "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests \
+                 with Object Lock parameters"
+            ));
+        }
+        Ok(declared)
+    }
+
+    fn read_checksums(&mut self, headers: &HeaderMap, fields: &dto::Checksum) -> S3Result<()> {
+        self.value = checksum::single(fields, false)?;
         let trailer = headers
             .get("x-amz-trailer")
             .and_then(|text| text.to_str().ok());
-        declared.trailer = trailer.and_then(|name| Algorithm::from_header(name.trim()));
+        self.trailer = trailer.and_then(|name| Algorithm::from_header(name.trim()));
         let promised = headers.get("x-amz-sdk-checksum-algorithm");
-        if promised.is_some() && declared.algorithm().is_none() {
+        if promised.is_some() && self.algorithm().is_none() {
             return Err(s3_error!(
                 InvalidRequest,
                 "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or \
                  x-amz-trailer headers were found."
             ));
         }
-        Ok(declared)
+        Ok(())
     }
 
     /// The algorithm that the client chose.
@@ -131,7 +145,7 @@ impl Store {
         let input = &mut request.input;
         let bucket = self.bucket(&input.bucket)?;
         let declared = Declared::read(
-            self.config.integrity,
+            &self.config,
             &request.headers,
             request.trailing_headers.take(),
             &checksums_of!(input),

@@ -1,0 +1,92 @@
+//! Small objects.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use aws_smithy_runtime_api::client::http::HttpConnector as _;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_types::body::SdkBody;
+use datasync_endpoint::{EndpointError, Payload};
+
+use super::signature::HeaderList;
+use super::{Lean, answer, not_made};
+use crate::body::{PacedBody, Progress};
+use crate::calls::Operation;
+use crate::date::of_header;
+use crate::destination::Store;
+use crate::error::not_answered;
+use crate::object::{crc64_of, metadata_headers};
+use crate::put::{Reply, Write};
+use crate::requests::Wait;
+
+pub(super) fn headers(write: &Write<'_>, length: u64) -> HeaderList {
+    let mut headers = metadata_headers(write.metadata);
+    headers.push(("content-length", length.to_string()));
+    headers.push(("content-type", "application/octet-stream".to_owned()));
+    let check = write.check.header();
+    headers.extend(check.map(|(name, value)| (name, value.to_owned())));
+    let class = write.storage_class.clone();
+    headers.extend(class.map(|class| ("x-amz-storage-class", class)));
+    if write.if_absent {
+        headers.push(("if-none-match", "*".to_owned()));
+    }
+    headers
+}
+
+impl Store {
+    /// `Ok(None)`: the answer is one for the SDK.
+    pub(crate) async fn lean_put(
+        &self,
+        lean: &Lean,
+        write: &Write<'_>,
+        payload: &Payload,
+    ) -> Result<Option<Reply>, EndpointError> {
+        let operation = Operation::PutObject;
+        let target = self.place.target(write.object_key);
+        let progress = Progress::new();
+        let _turn = self.requests.turn(operation, &target).await?;
+        // In place: `within` and `select!` would hold it twice.
+        let exchange = pin!(async {
+            let credentials = lean.credentials(operation, &target).await?;
+            let body = PacedBody::new(payload, Arc::clone(&progress));
+            let body = SdkBody::from_body_1_x(body);
+            let request = lean
+                .signed(
+                    write,
+                    &credentials,
+                    &self.requests.clock,
+                    body,
+                    payload.length,
+                )
+                .map_err(|error| not_made(&error, operation, &target))?;
+            let answer = lean.connector.call(request).await;
+            let answer = answer.map_err(|error| not_answered(&error, operation, &target))?;
+            self.interpreted(answer, &target).await
+        });
+        let wait = Wait::Body(Arc::clone(&progress));
+        self.requests
+            .within(wait, operation, &target, exchange)
+            .await?
+    }
+
+    async fn interpreted(
+        &self,
+        mut answer: HttpResponse,
+        target: &str,
+    ) -> Result<Option<Reply>, EndpointError> {
+        let operation = Operation::PutObject;
+        let body = answer::document(answer.take_body()).await;
+        let header = |name: &str| answer.headers().get(name);
+        if answer.status().is_success() {
+            let kind = header("x-amz-checksum-type").map(Into::into);
+            let crc64 = crc64_of(header("x-amz-checksum-crc64nvme"), kind.as_ref());
+            let etag = header("etag").map(str::to_owned);
+            let version = header("x-amz-version-id").map(str::to_owned);
+            let date = header("date").and_then(of_header);
+            let reply = self.reply(operation, target, etag, version, crc64)?;
+            return Ok(Some(Reply { date, ..reply }));
+        }
+        self.refused(&answer, &body, operation, target)?;
+        Ok(None)
+    }
+}

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::SdkError;
+use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use datasync_endpoint::{EndpointError, ErrorKind, ListPage};
 use http::Uri;

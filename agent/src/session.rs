@@ -4,7 +4,7 @@ mod outbox;
 
 use std::time::{Duration, SystemTime};
 
-use datasync_model::AgentStatus;
+use datasync_model::{Ability, AgentStatus};
 use datasync_proto::agent_message::Message as Out;
 use datasync_proto::control_message::Message as In;
 use datasync_proto::session_client::SessionClient;
@@ -130,6 +130,7 @@ impl Desk<'_> {
             agent_version: VERSION.to_owned(),
             boot_nonce: self.boot_nonce.to_owned(),
             applied: membership.applied(),
+            abilities: Ability::ALL.iter().map(ToString::to_string).collect(),
         };
         let (outbox, messages) = Outbox::new();
         outbox.send(Out::Hello(hello)).await?;

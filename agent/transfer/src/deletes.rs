@@ -19,10 +19,12 @@ pub(crate) use candidates::{CANDIDATES_FILE, Candidate, Candidates, CandidatesEr
 pub(crate) use extra::{Extra, judge};
 
 use crate::attempts::Attempts;
+use crate::disk::{Disk, DiskError};
 use crate::failures::{FailureList, Verdict};
 use crate::journal::{Journal, JournalError, Record};
 use crate::outcome::counted;
 use crate::progress::Progress;
+use crate::report::Reporter;
 use crate::silence::Silence;
 use presence::gone;
 use settled::Settled;
@@ -98,6 +100,7 @@ pub(crate) enum DeleteError {
     Journal(JournalError),
     Candidates(CandidatesError),
     List(std::io::Error),
+    Disk(DiskError),
     Failed(Failure),
 }
 
@@ -112,6 +115,9 @@ pub(crate) struct Deleter<S, D> {
     pub(crate) failures_max: Option<NonZeroU64>,
     pub(crate) source_silence: Silence,
     pub(crate) destination_silence: Silence,
+    /// `None` without a report.
+    pub(crate) reporter: Option<Arc<Reporter>>,
+    pub(crate) disk: Disk,
 }
 
 impl<S: Source, D: Destination> Deleter<S, D> {
@@ -179,6 +185,7 @@ impl<S: Source, D: Destination> Deleter<S, D> {
             delete_failed: 1,
             ..Counters::default()
         };
+        let told = self.told(&settled)?;
         let mut failed = Counters::default();
         for (key, failure) in settled.failed {
             failed.add(&counted(&key, one));
@@ -189,15 +196,34 @@ impl<S: Source, D: Destination> Deleter<S, D> {
                 .map_err(DeleteError::List)?;
         }
         self.progress.finish(&failed);
-        let Some(key) = settled.last else {
-            return Ok(());
-        };
         let mut add = settled.deleted;
         add.add(&failed);
-        self.journal
-            .append(Record::Deleted { key, add })
-            .await
-            .map_err(DeleteError::Journal)
+        let record = match settled.last {
+            Some(key) => Record::Deleted { key, add },
+            // What is told was done, though the next run begins before it.
+            None if !told.is_empty() => Record::Counted {
+                add: Counters::default(),
+            },
+            None => return Ok(()),
+        };
+        let appended = self.journal.told(record, told).await;
+        appended.map_err(DeleteError::Journal)
+    }
+
+    /// What the report tells of a batch, as frames.
+    fn told(&self, settled: &Settled) -> Result<Vec<u8>, DeleteError> {
+        let mut frames = Vec::new();
+        if let Some(reporter) = &self.reporter {
+            for key in &settled.deleted_keys {
+                frames.extend(reporter.of_deleted(key, Ok(())));
+            }
+            for (key, failure) in &settled.failed {
+                frames.extend(reporter.of_deleted(key, Err(failure)));
+            }
+        }
+        let taken = self.disk.take(frames.len() as u64);
+        taken.map_err(DeleteError::Disk)?;
+        Ok(frames)
     }
 }
 

@@ -207,6 +207,7 @@ fn own_change(
     view.here = online;
     let stale = lease.is_some_and(|lease| {
         lease.facts.version != view.version
+            || lease.facts.abilities != view.abilities
             || view
                 .last_connection
                 .is_none_or(|written| lease.last_connection >= written + freshness)
@@ -215,6 +216,9 @@ fn own_change(
         return None;
     }
     view.online = online;
+    if let Some(lease) = lease {
+        view.abilities.clone_from(&lease.facts.abilities);
+    }
     Some(PresenceChange {
         agent: view.arn.clone(),
         status: if online {

@@ -23,6 +23,8 @@ pub(crate) struct Lease {
 pub(crate) struct Facts {
     pub(crate) version: String,
     pub(crate) boot_nonce: String,
+    /// What it can do beyond the first release.
+    pub(crate) abilities: Vec<String>,
     /// The newest facts about its host.
     pub(crate) host: Option<serde_json::Value>,
     /// The generation in which its session claimed it; older rows do not say so yet.

@@ -138,6 +138,7 @@ pub(crate) fn claimed(
         last_contact_ms: now.as_millisecond(),
         version: facts.version.clone(),
         boot_nonce: facts.boot_nonce.clone(),
+        abilities: facts.abilities.clone(),
         host,
         replica: replica.to_owned(),
         losers,

@@ -6,12 +6,13 @@ mod writes;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use datasync_model::{AgentArn, AgentStatus, S3Location};
+use datasync_model::{AgentArn, AgentStatus};
 use datasync_proto::Generation;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::abandoned::Abandoned;
+use super::desired::{NeededStore, RoleUse};
 use super::inbox::Reported;
 use super::lease::Facts;
 use super::probes::Verdict;
@@ -116,10 +117,18 @@ impl Rows {
 
     pub(super) async fn keys_for(
         &self,
-        location: &S3Location,
+        needed: &NeededStore,
         now: Timestamp,
     ) -> Result<Keys, CredentialsError> {
-        self.credentials.keys_for(location, now).await
+        let store = &needed.location;
+        match &needed.role {
+            None => self.credentials.keys_for(store, now).await,
+            Some(RoleUse { arn, purpose, path }) => {
+                let role = (arn.as_str(), *purpose);
+                let keys = self.credentials.keys_for_role(store, path, role, now);
+                keys.await
+            }
+        }
     }
 
     /// Everything the decisions need, of one moment.

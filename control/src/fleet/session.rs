@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use datasync_model::AgentArn;
+use datasync_model::{Ability, AgentArn};
 use datasync_proto::agent_message::Message as Up;
 use datasync_proto::control_message::Message as Down;
 use datasync_proto::session_server::Session;
@@ -163,6 +163,15 @@ async fn hello(incoming: &mut Streaming<AgentMessage>) -> Result<Hello, Status> 
     }
 }
 
+/// Those that mean something here, each once.
+fn known_abilities(said: &[String]) -> Vec<String> {
+    let known = Ability::ALL.iter().map(|ability| ability.as_str());
+    known
+        .filter(|known| said.iter().any(|said| said == known))
+        .map(str::to_owned)
+        .collect()
+}
+
 /// An agent that proved who it is.
 struct Caller {
     agent: AgentArn,
@@ -186,6 +195,7 @@ async fn run(
     let mut facts = Facts {
         version: hello.agent_version,
         boot_nonce: hello.boot_nonce,
+        abilities: known_abilities(&hello.abilities),
         host: None,
         claimed: 0,
     };

@@ -75,5 +75,6 @@ impl<S: Source, D: Destination> Deleter<S, D> {
         self.destination_silence.is_broken();
         self.progress.finish(&one);
         settled.deleted.add(&one);
+        settled.deleted_keys.push(object.key.clone());
     }
 }

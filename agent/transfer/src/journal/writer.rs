@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{JournalError, Message, QUEUE, Record, Reply, State, read_frames, write_frame};
 use crate::deletes::CANDIDATES_FILE;
+use crate::report::REPORT_FILE;
 
 /// How long an appended record may stay in the process.
 const FLUSH_EVERY: Duration = Duration::from_millis(20);
@@ -73,6 +74,8 @@ pub(super) struct Writer {
     /// Bytes after the first snapshot.
     journal_length: u64,
     candidates: File,
+    /// `None` as long as nothing is reported.
+    report: Option<File>,
     /// The list of items that were not done, which others write.
     failures: File,
     /// Bytes of it that are on disk.
@@ -80,6 +83,7 @@ pub(super) struct Writer {
     state: State,
     journal_buffer: Vec<u8>,
     candidates_buffer: Vec<u8>,
+    report_buffer: Vec<u8>,
     /// When the oldest record came that is not with the kernel.
     unflushed_since: Option<Instant>,
     /// When the oldest record came that is not on disk.
@@ -102,9 +106,10 @@ impl Writer {
                 .append(true)
                 .open(directory.join(CANDIDATES_FILE))
                 .await?;
-            Ok((journal, candidates, failures_synced))
+            let report = report_of(directory, state.report_bytes).await?;
+            Ok((journal, candidates, report, failures_synced))
         };
-        let (journal, candidates, failures_synced) = open
+        let (journal, candidates, report, failures_synced) = open
             .await
             .map_err(|error| fault(directory, "written", &error))?;
         Ok(Self {
@@ -112,11 +117,13 @@ impl Writer {
             journal,
             journal_length: 0,
             candidates,
+            report,
             failures,
             failures_synced,
             state,
             journal_buffer: Vec::new(),
             candidates_buffer: Vec::new(),
+            report_buffer: Vec::new(),
             unflushed_since: None,
             unsynced_since: None,
         })
@@ -170,6 +177,14 @@ impl Writer {
                 self.note_arrival();
                 return Reach::Process;
             }
+            Message::Told(record, frames) => {
+                self.report_buffer.extend_from_slice(&frames);
+                let told = Record::Told {
+                    record: Box::new(record),
+                    bytes: frames.len() as u64,
+                };
+                (told, Reach::Process)
+            }
             Message::Append(record) => (record, Reach::Process),
             Message::HandOver(record, reply) => {
                 waiting.push(reply);
@@ -198,6 +213,25 @@ impl Writer {
         flush.into_iter().chain(sync).min()
     }
 
+    /// Before the records that know of it.
+    async fn write_report(&mut self) -> io::Result<()> {
+        if self.report_buffer.is_empty() {
+            return Ok(());
+        }
+        if self.report.is_none() {
+            let path = self.directory.join(REPORT_FILE);
+            let mut options = OpenOptions::new();
+            self.report = Some(options.create(true).append(true).open(path).await?);
+        }
+        if let Some(report) = &mut self.report {
+            report.write_all(&self.report_buffer).await?;
+            report.flush().await?;
+            report.sync_data().await?;
+        }
+        self.report_buffer.clear();
+        Ok(())
+    }
+
     async fn write(&mut self, wanted: Reach) -> io::Result<()> {
         let due = |since: Option<Instant>, every| since.is_some_and(|at| at.elapsed() >= every);
         let sync = wanted == Reach::Disk || due(self.unsynced_since, SYNC_EVERY);
@@ -211,6 +245,7 @@ impl Writer {
             self.candidates.sync_data().await?;
             self.candidates_buffer.clear();
         }
+        self.write_report().await?;
         if !self.journal_buffer.is_empty() {
             // The kernel writes what it has in any order.
             self.failures_synced = synced(&self.failures, self.failures_synced).await?;
@@ -239,6 +274,21 @@ async fn synced(file: &File, before: u64) -> io::Result<u64> {
         file.sync_data().await?;
     }
     Ok(length)
+}
+
+/// The report's file as far as the journal knows of it; `None` if it knows of nothing.
+async fn report_of(directory: &Path, bytes: u64) -> io::Result<Option<File>> {
+    let path = directory.join(REPORT_FILE);
+    if bytes == 0 && !fs::try_exists(&path).await? {
+        return Ok(None);
+    }
+    let file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&path)
+        .await?;
+    file.set_len(bytes).await?;
+    Ok(Some(file))
 }
 
 fn encode(record: &Record, into: &mut Vec<u8>) {

@@ -97,6 +97,8 @@ impl<S: Source, D: Destination> Engine<S, D> {
             failures_max: self.settings.failures_max,
             source_silence: Silence::new(SILENT_CANDIDATES_MAX),
             destination_silence: Silence::new(SILENT_CANDIDATES_MAX),
+            reporter: self.reporter.clone(),
+            disk: self.disk.clone(),
         };
         let candidates = Candidates::open(&self.directory).await?;
         let last = state.last_deleted.as_ref();
@@ -107,6 +109,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
                 DeleteError::Journal(error) => error.into(),
                 DeleteError::Candidates(error) => error.into(),
                 DeleteError::List(error) => error.into(),
+                DeleteError::Disk(error) => error.into(),
                 DeleteError::Failed(failure) => Ended::Failed(failure),
             })
     }

@@ -18,6 +18,7 @@ use crate::merge::{Shadow, Step};
 use crate::mover::Mover;
 use crate::outcome::{ItemFailure, counted};
 use crate::planned::{PLAN_FILE, PlanList, PlannedAction};
+use crate::report::ItemFacts;
 
 /// A plan in the making.
 struct Planning {
@@ -100,6 +101,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
                     number: 0,
                     key: entry.key.clone(),
                     path: entry.path.clone(),
+                    facts: ItemFacts::default(),
                 };
                 let work = (entry, listed, known);
                 let deep = self.spec.extensions.verify_deep;

@@ -302,6 +302,7 @@ impl Attached {
             agent_version: "test".to_owned(),
             boot_nonce: boot_nonce.to_owned(),
             applied,
+            abilities: Vec::new(),
         });
         up.send(AgentMessage {
             message: Some(hello),

@@ -34,6 +34,7 @@ pub(super) fn write_presence(
                 row.record.last_contact_ms = at.as_millisecond();
                 row.record.version.clone_from(&facts.version);
                 row.record.boot_nonce.clone_from(&facts.boot_nonce);
+                row.record.abilities.clone_from(&facts.abilities);
                 row.record.host.clone_from(&facts.host);
             }
             rows.update(&row)
@@ -44,6 +45,7 @@ pub(super) fn write_presence(
             last_contact_ms: at.as_millisecond(),
             version: facts.version.clone(),
             boot_nonce: facts.boot_nonce.clone(),
+            abilities: facts.abilities.clone(),
             host: facts.host.clone(),
             replica: change.seen.replica.clone(),
             losers: Vec::new(),

@@ -155,6 +155,9 @@ impl Running {
                 match observed.report() {
                     Ok(mut report) => {
                         report.result.failure = report.result.failure.map(bounded_failure);
+                        if let Some(result) = &mut report.result.report {
+                            result.failure = result.failure.take().map(bounded_failure);
+                        }
                         self.report(report);
                     }
                     Err(error) => {
@@ -237,6 +240,7 @@ impl Running {
         self.stores.need(desired.stores(), Instant::now());
         self.look_up_due();
         let due = desired.due(
+            &self.facts.abilities,
             |execution| lock(&self.fleet.untold).contains_key(execution),
             |store| self.stores.is_ready(store),
         );
@@ -285,7 +289,7 @@ impl Running {
         for store in self.stores.take_due(Instant::now()) {
             let fleet = self.fleet.clone();
             self.look_ups.push(Box::pin(async move {
-                let keys = fleet.rows.keys_for(&store.location, wall()).await;
+                let keys = fleet.rows.keys_for(&store, wall()).await;
                 Found { store, keys }
             }));
         }

@@ -6,9 +6,11 @@
 mod failure_list;
 mod folder;
 mod limits;
+mod manifest;
 mod progress_log;
 mod rate;
 mod reconcile;
+mod report;
 mod run;
 mod task;
 

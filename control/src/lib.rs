@@ -5,6 +5,7 @@ mod agent_port;
 mod agent_side;
 mod api;
 mod auth;
+mod backup;
 mod ca;
 mod cli;
 mod config;
@@ -27,9 +28,12 @@ pub use admin::{
     create_activation_key, delete_access_key, disable_access_key, list_access_keys, set_role_key,
     show_ca,
 };
+pub use backup::{BackupError, back_up, renew_incarnation, restore};
 pub use ca::CaError;
 pub use cli::run;
 pub use config::{ApiSecurity, Config, ConfigError, LogFormat, Role, RoleKind};
 pub use egress::Egress;
 pub use records::Access;
 pub use serve::{ServeError, Serving, serve};
+pub use state::StatePlace;
+pub use store::{Database, Postgres};

@@ -97,6 +97,8 @@ pub(super) fn extensions(
         verify_deep: flags.verify.is_some(),
         delete_share_max: word("delete-share-max-percent", share, faults).unwrap_or_default(),
         bandwidth_timetable: None,
+        manifest: None,
+        report: None,
     }
 }
 

@@ -1,8 +1,9 @@
-//! What can be asked of an execution beyond the API's options: by tags, or by flags of `copy`.
+//! What can be asked of an execution beyond its options and filters: by the API, by tags, or by flags
+//! of `copy`.
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BandwidthTimetable, DeleteShareMax};
+use crate::{Ability, BandwidthTimetable, DeleteShareMax, Manifest, TaskReport};
 
 /// Frozen at the start of an execution. Absent members have their defaults.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,5 +17,27 @@ pub struct Extensions {
     /// How much `PreserveDeletedFiles=REMOVE` may delete.
     pub delete_share_max: DeleteShareMax,
     /// The bandwidth by the time of the week; the option `BytesPerSecond` is for the rest.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub bandwidth_timetable: Option<BandwidthTimetable>,
+    /// Transfer what is listed there, and nothing else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<Manifest>,
+    /// Write a report of what was done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub report: Option<TaskReport>,
+}
+
+impl Extensions {
+    /// What an agent must be able to do for this.
+    #[must_use]
+    pub fn needs(&self) -> Vec<Ability> {
+        let manifest = self.manifest.as_ref().map(|_| Ability::Manifest);
+        let report = self.report.as_ref().map(|_| Ability::TaskReport);
+        let timetable = self.bandwidth_timetable.as_ref();
+        let timetable = timetable.map(|_| Ability::BandwidthTimetable);
+        [manifest, report, timetable]
+            .into_iter()
+            .flatten()
+            .collect()
+    }
 }

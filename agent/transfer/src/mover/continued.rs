@@ -57,10 +57,7 @@ impl<S: Source, D: Destination> Mover<S, D> {
             Ok(Some(written)) => {
                 self.end_upload(&entry.key, written.receipt.as_ref())
                     .await?;
-                let done = Outcome::Transferred {
-                    bytes: written.content.size,
-                    learned: self.learned(entry, &written),
-                };
+                let done = self.transferred(entry, written);
                 return Ok(Some((done, Some(layout.size))));
             }
             Err(TryError::Journal(error)) => return Err(error),

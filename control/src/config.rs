@@ -3,6 +3,7 @@
 //! Every fault is reported at once; nothing is bound or opened before the whole is valid.
 
 mod layers;
+mod outputs;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -15,6 +16,8 @@ use datasync_model::{AgentArn, Home, Partition, Proxy};
 use crate::egress::Egress;
 pub(crate) use layers::{ENVIRONMENT_PREFIX, Flags};
 use layers::{Layers, RoleTable};
+pub use outputs::Outputs;
+use outputs::outputs;
 
 /// How control serves its API.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,6 +102,8 @@ pub struct Config {
     pub roles: Vec<Role>,
     /// The way to STS and to stores.
     pub egress: Egress,
+    /// Where events and the audit log go.
+    pub outputs: Outputs,
     /// Form of the log.
     pub log_format: LogFormat,
     /// Filter of the log, as in `info` or `datasync_control=debug`.
@@ -238,6 +243,7 @@ fn validate(mut layers: Layers) -> Result<Config, ConfigError> {
             Ok(PathBuf::from(text))
         }
     });
+    let outputs = outputs(&mut layers, state_dir.as_deref());
     let egress = egress(&mut layers);
     let tables = layers.roles();
     let roles = roles(tables, &mut layers);
@@ -258,6 +264,7 @@ fn validate(mut layers: Layers) -> Result<Config, ConfigError> {
             execution_history: DAY * u32::try_from(history_days?).ok()?,
             roles,
             egress,
+            outputs: outputs?,
             log_format: log_format?,
             log_filter: log_filter?,
         })

@@ -1,6 +1,7 @@
 //! Typed access to rows within one transaction.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 
 use datasync_model::TaskArn;
 use rusqlite::{Connection, OptionalExtension};
@@ -9,6 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::StoreError;
 use super::rows::{Sorted, Unreadable, decode, raw, sort, whole};
+use crate::events;
 use crate::records::{Execution, Task};
 
 /// The one row that holds incarnation (body) and generation (version).
@@ -66,6 +68,8 @@ pub(crate) struct Transaction<'a> {
     sql: &'a Connection,
     writable: bool,
     changed: Cell<bool>,
+    /// Kind and id of changed rows that may change a state that is told.
+    touched: RefCell<BTreeSet<(&'static str, String)>>,
 }
 
 impl<'a> Transaction<'a> {
@@ -74,6 +78,7 @@ impl<'a> Transaction<'a> {
             sql,
             writable: false,
             changed: Cell::new(false),
+            touched: RefCell::default(),
         }
     }
 
@@ -86,6 +91,16 @@ impl<'a> Transaction<'a> {
 
     pub(super) fn has_changed(&self) -> bool {
         self.changed.get()
+    }
+
+    pub(super) fn take_touched(&self) -> BTreeSet<(&'static str, String)> {
+        self.touched.take()
+    }
+
+    fn touch<R: Record>(&self, id: &str) {
+        if events::tells(R::KIND) {
+            self.touched.borrow_mut().insert((R::KIND, id.to_owned()));
+        }
     }
 
     /// The record with this id, if there is one.
@@ -203,6 +218,7 @@ impl<'a> Transaction<'a> {
             "DELETE FROM records WHERE kind = ?1 AND id = ?2 AND version = ?3",
             (R::KIND, id, version),
         )?;
+        self.touch::<R>(id);
         expect_one(R::KIND, id, rows)
     }
 
@@ -252,6 +268,7 @@ impl<'a> Transaction<'a> {
             reason: error.to_string(),
         })?;
         let rows = self.change(sql, (R::KIND, &id, version, record.parent(), body))?;
+        self.touch::<R>(&id);
         expect_one(R::KIND, &id, rows)
     }
 

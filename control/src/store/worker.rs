@@ -3,10 +3,12 @@
 use std::fmt;
 use std::thread::JoinHandle;
 
+use jiff::Timestamp;
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{StoreError, Transaction, transaction};
+use crate::events;
 
 /// Jobs that wait for the thread; callers beyond it wait to hand theirs in.
 const QUEUE: usize = 64;
@@ -111,6 +113,11 @@ fn perform<T, E: From<StoreError>>(
             Mode::Write(_) => Transaction::writing(&sql),
         };
         let result = f(&view)?;
+        events::record(
+            &view,
+            view.take_touched(),
+            Timestamp::now().as_millisecond(),
+        )?;
         (result, view.has_changed())
     };
     let Mode::Write(changes) = mode else {

@@ -108,7 +108,7 @@ suite_nfs() {
 
 suite_api() {
   world || return 0
-  binaries debug && pytest_suite api 600 control/tests
+  binaries debug && pytest_suite api 900 control/tests
 }
 
 suite_store() {

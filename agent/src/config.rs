@@ -1,5 +1,6 @@
 //! Configuration: flags over environment over file, checked as a whole.
 
+mod control;
 mod flags;
 mod layers;
 mod memory;
@@ -7,7 +8,6 @@ mod stores;
 mod units;
 mod validate;
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
@@ -17,6 +17,7 @@ use datasync_model::{ActivationKey, BytesPerSecond, Proxy};
 use datasync_s3::Encryption;
 use datasync_transfer::ServerLimits;
 
+pub use control::{ControlAddress, ControlAddresses};
 pub use flags::ProcessFlags;
 pub use layers::{CONFIG_FILE_VARIABLE, Layers, Overrides, ReadError};
 pub(crate) use stores::ca_bundle;
@@ -27,8 +28,8 @@ pub(crate) use units::parse_rate;
 pub struct Config {
     /// Holds identity and executions; one agent per directory.
     pub state_dir: PathBuf,
-    /// `host:port` of control's port for agents.
-    pub control: ControlAddress,
+    /// Control's port for agents, of each of its replicas.
+    pub control: ControlAddresses,
     /// How control is recognised before activation.
     pub control_trust: ControlTrust,
     /// Where the activation server listens until the agent is activated.
@@ -67,29 +68,6 @@ pub struct ProcessSettings {
     pub log_level: String,
     /// Form of log lines.
     pub log_format: LogFormat,
-}
-
-/// Where control listens for agents.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ControlAddress {
-    /// Host name or address, without brackets.
-    pub host: String,
-    /// TCP port.
-    pub port: u16,
-    /// The name that control's certificate must carry.
-    pub server_name: String,
-    /// The way there, where it is not direct.
-    pub proxy: Option<Proxy>,
-}
-
-impl fmt::Display for ControlAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{}:{}", self.host, self.port)
-        }
-    }
 }
 
 /// What authenticates control to an agent that is not activated.

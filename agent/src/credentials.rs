@@ -163,6 +163,13 @@ impl CredentialStore {
         });
     }
 
+    /// Forgets those of one location.
+    pub(crate) fn forget(&self, location: &LocationArn) {
+        self.held.send_modify(|all| {
+            all.remove(&location.to_string());
+        });
+    }
+
     /// Forgets everything.
     pub(crate) fn clear(&self) {
         self.held.send_modify(HashMap::clear);

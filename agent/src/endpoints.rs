@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use datasync_endpoint::{EndpointError, ErrorKind};
 use datasync_model::{ErrorCode, Failure, Location, NfsLocation, NfsVersion, S3Location};
 use datasync_nfs::{NfsConfig, NfsSource};
-use datasync_s3::{S3Config, S3Destination};
+use datasync_s3::{S3Config, S3Destination, S3Objects};
 
 use crate::config::{EgressSettings, NfsSettings, PrivilegedPorts, ProcessSettings, S3Settings};
 use crate::credentials::{Availability, CredentialStore, Giver};
@@ -103,6 +103,11 @@ impl Endpoints {
         location: &S3Location,
     ) -> Result<S3Destination, EndpointError> {
         S3Destination::open_to_look(self.s3_config(location)).await
+    }
+
+    /// A bucket beside the locations, for single objects.
+    pub(crate) async fn bucket(&self, store: &S3Location) -> Result<S3Objects, EndpointError> {
+        S3Objects::open(&self.s3_config(store)).await
     }
 
     fn s3_config(&self, location: &S3Location) -> S3Config {

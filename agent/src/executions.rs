@@ -6,8 +6,10 @@
 mod failure_list;
 mod folder;
 mod limits;
+mod manifest;
 mod progress_log;
 mod reconcile;
+mod report;
 mod run;
 mod task;
 

@@ -27,9 +27,9 @@ mod supervisor;
 mod urls;
 
 pub use config::{
-    CONFIG_FILE_VARIABLE, Config, ConfigFaults, ControlAddress, ControlTrust, EgressSettings,
-    Layers, LogFormat, NfsSettings, Overrides, PrivilegedPorts, ProcessFlags, ProcessSettings,
-    ReadError, S3Settings,
+    CONFIG_FILE_VARIABLE, Config, ConfigFaults, ControlAddress, ControlAddresses, ControlTrust,
+    EgressSettings, Layers, LogFormat, NfsSettings, Overrides, PrivilegedPorts, ProcessFlags,
+    ProcessSettings, ReadError, S3Settings,
 };
 pub use copy::{CopyFlags, CopyReport, CopyRequest, CopyStatus, copy};
 pub use health::{Unhealthy, check_health};

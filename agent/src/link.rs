@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint, Uri};
 
-use crate::config::{ControlAddress, ControlTrust};
+use crate::config::{ControlAddress, ControlAddresses, ControlTrust};
 use crate::identity::Credential;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -35,6 +35,25 @@ pub(crate) enum LinkError {
     /// No TCP connection, or no TLS over it.
     #[error("cannot connect to control at {address}: {reason}")]
     Connect { address: String, reason: String },
+}
+
+impl LinkError {
+    /// One failure after another.
+    fn and(before: Option<Self>, next: Self) -> Option<Self> {
+        match (before, next) {
+            (
+                Some(Self::Connect { address, reason }),
+                Self::Connect {
+                    address: other,
+                    reason: also,
+                },
+            ) => Some(Self::Connect {
+                address,
+                reason: format!("{reason}; nor at {other}: {also}"),
+            }),
+            (_, next) => Some(next),
+        }
+    }
 }
 
 /// A CA file that cannot be used.
@@ -104,8 +123,28 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     Ok(found)
 }
 
+/// Opens a connection to the first replica of control that takes it, and keeps to that one.
+pub(crate) async fn connect_any(
+    addresses: &ControlAddresses,
+    trust: &Trust,
+    credential: Option<&Credential>,
+) -> Result<Channel, LinkError> {
+    let mut failed = None;
+    for address in addresses.in_turn() {
+        match connect(address, trust, credential).await {
+            Ok(channel) => {
+                addresses.prefer(address);
+                return Ok(channel);
+            }
+            Err(error @ LinkError::Setup(_)) => return Err(error),
+            Err(error) => failed = LinkError::and(failed, error),
+        }
+    }
+    Err(failed.unwrap_or_else(|| LinkError::Setup("no address of control".to_owned())))
+}
+
 /// Opens a connection; the channel does not come back by itself as another agent.
-pub(crate) async fn connect(
+async fn connect(
     address: &ControlAddress,
     trust: &Trust,
     credential: Option<&Credential>,

@@ -4,7 +4,7 @@ mod outbox;
 
 use std::time::{Duration, SystemTime};
 
-use datasync_model::AgentStatus;
+use datasync_model::{Ability, AgentStatus};
 use datasync_proto::agent_message::Message as Out;
 use datasync_proto::control_message::Message as In;
 use datasync_proto::session_client::SessionClient;
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
 use crate::VERSION;
-use crate::config::ControlAddress;
+use crate::config::ControlAddresses;
 use crate::credentials::CredentialStore;
 use crate::executions::{Executions, is_current};
 use crate::host::HostWatch;
@@ -87,7 +87,7 @@ impl From<IdentityError> for End {
 /// What a session works with and on.
 #[derive(Debug)]
 pub(crate) struct Desk<'a> {
-    pub(crate) control: &'a ControlAddress,
+    pub(crate) control: &'a ControlAddresses,
     pub(crate) boot_nonce: &'a str,
     pub(crate) identity: &'a mut Identity,
     pub(crate) executions: &'a mut Executions,
@@ -109,7 +109,7 @@ impl Desk<'_> {
             Ok(opened) => opened,
             Err(end) => return end,
         };
-        tracing::info!(control = %self.control, "session with control is open");
+        tracing::info!(control = %self.control.first(), "session with control is open");
         match self.work(&mut outbox, &mut inbox, &welcome, stop).await {
             End::Lost { reason, .. } => End::Lost {
                 welcomed: true,
@@ -124,12 +124,13 @@ impl Desk<'_> {
             return Err(End::lost("the agent is not activated"));
         };
         let trust = Trust::anchors(&membership.anchors_pem)?;
-        let channel = link::connect(self.control, &trust, Some(&membership.credential)).await?;
+        let channel = link::connect_any(self.control, &trust, Some(&membership.credential)).await?;
         let mut client = SessionClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
         let hello = Hello {
             agent_version: VERSION.to_owned(),
             boot_nonce: self.boot_nonce.to_owned(),
             applied: membership.applied(),
+            abilities: Ability::ALL.iter().map(ToString::to_string).collect(),
         };
         let (outbox, messages) = Outbox::new();
         outbox.send(Out::Hello(hello)).await?;

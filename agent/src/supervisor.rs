@@ -224,6 +224,8 @@ impl Agent {
                     failures = if welcomed {
                         1
                     } else {
+                        // It may be one replica's own trouble.
+                        self.config.control.pass_over();
                         failures.saturating_add(1)
                     };
                     let delay = backoff::CONTROL.random_delay(failures);

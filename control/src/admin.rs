@@ -1,8 +1,6 @@
 //! What an administrator does beside the API: keys for clients, for agents, for roles. Works on
 //! the state directory, also while control serves from it.
 
-use std::path::Path;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
@@ -11,7 +9,7 @@ use zeroize::Zeroizing;
 use crate::config::is_role_arn;
 use crate::enrollment::{EnrollmentError, Origin, issue};
 use crate::records::{Access, AccessKey, RoleKey};
-use crate::state::{State, StateError};
+use crate::state::{State, StateError, StatePlace};
 use crate::store::{SealError, StoreError};
 
 /// Why an administrator's wish is not met.
@@ -102,8 +100,8 @@ fn random<const N: usize>() -> Result<[u8; N], AdminError> {
     Ok(bytes)
 }
 
-fn open(state_dir: &Path) -> Result<State, AdminError> {
-    Ok(State::open(state_dir, Timestamp::now())?)
+fn open(place: impl Into<StatePlace>) -> Result<State, AdminError> {
+    Ok(State::open(place, Timestamp::now())?)
 }
 
 /// Makes an access key that clients sign with. Refusals call it by its name, in the form of an IAM
@@ -112,14 +110,14 @@ fn open(state_dir: &Path) -> Result<State, AdminError> {
 /// # Errors
 /// [`AdminError`]: no such name is possible, or the state directory cannot be used.
 pub async fn create_access_key(
-    state_dir: &Path,
+    place: impl Into<StatePlace>,
     name: Option<String>,
     access: Access,
 ) -> Result<NewAccessKey, AdminError> {
     if let Some(name) = &name {
         check_key_name(name)?;
     }
-    let state = open(state_dir)?;
+    let state = open(place)?;
     let id: String = random::<16>()?
         .iter()
         .map(|byte| char::from(ID_ALPHABET[usize::from(byte & 31)]))
@@ -150,8 +148,10 @@ pub async fn create_access_key(
 ///
 /// # Errors
 /// [`AdminError`]: the state directory cannot be used.
-pub async fn list_access_keys(state_dir: &Path) -> Result<Vec<AccessKeyEntry>, AdminError> {
-    let state = open(state_dir)?;
+pub async fn list_access_keys(
+    place: impl Into<StatePlace>,
+) -> Result<Vec<AccessKeyEntry>, AdminError> {
+    let state = open(place)?;
     let rows = state
         .store
         .read(|rows| rows.list::<AccessKey>(None, usize::MAX))
@@ -173,8 +173,11 @@ pub async fn list_access_keys(state_dir: &Path) -> Result<Vec<AccessKeyEntry>, A
 ///
 /// # Errors
 /// [`AdminError`]: no such key, or the state directory cannot be used.
-pub async fn disable_access_key(state_dir: &Path, id: String) -> Result<(), AdminError> {
-    let state = open(state_dir)?;
+pub async fn disable_access_key(
+    place: impl Into<StatePlace>,
+    id: String,
+) -> Result<(), AdminError> {
+    let state = open(place)?;
     state
         .store
         .commit(move |rows| {
@@ -191,8 +194,8 @@ pub async fn disable_access_key(state_dir: &Path, id: String) -> Result<(), Admi
 ///
 /// # Errors
 /// [`AdminError`]: no such key, or the state directory cannot be used.
-pub async fn delete_access_key(state_dir: &Path, id: String) -> Result<(), AdminError> {
-    let state = open(state_dir)?;
+pub async fn delete_access_key(place: impl Into<StatePlace>, id: String) -> Result<(), AdminError> {
+    let state = open(place)?;
     state
         .store
         .commit(move |rows| {
@@ -220,7 +223,7 @@ fn check_key_name(name: &str) -> Result<(), AdminError> {
 /// # Errors
 /// [`AdminError`]: a bad name, too many keys, or the state directory cannot be used.
 pub async fn create_activation_key(
-    state_dir: &Path,
+    place: impl Into<StatePlace>,
     agent_name: Option<String>,
 ) -> Result<NewActivationKey, AdminError> {
     if let Some(name) = &agent_name
@@ -230,7 +233,7 @@ pub async fn create_activation_key(
             "the agent's name must have 1 to 256 characters".to_owned(),
         ));
     }
-    let state = open(state_dir)?;
+    let state = open(place)?;
     let new = issue(
         &state.store,
         Origin::Operator { agent_name },
@@ -247,9 +250,12 @@ pub async fn create_activation_key(
 ///
 /// # Errors
 /// [`AdminError`]: a bad ARN, endpoint or key, or the state directory cannot be used.
-pub async fn set_role_key(state_dir: &Path, setting: RoleKeySetting) -> Result<(), AdminError> {
+pub async fn set_role_key(
+    place: impl Into<StatePlace>,
+    setting: RoleKeySetting,
+) -> Result<(), AdminError> {
     check_role_key(&setting)?;
-    let state = open(state_dir)?;
+    let state = open(place)?;
     let record = RoleKey {
         secret: RoleKey::seal(&state.sealer, &setting.role_arn, &setting.secret_access_key)?,
         role_arn: setting.role_arn,
@@ -297,8 +303,8 @@ fn check_role_key(setting: &RoleKeySetting) -> Result<(), AdminError> {
 ///
 /// # Errors
 /// [`AdminError`]: the state directory cannot be used.
-pub fn show_ca(state_dir: &Path) -> Result<(String, String), AdminError> {
-    let state = open(state_dir)?;
+pub fn show_ca(place: impl Into<StatePlace>) -> Result<(String, String), AdminError> {
+    let state = open(place)?;
     Ok((
         state.authority.pem().to_owned(),
         state.authority.fingerprint(),

@@ -20,6 +20,7 @@ use crate::enrollment::EnrollmentService;
 use crate::fleet::{self, Fleet, Rows, SessionService, Settings, Surroundings};
 use crate::served_certificate::ServedCertificate;
 use crate::state::{State, StateError};
+use crate::store::Database;
 
 /// A peer that answers no ping is gone.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
@@ -74,6 +75,7 @@ impl AgentSide {
             heartbeat_interval: config.heartbeat_interval,
             offline_after: config.offline_after,
             executions_per_agent: config.executions_per_agent,
+            alone: config.database == Database::Sqlite,
         };
         let fleet = Arc::new(Fleet::new(settings, rows, start, shutdown.clone()));
         fleet::reconcile(&fleet).await?;

@@ -15,6 +15,7 @@ mod operations;
 mod page;
 mod request;
 mod shapes;
+mod side_bucket;
 mod tags;
 mod tasks;
 

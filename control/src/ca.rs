@@ -17,6 +17,7 @@ use rcgen::{
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
 
 pub(crate) use request::{CertificateFacts, PublicKey};
 
@@ -133,6 +134,41 @@ impl Authority {
             certificate,
             directory,
         })
+    }
+
+    /// Opens the CA under `state_dir`, which others made: its files are written if there are none.
+    ///
+    /// # Errors
+    /// [`CaError`] as of [`Self::open`], and if `state_dir` holds another CA.
+    pub(crate) fn adopt(
+        state_dir: &Path,
+        key_pem: &str,
+        certificate_pem: &str,
+        now: Timestamp,
+    ) -> Result<Self, CaError> {
+        let directory = state_dir.join("ca");
+        files::make_private_directory(&directory)?;
+        let certificate_path = directory.join("ca.pem");
+        if !certificate_path.exists() {
+            files::write_private(&directory.join("ca.key.pem"), key_pem.as_bytes())?;
+            files::write_public(&certificate_path, certificate_pem.as_bytes())?;
+        }
+        let opened = Self::open(state_dir, now)?;
+        if opened.certificate_pem != certificate_pem {
+            return Err(broken(
+                certificate_path.display(),
+                "is not the CA of the database: use a state directory of its own for each database",
+            ));
+        }
+        Ok(opened)
+    }
+
+    /// The private key of the CA under `state_dir`.
+    ///
+    /// # Errors
+    /// [`CaError::File`].
+    pub(crate) fn key_pem(state_dir: &Path) -> Result<Zeroizing<String>, CaError> {
+        files::read(&state_dir.join("ca").join("ca.key.pem")).map(Zeroizing::new)
     }
 
     /// The CA's certificate.

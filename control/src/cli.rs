@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -12,9 +12,11 @@ use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use crate::admin::{self, AdminError, RoleKeySetting};
+use crate::backup::{BackupError, back_up, renew_incarnation, restore};
 use crate::config::{Config, ConfigError, ENVIRONMENT_PREFIX, Flags, LogFormat};
 use crate::records::Access;
 use crate::serve::{ServeError, serve};
+use crate::state::StatePlace;
 
 /// `EX_USAGE` of sysexits.h: bad flags or configuration.
 const EXIT_CONFIGURATION: u8 = 64;
@@ -50,6 +52,26 @@ enum Command {
     /// Control's certificate authority
     #[command(subcommand)]
     Ca(CaCommand),
+    /// Copy the state directory as of one moment to a new directory, also while control serves
+    Backup {
+        /// Made by the command; holds secrets
+        directory: PathBuf,
+    },
+    /// Make the state directory from a backup, with a new incarnation
+    Restore {
+        /// What `backup` made
+        directory: PathBuf,
+    },
+    /// Which store this is, for agents that were told things by it
+    #[command(subcommand)]
+    Incarnation(IncarnationCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum IncarnationCommand {
+    /// After a restore of PostgreSQL and before control serves: agents are not to take the older
+    /// rows for the newest
+    Renew,
 }
 
 #[derive(Debug, Subcommand)]
@@ -120,6 +142,8 @@ enum CliError {
     Serve(#[from] ServeError),
     #[error("{0}")]
     Admin(#[from] AdminError),
+    #[error("{0}")]
+    Backup(#[from] BackupError),
     #[error("{doing}: {source}")]
     Io {
         doing: &'static str,
@@ -171,16 +195,19 @@ fn execute(cli: Cli, environment: &dyn Fn(&str) -> Option<String>) -> Result<(),
         .build()
         .map_err(io_error("cannot start the runtime"))?;
     runtime.block_on(async {
-        let state_dir = config.state_dir.clone();
+        let place = config.state_place();
         match cli.command {
             Command::Serve => Box::pin(serve_until_signal(config)).await,
-            Command::AccessKey(command) => access_key(&state_dir, command).await,
+            Command::AccessKey(command) => access_key(place, command).await,
             Command::ActivationKey(ActivationKeyCommand::Create { agent_name }) => {
-                activation_key(&state_dir, agent_name).await
+                activation_key(place, agent_name).await
             }
-            Command::Role(command) => role(&state_dir, command).await,
+            Command::Role(command) => role(place, command).await,
+            Command::Backup { directory } => Ok(back_up(&place, &directory)?),
+            Command::Restore { directory } => Ok(restore(&place, &directory).await?),
+            Command::Incarnation(IncarnationCommand::Renew) => Ok(renew_incarnation(place).await?),
             Command::Ca(CaCommand::Show) => {
-                let (pem, fingerprint) = admin::show_ca(&state_dir)?;
+                let (pem, fingerprint) = admin::show_ca(place)?;
                 print(&format!("{pem}SHA-256 fingerprint: {fingerprint}"))
             }
         }
@@ -222,7 +249,7 @@ async fn serve_until_signal(config: Config) -> Result<(), CliError> {
     Ok(ended.await?)
 }
 
-async fn access_key(state_dir: &Path, command: AccessKeyCommand) -> Result<(), CliError> {
+async fn access_key(place: StatePlace, command: AccessKeyCommand) -> Result<(), CliError> {
     match command {
         AccessKeyCommand::Create { name, read_only } => {
             let access = if read_only {
@@ -230,7 +257,7 @@ async fn access_key(state_dir: &Path, command: AccessKeyCommand) -> Result<(), C
             } else {
                 Access::Full
             };
-            let new = admin::create_access_key(state_dir, name, access).await?;
+            let new = admin::create_access_key(place, name, access).await?;
             let shown = json!({
                 "AccessKeyId": new.access_key_id,
                 "SecretAccessKey": new.secret_access_key.as_str(),
@@ -238,7 +265,7 @@ async fn access_key(state_dir: &Path, command: AccessKeyCommand) -> Result<(), C
             print(&shown.to_string())
         }
         AccessKeyCommand::List => {
-            for entry in admin::list_access_keys(state_dir).await? {
+            for entry in admin::list_access_keys(place).await? {
                 let shown = json!({
                     "AccessKeyId": entry.access_key_id,
                     "Name": entry.name,
@@ -253,20 +280,20 @@ async fn access_key(state_dir: &Path, command: AccessKeyCommand) -> Result<(), C
             Ok(())
         }
         AccessKeyCommand::Disable { access_key_id } => {
-            Ok(admin::disable_access_key(state_dir, access_key_id).await?)
+            Ok(admin::disable_access_key(place, access_key_id).await?)
         }
         AccessKeyCommand::Delete { access_key_id } => {
-            Ok(admin::delete_access_key(state_dir, access_key_id).await?)
+            Ok(admin::delete_access_key(place, access_key_id).await?)
         }
     }
 }
 
-async fn activation_key(state_dir: &Path, agent_name: Option<String>) -> Result<(), CliError> {
-    let new = admin::create_activation_key(state_dir, agent_name).await?;
+async fn activation_key(place: StatePlace, agent_name: Option<String>) -> Result<(), CliError> {
+    let new = admin::create_activation_key(place, agent_name).await?;
     print(new.key.reveal())
 }
 
-async fn role(state_dir: &Path, command: RoleCommand) -> Result<(), CliError> {
+async fn role(place: StatePlace, command: RoleCommand) -> Result<(), CliError> {
     let RoleCommand::SetKey {
         role_arn,
         access_key_id,
@@ -280,7 +307,7 @@ async fn role(state_dir: &Path, command: RoleCommand) -> Result<(), CliError> {
         endpoint,
         region: store_region,
     };
-    Ok(admin::set_role_key(state_dir, setting).await?)
+    Ok(admin::set_role_key(place, setting).await?)
 }
 
 /// One secret, without the end of its line.

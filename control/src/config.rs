@@ -14,6 +14,8 @@ use std::time::Duration;
 use datasync_model::{AgentArn, Home, Partition, Proxy};
 
 use crate::egress::Egress;
+use crate::state::StatePlace;
+use crate::store::{Database, Postgres};
 pub(crate) use layers::{ENVIRONMENT_PREFIX, Flags};
 use layers::{Layers, RoleTable};
 pub use outputs::Outputs;
@@ -72,8 +74,12 @@ pub enum RoleKind {
 /// Everything `serve` needs. [`Config::new`] has the defaults.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// Database, sealing key and CA live here.
+    /// Sealing key and CA live here, and the database unless it is elsewhere.
     pub state_dir: PathBuf,
+    /// Where the rows are.
+    pub database: Database,
+    /// The key that seals secrets, if it is not in the state directory.
+    pub sealing_key_file: Option<PathBuf>,
     /// Where the DataSync API listens.
     pub api_listen: SocketAddr,
     /// Where agents connect (gRPC over TLS).
@@ -131,6 +137,16 @@ impl Config {
         validate(layers)
     }
 
+    /// Where the state is.
+    #[must_use]
+    pub fn state_place(&self) -> StatePlace {
+        StatePlace {
+            directory: self.state_dir.clone(),
+            database: self.database.clone(),
+            sealing_key_file: self.sealing_key_file.clone(),
+        }
+    }
+
     /// Reads the file that the flags or the environment name, then merges all three.
     ///
     /// # Errors
@@ -150,7 +166,7 @@ fn egress(layers: &mut Layers) -> Egress {
         http_proxy: proxy(layers, "http_proxy", &no_proxy),
         ca_bundle: layers
             .optional("ca_bundle_file")
-            .and_then(|path| ca_bundle(&path).map_err(|fault| layers.fault(fault)).ok()),
+            .and_then(|path| certificates(layers, "ca_bundle_file", &path)),
     }
 }
 
@@ -162,22 +178,43 @@ fn proxy(layers: &mut Layers, name: &'static str, no_proxy: &str) -> Option<Prox
         .ok()
 }
 
-fn ca_bundle(path: &str) -> Result<String, String> {
-    let failed = |error: std::io::Error| format!("ca_bundle_file: cannot read {path}: {error}");
+fn certificates(layers: &mut Layers, name: &str, path: &str) -> Option<String> {
+    read_certificates(path)
+        .map_err(|fault| layers.fault(format!("{name}: {fault}")))
+        .ok()
+}
+
+fn read_certificates(path: &str) -> Result<String, String> {
+    let failed = |error: std::io::Error| format!("cannot read {path}: {error}");
     let length = std::fs::metadata(path).map_err(failed)?.len();
     if length > CA_BUNDLE_BYTES_MAX {
-        return Err(format!(
-            "ca_bundle_file: {path} is larger than {CA_BUNDLE_BYTES_MAX} bytes"
-        ));
+        return Err(format!("{path} is larger than {CA_BUNDLE_BYTES_MAX} bytes"));
     }
     let text = std::fs::read_to_string(path).map_err(failed)?;
     if text.contains("-----BEGIN CERTIFICATE-----") {
         Ok(text)
     } else {
-        Err(format!(
-            "ca_bundle_file: {path} holds no certificate in PEM"
-        ))
+        Err(format!("{path} holds no certificate in PEM"))
     }
+}
+
+/// The fault does not repeat the URL: it may hold a password.
+fn database(layers: &mut Layers) -> Option<Database> {
+    let ca = layers.optional("database_ca_file");
+    let url = layers.optional("database_url");
+    let Some(url) = url.filter(|url| !url.is_empty()) else {
+        if ca.is_some() {
+            layers.fault("database_ca_file makes no sense without database_url");
+        }
+        return Some(Database::Sqlite);
+    };
+    let ca = ca.map(|path| certificates(layers, "database_ca_file", &path));
+    let misses_ca = ca == Some(None);
+    Postgres::parse(&url, ca.flatten())
+        .map_err(|fault| layers.fault(format!("database_url: {fault}")))
+        .map(|settings| Database::Postgres(Box::new(settings)))
+        .ok()
+        .filter(|_| !misses_ca)
 }
 
 /// Every fault of a configuration.
@@ -236,20 +273,18 @@ fn validate(mut layers: Layers) -> Result<Config, ConfigError> {
         text.parse::<tracing_subscriber::filter::Targets>()
             .map(|_| text.to_owned())
     });
-    let state_dir = layers.parsed("state_dir", "", |text| {
-        if text.is_empty() {
-            Err("is required: the directory that holds control's state")
-        } else {
-            Ok(PathBuf::from(text))
-        }
-    });
+    let state_dir = state_dir(&mut layers);
     let outputs = outputs(&mut layers, state_dir.as_deref());
+    let database = database(&mut layers);
+    let sealing_key_file = layers.optional("sealing_key_file").map(PathBuf::from);
     let egress = egress(&mut layers);
     let tables = layers.roles();
     let roles = roles(tables, &mut layers);
     let config = (|| {
         Some(Config {
             state_dir: state_dir?,
+            database: database?,
+            sealing_key_file,
             api_listen: api_listen?,
             agent_listen: agent_listen?,
             api_security: api_security?,
@@ -274,6 +309,16 @@ fn validate(mut layers: Layers) -> Result<Config, ConfigError> {
         Some(config) if faults.is_empty() => Ok(config),
         _ => Err(ConfigError { faults }),
     }
+}
+
+fn state_dir(layers: &mut Layers) -> Option<PathBuf> {
+    layers.parsed("state_dir", "", |text| {
+        if text.is_empty() {
+            Err("is required: the directory that holds control's state")
+        } else {
+            Ok(PathBuf::from(text))
+        }
+    })
 }
 
 fn in_range(text: &str, min: u64, max: u64, unit: &str) -> Result<u64, String> {

@@ -16,6 +16,7 @@ use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
 pub(crate) use bucket::BucketTest;
+pub(crate) use policy::Purpose;
 pub(crate) use service::{CredentialService, address};
 
 use bucket::test_bucket;
@@ -215,6 +216,7 @@ mod tests {
             partition: "aws",
             bucket: "bucket".to_owned(),
             prefix: String::new(),
+            purpose: Purpose::Location,
             location_id: "loc".to_owned(),
         }
     }

@@ -4,6 +4,8 @@ use std::io::ErrorKind;
 
 use rusqlite::ErrorCode;
 
+use crate::store::Cause;
+
 const FULL: &str = "; free space on that file system, or choose another state_dir";
 const REFUSED: &str =
     "; run as the owner of the state directory, on a file system that can be written";
@@ -20,8 +22,11 @@ pub(crate) fn advice(error: &std::io::Error) -> &'static str {
     }
 }
 
-/// What to do about a failure of SQLite; empty where the error says all there is.
-pub(crate) fn database_advice(error: &rusqlite::Error) -> &'static str {
+/// What to do about a failure of the database; empty where the error says all there is.
+pub(crate) fn database_advice(cause: &Cause) -> &'static str {
+    let Cause::Sqlite(error) = cause else {
+        return "";
+    };
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => FULL,
         Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => REFUSED,
@@ -45,9 +50,9 @@ mod tests {
 
     fn failed(code: i32) -> StateError {
         StateError::Store(StoreError::Database {
-            path: "/state/control.sqlite3".to_owned(),
+            place: "/state/control.sqlite3".to_owned(),
             doing: "committing a transaction",
-            source: rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None),
+            cause: rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None).into(),
         })
     }
 

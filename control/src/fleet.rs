@@ -4,6 +4,7 @@
 //! it into rows and publishes what every agent should do; sessions send that.
 
 mod abandoned;
+mod claim;
 mod desired;
 mod driver;
 mod inbox;
@@ -11,12 +12,13 @@ mod lease;
 mod observed;
 mod presence;
 mod probes;
+mod replica;
 mod rows;
 mod session;
 mod stream;
 pub(crate) mod views;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -37,6 +39,7 @@ use inbox::Inbox;
 use lease::Leases;
 use presence::Presence;
 use probes::Probes;
+use replica::{Replica, Silence};
 use views::AgentKey;
 
 use crate::state::new_incarnation;
@@ -47,6 +50,8 @@ pub(crate) struct Settings {
     pub(crate) heartbeat_interval: Duration,
     pub(crate) offline_after: Duration,
     pub(crate) executions_per_agent: std::num::NonZeroU32,
+    /// Whether no other control shares the store.
+    pub(crate) alone: bool,
 }
 
 /// What every activated agent should do, as of one generation.
@@ -60,14 +65,18 @@ struct Published {
 /// The state that sessions and the driver share.
 pub(crate) struct Fleet {
     settings: Settings,
+    replica: Replica,
     rows: Rows,
     leases: Mutex<Leases>,
     inbox: Mutex<Inbox>,
     probes: Mutex<Probes>,
     presence: Mutex<Presence>,
-    /// Executions launched by this start of control that no session has sent yet: their agents
-    /// cannot have them.
-    untold: Mutex<HashSet<TaskExecutionArn>>,
+    silence: Mutex<Silence>,
+    /// Agents that sessions are claiming just now, and how many.
+    claiming: Mutex<HashMap<AgentArn, usize>>,
+    /// Executions launched by this start of control that no session has sent yet, and their
+    /// agents, which cannot have them.
+    untold: Mutex<HashMap<TaskExecutionArn, AgentArn>>,
     /// Ids of rows that were named in the log as unreadable.
     unreadable: Mutex<BTreeSet<String>>,
     published: watch::Sender<Arc<Published>>,
@@ -89,7 +98,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Fleet {
-    /// `start` is random: it tells the probes of this start from those of another.
+    /// `start` is random: it tells this start of control, and its probes, from another.
     pub(crate) fn new(
         settings: Settings,
         rows: Rows,
@@ -98,6 +107,10 @@ impl Fleet {
     ) -> Self {
         Self {
             settings,
+            replica: Replica {
+                name: hex::encode(start),
+                alone: settings.alone,
+            },
             rows,
             leases: Mutex::new(Leases::new(
                 settings.offline_after,
@@ -106,7 +119,9 @@ impl Fleet {
             inbox: Mutex::new(Inbox::default()),
             probes: Mutex::new(Probes::new(hex::encode(start))),
             presence: Mutex::new(Presence::default()),
-            untold: Mutex::new(HashSet::new()),
+            silence: Mutex::new(Silence::new(settings.offline_after)),
+            claiming: Mutex::new(HashMap::new()),
+            untold: Mutex::new(HashMap::new()),
             unreadable: Mutex::new(BTreeSet::new()),
             published: watch::Sender::new(Arc::default()),
             wake: Notify::new(),

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::records::{Execution, Task};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, Transaction};
 
 /// How often old executions are looked for.
 const INTERVAL: Duration = Duration::from_secs(60 * 60);
@@ -41,42 +41,45 @@ pub(crate) async fn prune(
     let kept_ms = i64::try_from(kept.as_millis()).unwrap_or(i64::MAX);
     let oldest_ms = now.as_millisecond().saturating_sub(kept_ms);
     let mut pruned = 0;
-    let mut after: Option<String> = None;
+    let mut after = (i64::MIN, String::new());
     loop {
-        let from = after.take();
-        let (deleted, next) = store
-            .commit(move |rows| {
-                let batch = rows.list::<Execution>(from.as_deref(), BATCH)?;
-                let next = batch
-                    .last()
-                    .filter(|_| batch.len() == BATCH)
-                    .map(|row| row.record.arn().id().to_owned());
-                let mut deleted = 0;
-                for row in batch {
-                    let arn = row.record.arn();
-                    let old = row
-                        .record
-                        .ended_at_ms
-                        .is_some_and(|ended| ended < oldest_ms);
-                    if !old {
-                        continue;
-                    }
-                    let task = rows.get::<Task>(arn.task().id())?;
-                    if task.is_some_and(|task| task.record.last_execution.as_ref() == Some(arn)) {
-                        continue;
-                    }
-                    rows.delete::<Execution>(arn.id(), row.version)?;
-                    deleted += 1;
-                }
-                Ok::<_, StoreError>((deleted, next))
-            })
-            .await?;
+        let from = after;
+        let batch = store.commit(move |rows| prune_batch(rows, &from, oldest_ms));
+        let (deleted, next) = batch.await?;
         pruned += deleted;
         match next {
-            Some(next) => after = Some(next),
+            Some(next) => after = next,
             None => return Ok(pruned),
         }
     }
+}
+
+/// The end and the id of an execution.
+type Place = (i64, String);
+
+/// How many were deleted, and where the next batch begins.
+fn prune_batch(
+    rows: &Transaction<'_>,
+    (from_ms, id): &Place,
+    oldest_ms: i64,
+) -> Result<(u64, Option<Place>), StoreError> {
+    let batch = rows.ended_executions((*from_ms, id), oldest_ms, BATCH)?;
+    let is_full = batch.len() == BATCH;
+    let (mut deleted, mut last) = (0, None);
+    for row in batch {
+        let arn = row.record.arn();
+        last = row
+            .record
+            .ended_at_ms
+            .map(|ended| (ended, arn.id().to_owned()));
+        let task = rows.get::<Task>(arn.task().id())?;
+        if task.is_some_and(|task| task.record.last_execution.as_ref() == Some(arn)) {
+            continue;
+        }
+        rows.delete::<Execution>(arn.id(), row.version)?;
+        deleted += 1;
+    }
+    Ok((deleted, last.filter(|_| is_full)))
 }
 
 #[cfg(test)]

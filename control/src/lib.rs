@@ -6,6 +6,7 @@ mod agent_side;
 mod api;
 mod audit;
 mod auth;
+mod backup;
 mod ca;
 mod cli;
 mod config;
@@ -30,6 +31,7 @@ pub use admin::{
     create_activation_key, delete_access_key, disable_access_key, list_access_keys, set_role_key,
     show_ca,
 };
+pub use backup::{BackupError, back_up, renew_incarnation, restore};
 pub use ca::CaError;
 pub use cli::run;
 pub use config::{ApiSecurity, Config, ConfigError, LogFormat, Outputs, Role, RoleKind};
@@ -38,3 +40,5 @@ pub use events::{Webhook, WebhookError};
 pub use records::Access;
 pub use rolling::RollingSettings;
 pub use serve::{ServeError, Serving, serve};
+pub use state::StatePlace;
+pub use store::{Database, Postgres};

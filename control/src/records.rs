@@ -8,9 +8,12 @@ mod eligible;
 mod event;
 mod execution;
 mod location;
+mod manifest;
 mod role_key;
 mod schedule;
+mod shared_authority;
 mod task;
+mod task_report;
 
 pub use access_key::Access;
 pub(crate) use access_key::AccessKey;
@@ -24,9 +27,14 @@ pub(crate) use location::{
     EfsDetails, Location, LocationDetails, NfsDetails, ObjectStorageDetails, Protocol, S3Details,
     StoreAddress,
 };
+pub(crate) use manifest::{ManifestConfig, ManifestObject, ManifestSource};
 pub(crate) use role_key::RoleKey;
 pub(crate) use schedule::{DisabledBy, FAILURES_MAX, TaskSchedule};
+pub(crate) use shared_authority::SharedAuthority;
 pub(crate) use task::{Readiness, Task};
+pub(crate) use task_report::{
+    ReportBucket, ReportDestination, ReportOverride, ReportOverrides, TaskReportConfig,
+};
 
 /// Tags of a resource, by key.
 pub(crate) type Tags = std::collections::BTreeMap<String, String>;

@@ -37,8 +37,10 @@ pub(crate) fn plan(snapshot: &Snapshot, executions_per_agent: NonZeroU32) -> Vec
         if !busy_tasks.insert(task(execution).to_string()) {
             continue;
         }
+        let needs = execution.spec.extensions.needs();
         let free = execution.eligible.iter().find(|agent| {
             snapshot.is_available(agent)
+                && snapshot.is_able(agent, &needs)
                 && has_room(&placed, agent, execution, executions_per_agent)
         });
         if let Some(agent) = free {
@@ -144,6 +146,21 @@ mod tests {
         fixture::set_online(&mut snapshot, 1, true);
         snapshot.executions[0].eligible.clear();
         assert_eq!(launched(&snapshot, ONE), []);
+    }
+
+    #[test]
+    fn what_an_agent_does_not_understand_waits_for_one_that_does() {
+        let mut snapshot = fixture::snapshot(2);
+        let mut execution = fixture::with_manifest(fixture::execution(1, 1));
+        execution.eligible = vec![fixture::agent(0), fixture::agent(1)];
+        snapshot.executions = vec![execution.clone()];
+        assert_eq!(launched(&snapshot, ONE), []);
+        let able = snapshot.agents.get_mut(&fixture::agent(1).to_string());
+        able.unwrap().abilities = vec!["manifest".to_owned()];
+        assert_eq!(
+            launched(&snapshot, ONE),
+            [(execution.arn, fixture::agent(1))]
+        );
     }
 
     #[test]

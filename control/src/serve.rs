@@ -132,7 +132,7 @@ pub async fn serve(config: Config, shutdown: CancellationToken) -> Result<Servin
     // The end of one part ends the others, and not what the caller shares the token with.
     let shutdown = shutdown.child_token();
     let now = Timestamp::now();
-    let state = State::open(&config.state_dir, now)?;
+    let state = State::open(config.state_place(), now)?;
     let lock = ServeLock::take(&config.state_dir)?;
     let certificates = Certificates::load(&config, &state.authority, now)?;
     let api_tls = certificates.api.clone().map(api_tls).transpose()?;

@@ -1,4 +1,4 @@
-//! What lives in the state directory: rows, the key that seals secrets, the CA.
+//! Control's state: rows, the key that seals secrets, the CA.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::Write;
@@ -11,7 +11,8 @@ use jiff::Timestamp;
 
 use crate::ca::{Authority, CaError};
 use crate::disk;
-use crate::store::{SealError, Sealer, Store, StoreError};
+use crate::records::SharedAuthority;
+use crate::store::{Database, SealError, Sealer, Store, StoreError, Transaction};
 
 /// How long to wait for another process that opens the same directory.
 const OPENING_MAX: Duration = Duration::from_secs(30);
@@ -41,7 +42,51 @@ pub(crate) enum StateError {
     Seal(#[from] SealError),
 }
 
-/// An open state directory.
+/// Where control's state is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatePlace {
+    /// Its directory, for one replica alone.
+    pub directory: PathBuf,
+    /// The rows, which replicas share if they are on a server.
+    pub database: Database,
+    /// The key that seals secrets, if it is not in the directory.
+    pub sealing_key_file: Option<PathBuf>,
+}
+
+impl From<&Path> for StatePlace {
+    /// Everything in one directory.
+    fn from(directory: &Path) -> Self {
+        Self {
+            directory: directory.to_owned(),
+            database: Database::Sqlite,
+            sealing_key_file: None,
+        }
+    }
+}
+
+impl From<&PathBuf> for StatePlace {
+    fn from(directory: &PathBuf) -> Self {
+        directory.as_path().into()
+    }
+}
+
+impl StatePlace {
+    fn make_sealer(&self) -> Result<Sealer, SealError> {
+        match &self.sealing_key_file {
+            Some(path) => Sealer::open_existing(path),
+            None => Sealer::open(&self.directory),
+        }
+    }
+
+    fn existing_sealer(&self) -> Result<Sealer, SealError> {
+        match &self.sealing_key_file {
+            Some(path) => Sealer::open_existing(path),
+            None => Sealer::open_existing(&Sealer::default_path(&self.directory)),
+        }
+    }
+}
+
+/// An open state.
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) store: Store,
@@ -50,24 +95,60 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// Opens `directory`, making it at the first start. Blocks on the disk, and on another process
-    /// that opens it.
+    /// Opens `place`, making it at the first start. Blocks on the disk, on the database, and on
+    /// another process that opens it.
     ///
     /// # Errors
     /// [`StateError`] with the file.
-    pub(crate) fn open(directory: &Path, now: Timestamp) -> Result<Self, StateError> {
+    pub(crate) fn open(place: impl Into<StatePlace>, now: Timestamp) -> Result<Self, StateError> {
+        let place = place.into();
+        let directory = &place.directory;
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(directory)
             .map_err(file_error(directory))?;
         let _alone = open_alone(directory)?;
+        let incarnation = new_incarnation()?;
+        let (store, (sealer, authority)) = match &place.database {
+            Database::Sqlite => {
+                let store = Store::open(directory, &incarnation)?;
+                let sealer = place.make_sealer()?;
+                (store, (sealer, Authority::open(directory, now)?))
+            }
+            Database::Postgres(settings) => {
+                let place = place.clone();
+                let shared = move |rows: &Transaction<'_>| shared_secrets(rows, &place, now);
+                Store::connect(settings, &incarnation, shared)?
+            }
+        };
         Ok(Self {
-            store: Store::open(directory, &new_incarnation()?)?,
-            sealer: Arc::new(Sealer::open(directory)?),
-            authority: Arc::new(Authority::open(directory, now)?),
+            store,
+            sealer: Arc::new(sealer),
+            authority: Arc::new(authority),
         })
     }
+}
+
+/// Replicas have one CA: the first one makes it and puts it into the database, sealed; the others
+/// bring the sealing key and take it from there.
+fn shared_secrets(
+    rows: &Transaction<'_>,
+    place: &StatePlace,
+    now: Timestamp,
+) -> Result<(Sealer, Authority), StateError> {
+    let directory = &place.directory;
+    if let Some(row) = rows.get::<SharedAuthority>(SharedAuthority::ID)? {
+        let sealer = place.existing_sealer()?;
+        let key = row.record.open_key(&sealer)?;
+        let authority = Authority::adopt(directory, &key, &row.record.certificate_pem, now)?;
+        return Ok((sealer, authority));
+    }
+    let sealer = place.make_sealer()?;
+    let authority = Authority::open(directory, now)?;
+    let key = Authority::key_pem(directory)?;
+    rows.insert(&SharedAuthority::new(&sealer, &key, authority.pem())?)?;
+    Ok((sealer, authority))
 }
 
 /// Two processes that find the directory empty must not each make a sealing key and a CA. Held
@@ -165,10 +246,12 @@ pub(crate) fn control_id(directory: &Path) -> Result<String, StateError> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::sync::Barrier;
 
     use super::*;
     use crate::store::Place;
+    use crate::store::test_server::{Server, settings};
 
     const PLACE: Place<'static> = Place {
         kind: "access-key",
@@ -197,5 +280,83 @@ mod tests {
                 assert!(state.sealer.open_secret(PLACE, &sealed).is_ok());
             }
         }
+    }
+
+    fn replica(directory: &Path, url: &str) -> StatePlace {
+        StatePlace {
+            database: Database::Postgres(Box::new(settings(url))),
+            ..directory.into()
+        }
+    }
+
+    fn open_replica(place: &StatePlace) -> Result<State, StateError> {
+        State::open(place.clone(), Timestamp::now())
+    }
+
+    #[test]
+    fn replicas_share_the_authority_and_must_bring_the_sealing_key() {
+        let server = Server::start();
+        let url = server.new_database();
+        let directories: [_; 4] = std::array::from_fn(|_| tempfile::tempdir().unwrap());
+        let [first, second, keyless, other] = directories.each_ref().map(|d| d.path());
+        let made = open_replica(&replica(first, &url)).unwrap();
+        let error = open_replica(&replica(keyless, &url))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("sealing.key is missing: copy it"), "{error}");
+        // By a file anywhere.
+        let key = first.join("sealing.key");
+        let place = StatePlace {
+            sealing_key_file: Some(key.clone()),
+            ..replica(second, &url)
+        };
+        let shared = open_replica(&place).unwrap();
+        assert_eq!(shared.authority.fingerprint(), made.authority.fingerprint());
+        let sealed = made.sealer.seal(PLACE, "secret").unwrap();
+        assert!(shared.sealer.open_secret(PLACE, &sealed).is_ok());
+        assert!(!second.join("sealing.key").exists());
+        // Or in its place.
+        std::fs::copy(&key, keyless.join("sealing.key")).unwrap();
+        open_replica(&replica(keyless, &url)).unwrap();
+        open_replica(&replica(keyless, &url)).unwrap();
+        // Another control's directory is not made over.
+        let foreign = State::open(other, Timestamp::now()).unwrap();
+        let error = open_replica(&replica(other, &url)).unwrap_err().to_string();
+        assert!(error.contains("another sealing.key"), "{error}");
+        let place = StatePlace {
+            sealing_key_file: Some(key),
+            ..replica(other, &url)
+        };
+        let error = open_replica(&place).unwrap_err().to_string();
+        assert!(error.contains("not the CA of the database"), "{error}");
+        let again = State::open(other, Timestamp::now()).unwrap();
+        assert_eq!(
+            again.authority.fingerprint(),
+            foreign.authority.fingerprint()
+        );
+    }
+
+    #[test]
+    fn replicas_that_start_at_once_make_one_authority() {
+        let server = Server::start();
+        let url = server.new_database();
+        let all = tempfile::tempdir().unwrap();
+        let key = all.path().join("key");
+        std::fs::write(&key, [7; 32]).unwrap();
+        let start = Barrier::new(4);
+        let open = |number: usize| {
+            start.wait();
+            let place = StatePlace {
+                sealing_key_file: Some(key.clone()),
+                ..replica(&all.path().join(number.to_string()), &url)
+            };
+            open_replica(&place).unwrap().authority.fingerprint()
+        };
+        let open = &open;
+        let opened: BTreeSet<String> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|n| scope.spawn(move || open(n))).collect();
+            threads.into_iter().map(|t| t.join().unwrap()).collect()
+        });
+        assert_eq!(opened.len(), 1);
     }
 }

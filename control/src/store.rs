@@ -1,24 +1,30 @@
-//! Control's rows: id, version, parent and a versioned JSON body, in SQLite.
+//! Control's rows: id, version, parent and a versioned JSON body, in SQLite or PostgreSQL.
 //!
-//! A commit is all or nothing and durable (`synchronous=FULL`) before it returns. Rows are the
-//! truth; [`Store::changes`] only wakes those who wait for them.
+//! A commit is all or nothing and durable before it returns. Rows are the truth;
+//! [`Store::changes`] only wakes those who wait for them.
 
+mod cause;
+mod connection;
+mod postgres;
 mod rows;
-mod schema;
 mod seal;
+mod sql;
+mod sqlite;
 mod transaction;
 mod worker;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
+pub(crate) use cause::Cause;
+use connection::Connection;
+pub use postgres::Postgres;
 pub(crate) use rows::Unreadable;
 pub(crate) use seal::{Place, SealError, Sealed, Sealer};
 pub(crate) use transaction::{Record, Transaction, Versioned};
-use worker::{Mode, Worker};
+use worker::{Changes, Mode, Worker};
 
 use crate::disk;
 
@@ -46,15 +52,15 @@ pub(crate) enum StoreError {
         /// What does not fit.
         reason: String,
     },
-    /// SQLite or the disk.
-    #[error("the store {path} failed while {doing}: {source}{}", disk::database_advice(.source))]
+    /// The database, its disk, or the way to it.
+    #[error("the store {place} failed while {doing}: {cause}{}", disk::database_advice(.cause))]
     Database {
-        /// The database.
-        path: String,
+        /// The file, or the server and its database.
+        place: String,
         /// What was being done.
         doing: &'static str,
-        /// SQLite's own words.
-        source: rusqlite::Error,
+        /// The database's own words.
+        cause: Cause,
     },
     /// The database comes from a newer release.
     #[error(
@@ -84,14 +90,22 @@ pub(crate) enum StoreError {
 }
 
 impl StoreError {
-    fn database(sql: &Connection, doing: &'static str) -> impl Fn(rusqlite::Error) -> Self + use<> {
-        let path = sql.path().unwrap_or_default().to_owned();
-        move |source| Self::Database {
-            path: path.clone(),
+    fn database(place: String, doing: &'static str) -> impl Fn(Cause) -> Self {
+        move |cause| Self::Database {
+            place: place.clone(),
             doing,
-            source,
+            cause,
         }
     }
+}
+
+/// Where the rows are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Database {
+    /// A file in the state directory.
+    Sqlite,
+    /// A server, which several replicas of control may share.
+    Postgres(Box<Postgres>),
 }
 
 /// The handle to the rows. Clones share one database; the last one to go closes it.
@@ -100,6 +114,7 @@ pub(crate) struct Store {
     writer: Arc<Worker>,
     reader: Arc<Worker>,
     changes: watch::Receiver<u64>,
+    _listener: Option<Arc<postgres::Listener>>,
 }
 
 impl Store {
@@ -110,17 +125,76 @@ impl Store {
     /// # Errors
     /// [`StoreError`] with the file or the statement that failed.
     pub(crate) fn open(state_dir: &Path, incarnation: &str) -> Result<Self, StoreError> {
-        let path = state_dir.join(DATABASE_FILE);
-        schema::create_private(&path)?;
-        let mut connection = schema::connect(&path)?;
-        schema::migrate(&mut connection, incarnation)?;
-        let generation = transaction::generation(&connection)?.number;
-        let (sender, changes) = watch::channel(generation);
+        let path = Self::file(state_dir);
+        let incarnation = incarnation.to_owned();
+        let (file, read_file) = (path.clone(), path);
+        let (writer, changes) = Worker::start(move || {
+            sqlite::create_private(&file)?;
+            let mut connection = sqlite::connect(&file)?;
+            sqlite::migrate(&mut connection, &incarnation)?;
+            writing(Connection::Sqlite(connection))
+        })?;
+        let (reader, ()) = Worker::start(move || {
+            let connection = sqlite::connect(&read_file)?;
+            Ok::<_, StoreError>((Connection::Sqlite(connection), Mode::Read, ()))
+        })?;
         Ok(Self {
-            writer: Arc::new(Worker::start(connection, Mode::Write(sender))?),
-            reader: Arc::new(Worker::start(schema::connect(&path)?, Mode::Read)?),
-            changes,
+            writer: Arc::new(writer),
+            reader: Arc::new(reader),
+            changes: changes.subscribe(),
+            _listener: None,
         })
+    }
+
+    /// The database's file in `state_dir`.
+    pub(crate) fn file(state_dir: &Path) -> PathBuf {
+        state_dir.join(DATABASE_FILE)
+    }
+
+    /// Copies the rows in the file `from` as of one moment to the new file `to`, and syncs it.
+    ///
+    /// # Errors
+    /// [`StoreError`] with the file or the statement that failed.
+    pub(crate) fn copy_file(from: &Path, to: &Path) -> Result<(), StoreError> {
+        sqlite::copy(from, to)
+    }
+
+    /// Like [`Self::open`], on a server; `prepare` is its first transaction, which no other
+    /// process's writes interrupt.
+    ///
+    /// # Errors
+    /// [`StoreError`] with the server's words, or what `prepare` returns.
+    pub(crate) fn connect<T, E>(
+        settings: &Postgres,
+        incarnation: &str,
+        prepare: impl FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<(Self, T), E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let target = Arc::new(postgres::Target::new(settings)?);
+        let incarnation = incarnation.to_owned();
+        let (write, read) = (target.clone(), target.clone());
+        let (writer, (changes, prepared)) = Worker::start(move || {
+            let session = postgres::Session::open(write, Some(&incarnation))?;
+            let connection = Connection::Postgres(Box::new(session));
+            let (mut connection, mode, changes) = writing(connection)?;
+            let prepared = worker::perform(&mut connection, &mode, prepare)?;
+            Ok::<_, E>((connection, mode, (changes, prepared)))
+        })?;
+        let (reader, ()) = Worker::start(move || {
+            let session = postgres::Session::open(read, None)?;
+            let connection = Connection::Postgres(Box::new(session));
+            Ok::<_, StoreError>((connection, Mode::Read, ()))
+        })?;
+        let store = Self {
+            writer: Arc::new(writer),
+            reader: Arc::new(reader),
+            changes: changes.subscribe(),
+            _listener: Some(Arc::new(postgres::Listener::start(target, changes)?)),
+        };
+        Ok((store, prepared))
     }
 
     /// Runs `f` on one consistent state of the rows.
@@ -156,10 +230,21 @@ impl Store {
         run(&self.writer, f).await
     }
 
-    /// Rises after every commit of this process. Rows are the truth; this only wakes.
+    /// Rises after every commit of this process and, on a server, of others. Rows are the truth;
+    /// this only wakes.
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.changes.clone()
     }
+}
+
+/// What a worker writes by: the connection, and the generation that it starts from.
+fn writing(mut connection: Connection) -> Result<(Connection, Mode, Changes), StoreError> {
+    let generation = {
+        let open = connection.begin(connection::Access::Read)?;
+        transaction::generation(open.sql())?.number
+    };
+    let changes = Changes::new(generation);
+    Ok((connection, Mode::Write(changes.clone()), changes))
 }
 
 async fn run<T, E>(
@@ -176,5 +261,7 @@ where
     answered.await.map_err(|_| StoreError::Closed)?
 }
 
+#[cfg(test)]
+pub(crate) mod test_server;
 #[cfg(test)]
 mod tests;

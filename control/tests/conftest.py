@@ -1,5 +1,6 @@
 import pathlib
 import sys
+import tempfile
 
 import botocore.loaders
 import botocore.model
@@ -8,20 +9,48 @@ import botocore.validate
 import pytest
 from botocore.exceptions import ClientError
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parents[1] / "tests")]
 from control_process import EFS, NETWORK, ROLE, Control  # noqa: E402
+from world.postgres import Postgres  # noqa: E402
+
+# Modules whose tests run on both databases: those that are about rows.
+ON_BOTH = {"test_agents", "test_durability", "test_events", "test_executions", "test_lists",
+           "test_schedules", "test_tasks"}
+
+
+def pytest_generate_tests(metafunc):
+    if "postgres" in metafunc.fixturenames and metafunc.module.__name__ in ON_BOTH:
+        databases = ["sqlite", "postgresql"]
+        metafunc.parametrize("postgres", databases, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory):
+    with tempfile.TemporaryDirectory(prefix="pg") as directory:
+        server = Postgres(directory, tmp_path_factory.mktemp("postgres")).start()
+        yield server
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres(request):
+    """The server, where control is to use one."""
+    if getattr(request, "param", "sqlite") == "postgresql":
+        return request.getfixturevalue("postgres_server")
+    return None
 
 
 @pytest.fixture(scope="module")
-def control(tmp_path_factory):
-    running = Control(tmp_path_factory.mktemp("control"))
+def control(tmp_path_factory, postgres):
+    running = Control(tmp_path_factory.mktemp("control"), postgres)
     yield running
     running.stop()
 
 
 @pytest.fixture
-def own_control(tmp_path):
-    running = Control(tmp_path)
+def own_control(tmp_path, postgres):
+    running = Control(tmp_path, postgres)
     yield running
     if running.process.poll() is None:
         running.kill()

@@ -10,6 +10,7 @@ import subprocess
 import time
 
 import boto3
+from world.postgres import name_of
 from botocore.config import Config
 
 ACCOUNT = "123456789012"
@@ -29,7 +30,12 @@ def binary():
 
 
 class Control:
-    def __init__(self, directory, account=ACCOUNT, region=REGION, partition="aws"):
+    def __init__(
+        self, directory, postgres=None, account=ACCOUNT, region=REGION, partition="aws"
+    ):
+        self.postgres = postgres
+        self.database = postgres and postgres.new_database()
+        directory.mkdir(parents=True, exist_ok=True)
         self.state = directory / "state"
         self.log = directory / "control.log"
         self.config = directory / "control.toml"
@@ -37,6 +43,7 @@ class Control:
             f'state_dir = "{self.state}"\napi_listen = "127.0.0.1:0"\n'
             'agent_listen = "127.0.0.1:0"\napi_tls = "false"\nlog_format = "json"\n'
             f'account = "{account}"\nregion = "{region}"\npartition = "{partition}"\n'
+            + (f'database_url = "{self.database}"\n' if postgres else "")
         )
         self.state.mkdir(mode=0o700)
         self.process = None
@@ -102,6 +109,8 @@ class Control:
 
     def edit(self, kind, identity, change):
         """Changes a row as an agent's report would."""
+        if self.postgres:
+            return self._edit_by_psql(kind, identity.rsplit("/", 1)[-1], change)
         database = sqlite3.connect(self.state / "control.sqlite3", timeout=30)
         with database:
             where = (kind, identity.rsplit("/", 1)[-1])
@@ -115,3 +124,15 @@ class Control:
                 (json.dumps(body), *where),
             )
         database.close()
+
+    def _edit_by_psql(self, kind, identity, change):
+        def psql(sql, **variables):
+            return self.postgres.psql(
+                name_of(self.database), sql, kind=kind, identity=identity, **variables
+            )
+
+        where = "WHERE kind = :'kind' AND id = :'identity'"
+        body = json.loads(psql(f"SELECT body FROM records {where};"))
+        change(body["record"])
+        text = json.dumps(body)
+        psql(f"UPDATE records SET body = :'body', version = version + 1 {where};", body=text)

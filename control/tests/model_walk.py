@@ -182,6 +182,36 @@ def breakages(shape):
                     yield False, odd
 
 
+def extremes(shape):
+    """Values at the edge of what the shape allows, and every word of an enumeration."""
+    limits = shape.metadata
+    least, most = limits.get("min"), limits.get("max")
+    if shape.type_name in ("integer", "long"):
+        yield from (limit for limit in (least, most) if limit is not None)
+    elif shape.type_name == "blob":
+        yield base64.b64encode(b"x" * most).decode()
+    elif shape.type_name == "list" and most is not None:
+        yield [example(shape.member)] * most
+    elif shape.type_name == "string" and getattr(shape, "enum", None):
+        yield from shape.enum
+    elif shape.type_name == "string":
+        pattern = python_pattern(limits.get("pattern", ""))
+        if r"\p{L}" in pattern:
+            pattern = ""
+        for length in (least, most):
+            if length is not None and re.search(pattern, "a" * length):
+                yield "a" * length
+
+
+def allowed(shape):
+    """Full inputs with an extreme in one place: its path, the input."""
+    whole = example(shape)
+    for path, member, _ in places(shape):
+        for value in extremes(member):
+            yield path, changed(
+                whole, path, lambda container, step, value=value: container.__setitem__(step, value))
+
+
 def broken(shape):
     """Full inputs that are wrong in one place: its path, whether by type, the input."""
     whole = example(shape)

@@ -15,7 +15,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from model_walk import broken, example, misfits
+from model_walk import allowed, broken, example, misfits
 
 MODEL = botocore.session.get_session().get_service_model("datasync")
 OPERATIONS = MODEL.operation_names
@@ -192,6 +192,24 @@ def test_broken_input(raw, operation):
         assert name in answer["message"], where
         assert len(answer["message"]) < 5000, where
     assert tried or not input_of(operation).members
+
+
+# A refusal by the model.
+BY_THE_MODEL = re.compile(r'^Invalid parameter: (\S+) ".*" must ', flags=re.DOTALL)
+# What the model allows and no server has: operations refuse it by themselves.
+NO_PORT = 65_536
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_what_the_model_allows_is_not_refused_by_the_model(raw, operation):
+    for path, members in allowed(input_of(operation)):
+        status, answer = raw(operation, members)
+        assert status in (200, 400), (path, answer)
+        if status == 200 or members.get("ServerPort") == NO_PORT:
+            continue
+        where = (operation, path, answer)
+        assert answer["__type"] == "InvalidRequestException", where
+        assert not BY_THE_MODEL.search(answer["message"]), where
 
 
 def test_secrets_are_not_repeated(raw):

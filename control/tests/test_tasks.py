@@ -253,3 +253,70 @@ def test_tags(world, api, refused):
     refused(api.tag_resource, INVALID, "aws:", ResourceArn=task, Tags=[{"Key": "aws:x"}])
     many = [{"Key": str(n)} for n in range(50)]
     refused(api.tag_resource, INVALID, "at most 50", ResourceArn=task, Tags=many)
+
+
+MANIFEST = {
+    "Action": "TRANSFER",
+    "Format": "CSV",
+    "Source": {"S3": {
+        "ManifestObjectPath": "lists/one.csv",
+        "BucketAccessRoleArn": "arn:aws:iam::123456789012:role/lists",
+        "S3BucketArn": "arn:aws:s3:::lists",
+        "ManifestObjectVersionId": "v1",
+    }},
+}
+REPORT = {
+    "Destination": {"S3": {
+        "Subdirectory": "reports/",
+        "S3BucketArn": "arn:aws:s3:::reports",
+        "BucketAccessRoleArn": "arn:aws:iam::123456789012:role/reports",
+    }},
+    "OutputType": "STANDARD",
+    "ReportLevel": "SUCCESSES_AND_ERRORS",
+    "ObjectVersionIds": "NONE",
+    "Overrides": {"Deleted": {"ReportLevel": "ERRORS_ONLY"}, "Skipped": {}},
+}
+
+
+def without(config, *path):
+    """A copy without the member at the end of the path."""
+    first, rest = path[0], path[1:]
+    if rest:
+        return config | {first: without(config[first], *rest)}
+    return {name: value for name, value in config.items() if name != first}
+
+
+@pytest.mark.parametrize("name,config", [
+    ("ManifestConfig", MANIFEST),
+    ("ManifestConfig", without(MANIFEST, "Action")),
+    ("ManifestConfig", without(MANIFEST, "Format")),
+    ("ManifestConfig", without(MANIFEST, "Source", "S3", "ManifestObjectVersionId")),
+    ("TaskReportConfig", REPORT),
+    ("TaskReportConfig", without(REPORT, "OutputType")),
+    ("TaskReportConfig", without(REPORT, "ReportLevel")),
+    ("TaskReportConfig", without(REPORT, "ObjectVersionIds")),
+    ("TaskReportConfig", without(REPORT, "Overrides")),
+    ("TaskReportConfig", without(REPORT, "Overrides", "Skipped")),
+    ("TaskReportConfig", without(REPORT, "Destination", "S3", "Subdirectory")),
+])
+def test_manifest_and_report_are_shown_as_they_were_given(world, api, name, config):
+    task = world.task(**{name: config})
+    assert api.describe_task(TaskArn=task)[name] == config
+    api.update_task(TaskArn=task, Name="other")
+    assert api.describe_task(TaskArn=task)[name] == config
+    execution = world.start(task)
+    assert api.describe_task_execution(TaskExecutionArn=execution)[name] == config
+    api.update_task(TaskArn=task, **{name: {}})
+    assert name not in api.describe_task(TaskArn=task)
+    assert api.describe_task_execution(TaskExecutionArn=execution)[name] == config
+    api.update_task(TaskArn=task, **{name: config})
+    assert api.describe_task(TaskArn=task)[name] == config
+
+
+def test_the_result_of_a_report_is_pending_until_there_is_one(world, api):
+    execution = world.start(world.task(TaskReportConfig=REPORT))
+    shown = api.describe_task_execution(TaskExecutionArn=execution)
+    assert shown["ReportResult"] == {"Status": "PENDING"}
+    api.cancel_task_execution(TaskExecutionArn=execution)
+    result = api.describe_task_execution(TaskExecutionArn=execution)["ReportResult"]
+    assert result["Status"] == "ERROR" and "prior to generating" in result["ErrorDetail"]

@@ -6,7 +6,8 @@
 //! that cannot be read as none.
 
 use datasync_model::{
-    Counters, ExecutionReport, ExecutionResult, ExecutionStatus, PhaseStatus, TaskExecutionArn,
+    Counters, ExecutionReport, ExecutionResult, ExecutionStatus, PhaseStatus, ReportResult,
+    TaskExecutionArn,
 };
 use serde::Deserialize;
 
@@ -36,6 +37,14 @@ struct LooseResult {
     verify_duration_ms: u64,
     total_duration_ms: u64,
     failure: Option<LooseFailure>,
+    report: Option<LooseReportResult>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct LooseReportResult {
+    status: String,
+    failure: Option<LooseFailure>,
 }
 
 #[derive(Default, Deserialize)]
@@ -62,6 +71,10 @@ pub(crate) fn read(json: &str) -> Result<ExecutionReport, serde_json::Error> {
             verify_duration_ms: result.verify_duration_ms,
             total_duration_ms: result.total_duration_ms,
             failure: result.failure.map(|f| failure(&f.code, &f.detail)),
+            report: result.report.map(|report| ReportResult {
+                status: phase(&report.status),
+                failure: report.failure.map(|f| failure(&f.code, &f.detail)),
+            }),
         },
         telemetry: serde_json::from_value(loose.telemetry).unwrap_or_default(),
     })
@@ -94,6 +107,10 @@ mod tests {
                 verify_duration_ms: 3,
                 total_duration_ms: 4,
                 failure: Some(Failure::new(ErrorCode::ItemsFailed, "two")),
+                report: Some(ReportResult {
+                    status: PhaseStatus::Error,
+                    failure: Some(Failure::new(ErrorCode::TaskReportUploadFailed, "no bucket")),
+                }),
             },
             telemetry: Telemetry {
                 source_requests: [("READ", 3)].into_iter().collect(),

@@ -1,6 +1,7 @@
 """The road to Ceph's radosgw, an older store: it computes no checksums, ignores conditions and
 refuses trailers. tests/world/radosgw.sh starts it."""
 
+import json
 import os
 import time
 
@@ -110,6 +111,41 @@ def test_an_s3_location_with_a_sealed_key_by_the_aws_cli(site):
     before = versions(store.client, bucket)
     assert run() == (0, 0)
     assert versions(store.client, bucket) == before
+
+
+def test_versions_of_a_manifest_and_of_reported_objects(site):
+    control, store = site.control, site.store
+    set_key = ["role", "set-key", ROLE, "--access-key-id", store.access_key]
+    control.cli(*set_key, "--endpoint", store.endpoint, text_in=store.secret_key + "\n")
+    source = site.source("radosgw-versions")
+    for name in (b"first", b"second"):
+        tree.write(source + b"/" + name, name)
+    bucket, side = site.bucket("radosgw-versions"), site.bucket("radosgw-side")
+    for versioned in (bucket, side):
+        store.client.put_bucket_versioning(
+            Bucket=versioned, VersioningConfiguration={"Status": "Enabled"}
+        )
+    place = {"S3BucketArn": f"arn:aws:s3:::{side}", "BucketAccessRoleArn": ROLE}
+    first, _ = (
+        store.client.put_object(Bucket=side, Key="list.csv", Body=text)["VersionId"]
+        for text in (b"first\n", b"second\n")
+    )
+
+    def listed(version):
+        manifest = {"ManifestObjectPath": "list.csv", "ManifestObjectVersionId": version}
+        return {"Source": {"S3": place | manifest}}
+
+    report = {"Destination": {"S3": place}, "ReportLevel": "SUCCESSES_AND_ERRORS"}
+    task = site.task(source, bucket, ManifestConfig=listed(first), TaskReportConfig=report)
+    done = site.run(task)
+    assert done["ReportResult"] == {"Status": "SUCCESS"}, shown(done)
+    assert keys(store.client, bucket) == ["first"]
+    written = [key for key in keys(store.client, side) if "files-transferred" in key]
+    told = json.loads(store.client.get_object(Bucket=side, Key=written[0])["Body"].read())
+    head = store.client.head_object(Bucket=bucket, Key="first")
+    assert told["Transferred"][0]["DstS3VersionId"] == head["VersionId"]
+    result = site.run(task, status="ERROR", ManifestConfig=listed("no-such-version"))["Result"]
+    assert result["ErrorCode"].startswith("ManifestFile"), result
 
 
 def test_a_wrong_key_is_named(site):

@@ -14,16 +14,15 @@ REGION = "us-east-1"
 class Agent:
     """One agent with its state directory."""
 
-    def __init__(self, name, directory, logs, control, port=ACTIVATION_PORT, **settings):
+    def __init__(self, name, directory, logs, *controls, port=ACTIVATION_PORT, **settings):
         self.name = name
         self.state = directory / name
         self.port = port
-        self.control = control
         self.arn = None
         self.settings = {
             "state_dir": self.state,
-            "control": f"127.0.0.1:{control.agent_port}",
-            "control_ca": control.ca,
+            "control": ",".join(f"127.0.0.1:{control.agent_port}" for control in controls),
+            "control_ca": controls[0].ca,
             "activation_listen": f"127.0.0.1:{port}",
             "name": name,
         } | settings

@@ -27,7 +27,11 @@ class CliFailed(Exception):
 class Control:
     """One control plane with its state directory."""
 
-    def __init__(self, directory, logs, api_port=API_PORT, agent_port=AGENT_PORT, roles=()):
+    def __init__(
+        self, directory, logs, api_port=API_PORT, agent_port=AGENT_PORT, roles=(), name="control",
+        **settings,
+    ):
+        directory.mkdir(parents=True, exist_ok=True)
         self.state = directory / "control"
         self.home = directory / "home"
         self.home.mkdir(parents=True)
@@ -43,12 +47,13 @@ class Control:
             f'account = "{ACCOUNT}"\n'
             "heartbeat_interval_seconds = 2\n"
             "offline_after_seconds = 8\n"
+            + "".join(f'{setting} = "{value}"\n' for setting, value in settings.items())
             + "".join(f'[[role]]\narn = "{role}"\nkind = "sealed-key"\n' for role in roles)
         )
         self.server = Daemon(
-            "control",
+            name,
             [binary("datasync-control"), "serve", "--config", self.configuration],
-            logs / "control.log",
+            logs / f"{name}.log",
         )
         self.access_key = self.secret_key = None
 

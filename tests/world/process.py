@@ -70,11 +70,12 @@ class Daemon:
 
     started = []
 
-    def __init__(self, name, arguments, log, env=None, stop_seconds=15):
+    def __init__(self, name, arguments, log, env=None, stop_seconds=15, identity=None):
         self.name = name
         self.arguments = [str(argument) for argument in arguments]
         self.log = Path(log)
         self.env = env
+        self.identity = identity or {}
         self.stop_seconds = stop_seconds
         self.process = None
         self._log_start = 0
@@ -89,7 +90,8 @@ class Daemon:
         self._log_start = self.log.stat().st_size if self.log.exists() else 0
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                self.arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.env
+                self.arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.env,
+                **self.identity,
             )
         if self not in Daemon.started:
             Daemon.started.append(self)

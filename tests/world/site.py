@@ -17,21 +17,23 @@ ROLE = "arn:aws:iam::123456789012:role/store"
 class Site:
     """Control and one agent, beside an NFS server and a store that other sites share."""
 
-    def __init__(self, directory, logs, nfs, store, **agent_settings):
+    def __init__(self, directory, logs, nfs, store, controls=None, **agent_settings):
         self.directory = Path(directory)
         self.logs = Path(logs)
         self.nfs = nfs
         self.store = store
-        self.control = Control(self.directory, self.logs, roles=[ROLE])
+        self.controls = controls or [Control(self.directory, self.logs, roles=[ROLE])]
+        self.control = self.controls[0]
         self.agent_settings = agent_settings
         self.agent = None
         self.datasync = None
         self._numbers = itertools.count(1)
 
     def start(self, agent_environment=None):
-        self.control.start()
+        for control in self.controls:
+            control.start()
         self.datasync = self.control.boto()
-        self.agent = Agent("agent", self.directory, self.logs, self.control, **self.agent_settings)
+        self.agent = Agent("agent", self.directory, self.logs, *self.controls, **self.agent_settings)
         self.agent.server.env |= agent_environment or {}
         self.agent.start()
         self.agent.activate(self.datasync)
@@ -40,7 +42,7 @@ class Site:
     def stop(self):
         """As an operator does it: both must end by themselves, and no secret may lie about."""
         failures = []
-        for server in (self.agent, self.control):
+        for server in (self.agent, *self.controls):
             try:
                 if server is not None:
                     server.stop()

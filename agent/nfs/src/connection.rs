@@ -47,6 +47,8 @@ impl Broken {
         let kind = match error.kind() {
             io::ErrorKind::TimedOut => ErrorKind::Timeout,
             io::ErrorKind::PermissionDenied => ErrorKind::PermissionDenied,
+            // A server that is there: what it answers to one call is no reason to end all.
+            io::ErrorKind::InvalidData => ErrorKind::ServerFault,
             _ => ErrorKind::Unreachable,
         };
         if error.kind() == io::ErrorKind::UnexpectedEof {
@@ -121,14 +123,14 @@ impl Shared {
     /// For one that answers none: nothing that follows can be trusted, whichever call it damaged.
     fn answer(&self, record: Bytes) -> Result<(), Broken> {
         let xid = rpc::reply_xid(&record)
-            .map_err(|error| Broken::new(ErrorKind::Unreachable, error.to_string()))?;
+            .map_err(|error| Broken::new(ErrorKind::ServerFault, error.to_string()))?;
         let mut calls = self.lock();
         calls.last_answer = Some(Instant::now());
         let call = calls.waiting.remove(&xid);
         drop(calls);
         let Some(call) = call else {
             return Err(Broken::new(
-                ErrorKind::Unreachable,
+                ErrorKind::ServerFault,
                 "the server answered a call that was not made",
             ));
         };

@@ -18,6 +18,7 @@ use crate::requests::Wait;
 
 /// The most keys of one answer ("ListObjectsV2").
 pub(crate) const PAGE: i32 = 1000;
+pub(crate) const PAGE_MAX: usize = PAGE as usize;
 /// Pages of uploads of one key; each holds 1000.
 const UPLOAD_PAGES_MAX: usize = 10;
 
@@ -122,6 +123,11 @@ fn listed(object: RawObject, url_encoded: bool, prefix: &str) -> Result<ListedOb
 
 /// Reads one page that was asked for with keys greater than `after`.
 fn page(raw: RawPage, prefix: &str, after: Option<&Key>) -> Result<ListPage, String> {
+    if raw.objects.len() > PAGE_MAX {
+        return Err(format!(
+            "more than the {PAGE_MAX} objects that were asked for"
+        ));
+    }
     let mut objects: Vec<ListedObject> = Vec::with_capacity(raw.objects.len());
     for object in raw.objects {
         let object = listed(object, raw.url_encoded, prefix)?;

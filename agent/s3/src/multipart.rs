@@ -21,7 +21,7 @@ use crate::destination::Store;
 use crate::object::{crc64_of, crc64_text, metadata_map};
 use crate::put::{Check, Reply, receipt, stream};
 use crate::requests::Wait;
-use crate::trailer::{Trailed, TrailerHeaders};
+use crate::trailer::{CHUNK, Trailed, TrailerHeaders};
 
 /// What an upload is completed with.
 pub(crate) struct Whole {
@@ -146,7 +146,7 @@ impl Store {
         }));
         let place = (object_key.as_str(), upload, number);
         let reply = if self.full_object() && self.traits.trailers {
-            self.send_trailed(place, part, &digests).await?
+            self.send_trailed(place, part, CHUNK, &digests).await?
         } else {
             let progress = Progress::new();
             let body = PacedBody::streamed(part, Arc::clone(&digests), Arc::clone(&progress));
@@ -178,17 +178,19 @@ impl Store {
             .with_unknown_effect()
     }
 
-    /// A part with its checksum behind it: `digests` go on with the part's bytes.
+    /// A part in chunks of `chunk` bytes, with its checksum behind it: `digests` go on with the part's
+    /// bytes.
     pub(crate) async fn send_trailed(
         &self,
         place: (&str, &UploadId, u32),
         part: PartStream,
+        chunk: u64,
         digests: &Arc<Mutex<Digests>>,
     ) -> Result<Reply, EndpointError> {
         let length = part.length;
         let progress = Progress::new();
         let body = PacedBody::streamed(part, Arc::clone(digests), Arc::clone(&progress));
-        let body = Trailed::new(body, length, Arc::clone(digests));
+        let body = Trailed::new(body, length, chunk, Arc::clone(digests));
         let body = (ByteStream::new(SdkBody::from_body_1_x(body)), progress);
         self.send_part(place, &Check::Trailer(length), body).await
     }

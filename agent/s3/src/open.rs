@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::SdkError;
+use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use datasync_endpoint::{EndpointError, ErrorKind, ListPage};
 use http::Uri;
@@ -68,14 +69,7 @@ async fn connected(config: &S3Config) -> Result<(Store, ListPage), EndpointError
     let connector = client::connector(config)?;
     let requests = Arc::new(Requests::new(config.requests_max, config.request_timeout));
     let place = Place::new(&config.location);
-    let mut region = match &config.location.region {
-        Some(region) => region.clone(),
-        None if config.location.endpoint.is_some() => FIRST_REGION.to_owned(),
-        None => {
-            let client = client::sdk(config, FIRST_REGION, connector.clone(), &requests.clock);
-            home_region(&client, &place, &requests).await?
-        }
-    };
+    let mut region = region_of(config, &place, &connector, &requests).await?;
     let mut attempt = 1;
     loop {
         let store = Store {
@@ -107,7 +101,7 @@ async fn connected(config: &S3Config) -> Result<(Store, ListPage), EndpointError
     }
 }
 
-fn check_endpoint(endpoint: &str) -> Result<(), EndpointError> {
+pub(crate) fn check_endpoint(endpoint: &str) -> Result<(), EndpointError> {
     let uri: Option<Uri> = endpoint.parse().ok();
     let usable = uri.is_some_and(|uri| {
         matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some()
@@ -122,6 +116,23 @@ fn check_endpoint(endpoint: &str) -> Result<(), EndpointError> {
         endpoint,
         detail,
     ))
+}
+
+/// The region that requests are signed for: the location's, or else the bucket's own.
+pub(crate) async fn region_of(
+    config: &S3Config,
+    place: &Place,
+    connector: &SharedHttpConnector,
+    requests: &Requests,
+) -> Result<String, EndpointError> {
+    match &config.location.region {
+        Some(region) => Ok(region.clone()),
+        None if config.location.endpoint.is_some() => Ok(FIRST_REGION.to_owned()),
+        None => {
+            let client = client::sdk(config, FIRST_REGION, connector.clone(), &requests.clock);
+            home_region(&client, place, requests).await
+        }
+    }
 }
 
 /// HeadBucket names the region, also when it refuses.

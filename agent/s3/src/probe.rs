@@ -20,6 +20,7 @@ use crate::leftovers::{NAME, STALE_SECONDS};
 use crate::object::{head_crc64, head_metadata};
 use crate::put::{Check, Reply, Write};
 use crate::requests::Wait;
+use crate::trailer::CHUNK_MIN;
 
 const CONTENT: &[u8] = b"Written and deleted by DataSync to learn what this store verifies.\n";
 /// Below the location; the engine leaves everything there alone.
@@ -278,7 +279,7 @@ impl Probe<'_> {
     async fn trailers_are_checked(&self, upload: &UploadId) -> bool {
         let right = self.trailed(upload, Digests::default()).await;
         let taken = match right {
-            Ok(reply) => reply.crc64 == Some(self.payload.crc64),
+            Ok(reply) => reply.crc64 == Some(Crc64::of(&several_chunks())),
             Err(error) => {
                 tracing::info!(%error, "parts that are sent while they are read go without checksum");
                 false
@@ -294,14 +295,17 @@ impl Probe<'_> {
     }
 
     async fn trailed(&self, upload: &UploadId, digests: Digests) -> Result<Reply, EndpointError> {
+        let content = several_chunks();
         let part = PartStream {
-            chunks: Box::pin(futures::stream::iter([Ok(Bytes::from_static(CONTENT))])),
-            length: self.payload.length,
+            length: content.len() as u64,
+            chunks: Box::pin(futures::stream::iter([Ok(content)])),
             pace: Arc::clone(&self.payload.pace),
         };
         let digests = Arc::new(Mutex::new(digests));
         let place = (self.object_key.as_str(), upload, 1);
-        self.store.send_trailed(place, part, &digests).await
+        self.store
+            .send_trailed(place, part, CHUNK_MIN, &digests)
+            .await
     }
 
     fn too_slow(&self) -> EndpointError {
@@ -314,6 +318,12 @@ impl Probe<'_> {
         let target = self.store.place.target(&self.object_key);
         EndpointError::new(ErrorKind::NotSupported, "open", target, detail)
     }
+}
+
+/// A store may understand one chunk and not several.
+fn several_chunks() -> Bytes {
+    let length = usize::try_from(2 * CHUNK_MIN).unwrap_or(usize::MAX);
+    CONTENT.repeat(length / CONTENT.len() + 1).into()
 }
 
 /// Whether a request whose condition does not hold was refused for that: a store that refuses the

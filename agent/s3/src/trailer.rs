@@ -20,8 +20,10 @@ use crate::object::crc64_text;
 const NAME: &str = "x-amz-checksum-crc64nvme";
 /// Of a CRC-64 in base64, in bytes.
 const VALUE_LENGTH: u64 = 12;
-/// Of every chunk but the last, in bytes; at least 8 KiB are asked for.
-const CHUNK: u64 = 1 << 20;
+/// Of every chunk but the last, in bytes.
+pub(crate) const CHUNK: u64 = 1 << 20;
+/// The least that S3 takes.
+pub(crate) const CHUNK_MIN: u64 = 8 << 10;
 
 /// The line before a chunk of `length` bytes.
 fn chunk_line(length: u64) -> String {
@@ -29,13 +31,13 @@ fn chunk_line(length: u64) -> String {
 }
 
 /// The bytes of a content of `length` bytes with all that is put around it.
-fn encoded_length(length: u64) -> u64 {
-    let framed = |chunk: u64| match chunk {
+fn encoded_length(length: u64, chunk: u64) -> u64 {
+    let framed = |bytes: u64| match bytes {
         0 => 0,
-        chunk => chunk_line(chunk).len() as u64 + chunk + 2,
+        bytes => chunk_line(bytes).len() as u64 + bytes + 2,
     };
     let end = "0\r\n:\r\n\r\n".len() + NAME.len();
-    (length / CHUNK) * framed(CHUNK) + framed(length % CHUNK) + end as u64 + VALUE_LENGTH
+    (length / chunk) * framed(chunk) + framed(length % chunk) + end as u64 + VALUE_LENGTH
 }
 
 /// Puts lines around the body's own slices, which are not copied.
@@ -45,6 +47,7 @@ pub(crate) struct Trailed {
     digests: Arc<Mutex<Digests>>,
     /// Of the content, in bytes.
     remaining: u64,
+    chunk: u64,
     /// What the present chunk lacks, in bytes.
     open: u64,
     ready: VecDeque<Bytes>,
@@ -53,22 +56,30 @@ pub(crate) struct Trailed {
 }
 
 impl Trailed {
-    pub(crate) fn new(body: PacedBody, length: u64, digests: Arc<Mutex<Digests>>) -> Self {
+    /// In chunks of `chunk` bytes.
+    pub(crate) fn new(
+        body: PacedBody,
+        length: u64,
+        chunk: u64,
+        digests: Arc<Mutex<Digests>>,
+    ) -> Self {
+        let chunk = chunk.max(CHUNK_MIN);
         Self {
             body,
             digests,
             remaining: length,
+            chunk,
             open: 0,
             ready: VecDeque::new(),
             ended: false,
-            encoded_remaining: encoded_length(length),
+            encoded_remaining: encoded_length(length, chunk),
         }
     }
 
     fn take(&mut self, mut slice: Bytes) -> Result<(), BrokenOff> {
         while !slice.is_empty() {
             if self.open == 0 {
-                self.open = self.remaining.min(CHUNK);
+                self.open = self.remaining.min(self.chunk);
                 self.ready.push_back(chunk_line(self.open).into());
             }
             let length =
@@ -182,7 +193,7 @@ mod tests {
             pace: Arc::new(Unpaced),
         };
         let body = PacedBody::streamed(part, Arc::clone(&digests), Progress::new());
-        let mut body = Trailed::new(body, length as u64, digests);
+        let mut body = Trailed::new(body, length as u64, CHUNK, digests);
         let announced = body.size_hint().exact().unwrap();
         let mut context = Context::from_waker(Waker::noop());
         let mut all = Vec::new();

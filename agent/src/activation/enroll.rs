@@ -12,7 +12,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
 use crate::VERSION;
-use crate::config::ControlAddress;
+use crate::config::ControlAddresses;
 use crate::link::{self, LinkError, Trust};
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(8);
@@ -67,13 +67,17 @@ impl From<Status> for EnrollError {
 /// Talks to control's enrollment service on behalf of one key pair.
 #[derive(Debug, Clone)]
 pub(crate) struct Enroller {
-    control: ControlAddress,
+    control: ControlAddresses,
     trust: Trust,
     certificate_request: Vec<u8>,
 }
 
 impl Enroller {
-    pub(crate) fn new(control: ControlAddress, trust: Trust, certificate_request: Vec<u8>) -> Self {
+    pub(crate) fn new(
+        control: ControlAddresses,
+        trust: Trust,
+        certificate_request: Vec<u8>,
+    ) -> Self {
         Self {
             control,
             trust,
@@ -83,7 +87,7 @@ impl Enroller {
 
     /// A connection of its own for each call: activation is rare, and nothing goes stale.
     async fn client(&self) -> Result<EnrollmentClient<Channel>, LinkError> {
-        let channel = link::connect(&self.control, &self.trust, None).await?;
+        let channel = link::connect_any(&self.control, &self.trust, None).await?;
         Ok(EnrollmentClient::new(channel)
             .max_decoding_message_size(ENROLLMENT_MESSAGE_BYTES_MAX * 4))
     }

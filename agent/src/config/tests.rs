@@ -175,6 +175,11 @@ fn addresses_of_control_take_names_and_both_families() {
         ("control.example.com:9443", Some("control.example.com:9443")),
         ("10.0.0.1:9443", Some("10.0.0.1:9443")),
         ("[fd00::1]:9443", Some("[fd00::1]:9443")),
+        (
+            "a.example:9443, [fd00::1]:9444",
+            Some("a.example:9443,[fd00::1]:9444"),
+        ),
+        ("a.example:9443,", None),
         ("control", None),
         ("fd00::1:9443", None),
         ("https://control:9443", None),

@@ -12,8 +12,8 @@ use tracing_subscriber::EnvFilter;
 
 use super::layers::{Layers, STATE_DIR};
 use super::{
-    Config, ConfigFaults, ControlAddress, ControlTrust, LogFormat, NfsSettings, PrivilegedPorts,
-    ProcessSettings, memory, units,
+    Config, ConfigFaults, ControlAddress, ControlAddresses, ControlTrust, LogFormat, NfsSettings,
+    PrivilegedPorts, ProcessSettings, memory, units,
 };
 use crate::{cgroup, link};
 
@@ -174,18 +174,26 @@ impl Check {
         parse(&text).map_err(|what| self.fault(member, &what)).ok()
     }
 
-    fn control(&mut self) -> Option<ControlAddress> {
-        let server_name = self.optional("control_server_name", server_name);
+    fn control(&mut self) -> Option<ControlAddresses> {
+        let name = self.optional("control_server_name", server_name);
         let Some(text) = self.text("control") else {
             self.fault("control", "missing: give host:port of the control plane");
             return None;
         };
-        let Some((host, port)) = split_address(&text) else {
+        let addresses: Option<Vec<_>> = text
+            .split(',')
+            .map(|one| self.control_address(one.trim(), name.as_deref()))
+            .collect();
+        ControlAddresses::new(addresses?)
+    }
+
+    fn control_address(&mut self, text: &str, name: Option<&str>) -> Option<ControlAddress> {
+        let Some((host, port)) = split_address(text) else {
             let what = format!("{text:?} is not host:port, for example control.example.com:9443");
             self.fault("control", &what);
             return None;
         };
-        if let Err(what) = self::server_name(&host) {
+        if let Err(what) = server_name(&host) {
             self.fault("control", &what);
             return None;
         }
@@ -194,7 +202,7 @@ impl Check {
         Some(ControlAddress {
             // What is wrong with it is told with the settings of the process.
             proxy: given.and_then(|url| Proxy::new(&url, &no_proxy).ok()),
-            server_name: server_name.unwrap_or_else(|| host.clone()),
+            server_name: name.map_or_else(|| host.clone(), str::to_owned),
             host,
             port,
         })

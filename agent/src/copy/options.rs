@@ -96,6 +96,8 @@ pub(super) fn extensions(
         dry_run: flags.dry_run,
         verify_deep: flags.verify.is_some(),
         delete_share_max: word("delete-share-max-percent", share, faults).unwrap_or_default(),
+        manifest: None,
+        report: None,
     }
 }
 

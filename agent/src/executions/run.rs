@@ -22,7 +22,7 @@ use crate::host;
 use stalls::Stalls;
 
 /// Attempts to open one side while its error is transient.
-const ATTEMPTS_MAX: u32 = 6;
+pub(super) const ATTEMPTS_MAX: u32 = 6;
 /// A full disk is looked at again after this time.
 const LOCAL_STATE_PAUSE: Duration = Duration::from_secs(10);
 const OPEN_TIMEOUT: Duration = Duration::from_secs(60);
@@ -83,7 +83,7 @@ impl Runner {
         let mut stalls = Stalls::default();
         loop {
             let halt = match self.run_once(assignment).await {
-                Ok(report) => return Some(report),
+                Ok(report) => return self.reported(assignment, report).await,
                 Err(halt) => halt,
             };
             // Paused: go on from the journal when there is what it waits for.
@@ -105,7 +105,7 @@ impl Runner {
                 Err(Halt::Failed(failure)) => {
                     let mut report = failed(assignment.spec.execution.clone(), failure);
                     report.counters = assignment.reports.borrow().counters;
-                    return Some(report);
+                    return self.reported(assignment, report).await;
                 }
                 Err(Halt::Stopped | Halt::Expired | Halt::LocalState(_) | Halt::Stalled(_)) => {
                     return None;
@@ -122,6 +122,7 @@ impl Runner {
         let owed_aborts = self.remembered(spec, "owed-aborts");
         let credentials = self.await_credentials(&spec.destination);
         interruptible(assignment, &owed_aborts, credentials).await?;
+        self.take_manifest(assignment).await?;
         // Held from before the mount, so that it is one value for the whole run.
         let source_server = self.endpoints.servers().nfs(nfs);
         let source = self
@@ -185,15 +186,30 @@ impl Runner {
     }
 
     /// The file of this kind that is kept for the pair of locations.
-    fn remembered(&self, spec: &ExecutionSpec, kind: &str) -> PathBuf {
+    pub(super) fn remembered(&self, spec: &ExecutionSpec, kind: &str) -> PathBuf {
         let (source, destination) = (spec.source.arn(), spec.destination.arn());
         let pair = format!("{}_{}", source.id(), destination.id());
         self.history.join(format!("{pair}.{kind}"))
     }
 
-    /// Waits for credentials, for ever while their giver is silent.
+    pub(super) fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     async fn await_credentials(&self, location: &Location) -> Result<(), Failure> {
-        let arn = location.arn();
+        let keys = self.await_keys(location.arn()).await;
+        keys.map_err(|reason| self.endpoints.no_credentials(location, &reason))
+    }
+
+    /// Waits for credentials, for ever while their giver is silent.
+    ///
+    /// # Errors
+    /// Why there are none.
+    pub(super) async fn await_keys(&self, arn: &LocationArn) -> Result<(), String> {
         let store = self.endpoints.credentials();
         let mut changes = store.changes();
         let mut denied_since: Option<Instant> = None;
@@ -210,13 +226,12 @@ impl Runner {
                     match tokio::time::timeout_at(since + DENIAL_PATIENCE, changes.changed()).await
                     {
                         Ok(changed) => changed,
-                        Err(_) => return Err(self.endpoints.no_credentials(location, &reason)),
+                        Err(_) => return Err(reason),
                     }
                 }
             };
             if waited.is_err() {
-                let reason = "the agent is stopping";
-                return Err(self.endpoints.no_credentials(location, reason));
+                return Err("the agent is stopping".to_owned());
             }
         }
     }
@@ -319,7 +334,7 @@ async fn pause_for_room(
 /// Lets a cancel or a stop cut the preparations. An earlier run of the process may have left
 /// uploads open, which only the engine aborts: then the preparations go on for a while. In the end
 /// they are left in `owed_aborts` to the next execution of the pair.
-async fn interruptible<T>(
+pub(super) async fn interruptible<T>(
     assignment: &Assignment,
     owed_aborts: &Path,
     preparation: impl Future<Output = Result<T, Failure>>,

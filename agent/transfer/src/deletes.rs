@@ -19,10 +19,12 @@ pub(crate) use candidates::{CANDIDATES_FILE, Candidate, Candidates, CandidatesEr
 pub(crate) use extra::{Extra, judge};
 
 use crate::attempts::Attempts;
+use crate::disk::{Disk, DiskError};
 use crate::failures::{FailureList, Verdict};
 use crate::journal::{Journal, JournalError, Record};
 use crate::outcome::counted;
 use crate::progress::Progress;
+use crate::report::Reporter;
 use crate::silence::Silence;
 use presence::gone;
 use settled::Settled;
@@ -37,7 +39,7 @@ const BATCHES: usize = 3;
 
 /// What the guards look at.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Facts {
+pub(crate) struct GuardFacts {
     /// Objects to be deleted.
     pub(crate) candidates: u64,
     /// Objects that have a source.
@@ -55,7 +57,7 @@ pub(crate) struct Facts {
 ///
 /// # Errors
 /// The guard that holds the deletes back, with what to do.
-pub(crate) fn guard(facts: Facts) -> Result<(), Failure> {
+pub(crate) fn guard(facts: GuardFacts) -> Result<(), Failure> {
     let withheld = |why: String| {
         Err(Failure::new(
             ErrorCode::DeletesWithheld,
@@ -98,6 +100,7 @@ pub(crate) enum DeleteError {
     Journal(JournalError),
     Candidates(CandidatesError),
     List(std::io::Error),
+    Disk(DiskError),
     Failed(Failure),
 }
 
@@ -110,7 +113,11 @@ pub(crate) struct Deleter<S, D> {
     pub(crate) progress: Arc<Progress>,
     /// So many items that failed or differ end the execution; `None`: it always goes on.
     pub(crate) failures_max: Option<NonZeroU64>,
-    pub(crate) silence: Silence,
+    pub(crate) source_silence: Silence,
+    pub(crate) destination_silence: Silence,
+    /// `None` without a report.
+    pub(crate) reporter: Option<Arc<Reporter>>,
+    pub(crate) disk: Disk,
 }
 
 impl<S: Source, D: Destination> Deleter<S, D> {
@@ -159,7 +166,7 @@ impl<S: Source, D: Destination> Deleter<S, D> {
 
     async fn settle(&self, batch: Vec<Candidate>) -> Settled {
         let mut settled = Settled::default();
-        let (source, silence) = (&*self.source, &self.silence);
+        let (source, silence) = (&*self.source, &self.source_silence);
         let gone = gone(source, &self.attempts, silence, batch, &mut settled).await;
         self.delete(gone, &mut settled).await;
         settled
@@ -178,6 +185,7 @@ impl<S: Source, D: Destination> Deleter<S, D> {
             delete_failed: 1,
             ..Counters::default()
         };
+        let told = self.told(&settled)?;
         let mut failed = Counters::default();
         for (key, failure) in settled.failed {
             failed.add(&counted(&key, one));
@@ -188,15 +196,34 @@ impl<S: Source, D: Destination> Deleter<S, D> {
                 .map_err(DeleteError::List)?;
         }
         self.progress.finish(&failed);
-        let Some(key) = settled.last else {
-            return Ok(());
-        };
         let mut add = settled.deleted;
         add.add(&failed);
-        self.journal
-            .append(Record::Deleted { key, add })
-            .await
-            .map_err(DeleteError::Journal)
+        let record = match settled.last {
+            Some(key) => Record::Deleted { key, add },
+            // What is told was done, though the next run begins before it.
+            None if !told.is_empty() => Record::Counted {
+                add: Counters::default(),
+            },
+            None => return Ok(()),
+        };
+        let appended = self.journal.told(record, told).await;
+        appended.map_err(DeleteError::Journal)
+    }
+
+    /// What the report tells of a batch, as frames.
+    fn told(&self, settled: &Settled) -> Result<Vec<u8>, DeleteError> {
+        let mut frames = Vec::new();
+        if let Some(reporter) = &self.reporter {
+            for key in &settled.deleted_keys {
+                frames.extend(reporter.of_deleted(key, Ok(())));
+            }
+            for (key, failure) in &settled.failed {
+                frames.extend(reporter.of_deleted(key, Err(failure)));
+            }
+        }
+        let taken = self.disk.take(frames.len() as u64);
+        taken.map_err(DeleteError::Disk)?;
+        Ok(frames)
     }
 }
 
@@ -204,7 +231,7 @@ impl<S: Source, D: Destination> Deleter<S, D> {
 mod tests {
     use super::*;
 
-    const FACTS: Facts = Facts {
+    const FACTS: GuardFacts = GuardFacts {
         candidates: 1_001,
         matched: 1_001,
         source_has_entries: true,
@@ -217,21 +244,21 @@ mod tests {
         assert_eq!(guard(FACTS), Ok(()));
         for (facts, word) in [
             (
-                Facts {
+                GuardFacts {
                     source_has_entries: false,
                     ..FACTS
                 },
                 "empty",
             ),
             (
-                Facts {
+                GuardFacts {
                     same_root: Some(false),
                     ..FACTS
                 },
                 "root",
             ),
             (
-                Facts {
+                GuardFacts {
                     matched: 1_000,
                     ..FACTS
                 },
@@ -247,7 +274,7 @@ mod tests {
     #[test]
     fn few_deletes_need_no_share() {
         assert_eq!(
-            guard(Facts {
+            guard(GuardFacts {
                 candidates: 1_000,
                 matched: 0,
                 ..FACTS
@@ -255,14 +282,14 @@ mod tests {
             Ok(())
         );
         assert_eq!(
-            guard(Facts {
+            guard(GuardFacts {
                 same_root: None,
                 ..FACTS
             }),
             Ok(())
         );
         assert_eq!(
-            guard(Facts {
+            guard(GuardFacts {
                 candidates: 0,
                 source_has_entries: false,
                 ..FACTS

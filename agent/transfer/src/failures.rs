@@ -161,6 +161,18 @@ impl FailureList {
         self.known.get(&self.hash(key.as_str())).copied()
     }
 
+    /// The line of an item that is on the list.
+    pub(crate) async fn line(&self, key: &Key) -> io::Result<Option<ListedItem>> {
+        let mut lines = BufReader::new(File::open(&self.path).await?).lines();
+        while let Some(line) = lines.next_line().await? {
+            let item: ListedItem = serde_json::from_str(&line)?;
+            if item.key == key.as_str() {
+                return Ok(Some(item));
+            }
+        }
+        Ok(None)
+    }
+
     /// Whether an item failed or was skipped, as far as [`FailureList::verdict`] tells.
     pub(crate) fn is_settled(&self, key: &Key) -> bool {
         matches!(self.verdict(key), Some(Verdict::Failed | Verdict::Skipped))

@@ -117,6 +117,9 @@ pub(crate) enum Record {
     /// Time spent so far.
     #[serde(rename = "e")]
     Elapsed { elapsed: Elapsed },
+    /// A fact, and the bytes that the report's file has of it.
+    #[serde(rename = "t")]
+    Told { record: Box<Record>, bytes: u64 },
     /// Deleting went past this key.
     #[serde(rename = "d")]
     Deleted { key: Key, add: Counters },
@@ -133,6 +136,7 @@ pub(crate) struct JournalError {
 
 enum Message {
     Append(Record),
+    Told(Record, Vec<u8>),
     Candidate(Vec<u8>),
     HandOver(Record, Reply),
     Commit(Record, Reply),
@@ -200,6 +204,21 @@ impl Journal {
     pub(crate) async fn append(&self, record: Record) -> Result<(), JournalError> {
         self.sender
             .send(Message::Append(record))
+            .await
+            .map_err(|_| self.failed())
+    }
+
+    /// Adds a record and what the report tells of it, as frames for the report's file: both or
+    /// neither are there after a crash.
+    ///
+    /// # Errors
+    /// As [`Journal::append`].
+    pub(crate) async fn told(&self, record: Record, frames: Vec<u8>) -> Result<(), JournalError> {
+        if frames.is_empty() {
+            return self.append(record).await;
+        }
+        self.sender
+            .send(Message::Told(record, frames))
             .await
             .map_err(|_| self.failed())
     }

@@ -4,6 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 
+use crate::report::ItemFacts;
 use datasync_endpoint::{EntryPath, Key};
 use tokio::task::{Id, JoinError, JoinSet};
 
@@ -21,6 +22,8 @@ pub(crate) struct Ticket {
     pub(crate) number: u64,
     pub(crate) key: Key,
     pub(crate) path: EntryPath,
+    /// For the report.
+    pub(crate) facts: ItemFacts,
 }
 
 /// Which lane an item takes.

@@ -181,10 +181,7 @@ impl<S: Source, D: Destination> Mover<S, D> {
             let entry = located.as_ref().unwrap_or(entry);
             let error = match self.try_copy(entry, &copy, &in_flight).await {
                 Ok(written) => {
-                    break Outcome::Transferred {
-                        bytes: written.content.size,
-                        learned: self.learned(entry, &written),
-                    };
+                    break self.transferred(entry, written);
                 }
                 Err(error) => error,
             };

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use datasync_endpoint::{EndpointError, ErrorKind, Key};
+use datasync_endpoint::{Attributes, Crc64, EndpointError, ErrorKind, Key};
 use datasync_model::{Counters, ErrorCode, Failure};
 
 use crate::attempts::is_endpoint_wide;
@@ -17,11 +17,27 @@ pub(crate) enum Outcome {
     Transferred {
         bytes: u64,
         learned: Option<Box<Entry>>,
+        write: Box<Write>,
     },
     /// Left out on purpose.
     Skipped(Failure),
     /// Not done.
     Failed(ItemFailure),
+}
+
+/// What was written, for whoever reports it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Write {
+    /// Of the source's entry that it was made of.
+    pub(crate) attributes: Attributes,
+    /// Of the object in bytes.
+    pub(crate) size: u64,
+    /// Whether the content was written, not the metadata alone.
+    pub(crate) is_content: bool,
+    /// Of the object's content, where it is known.
+    pub(crate) crc64: Option<Crc64>,
+    /// Where the bucket is versioned and the reply came.
+    pub(crate) version_id: Option<String>,
 }
 
 /// Counts of the item or object with this key: those of directories are counted apart, too.

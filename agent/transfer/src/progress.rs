@@ -174,6 +174,7 @@ impl Progress {
                 verify_duration_ms: inner.elapsed.verify_ms,
                 total_duration_ms: inner.elapsed.total_ms,
                 failure: None,
+                report: None,
             };
             ExecutionReport {
                 execution: execution.clone(),

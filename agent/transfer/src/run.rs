@@ -18,6 +18,7 @@ mod scanning;
 mod settings;
 mod starting;
 mod taking;
+mod telling;
 mod verifying;
 mod watching;
 
@@ -29,6 +30,8 @@ use datasync_model::{
     BytesPerSecond, Counters, ErrorCode, ExecutionReport, ExecutionSpec, Failure, Plan, Scope,
     Telemetry, VerifyMode,
 };
+use tokio::fs::File;
+use tokio::io::BufWriter;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -43,6 +46,7 @@ use crate::limiter::Limiter;
 use crate::mover::Mover;
 use crate::owed::OwedAbort;
 use crate::progress::Progress;
+use crate::report::Reporter;
 use crate::server::Spared;
 use crate::silence::Silence;
 use crate::uploads::Uploads;
@@ -191,6 +195,10 @@ struct Engine<S, D> {
     progress: Arc<Progress>,
     failures: FailureList,
     catalog: Option<Catalog>,
+    /// `None` without a report.
+    reporter: Option<Arc<Reporter>>,
+    /// Entries of the end check, while it runs.
+    verified: Option<BufWriter<File>>,
     mover: Arc<Mover<S, D>>,
     /// The source's root when the execution began; `None` before the scan.
     root: Option<Root>,

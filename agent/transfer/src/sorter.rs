@@ -1,4 +1,4 @@
-//! Sorts the entries of one directory in bounded memory.
+//! Sorts in bounded memory: the entries of one directory, the lines of a manifest.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,13 +15,15 @@ mod merge;
 mod run;
 
 use crate::disk::Disk;
+use entries::Duplicates;
 use kept::OnDisk;
 use merge::Merge;
-use run::{RunReader, RunWriter};
 
+pub(crate) use codec::{put_bytes, text as take_text};
 pub(crate) use entries::SortedEntries;
 pub(crate) use error::SortError;
 pub(crate) use kept::Kept;
+pub(crate) use run::{RunReader, RunWriter};
 
 /// The most runs that are merged, and so open, at once.
 const RUNS_MAX: usize = 64;
@@ -39,7 +41,34 @@ pub(crate) struct Item {
     pub(crate) node: Result<Node, Arc<EndpointError>>,
 }
 
-impl Item {
+/// What can be sorted.
+pub(crate) trait Sortable: Sized + Send + 'static {
+    /// What is sorted by; of equal ones the first stays.
+    fn segment(&self) -> &str;
+
+    /// What it takes, in bytes.
+    fn memory(&self) -> usize;
+
+    /// Appends it as [`Sortable::decode`] takes it.
+    fn encode(&self, out: &mut Vec<u8>);
+
+    /// Takes the next one off `input`; `None` if that is none.
+    fn decode(input: &mut &[u8]) -> Option<Self>;
+}
+
+impl Sortable for Item {
+    fn segment(&self) -> &str {
+        &self.segment
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        codec::encode(self, out);
+    }
+
+    fn decode(input: &mut &[u8]) -> Option<Self> {
+        codec::decode(input)
+    }
+
     fn memory(&self) -> usize {
         let rest = match &self.node {
             Ok(node) => node.handle.0.len(),
@@ -61,22 +90,22 @@ pub(crate) struct Spill {
 
 /// Takes entries in any order.
 #[derive(Debug)]
-pub(crate) struct Sorter {
+pub(crate) struct Sorter<T = Item> {
     spill: Spill,
     memory_bytes: usize,
-    items: Vec<Item>,
+    items: Vec<T>,
     used: usize,
     /// Levels and runs; the levels fall. A run of level n was merged n times.
-    runs: Vec<(u32, RunReader)>,
+    runs: Vec<(u32, RunReader<T>)>,
 }
 
-impl std::fmt::Debug for RunReader {
+impl<T> std::fmt::Debug for RunReader<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("RunReader")
     }
 }
 
-impl Sorter {
+impl<T: Sortable> Sorter<T> {
     /// Holds at most about `memory_bytes`; the rest is spilled.
     pub(crate) fn new(spill: Spill, memory_bytes: usize) -> Self {
         Self {
@@ -100,7 +129,7 @@ impl Sorter {
     }
 
     /// Adds an entry. After an error or a drop half-way the sorter is of no use.
-    pub(crate) async fn push(&mut self, item: Item) -> Result<(), SortError> {
+    pub(crate) async fn push(&mut self, item: T) -> Result<(), SortError> {
         self.used += item.memory();
         self.items.push(item);
         if self.memory() > self.memory_bytes {
@@ -117,13 +146,18 @@ impl Sorter {
     }
 
     /// Everything that was pushed, in order.
-    pub(crate) async fn finish(mut self) -> Result<SortedEntries, SortError> {
+    pub(crate) async fn finish(mut self) -> Result<SortedEntries<T>, SortError> {
         if self.runs.is_empty() {
             let memory = self.memory();
             let mut items = sorted(self.items).await?;
-            let count = items.len();
-            items.dedup_by(|later, first| later.segment == first.segment);
-            let duplicates = (count - items.len()) as u64;
+            let mut duplicates = Duplicates::default();
+            items.dedup_by(|later, first| {
+                let is_same = later.segment() == first.segment();
+                if is_same {
+                    duplicates.note(first.segment());
+                }
+                is_same
+            });
             return Ok(SortedEntries::of_items(items, duplicates, memory));
         }
         if !self.items.is_empty() {
@@ -143,12 +177,12 @@ impl Sorter {
         let (spill, block) = (self.spill.clone(), self.block_bytes());
         let run = blocking(move || {
             let mut items = items;
-            items.sort_by(|a, b| a.segment.cmp(&b.segment));
+            items.sort_by(|a, b| a.segment().cmp(b.segment()));
             let mut writer = RunWriter::create(&spill, block)?;
             for item in &items {
                 writer.write(item)?;
             }
-            writer.finish()
+            writer.finish::<T>()
         })
         .await?;
         self.runs.push((0, run));
@@ -194,7 +228,7 @@ impl Sorter {
 }
 
 /// The names that runs have; with them goes what the files take of the disk.
-fn on_disk(spill: &Spill, runs: &mut [RunReader]) -> OnDisk {
+fn on_disk<T>(spill: &Spill, runs: &mut [RunReader<T>]) -> OnDisk {
     let mut on_disk = OnDisk::default();
     for run in runs.iter_mut().filter(|_| spill.keeps_names) {
         on_disk.files.push(run.path.clone());
@@ -203,20 +237,20 @@ fn on_disk(spill: &Spill, runs: &mut [RunReader]) -> OnDisk {
     on_disk
 }
 
-async fn sorted(mut items: Vec<Item>) -> Result<Vec<Item>, SortError> {
+async fn sorted<T: Sortable>(mut items: Vec<T>) -> Result<Vec<T>, SortError> {
     if items.len() <= SORTED_INLINE_MAX {
-        items.sort_by(|a, b| a.segment.cmp(&b.segment));
+        items.sort_by(|a, b| a.segment().cmp(b.segment()));
         return Ok(items);
     }
     blocking(move || {
-        items.sort_by(|a, b| a.segment.cmp(&b.segment));
+        items.sort_by(|a, b| a.segment().cmp(b.segment()));
         Ok(items)
     })
     .await
 }
 
 /// Runs file I/O and long sorts off the runtime's threads.
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, SortError> + Send + 'static,
 ) -> Result<T, SortError> {
     let mut task = JoinSet::new();

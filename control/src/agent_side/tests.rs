@@ -4,6 +4,7 @@ mod broken;
 mod enrolling;
 mod keys;
 mod lost;
+mod replicas;
 mod roles;
 mod strangers;
 mod work;

@@ -147,9 +147,14 @@ fn is_space_separator(c: char) -> bool {
 
 /// `Subdirectory` of every location type.
 pub(super) fn subdirectory(value: &str) -> Result<(), ApiError> {
+    s3_subdirectory(value, "Subdirectory")
+}
+
+/// `S3Subdirectory`: also the keys of manifests.
+pub(super) fn s3_subdirectory(value: &str, member: &str) -> Result<(), ApiError> {
     text(
         value,
-        "Subdirectory",
+        member,
         4096,
         r"^[a-zA-Z0-9_\-\+\./\(\)\p{Zs}]*$",
         |c| c.is_ascii_alphanumeric() || "_-+./()".contains(c) || is_space_separator(c),

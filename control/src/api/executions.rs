@@ -1,5 +1,6 @@
 //! Task executions.
 
+mod able;
 mod describe;
 
 use datasync_model::{
@@ -19,7 +20,7 @@ use super::tasks::input::{self, Common};
 use super::{Settings, arns, locations, tasks};
 use crate::credentials::address;
 use crate::records::{
-    Agent, Eligible, Execution, Location, LocationDetails, StoreAddress, Tags, Task,
+    Agent, Eligible, Execution, Location, LocationDetails, ManifestConfig, StoreAddress, Tags, Task,
 };
 use crate::store::{StoreError, Transaction, Versioned};
 pub(super) use describe::describe;
@@ -114,7 +115,11 @@ impl Start {
         let options = task.record.options.merged(&self.common.options);
         options.check(mode, pair).map_err(input::refused)?;
         let verify_mode = options.verify_mode;
-        let extensions = extensions(&task.record.tags, &self.tags, verify_mode)?;
+        let mut extensions = extensions(&task.record.tags, &self.tags, verify_mode)?;
+        let manifest = self.common.manifest.applied(task.record.manifest.clone());
+        extensions.manifest = tasks::manifest::frozen(tx, settings, &self.arn, manifest.as_ref())?;
+        let report = self.common.report.applied(task.record.report.clone());
+        extensions.report = tasks::report::frozen(tx, settings, &self.arn, report.as_ref())?;
         let spec = ExecutionSpec {
             execution: self.arn.clone(),
             task_mode: mode,
@@ -129,7 +134,13 @@ impl Start {
             options,
             extensions,
         };
-        check_queue(tx, &spec, &eligible, settings)?;
+        let deletes = spec.options.preserve_deleted_files;
+        let written = spec.extensions.report.as_ref();
+        tasks::report::check_place(written, &spec.destination, deletes)?;
+        let filters = (&spec.includes, &spec.excludes);
+        tasks::manifest::check(manifest.as_ref(), filters, &spec.options)?;
+        able::check_able(tx, &eligible, &spec.extensions)?;
+        check_queue(tx, &spec, (manifest.as_ref(), &eligible), settings)?;
         task.record.last_execution = Some(self.arn.clone());
         tx.update(&task)?;
         tx.insert(&Execution {
@@ -143,6 +154,8 @@ impl Start {
             launched_at_ms: None,
             ended_at_ms: None,
             report: None,
+            manifest,
+            report_config: report,
             tags: self.tags,
         })?;
         Ok(self.arn)
@@ -185,7 +198,7 @@ fn frozen(
 fn check_queue(
     tx: &Transaction<'_>,
     spec: &ExecutionSpec,
-    eligible: &Eligible,
+    (manifest, eligible): (Option<&ManifestConfig>, &Eligible),
     settings: &Settings,
 ) -> Result<(), ApiError> {
     let live = tx.live_executions()?;
@@ -204,11 +217,13 @@ fn check_queue(
         )));
     }
     let same = own.iter().find(|execution| {
-        execution.spec.includes == spec.includes && execution.spec.excludes == spec.excludes
+        execution.spec.includes == spec.includes
+            && execution.spec.excludes == spec.excludes
+            && execution.manifest.as_ref() == manifest
     });
     if let Some(same) = same {
         return Err(ApiError::invalid(format!(
-            "Sync task {task} already has execution {} ({}) with the same filters.",
+            "Sync task {task} already has execution {} ({}) with the same filters and manifest.",
             same.arn(),
             same.status
         )));

@@ -19,6 +19,8 @@ use super::{arns, tasks};
 use crate::records::{Location, LocationDetails, Tags};
 use crate::store::{StoreError, Transaction, Versioned};
 use filters::{FilterInput, Filters};
+pub(super) use paths::prefix;
+pub(super) use s3::bucket_arn;
 
 /// Rows read at a time where all are looked at.
 const BATCH: usize = 100;

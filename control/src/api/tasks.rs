@@ -1,6 +1,9 @@
 //! Tasks.
 
+mod change;
 pub(super) mod input;
+pub(super) mod manifest;
+pub(super) mod report;
 mod schedule;
 
 use datasync_model::{
@@ -188,6 +191,10 @@ pub(super) async fn create(call: &Call<'_>) -> Result<Value, ApiError> {
         let options = Options::defaults(mode, pair).merged(&common.options);
         options.check(mode, pair).map_err(input::refused)?;
         extensions::check_of_task(&tags, options.verify_mode)?;
+        let (includes, excludes) = (common.filter.includes, common.filter.excludes);
+        let (includes, excludes) = (includes.unwrap_or_default(), excludes.unwrap_or_default());
+        let manifest = common.manifest.applied(None);
+        manifest::check(manifest.as_ref(), (&includes, &excludes), &options)?;
         let task = Task {
             arn,
             name: common.name.flatten(),
@@ -196,12 +203,14 @@ pub(super) async fn create(call: &Call<'_>) -> Result<Value, ApiError> {
             destination,
             mode,
             options,
-            includes: common.filter.includes.unwrap_or_default(),
-            excludes: common.filter.excludes.unwrap_or_default(),
+            includes,
+            excludes,
             log_group_arn: common.log_group_arn,
             readiness: Readiness::Creating,
             last_execution: None,
             schedule: common.schedule.applied(None, now),
+            manifest,
+            report: common.report.applied(None),
             tags,
         };
         tx.insert(&task)?;
@@ -241,6 +250,10 @@ pub(super) async fn update(call: &Call<'_>) -> Result<Value, ApiError> {
         let Filter { includes, excludes } = common.filter;
         task.includes = includes.unwrap_or_else(|| task.includes.clone());
         task.excludes = excludes.unwrap_or_else(|| task.excludes.clone());
+        task.manifest = common.manifest.applied(task.manifest.take());
+        task.report = common.report.applied(task.report.take());
+        let filters = (&task.includes, &task.excludes);
+        manifest::check(task.manifest.as_ref(), filters, &task.options)?;
         tx.update(&row)?;
         Ok(json!({}))
     })
@@ -328,6 +341,8 @@ pub(super) async fn describe(call: &Call<'_>) -> Result<Value, ApiError> {
             "ErrorDetail": failure.map(|failure| &failure.detail),
             "CreationTime": seconds(task.created_at_ms),
             "TaskMode": task.mode,
+            "ManifestConfig": task.manifest,
+            "TaskReportConfig": task.report,
         });
         if let Some((schedule, details)) = task.schedule.as_ref().map(schedule::shown) {
             answer["Schedule"] = schedule;

@@ -57,6 +57,15 @@ macro_rules! settings {
 settings! {
     /// Directory of control's state (required)
     state_dir,
+    /// PostgreSQL database for the rows, postgresql://USER@HOST/DATABASE [default: SQLite in the
+    /// state directory]. Flags can be seen by every user of the machine: a password goes into the
+    /// variable or the file
+    database_url,
+    /// PEM file of the certificates that the database's may be signed by [default: the system's]
+    database_ca_file,
+    /// File with the key that seals secrets, 32 bytes; replicas share it [default: sealing.key in
+    /// the state directory, made at the first start]
+    sealing_key_file,
     /// Address of the DataSync API [default: 0.0.0.0:8443]
     api_listen,
     /// Address for agents, gRPC over TLS [default: 0.0.0.0:9443]

@@ -161,3 +161,29 @@ fn the_way_out_is_known_by_the_variables_of_other_programs_and_undone_by_an_empt
     );
     assert!(!faults.contains("canary"), "{faults}");
 }
+
+#[test]
+fn a_database_on_a_server_is_named_and_its_password_is_never_shown() {
+    let load = |file: &str| with_file(file, &no_environment);
+    let url = "postgresql://u:CANARY@127.0.0.1/rows";
+    let config = load(&format!("state_dir = \"/s\"\ndatabase_url = \"{url}\"\n")).unwrap();
+    let Database::Postgres(settings) = &config.database else {
+        panic!("{config:?}");
+    };
+    assert_eq!(settings.place(), "postgresql://127.0.0.1:5432/rows");
+    assert!(!format!("{config:?}").contains("CANARY"));
+    let faults = load(
+        "state_dir = \"/s\"\ndatabase_url = \"postgresql://u:CANARY@\"\ndatabase_ca_file = \"/none\"\n",
+    );
+    let faults = faults.unwrap_err().to_string();
+    assert!(
+        faults.contains("database_ca_file: cannot read /none"),
+        "{faults}"
+    );
+    assert!(!faults.contains("CANARY"), "{faults}");
+    let faults = load("state_dir = \"/s\"\ndatabase_ca_file = \"/none\"\n").unwrap_err();
+    assert!(
+        faults.to_string().contains("without database_url"),
+        "{faults}"
+    );
+}

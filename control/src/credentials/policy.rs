@@ -22,17 +22,85 @@ fn literal(text: &str) -> String {
     escaped
 }
 
-/// A policy for `bucket`, limited to `prefix` where that fits STS's bound on length.
-pub(super) fn session_policy(partition: &str, bucket: &str, prefix: &str) -> String {
-    let policy = policy(partition, bucket, prefix);
-    if policy.chars().count() > POLICY_LENGTH_MAX {
-        self::policy(partition, bucket, "")
+/// What the keys are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// A location: a listing of what is below a prefix, reading and writing there.
+    Location,
+    /// Reading one object, the manifest.
+    Manifest,
+    /// Writing below a prefix, where task reports go.
+    Report,
+}
+
+/// A policy for `purpose` in `bucket`, limited to `prefix` where that fits STS's bound on length.
+pub(super) fn session_policy(
+    purpose: Purpose,
+    partition: &str,
+    bucket: &str,
+    prefix: &str,
+) -> String {
+    let policy = match purpose {
+        Purpose::Location => of_location,
+        Purpose::Manifest => of_manifest,
+        Purpose::Report => of_report,
+    };
+    let limited = policy(partition, bucket, Some(prefix));
+    if limited.chars().count() > POLICY_LENGTH_MAX {
+        policy(partition, bucket, None)
     } else {
-        policy
+        limited
     }
 }
 
-fn policy(partition: &str, bucket: &str, prefix: &str) -> String {
+/// Without a key: any object.
+fn of_manifest(partition: &str, bucket: &str, key: Option<&str>) -> String {
+    let bucket = format!("arn:{partition}:s3:::{}", literal(bucket));
+    let object = key.map_or_else(|| "*".to_owned(), literal);
+    json!({
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Action": ["s3:GetObject", "s3:GetObjectVersion"],
+                "Resource": format!("{bucket}/{object}"),
+            },
+            of_kms(),
+        ],
+    })
+    .to_string()
+}
+
+/// Without a prefix: any object.
+fn of_report(partition: &str, bucket: &str, prefix: Option<&str>) -> String {
+    let bucket = format!("arn:{partition}:s3:::{}", literal(bucket));
+    let prefix = literal(prefix.unwrap_or_default());
+    json!({
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Action": ["s3:PutObject", "s3:PutObjectAcl"],
+                "Resource": format!("{bucket}/{prefix}*"),
+            },
+            of_kms(),
+        ],
+    })
+    .to_string()
+}
+
+/// What S3 asks of KMS in our name; which keys, the role's own policy says.
+fn of_kms() -> serde_json::Value {
+    json!({
+        "Effect": "Allow",
+        "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
+        "Resource": "*",
+        "Condition": { "StringLike": { "kms:ViaService": "s3.*" } },
+    })
+}
+
+fn of_location(partition: &str, bucket: &str, prefix: Option<&str>) -> String {
+    let prefix = prefix.unwrap_or_default();
     let bucket = format!("arn:{partition}:s3:::{}", literal(bucket));
     let pattern = format!("{}*", literal(prefix));
     let mut list = json!({
@@ -66,13 +134,7 @@ fn policy(partition: &str, bucket: &str, prefix: &str) -> String {
                 ],
                 "Resource": format!("{bucket}/{pattern}"),
             },
-            // What S3 asks of KMS in our name; which keys, the role's own policy says.
-            {
-                "Effect": "Allow",
-                "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
-                "Resource": "*",
-                "Condition": { "StringLike": { "kms:ViaService": "s3.*" } },
-            },
+            of_kms(),
         ],
     })
     .to_string()
@@ -85,7 +147,8 @@ mod tests {
     #[test]
     fn the_policy_is_limited_to_the_prefix() {
         let policy: serde_json::Value =
-            serde_json::from_str(&session_policy("aws", "b", "in/a*b/")).unwrap();
+            serde_json::from_str(&session_policy(Purpose::Location, "aws", "b", "in/a*b/"))
+                .unwrap();
         let statements = &policy["Statement"];
         assert_eq!(statements[0]["Resource"], "arn:aws:s3:::b");
         assert_eq!(
@@ -96,11 +159,35 @@ mod tests {
     }
 
     #[test]
+    fn a_manifest_is_one_object_to_be_read() {
+        let policy = session_policy(Purpose::Manifest, "aws", "b", "in/list?.csv");
+        assert!(
+            policy.contains(r#""arn:aws:s3:::b/in/list${?}.csv""#),
+            "{policy}"
+        );
+        assert!(
+            !policy.contains("s3:Put") && !policy.contains("s3:List"),
+            "{policy}"
+        );
+        let long = session_policy(Purpose::Manifest, "aws", "b", &"x".repeat(3000));
+        assert!(long.contains(r#""arn:aws:s3:::b/*""#), "{long}");
+        let policy = session_policy(Purpose::Report, "aws", "b", "reports/");
+        assert!(policy.contains(r#""arn:aws:s3:::b/reports/*""#), "{policy}");
+        assert!(
+            !policy.contains("s3:Get") && !policy.contains("s3:Delete"),
+            "{policy}"
+        );
+    }
+
+    #[test]
     fn a_whole_bucket_has_no_condition_and_long_prefixes_fall_back_to_it() {
-        let whole = session_policy("aws-cn", "b", "");
+        let whole = session_policy(Purpose::Location, "aws-cn", "b", "");
         assert!(!whole.contains("s3:prefix"));
         assert!(whole.contains(r#""kms:ViaService":"s3.*""#), "{whole}");
         assert!(whole.contains("arn:aws-cn:s3:::b/*"));
-        assert_eq!(session_policy("aws-cn", "b", &"x/".repeat(1500)), whole);
+        assert_eq!(
+            session_policy(Purpose::Location, "aws-cn", "b", &"x/".repeat(1500)),
+            whole
+        );
     }
 }

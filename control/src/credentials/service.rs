@@ -5,6 +5,7 @@ use std::sync::Arc;
 use datasync_model::{self as model, Home, LocationArn, S3Location};
 use jiff::Timestamp;
 
+use super::policy::Purpose;
 use super::sts::{RoleRequest, Sts, cannot_assume};
 use super::{Access, BucketTest, CredentialsError, IssuedKeys, Keys, test_bucket};
 use crate::config::{Role, RoleKind};
@@ -71,12 +72,7 @@ impl CredentialService {
         now: Timestamp,
     ) -> Result<BucketTest, CredentialsError> {
         let access = self
-            .role_access(
-                location.arn.id(),
-                &location.bucket,
-                &location.prefix,
-                role_arn,
-            )
+            .role_access(location, &location.prefix, (role_arn, Purpose::Location))
             .await?;
         let keys = self
             .issued
@@ -113,9 +109,8 @@ impl CredentialService {
         }
         let access = match &location.details {
             LocationDetails::S3(s3) => {
-                let (bucket, prefix) = (&wanted.bucket, &wanted.prefix);
-                self.role_access(arn.id(), bucket, prefix, &s3.role_arn)
-                    .await?
+                let role = (s3.role_arn.as_str(), Purpose::Location);
+                self.role_access(wanted, &wanted.prefix, role).await?
             }
             _ => {
                 let keys = location.open_keys(&self.sealer);
@@ -131,6 +126,36 @@ impl CredentialService {
             }
         };
         self.issued.resolve(&self.sts, arn, access, now).await
+    }
+
+    /// Keys of a role for a bucket that belongs to no location: of a manifest or a report, limited to
+    /// `path`.
+    ///
+    /// # Errors
+    /// [`CredentialsError`]: no keys, a role whose buckets are at another store by now, or one that
+    /// cannot be assumed.
+    pub(crate) async fn keys_for_role(
+        &self,
+        store: &S3Location,
+        path: &str,
+        (role_arn, purpose): (&str, Purpose),
+        now: Timestamp,
+    ) -> Result<Keys, CredentialsError> {
+        let (roles, role) = (self.roles.clone(), role_arn.to_owned());
+        let current = self.store.read(move |rows| address(&roles, rows, &role));
+        let current = current
+            .await
+            .map_err(|error: StoreError| CredentialsError::internal(&error))?;
+        if current.endpoint != store.endpoint {
+            return Err(CredentialsError::Refused(format!(
+                "role {role_arn} was set to another store since this was started: it gets no keys \
+                 of that one; start the task again"
+            )));
+        }
+        let access = self.role_access(store, path, (role_arn, purpose)).await?;
+        self.issued
+            .resolve(&self.sts, &store.arn, access, now)
+            .await
     }
 
     /// A location's row, and the location as agents take it.
@@ -159,10 +184,9 @@ impl CredentialService {
 
     async fn role_access(
         &self,
-        location_id: &str,
-        bucket: &str,
+        store: &S3Location,
         prefix: &str,
-        role_arn: &str,
+        (role_arn, purpose): (&str, Purpose),
     ) -> Result<Access, CredentialsError> {
         match self.known(role_arn).await? {
             Known::Sealed(keys) => Ok(Access::Keys(keys)),
@@ -179,9 +203,10 @@ impl CredentialService {
                 external_id,
                 sts_endpoint,
                 partition: self.home.partition.as_str(),
-                bucket: bucket.to_owned(),
+                bucket: store.bucket.clone(),
                 prefix: prefix.to_owned(),
-                location_id: location_id.to_owned(),
+                purpose,
+                location_id: store.arn.id().to_owned(),
             })),
             Known::Unknown => Err(cannot_assume(
                 role_arn,

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
 
-use super::policy::session_policy;
+use super::policy::{Purpose, session_policy};
 use super::{CredentialsError, Keys, Life};
 use crate::egress::Egress;
 
@@ -28,7 +28,9 @@ pub(crate) struct RoleRequest {
     pub(crate) sts_endpoint: Option<String>,
     pub(crate) partition: &'static str,
     pub(crate) bucket: String,
+    /// Of a manifest its whole key.
     pub(crate) prefix: String,
+    pub(crate) purpose: Purpose,
     /// Names the session in AWS's own logs.
     pub(crate) location_id: String,
 }
@@ -102,6 +104,7 @@ impl Sts {
             .role_session_name(format!("datasync-{}", request.location_id))
             .set_external_id(request.external_id.clone())
             .policy(session_policy(
+                request.purpose,
                 request.partition,
                 &request.bucket,
                 &request.prefix,

@@ -6,7 +6,7 @@ use datasync_model::{
 };
 use jiff::Timestamp;
 
-use super::views::Snapshot;
+use super::views::{AgentView, Snapshot};
 
 /// An execution to be ended by control.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub(crate) enum Loss {
 /// may well be working.
 pub(crate) fn abandoned(
     snapshot: &Snapshot,
-    is_lost: impl Fn(&AgentArn) -> bool,
+    is_lost: impl Fn(&AgentView) -> bool,
 ) -> Vec<Abandoned> {
     snapshot
         .executions
@@ -40,7 +40,7 @@ pub(crate) fn abandoned(
             let why = match snapshot.agents.get(&agent.to_string()) {
                 None if snapshot.held.contains(agent.id()) => return None,
                 None => Loss::Deleted,
-                Some(view) if execution.status == ExecutionStatus::Cancelling && is_lost(agent) => {
+                Some(view) if execution.status == ExecutionStatus::Cancelling && is_lost(view) => {
                     Loss::Unreachable {
                         last_connection: view.last_connection,
                     }

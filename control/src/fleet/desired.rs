@@ -7,13 +7,15 @@ use datasync_model::{BytesPerSecond, ExecutionSpec, ExecutionStatus, Location, S
 use datasync_proto::{DesiredExecution, DesiredProbe, DesiredState, Generation};
 
 use super::probes::Asked;
-use super::views::{AgentKey, LiveExecution, Revision, Snapshot};
+use super::views::{AgentKey, LiveExecution, Revision, Snapshot, are_among};
+use crate::credentials::Purpose;
 
 /// One execution that an agent should have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct WantedExecution {
     spec: ExecutionSpec,
     revisions: [Revision; 2],
+    role_keys: BTreeMap<String, i64>,
     bytes_per_second: BytesPerSecond,
     cancel: bool,
 }
@@ -31,6 +33,17 @@ pub(crate) struct AgentDesired {
 pub(crate) struct NeededStore {
     pub(crate) location: S3Location,
     pub(crate) revision: Revision,
+    /// Set for a bucket that belongs to no location.
+    pub(crate) role: Option<RoleUse>,
+}
+
+/// Keys of a role for a bucket of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RoleUse {
+    pub(crate) arn: String,
+    pub(crate) purpose: Purpose,
+    /// What the keys are limited to.
+    pub(crate) path: String,
 }
 
 fn needed(location: &Location, revision: Revision) -> Option<NeededStore> {
@@ -38,6 +51,7 @@ fn needed(location: &Location, revision: Revision) -> Option<NeededStore> {
         Location::S3(location) => Some(NeededStore {
             location: location.clone(),
             revision,
+            role: None,
         }),
         Location::Nfs(_) => None,
     }
@@ -48,8 +62,41 @@ impl WantedExecution {
         Self {
             spec: execution.spec.clone(),
             revisions: execution.revisions,
+            role_keys: execution.role_keys.clone(),
             bytes_per_second: execution.bytes_per_second,
             cancel: execution.status == ExecutionStatus::Cancelling,
+        }
+    }
+
+    fn manifest(&self) -> Option<NeededStore> {
+        let manifest = self.spec.extensions.manifest.as_ref()?;
+        let role = RoleUse {
+            arn: manifest.role_arn.clone(),
+            purpose: Purpose::Manifest,
+            path: manifest.key.clone(),
+        };
+        Some(self.of_role(&manifest.store, role))
+    }
+
+    fn report(&self) -> Option<NeededStore> {
+        let report = self.spec.extensions.report.as_ref()?;
+        let role = RoleUse {
+            arn: report.role_arn.clone(),
+            purpose: Purpose::Report,
+            path: report.prefix.clone(),
+        };
+        Some(self.of_role(&report.store, role))
+    }
+
+    fn of_role(&self, store: &S3Location, role: RoleUse) -> NeededStore {
+        let role_key = self.role_keys.get(&role.arn).copied();
+        NeededStore {
+            location: store.clone(),
+            revision: Revision {
+                location: 0,
+                role_key: role_key.unwrap_or_default(),
+            },
+            role: Some(role),
         }
     }
 
@@ -59,7 +106,8 @@ impl WantedExecution {
             needed(&self.spec.source, source),
             needed(&self.spec.destination, destination),
         ];
-        sides.into_iter().flatten()
+        let further = [self.manifest(), self.report()];
+        sides.into_iter().chain(further).flatten()
     }
 }
 
@@ -92,13 +140,18 @@ impl AgentDesired {
 
     /// The same without what waits for keys: probes, and executions that nobody has told the
     /// agent of. All others stay in, since an agent forgets what is left out; a cancel, a new
-    /// rate or the end of something waits for nothing.
+    /// rate or the end of something waits for nothing. What the agent would not understand is
+    /// cancelled: an agent that became older would run it as something else.
     pub(crate) fn due(
         &self,
+        abilities: &[String],
         is_untold: impl Fn(&TaskExecutionArn) -> bool,
         is_ready: impl Fn(&NeededStore) -> bool,
     ) -> Self {
         let mut due = self.clone();
+        for wanted in &mut due.executions {
+            wanted.cancel |= !are_among(&wanted.spec.extensions.needs(), abilities);
+        }
         due.executions.retain(|wanted| {
             wanted.cancel
                 || !is_untold(&wanted.spec.execution)
@@ -222,11 +275,43 @@ mod tests {
         };
         let untold = [&first.arn, &second.arn];
         let due = |ready: bool| {
-            let due = of(&snapshot, 0).due(|arn| untold.contains(&arn), |_| ready);
+            let due = of(&snapshot, 0).due(&[], |arn| untold.contains(&arn), |_| ready);
             [first, second, third].map(|execution| due.has(&execution.arn))
         };
         assert_eq!(due(false), [false, true, true]);
         assert_eq!(due(true), [true; 3]);
+    }
+
+    #[test]
+    fn a_manifest_needs_keys_of_its_role_and_an_agent_that_knows_manifests() {
+        let mut snapshot = fixture::snapshot(1);
+        let mut execution = fixture::with_manifest(fixture::execution(1, 1));
+        execution.agent = Some(fixture::agent(0));
+        execution.status = ExecutionStatus::Launching;
+        snapshot.executions.push(execution);
+        let desired = of(&snapshot, 0);
+        let stores = desired.stores();
+        let [bucket, manifest] = &stores[..] else {
+            panic!("two stores: {stores:?}");
+        };
+        assert_eq!(bucket.role, None);
+        let role = manifest.role.as_ref().unwrap();
+        assert_eq!(
+            (role.arn.as_str(), role.path.as_str()),
+            (fixture::MANIFEST_ROLE, "list.csv")
+        );
+        assert_eq!(manifest.revision.role_key, 7);
+        let cancels = |abilities: &[String]| {
+            let due = desired.due(abilities, |_| false, |_| true);
+            let message = due.message("incarnation", 1);
+            message
+                .executions
+                .iter()
+                .map(|e| e.cancel)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(cancels(&[]), [true]);
+        assert_eq!(cancels(&["manifest".to_owned()]), [false]);
     }
 
     #[test]

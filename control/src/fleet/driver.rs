@@ -13,7 +13,7 @@ use super::abandoned::abandoned;
 use super::desired::desired;
 use super::lease::Leases;
 use super::probes::Now;
-use super::rows::{Changes, PresenceChange};
+use super::rows::{Changes, PresenceChange, Seen};
 use super::views::{AgentView, Snapshot};
 use super::{Fleet, Published, lock, wall};
 use crate::scheduler;
@@ -39,11 +39,20 @@ pub(crate) enum DriveError {
 /// Drives until the fleet's shutdown.
 pub(crate) async fn drive(fleet: Arc<Fleet>) {
     let mut changes = fleet.rows.changes();
+    let mut failure = String::new();
     loop {
         changes.mark_unchanged();
-        if let Err(error) = reconcile(&fleet).await {
-            tracing::error!(%error, "agents and executions cannot be driven; trying again");
-            tokio::time::sleep(TICK).await;
+        match reconcile(&fleet).await {
+            Ok(()) => failure.clear(),
+            Err(error) => {
+                // Once for each cause: the store may be away for long.
+                let text = error.to_string();
+                if text != failure {
+                    tracing::error!(%error, "agents and executions cannot be driven; trying again");
+                    failure = text;
+                }
+                tokio::time::sleep(TICK).await;
+            }
         }
         tokio::select! {
             () = fleet.shutdown.cancelled() => return,
@@ -72,15 +81,17 @@ pub(crate) async fn reconcile(fleet: &Fleet) -> Result<(), DriveError> {
             continue;
         }
         let reports = changes.reports.clone();
-        let launches = changes
-            .launches
-            .iter()
-            .map(|launch| launch.execution.clone());
-        // Before any session can see them.
-        lock(&fleet.untold).extend(launches);
-        if let Err(error) = fleet.rows.apply(changes, wall()).await {
-            lock(&fleet.inbox).put_back(reports);
-            return Err(error.into());
+        let slots = fleet.settings.executions_per_agent;
+        match fleet.rows.apply(changes, slots, wall()).await {
+            Ok(launched) => {
+                // Before any session can see them: nothing is published yet.
+                let launched = launched.into_iter().map(|l| (l.execution, l.agent));
+                lock(&fleet.untold).extend(launched);
+            }
+            Err(error) => {
+                lock(&fleet.inbox).put_back(reports);
+                return Err(error.into());
+            }
         }
     }
     Err(DriveError::Unsettled)
@@ -108,19 +119,8 @@ fn name_unreadable(fleet: &Fleet, snapshot: &Snapshot) {
 
 fn decide(fleet: &Fleet, snapshot: &mut Snapshot) -> Changes {
     let (now, wall) = (Instant::now().into_std(), wall());
-    let presence = {
-        let mut leases = lock(&fleet.leases);
-        let freshness = fleet.settings.offline_after / 4;
-        let changes = snapshot
-            .agents
-            .values_mut()
-            .filter_map(|view| presence_change(&leases, view, now, freshness))
-            .collect();
-        leases.forget_ended(now);
-        lock(&fleet.presence).forget_gone(|agent| leases.is_online(agent, now));
-        changes
-    };
-    lock(&fleet.untold).retain(|untold| {
+    let presence = attend(fleet, snapshot, now);
+    lock(&fleet.untold).retain(|untold, _| {
         let mut live = snapshot.executions.iter();
         live.any(|execution| execution.arn == *untold)
     });
@@ -135,21 +135,68 @@ fn decide(fleet: &Fleet, snapshot: &mut Snapshot) -> Changes {
         });
         inbox.take(now)
     };
-    let abandoned = {
-        let leases = lock(&fleet.leases);
-        abandoned(snapshot, |agent| leases.is_lost(agent, now))
-    };
+    let abandoned = abandoned(snapshot, |view| view.lost);
+    let mut launches = scheduler::plan(snapshot, fleet.settings.executions_per_agent);
+    launches.retain(|launch| snapshot.is_here(&launch.agent));
     Changes {
         presence,
         verdicts,
         reports,
         abandoned,
-        launches: scheduler::plan(snapshot, fleet.settings.executions_per_agent),
+        launches,
+        decided_by: snapshot.generation,
     }
 }
 
-/// Brings `view` to what the lease says, and returns what its row lacks.
-fn presence_change(
+/// Brings the agents of `snapshot` to what leases and silence say, and returns what their rows
+/// lack. Sessions of agents that have gone to another replica are told to end.
+fn attend(fleet: &Fleet, snapshot: &mut Snapshot, now: std::time::Instant) -> Vec<PresenceChange> {
+    let mut leases = lock(&fleet.leases);
+    let mut silence = lock(&fleet.silence);
+    silence.observe(snapshot.agents.values(), now);
+    let freshness = fleet.settings.offline_after / 4;
+    let generation = snapshot.generation;
+    let mut changes = Vec::new();
+    for view in snapshot.agents.values_mut() {
+        let is_own = fleet.replica.owns(view);
+        view.lost = leases.is_lost(&view.arn, now) && (is_own || silence.is_silent(&view.arn, now));
+        if lock(&fleet.claiming).contains_key(&view.arn) {
+            view.here = is_own && leases.is_online(&view.arn, now);
+            continue;
+        }
+        if is_own {
+            changes.extend(own_change(&leases, view, now, freshness));
+            continue;
+        }
+        let claimed = leases.live(&view.arn, now).map(|lease| lease.facts.claimed);
+        if claimed.is_some_and(|claimed| claimed <= generation) {
+            leases.forget(&view.arn);
+            lock(&fleet.presence).dismiss(&view.arn, &view.boot_nonce);
+        }
+        if view.online && silence.is_silent(&view.arn, now) {
+            tracing::warn!(agent = %view.arn, "the replica of control that the agent was connected \
+                to has fallen silent");
+            changes.push(offline(view));
+        }
+    }
+    leases.forget_ended(now);
+    lock(&fleet.presence).forget_gone(|agent| leases.is_online(agent, now));
+    changes
+}
+
+fn offline(view: &mut AgentView) -> PresenceChange {
+    view.online = false;
+    PresenceChange {
+        agent: view.arn.clone(),
+        status: AgentStatus::Offline,
+        heard: None,
+        seen: Seen::of(view),
+    }
+}
+
+/// Brings `view`, of an agent of this replica, to what the lease says, and returns what its row
+/// lacks.
+fn own_change(
     leases: &Leases,
     view: &mut AgentView,
     now: std::time::Instant,
@@ -157,9 +204,10 @@ fn presence_change(
 ) -> Option<PresenceChange> {
     let lease = leases.live(&view.arn, now);
     let online = lease.is_some();
-    view.lost = leases.is_lost(&view.arn, now);
+    view.here = online;
     let stale = lease.is_some_and(|lease| {
         lease.facts.version != view.version
+            || lease.facts.abilities != view.abilities
             || view
                 .last_connection
                 .is_none_or(|written| lease.last_connection >= written + freshness)
@@ -168,6 +216,9 @@ fn presence_change(
         return None;
     }
     view.online = online;
+    if let Some(lease) = lease {
+        view.abilities.clone_from(&lease.facts.abilities);
+    }
     Some(PresenceChange {
         agent: view.arn.clone(),
         status: if online {
@@ -176,6 +227,7 @@ fn presence_change(
             AgentStatus::Offline
         },
         heard: lease.map(|lease| (lease.last_connection, lease.facts.clone())),
+        seen: Seen::of(view),
     })
 }
 

@@ -1,7 +1,7 @@
 //! Rows for the tests of fleet and scheduler.
 
 use datasync_model::{
-    AgentArn, Excludes, ExecutionSpec, ExecutionStatus, Includes, Location, NfsLocation,
+    AgentArn, Excludes, ExecutionSpec, ExecutionStatus, Includes, Location, Manifest, NfsLocation,
     NfsVersion, Options, Pair, S3Location, StorageClass, TaskArn, TaskExecutionArn, TaskMode,
     TaskStatus, UniqueId,
 };
@@ -9,6 +9,8 @@ use jiff::Timestamp;
 
 use super::views::{AgentView, LiveExecution, Revision, Side, Snapshot, TaskView};
 use crate::records::{Eligible, Execution, Readiness, Tags, Task};
+
+pub(crate) const MANIFEST_ROLE: &str = "arn:aws:iam::000000000000:role/manifest";
 
 pub(crate) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()
@@ -29,6 +31,10 @@ pub(crate) fn snapshot(agents: u8) -> Snapshot {
             lost: false,
             last_connection: Some(at(0)),
             version: "1".to_owned(),
+            boot_nonce: "boot".to_owned(),
+            replica: "here".to_owned(),
+            here: true,
+            abilities: Vec::new(),
         };
         (arn.to_string(), view)
     });
@@ -44,14 +50,14 @@ pub(crate) fn snapshot(agents: u8) -> Snapshot {
 pub(crate) fn set_online(snapshot: &mut Snapshot, number: u8, online: bool) {
     let key = agent(number).to_string();
     let view = snapshot.agents.get_mut(&key).unwrap();
-    (view.online, view.lost) = (online, !online);
+    (view.online, view.here, view.lost) = (online, online, !online);
 }
 
 /// It said goodbye a moment ago.
 pub(crate) fn set_left(snapshot: &mut Snapshot, number: u8) {
     let key = agent(number).to_string();
     let view = snapshot.agents.get_mut(&key).unwrap();
-    (view.online, view.lost) = (false, false);
+    (view.online, view.here, view.lost) = (false, false, false);
 }
 
 fn location_arn(number: u8) -> datasync_model::LocationArn {
@@ -117,6 +123,7 @@ pub(crate) fn execution(task: u64, number: u64) -> LiveExecution {
         eligible: vec![agent(0)],
         requested: at(0),
         revisions: [Revision::default(); 2],
+        role_keys: Default::default(),
         bytes_per_second: options.bytes_per_second,
         spec: ExecutionSpec {
             execution: arn,
@@ -129,6 +136,24 @@ pub(crate) fn execution(task: u64, number: u64) -> LiveExecution {
             extensions: datasync_model::Extensions::default(),
         },
     }
+}
+
+/// The same execution with a manifest.
+pub(crate) fn with_manifest(mut execution: LiveExecution) -> LiveExecution {
+    let Location::S3(store) = bucket() else {
+        panic!("the fixture writes to S3");
+    };
+    execution.spec.extensions.manifest = Some(Manifest {
+        store: S3Location {
+            arn: location_arn(3),
+            ..store
+        },
+        role_arn: MANIFEST_ROLE.to_owned(),
+        key: "list.csv".to_owned(),
+        version_id: None,
+    });
+    execution.role_keys = [(MANIFEST_ROLE.to_owned(), 7)].into();
+    execution
 }
 
 /// An execution as a row, not launched yet.
@@ -145,6 +170,8 @@ pub(crate) fn execution_row(task: u64, number: u64) -> Execution {
         launched_at_ms: None,
         ended_at_ms: None,
         report: None,
+        manifest: None,
+        report_config: None,
         tags: Tags::new(),
     }
 }
@@ -165,6 +192,8 @@ pub(crate) fn task_row(number: u64, last_execution: Option<TaskExecutionArn>) ->
         readiness: Readiness::Creating,
         last_execution,
         schedule: None,
+        manifest: None,
+        report: None,
         tags: Tags::new(),
     }
 }

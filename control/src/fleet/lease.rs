@@ -23,8 +23,12 @@ pub(crate) struct Lease {
 pub(crate) struct Facts {
     pub(crate) version: String,
     pub(crate) boot_nonce: String,
+    /// What it can do beyond the first release.
+    pub(crate) abilities: Vec<String>,
     /// The newest facts about its host.
     pub(crate) host: Option<serde_json::Value>,
+    /// The generation in which its session claimed it; older rows do not say so yet.
+    pub(crate) claimed: u64,
 }
 
 /// The leases of all agents.
@@ -92,6 +96,11 @@ impl Leases {
     pub(crate) fn is_lost(&self, agent: &AgentArn, now: Instant) -> bool {
         let heard = self.by_agent.get(agent).map_or(self.started, |l| l.heard);
         now.saturating_duration_since(heard) >= self.offline_after
+    }
+
+    /// The agent is another replica's.
+    pub(crate) fn forget(&mut self, agent: &AgentArn) {
+        self.by_agent.remove(agent);
     }
 
     /// Forgets leases that ended; the rows say OFFLINE by then.

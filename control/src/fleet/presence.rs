@@ -131,6 +131,26 @@ impl Presence {
         }
     }
 
+    /// Tells the agent's session to end: the agent has another one on another replica.
+    pub(crate) fn dismiss(&mut self, agent: &AgentArn, boot_nonce: &str) {
+        let Some(present) = self.by_agent.remove(agent) else {
+            return;
+        };
+        let why = if present.winner.boot_nonce == boot_nonce {
+            Superseded::Reconnected
+        } else {
+            Superseded::Cloned
+        };
+        // A session that has just ended by itself no longer listens.
+        let told = present.session.map(|s| s.superseded.send(why).is_ok());
+        if told == Some(true) && why == Superseded::Cloned {
+            tracing::warn!(%agent, winner_boot_nonce = boot_nonce, loser = %present.winner.address,
+                loser_boot_nonce = present.winner.boot_nonce,
+                "two machines use the identity of one agent, on two replicas of control: the one \
+                 that was started last wins; activate the other one as an agent of its own");
+        }
+    }
+
     /// Forgets agents without a session and without a lease.
     pub(crate) fn forget_gone(&mut self, has_lease: impl Fn(&AgentArn) -> bool) {
         self.by_agent

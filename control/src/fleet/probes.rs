@@ -242,7 +242,11 @@ impl Probes {
             }
             return Some(result);
         }
-        let is_due = probe.trial.is_none() && probe.next.is_none_or(|next| next <= now);
+        // One replica tries a task: that of the first agent that may.
+        let mut able = task.eligible.iter();
+        let first = able.find(|agent| is_able(task, sides, agent, snapshot));
+        let is_ours = first.is_some_and(|agent| snapshot.is_here(agent));
+        let is_due = is_ours && probe.trial.is_none() && probe.next.is_none_or(|next| next <= now);
         let mut agents = task.eligible.iter().filter(|_| is_due);
         let free = agents.find(|agent| {
             may_try(task, sides, agent, snapshot) && self.trials_of(agent) < TRIALS_PER_AGENT
@@ -269,8 +273,13 @@ fn question(prefix: &str, number: u64, side: &str) -> String {
     format!("{prefix}-{number}-{side}")
 }
 
-/// Whether `agent` is there, may run the task, and has neither location at another place.
+/// Whether this replica may ask `agent`.
 fn may_try(task: &TaskView, sides: &[Side; 2], agent: &AgentArn, snapshot: &Snapshot) -> bool {
+    snapshot.is_here(agent) && is_able(task, sides, agent, snapshot)
+}
+
+/// Whether `agent` is there, may run the task, and has neither location at another place.
+fn is_able(task: &TaskView, sides: &[Side; 2], agent: &AgentArn, snapshot: &Snapshot) -> bool {
     let mut locations = sides.iter().map(|side| &side.location);
     task.eligible.contains(agent)
         && snapshot.is_available(agent)

@@ -3,23 +3,26 @@
 mod snapshot;
 mod writes;
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use datasync_model::{AgentArn, AgentStatus, S3Location};
+use datasync_model::{AgentArn, AgentStatus};
 use datasync_proto::Generation;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::abandoned::Abandoned;
+use super::desired::{NeededStore, RoleUse};
 use super::inbox::Reported;
 use super::lease::Facts;
 use super::probes::Verdict;
-use super::views::Snapshot;
+use super::replica::{LostTo, claimed};
+use super::views::{AgentView, Snapshot};
 use crate::config::Role;
 use crate::credentials::{CredentialService, CredentialsError, Keys};
 use crate::records::{Agent, AgentPresence};
-use crate::scheduler::Launch;
-use crate::store::{Store, StoreError};
+use crate::scheduler::{self, Launch};
+use crate::store::{Store, StoreError, Versioned};
 
 /// What the rows do not say but the configuration does.
 #[derive(Debug, Clone)]
@@ -44,6 +47,24 @@ pub(super) struct PresenceChange {
     pub(super) status: AgentStatus,
     /// Absent where nothing was heard since control started: the row keeps what it knows.
     pub(super) heard: Option<(Timestamp, Facts)>,
+    /// The row as it was seen: one that another replica has written since is left alone.
+    pub(super) seen: Seen,
+}
+
+/// What tells whether an agent's row is still what a decision was about.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) replica: String,
+    pub(super) last_contact: Option<Timestamp>,
+}
+
+impl Seen {
+    pub(super) fn of(view: &AgentView) -> Self {
+        Self {
+            replica: view.replica.clone(),
+            last_contact: view.last_connection,
+        }
+    }
 }
 
 /// Everything one round of the driver writes, in one commit.
@@ -54,11 +75,17 @@ pub(super) struct Changes {
     pub(super) reports: Vec<Reported>,
     pub(super) abandoned: Vec<Abandoned>,
     pub(super) launches: Vec<Launch>,
+    /// The generation that they were decided by.
+    pub(super) decided_by: u64,
 }
 
 impl Changes {
     pub(super) fn is_empty(&self) -> bool {
-        *self == Self::default()
+        let nothing = Self {
+            decided_by: self.decided_by,
+            ..Self::default()
+        };
+        *self == nothing
     }
 }
 
@@ -90,10 +117,18 @@ impl Rows {
 
     pub(super) async fn keys_for(
         &self,
-        location: &S3Location,
+        needed: &NeededStore,
         now: Timestamp,
     ) -> Result<Keys, CredentialsError> {
-        self.credentials.keys_for(location, now).await
+        let store = &needed.location;
+        match &needed.role {
+            None => self.credentials.keys_for(store, now).await,
+            Some(RoleUse { arn, purpose, path }) => {
+                let role = (arn.as_str(), *purpose);
+                let keys = self.credentials.keys_for_role(store, path, role, now);
+                keys.await
+            }
+        }
     }
 
     /// Everything the decisions need, of one moment.
@@ -104,10 +139,19 @@ impl Rows {
             .await
     }
 
-    /// Writes `changes`, each after a look at its row as it is now.
-    pub(super) async fn apply(&self, changes: Changes, now: Timestamp) -> Result<(), StoreError> {
+    /// Writes `changes`, each after a look at its row as it is now; says what it launched. What
+    /// would be launched is planned anew if anything has changed since: another replica may have
+    /// launched, too.
+    pub(super) async fn apply(
+        &self,
+        changes: Changes,
+        executions_per_agent: NonZeroU32,
+        now: Timestamp,
+    ) -> Result<Vec<Launch>, StoreError> {
+        let surroundings = self.surroundings.clone();
         self.store
             .commit(move |rows| {
+                let is_fresh = rows.generation()?.number == changes.decided_by;
                 for change in &changes.presence {
                     writes::write_presence(rows, change)?;
                 }
@@ -120,10 +164,53 @@ impl Rows {
                 for abandoned in &changes.abandoned {
                     writes::end_abandoned(rows, abandoned, now)?;
                 }
-                for launch in &changes.launches {
-                    writes::write_launch(rows, launch, now)?;
+                let mut launches = changes.launches;
+                if !is_fresh && !launches.is_empty() {
+                    let snapshot = snapshot::read(rows, &surroundings)?;
+                    let plan = scheduler::plan(&snapshot, executions_per_agent);
+                    launches.retain(|launch| plan.contains(launch));
                 }
-                Ok(())
+                let mut launched = Vec::new();
+                for launch in launches {
+                    if writes::write_launch(rows, &launch, now)? {
+                        launched.push(launch);
+                    }
+                }
+                Ok(launched)
+            })
+            .await
+    }
+
+    /// Says in the agent's row that it is connected to `replica`. The generation that says so, or
+    /// the machine that the agent's machine lost against.
+    pub(super) async fn claim(
+        &self,
+        agent: &AgentArn,
+        replica: String,
+        facts: Facts,
+        now: Timestamp,
+    ) -> Result<Result<u64, LostTo>, StoreError> {
+        let agent = agent.clone();
+        self.store
+            .commit(move |rows| {
+                let next = rows.generation()?.number + 1;
+                if rows.get::<Agent>(agent.id())?.is_none() {
+                    return Ok(Ok(next));
+                }
+                let row = rows.get::<AgentPresence>(agent.id())?;
+                let (version, before) = match row {
+                    Some(row) => (Some(row.version), Some(row.record)),
+                    None => (None, None),
+                };
+                let record = match claimed(&agent, before, &replica, &facts, now) {
+                    Ok(record) => record,
+                    Err(lost) => return Ok(Err(lost)),
+                };
+                match version {
+                    Some(version) => rows.update(&Versioned { version, record })?,
+                    None => rows.insert(&record)?,
+                }
+                Ok(Ok(next))
             })
             .await
     }

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use datasync_model::AgentArn;
+use datasync_model::{Ability, AgentArn};
 use datasync_proto::agent_message::Message as Up;
 use datasync_proto::control_message::Message as Down;
 use datasync_proto::session_server::Session;
@@ -18,13 +18,14 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::claim::Claim;
 use super::lease::Facts;
 use super::presence::{Entered, Machine};
 use super::stream::SessionStream;
 use super::{Fleet, lock, wall};
 use crate::agent_port::Peer;
 use crate::ca::{CaError, CertificateFacts};
-use messages::superseded;
+pub(super) use messages::superseded;
 use running::Running;
 
 /// An agent that does not say Hello by then is sent away.
@@ -162,6 +163,15 @@ async fn hello(incoming: &mut Streaming<AgentMessage>) -> Result<Hello, Status> 
     }
 }
 
+/// Those that mean something here, each once.
+fn known_abilities(said: &[String]) -> Vec<String> {
+    let known = Ability::ALL.iter().map(|ability| ability.as_str());
+    known
+        .filter(|known| said.iter().any(|said| said == known))
+        .map(str::to_owned)
+        .collect()
+}
+
 /// An agent that proved who it is.
 struct Caller {
     agent: AgentArn,
@@ -182,6 +192,15 @@ async fn run(
         boot_nonce: hello.boot_nonce.clone(),
         address: caller.address,
     };
+    let mut facts = Facts {
+        version: hello.agent_version,
+        boot_nonce: hello.boot_nonce,
+        abilities: known_abilities(&hello.abilities),
+        host: None,
+        claimed: 0,
+    };
+    let claim = Claim::new(&fleet, &agent);
+    facts.claimed = claim.take(&facts).await?;
     let entered = enter(&fleet, &agent, machine)?;
     let _leave = Leave {
         fleet: fleet.clone(),
@@ -191,12 +210,7 @@ async fn run(
     if let Some(applied) = &hello.applied {
         fleet.note_applied(&agent, applied).await?;
     }
-    tracing::info!(%agent, version = hello.agent_version, "agent connected");
-    let facts = Facts {
-        version: hello.agent_version,
-        boot_nonce: hello.boot_nonce,
-        host: None,
-    };
+    tracing::info!(%agent, version = facts.version, "agent connected");
     let session = Running::new(
         fleet,
         agent.clone(),
@@ -204,7 +218,7 @@ async fn run(
         end_of(caller.certificate_end),
         outgoing,
     );
-    let result = session.run(incoming, entered.superseded).await;
+    let result = session.run(incoming, entered.superseded, claim).await;
     tracing::info!(%agent, reason = ?result, "agent's session ended");
     result
 }

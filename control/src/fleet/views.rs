@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use datasync_model::{
-    AgentArn, BytesPerSecond, ExecutionSpec, ExecutionStatus, Failure, Location, TaskArn,
+    Ability, AgentArn, BytesPerSecond, ExecutionSpec, ExecutionStatus, Failure, Location, TaskArn,
     TaskExecutionArn, TaskStatus,
 };
 use jiff::Timestamp;
@@ -24,6 +24,8 @@ pub(crate) struct LiveExecution {
     pub(crate) spec: ExecutionSpec,
     /// Of source and destination as they are now, which may differ from those in `spec`.
     pub(crate) revisions: [Revision; 2],
+    /// The versions of the keys that are set for the roles of its further buckets, by role.
+    pub(crate) role_keys: BTreeMap<String, i64>,
     /// The present limit, which may differ from the one in the specification.
     pub(crate) bytes_per_second: BytesPerSecond,
 }
@@ -90,6 +92,18 @@ impl Snapshot {
         view.is_some_and(|view| view.online) && !self.held.contains(agent.id())
     }
 
+    /// Whether `agent` is connected to this replica of control, which alone gives it work.
+    pub(crate) fn is_here(&self, agent: &AgentArn) -> bool {
+        let view = self.agents.get(&agent.to_string());
+        view.is_some_and(|view| view.here)
+    }
+
+    /// Whether `agent` named everything in `needs` when it last said Hello.
+    pub(crate) fn is_able(&self, agent: &AgentArn, needs: &[Ability]) -> bool {
+        let view = self.agents.get(&agent.to_string());
+        view.is_some_and(|view| are_among(needs, &view.abilities))
+    }
+
     /// Whether `agent` may be back in a moment.
     pub(crate) fn is_returning(&self, agent: &AgentArn) -> bool {
         let view = self.agents.get(&agent.to_string());
@@ -105,6 +119,13 @@ impl Snapshot {
             .flat_map(LiveExecution::sides)
             .any(|side| is_elsewhere(side, location))
     }
+}
+
+/// Whether an agent with `abilities` can do what is needed.
+pub(crate) fn are_among(needs: &[Ability], abilities: &[String]) -> bool {
+    needs
+        .iter()
+        .all(|need| abilities.iter().any(|ability| ability == need.as_str()))
 }
 
 /// Whether both are one location before and after a change of its place.
@@ -131,4 +152,12 @@ pub(crate) struct AgentView {
     pub(crate) lost: bool,
     pub(crate) last_connection: Option<Timestamp>,
     pub(crate) version: String,
+    /// Of the machine that acts as the agent.
+    pub(crate) boot_nonce: String,
+    /// The replica that the agent is connected to.
+    pub(crate) replica: String,
+    /// Whether that is this one, and the agent is heard of.
+    pub(crate) here: bool,
+    /// As in its last Hello.
+    pub(crate) abilities: Vec<String>,
 }

@@ -50,8 +50,17 @@ pub(crate) struct AgentPresence {
     pub(crate) version: String,
     /// Made at each start of the agent's process.
     pub(crate) boot_nonce: String,
+    /// What it said it can do beyond the first release.
+    #[serde(default)]
+    pub(crate) abilities: Vec<String>,
     /// Facts about its host, as the fleet writes them.
     pub(crate) host: Option<serde_json::Value>,
+    /// The start of control that it is connected to, where several share the store.
+    #[serde(default)]
+    pub(crate) replica: String,
+    /// Boot nonces of machines that lost against this one.
+    #[serde(default)]
+    pub(crate) losers: Vec<String>,
 }
 
 impl AgentPresence {

@@ -5,7 +5,7 @@ use datasync_model::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Eligible, Tags};
+use super::{Eligible, ManifestConfig, Tags, TaskReportConfig};
 use crate::store::Record;
 
 /// One execution of a task, from StartTaskExecution until its history is pruned.
@@ -32,6 +32,12 @@ pub(crate) struct Execution {
     pub(crate) ended_at_ms: Option<i64>,
     /// What the agent last reported.
     pub(crate) report: Option<ExecutionReport>,
+    /// What it transfers by, as it was given.
+    #[serde(default)]
+    pub(crate) manifest: Option<ManifestConfig>,
+    /// The report that it writes, as it was given.
+    #[serde(default)]
+    pub(crate) report_config: Option<TaskReportConfig>,
     /// Its tags.
     pub(crate) tags: Tags,
 }

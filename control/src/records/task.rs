@@ -6,7 +6,7 @@ use datasync_model::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Tags, TaskSchedule};
+use super::{ManifestConfig, Tags, TaskReportConfig, TaskSchedule};
 use crate::store::Record;
 
 /// A task.
@@ -39,6 +39,12 @@ pub(crate) struct Task {
     /// When it starts by itself; `None`: never.
     #[serde(default)]
     pub(crate) schedule: Option<TaskSchedule>,
+    /// What it transfers by; `None`: everything in its filters.
+    #[serde(default)]
+    pub(crate) manifest: Option<ManifestConfig>,
+    /// The report that its executions write.
+    #[serde(default)]
+    pub(crate) report: Option<TaskReportConfig>,
     /// Its tags.
     pub(crate) tags: Tags,
 }

@@ -1,6 +1,5 @@
 //! Rows as they are read: as records, or set apart where they cannot be.
 
-use rusqlite::Row;
 use serde::Deserialize;
 
 use super::StoreError;
@@ -65,18 +64,12 @@ struct Body<R> {
     record: R,
 }
 
+/// A row as the database has it.
+#[derive(Debug)]
 pub(super) struct Raw {
-    id: String,
-    version: i64,
-    body: String,
-}
-
-pub(super) fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
-    Ok(Raw {
-        id: row.get(0)?,
-        version: row.get(1)?,
-        body: row.get(2)?,
-    })
+    pub(super) id: String,
+    pub(super) version: i64,
+    pub(super) body: String,
 }
 
 pub(super) fn decode<R: Record>(raw: Raw) -> Result<Versioned<R>, Unreadable> {

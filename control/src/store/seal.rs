@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use base64::Engine;
@@ -51,6 +51,12 @@ pub(crate) enum SealError {
         /// The system's words.
         source: std::io::Error,
     },
+    /// The key file that others made is not here.
+    #[error("the sealing key {path} is missing: copy it from another replica or a backup")]
+    Missing {
+        /// Which file.
+        path: String,
+    },
     /// The key file does not hold a key.
     #[error("the sealing key {path} must hold exactly {KEY_BYTES} bytes: restore it from a backup")]
     BadKey {
@@ -91,29 +97,40 @@ impl Sealer {
     /// # Errors
     /// [`SealError`] with the file.
     pub(crate) fn open(state_dir: &Path) -> Result<Self, SealError> {
-        let path = state_dir.join(KEY_FILE);
-        let shown = path.display().to_string();
-        let failed = |source| SealError::File {
-            path: shown.clone(),
-            source,
-        };
-        let mut bytes = Zeroizing::new(Vec::with_capacity(KEY_BYTES + 1));
-        match File::open(&path) {
-            Ok(file) => {
-                file.take(KEY_BYTES as u64 + 1)
-                    .read_to_end(&mut bytes)
-                    .map_err(failed)?;
+        let path = Self::default_path(state_dir);
+        match Self::open_existing(&path) {
+            Err(SealError::Missing { .. }) => {
+                let mut bytes = Zeroizing::new([0; KEY_BYTES]);
+                getrandom::fill(bytes.as_mut()).map_err(|_| SealError::CannotSeal)?;
+                create(state_dir, &path, bytes.as_ref()).map_err(file_error(&path))?;
+                Self::open_existing(&path)
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                bytes.resize(KEY_BYTES, 0);
-                getrandom::fill(&mut bytes).map_err(|_| SealError::CannotSeal)?;
-                create(state_dir, &path, &bytes).map_err(failed)?;
-            }
-            Err(error) => return Err(failed(error)),
+            opened => opened,
         }
-        Self::from_key(&bytes).ok_or(SealError::BadKey {
-            path: shown.clone(),
-        })
+    }
+
+    /// The key's file unless another is configured.
+    pub(crate) fn default_path(state_dir: &Path) -> PathBuf {
+        state_dir.join(KEY_FILE)
+    }
+
+    /// Reads the key from `path`.
+    ///
+    /// # Errors
+    /// [`SealError`] with the file.
+    pub(crate) fn open_existing(path: &Path) -> Result<Self, SealError> {
+        let shown = || path.display().to_string();
+        let mut bytes = Zeroizing::new(Vec::with_capacity(KEY_BYTES + 1));
+        let file = match File::open(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(SealError::Missing { path: shown() });
+            }
+            opened => opened.map_err(file_error(path))?,
+        };
+        file.take(KEY_BYTES as u64 + 1)
+            .read_to_end(&mut bytes)
+            .map_err(file_error(path))?;
+        Self::from_key(&bytes).ok_or_else(|| SealError::BadKey { path: shown() })
     }
 
     fn from_key(bytes: &[u8]) -> Option<Self> {
@@ -164,6 +181,11 @@ impl Sealer {
             .ok()?;
         String::from_utf8(plain.to_vec()).ok().map(Zeroizing::new)
     }
+}
+
+fn file_error(path: &Path) -> impl FnOnce(std::io::Error) -> SealError {
+    let path = path.display().to_string();
+    move |source| SealError::File { path, source }
 }
 
 /// A half-written key must never be taken for one: written apart, then renamed into place. Whoever

@@ -4,12 +4,13 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 
 use datasync_model::TaskArn;
-use rusqlite::{Connection, OptionalExtension};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::StoreError;
-use super::rows::{Sorted, Unreadable, decode, raw, sort, whole};
+use super::connection::Access;
+use super::rows::{Sorted, Unreadable, decode, sort, whole};
+use super::sql::{Sql, Value};
+use super::{Cause, StoreError};
 use crate::events;
 use crate::records::{Execution, Task};
 
@@ -20,13 +21,12 @@ pub(super) const META_KIND: &str = "meta";
 /// raises it and converts older ones where they are read.
 pub(super) const FORMAT: u32 = 1;
 
-const LIVE_EXECUTIONS: &str = "SELECT id, version, body FROM records
-     WHERE kind = 'execution' AND json_extract(body, '$.record.ended_at_ms') IS NULL
-     ORDER BY id";
+/// The record `?2` of the kind `?1`.
+pub(super) const ONE: &str = "SELECT id, version, body FROM records WHERE kind = ?1 AND id = ?2";
 
-pub(super) const DUE_TASKS: &str = "SELECT id, version, body FROM records
-     WHERE kind = 'task' AND json_extract(body, '$.record.schedule.due_at_ms') <= ?1
-     ORDER BY json_extract(body, '$.record.schedule.due_at_ms') LIMIT ?2";
+/// `?3` records of the kind `?1` after `?2`.
+pub(super) const PAGE: &str = "SELECT id, version, body FROM records
+     WHERE kind = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
 
 /// Something that is kept as a row.
 pub(crate) trait Record: Serialize + DeserializeOwned + Send + 'static {
@@ -65,7 +65,7 @@ struct BodyRef<'a, R> {
 /// One consistent view of the rows.
 #[derive(Debug)]
 pub(crate) struct Transaction<'a> {
-    sql: &'a Connection,
+    sql: Sql<'a>,
     writable: bool,
     changed: Cell<bool>,
     /// Kind and id of changed rows that may change a state that is told.
@@ -73,19 +73,12 @@ pub(crate) struct Transaction<'a> {
 }
 
 impl<'a> Transaction<'a> {
-    pub(super) fn reading(sql: &'a Connection) -> Self {
+    pub(super) fn new(sql: Sql<'a>, access: Access) -> Self {
         Self {
             sql,
-            writable: false,
+            writable: access == Access::Write,
             changed: Cell::new(false),
             touched: RefCell::default(),
-        }
-    }
-
-    pub(super) fn writing(sql: &'a Connection) -> Self {
-        Self {
-            writable: true,
-            ..Self::reading(sql)
         }
     }
 
@@ -108,11 +101,13 @@ impl<'a> Transaction<'a> {
     /// # Errors
     /// [`StoreError`] of the database or of a row that cannot be read.
     pub(crate) fn get<R: Record>(&self, id: &str) -> Result<Option<Versioned<R>>, StoreError> {
-        self.sql
-            .prepare_cached("SELECT id, version, body FROM records WHERE kind = ?1 AND id = ?2")
-            .and_then(|mut statement| statement.query_row((R::KIND, id), raw).optional())
-            .map_err(StoreError::database(self.sql, "reading a record"))?
-            .map(|raw| decode(raw).map_err(StoreError::from))
+        let rows = self.sql.select(
+            "reading a record",
+            ONE,
+            &[Value::Text(R::KIND), Value::Text(id)],
+        )?;
+        let row = rows.into_iter().next();
+        row.map(|raw| decode(raw).map_err(StoreError::from))
             .transpose()
     }
 
@@ -126,8 +121,12 @@ impl<'a> Transaction<'a> {
         limit: usize,
     ) -> Result<Vec<Versioned<R>>, StoreError> {
         whole(self.select(
-            "SELECT id, version, body FROM records WHERE kind = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
-            (R::KIND, after.unwrap_or(""), limit_of(limit)),
+            PAGE,
+            &[
+                Value::Text(R::KIND),
+                Value::Text(after.unwrap_or("")),
+                limit_of(limit),
+            ],
         )?)
     }
 
@@ -138,7 +137,7 @@ impl<'a> Transaction<'a> {
     pub(crate) fn sorted<R: Record>(&self) -> Result<Sorted<R>, StoreError> {
         Ok(sort(self.select(
             "SELECT id, version, body FROM records WHERE kind = ?1 ORDER BY id",
-            (R::KIND,),
+            &[Value::Text(R::KIND)],
         )?))
     }
 
@@ -153,9 +152,13 @@ impl<'a> Transaction<'a> {
         limit: usize,
     ) -> Result<Vec<Versioned<R>>, StoreError> {
         whole(self.select(
-            "SELECT id, version, body FROM records
-             WHERE kind = ?1 AND parent = ?2 AND id > ?3 ORDER BY id LIMIT ?4",
-            (R::KIND, parent, after.unwrap_or(""), limit_of(limit)),
+            self.sql.children(),
+            &[
+                Value::Text(R::KIND),
+                Value::Text(parent),
+                Value::Text(after.unwrap_or("")),
+                limit_of(limit),
+            ],
         )?)
     }
 
@@ -164,7 +167,7 @@ impl<'a> Transaction<'a> {
     /// # Errors
     /// See [`Self::get`].
     pub(crate) fn live_executions(&self) -> Result<Vec<Versioned<Execution>>, StoreError> {
-        whole(self.select(LIVE_EXECUTIONS, ())?)
+        whole(self.select(self.sql.live_executions(), &[])?)
     }
 
     /// Like [`Self::live_executions`], apart from rows that cannot be read.
@@ -172,7 +175,7 @@ impl<'a> Transaction<'a> {
     /// # Errors
     /// [`StoreError`] of the database.
     pub(crate) fn sorted_live_executions(&self) -> Result<Sorted<Execution>, StoreError> {
-        Ok(sort(self.select(LIVE_EXECUTIONS, ())?))
+        Ok(sort(self.select(self.sql.live_executions(), &[])?))
     }
 
     /// Tasks whose schedule has a start that is due at `now_ms`, the longest waiting first.
@@ -180,8 +183,30 @@ impl<'a> Transaction<'a> {
     /// # Errors
     /// [`StoreError`] of the database. Rows that cannot be read are passed over.
     pub(crate) fn due_tasks(&self, now_ms: i64, limit: usize) -> Result<Vec<TaskArn>, StoreError> {
-        let (tasks, _) = sort(self.select::<Task>(DUE_TASKS, (now_ms, limit_of(limit)))?);
+        let values = [Value::Number(now_ms), limit_of(limit)];
+        let (tasks, _) = sort(self.select::<Task>(self.sql.due_tasks(), &values)?);
         Ok(tasks.into_iter().map(|row| row.record.arn).collect())
+    }
+
+    /// At most `limit` executions that ended before `before_ms`, in the order of their ends and
+    /// ids, beginning after the end and id `after`.
+    ///
+    /// # Errors
+    /// See [`Self::get`].
+    pub(crate) fn ended_executions(
+        &self,
+        after: (i64, &str),
+        before_ms: i64,
+        limit: usize,
+    ) -> Result<Vec<Versioned<Execution>>, StoreError> {
+        let (from_ms, id) = after;
+        let values = [
+            Value::Number(from_ms),
+            Value::Text(id),
+            Value::Number(before_ms),
+            limit_of(limit),
+        ];
+        whole(self.select(self.sql.ended_executions(), &values)?)
     }
 
     /// Makes a record; it must not exist yet.
@@ -191,8 +216,9 @@ impl<'a> Transaction<'a> {
     pub(crate) fn insert<R: Record>(&self, record: &R) -> Result<(), StoreError> {
         self.write(
             record,
-            "INSERT OR IGNORE INTO records (kind, id, version, parent, body) VALUES (?1, ?2, ?3 + 1, ?4, ?5)",
-            0,
+            "INSERT INTO records (kind, id, version, parent, body) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT DO NOTHING",
+            1,
         )
     }
 
@@ -216,7 +242,11 @@ impl<'a> Transaction<'a> {
     pub(crate) fn delete<R: Record>(&self, id: &str, version: i64) -> Result<(), StoreError> {
         let rows = self.change(
             "DELETE FROM records WHERE kind = ?1 AND id = ?2 AND version = ?3",
-            (R::KIND, id, version),
+            &[
+                Value::Text(R::KIND),
+                Value::Text(id),
+                Value::Number(version),
+            ],
         )?;
         self.touch::<R>(id);
         expect_one(R::KIND, id, rows)
@@ -226,13 +256,10 @@ impl<'a> Transaction<'a> {
     ///
     /// # Errors
     /// [`StoreError`] of the database.
-    pub(crate) fn delete_before_parent<R: Record>(
-        &self,
-        parent: &str,
-    ) -> Result<usize, StoreError> {
+    pub(crate) fn delete_before_parent<R: Record>(&self, parent: &str) -> Result<u64, StoreError> {
         self.change(
             "DELETE FROM records WHERE kind = ?1 AND parent < ?2",
-            (R::KIND, parent),
+            &[Value::Text(R::KIND), Value::Text(parent)],
         )
     }
 
@@ -251,12 +278,17 @@ impl<'a> Transaction<'a> {
     pub(crate) fn set_incarnation(&self, incarnation: &str) -> Result<(), StoreError> {
         let rows = self.change(
             "UPDATE records SET body = ?2 WHERE kind = ?1 AND id = ?1",
-            (META_KIND, incarnation),
+            &[Value::Text(META_KIND), Value::Text(incarnation)],
         )?;
         expect_one(META_KIND, META_KIND, rows)
     }
 
-    fn write<R: Record>(&self, record: &R, sql: &str, version: i64) -> Result<(), StoreError> {
+    fn write<R: Record>(
+        &self,
+        record: &R,
+        sql: &'static str,
+        version: i64,
+    ) -> Result<(), StoreError> {
         let id = record.id();
         let body = serde_json::to_string(&BodyRef {
             format: FORMAT,
@@ -267,23 +299,27 @@ impl<'a> Transaction<'a> {
             id: id.clone(),
             reason: error.to_string(),
         })?;
-        let rows = self.change(sql, (R::KIND, &id, version, record.parent(), body))?;
+        let parent = record.parent();
+        let rows = self.change(
+            sql,
+            &[
+                Value::Text(R::KIND),
+                Value::Text(&id),
+                Value::Number(version),
+                Value::Maybe(parent.as_deref()),
+                Value::Text(&body),
+            ],
+        )?;
         self.touch::<R>(&id);
         expect_one(R::KIND, &id, rows)
     }
 
-    fn change(&self, sql: &str, values: impl rusqlite::Params) -> Result<usize, StoreError> {
+    fn change(&self, sql: &'static str, values: &[Value<'_>]) -> Result<u64, StoreError> {
+        let doing = "changing a record";
         if !self.writable {
-            let doing = "changing a record in a transaction that only reads";
-            return Err(StoreError::database(self.sql, doing)(
-                rusqlite::Error::InvalidQuery,
-            ));
+            return Err(self.sql.failed(doing)(Cause::ReadOnly));
         }
-        let rows = self
-            .sql
-            .prepare_cached(sql)
-            .and_then(|mut statement| statement.execute(values))
-            .map_err(StoreError::database(self.sql, "changing a record"))?;
+        let rows = self.sql.change(doing, sql, values)?;
         if rows > 0 {
             self.changed.set(true);
         }
@@ -292,21 +328,19 @@ impl<'a> Transaction<'a> {
 
     fn select<R: Record>(
         &self,
-        sql: &str,
-        values: impl rusqlite::Params,
+        sql: &'static str,
+        values: &[Value<'_>],
     ) -> Result<Vec<Result<Versioned<R>, Unreadable>>, StoreError> {
-        let failed = StoreError::database(self.sql, "listing records");
-        let mut statement = self.sql.prepare_cached(sql).map_err(&failed)?;
-        let rows = statement.query_map(values, raw).map_err(&failed)?;
-        rows.map(|row| row.map_err(&failed).map(decode)).collect()
+        let rows = self.sql.select("listing records", sql, values)?;
+        Ok(rows.into_iter().map(decode).collect())
     }
 }
 
-fn limit_of(limit: usize) -> i64 {
-    i64::try_from(limit).unwrap_or(i64::MAX)
+fn limit_of(limit: usize) -> Value<'static> {
+    Value::Number(i64::try_from(limit).unwrap_or(i64::MAX))
 }
 
-fn expect_one(kind: &'static str, id: &str, rows: usize) -> Result<(), StoreError> {
+fn expect_one(kind: &'static str, id: &str, rows: u64) -> Result<(), StoreError> {
     if rows == 1 {
         Ok(())
     } else {
@@ -317,24 +351,37 @@ fn expect_one(kind: &'static str, id: &str, rows: usize) -> Result<(), StoreErro
     }
 }
 
-pub(super) fn generation(sql: &Connection) -> Result<Generation, StoreError> {
-    sql.prepare_cached("SELECT body, version FROM records WHERE kind = ?1 AND id = ?1")
-        .and_then(|mut statement| {
-            statement.query_row([META_KIND], |row| {
-                Ok(Generation {
-                    incarnation: row.get(0)?,
-                    number: row.get::<_, i64>(1)?.unsigned_abs(),
-                })
-            })
-        })
-        .map_err(StoreError::database(sql, "reading the generation"))
+pub(super) fn generation(sql: Sql<'_>) -> Result<Generation, StoreError> {
+    meta(
+        sql,
+        "reading the generation",
+        "SELECT id, version, body FROM records WHERE kind = ?1 AND id = ?1",
+    )
 }
 
-pub(super) fn raise_generation(sql: &Connection) -> Result<u64, StoreError> {
-    sql.prepare_cached(
-        "UPDATE records SET version = version + 1 WHERE kind = ?1 AND id = ?1 RETURNING version",
-    )
-    .and_then(|mut statement| statement.query_row([META_KIND], |row| row.get::<_, i64>(0)))
-    .map(i64::unsigned_abs)
-    .map_err(StoreError::database(sql, "raising the generation"))
+pub(super) fn raise_generation(sql: Sql<'_>) -> Result<u64, StoreError> {
+    let raised = meta(
+        sql,
+        "raising the generation",
+        "UPDATE records SET version = version + 1 WHERE kind = ?1 AND id = ?1
+         RETURNING id, version, body",
+    )?;
+    Ok(raised.number)
+}
+
+fn meta(
+    sql: Sql<'_>,
+    doing: &'static str,
+    statement: &'static str,
+) -> Result<Generation, StoreError> {
+    let rows = sql.select(doing, statement, &[Value::Text(META_KIND)])?;
+    let row = rows.into_iter().next().ok_or_else(|| StoreError::Broken {
+        kind: META_KIND,
+        id: META_KIND.to_owned(),
+        reason: "it is missing".to_owned(),
+    })?;
+    Ok(Generation {
+        incarnation: row.body,
+        number: row.version.unsigned_abs(),
+    })
 }

@@ -1,12 +1,12 @@
-//! One thread for each connection: SQLite blocks, the runtime must not.
+//! One thread for each connection: databases block, the runtime must not.
 
 use std::fmt;
 use std::thread::JoinHandle;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::connection::{Access, Connection};
 use super::{StoreError, Transaction, transaction};
 use crate::events;
 
@@ -19,7 +19,41 @@ pub(super) type Job = Box<dyn FnOnce(&mut Connection, &Mode) + Send>;
 #[derive(Debug)]
 pub(super) enum Mode {
     Read,
-    Write(watch::Sender<u64>),
+    Write(Changes),
+}
+
+impl Mode {
+    fn access(&self) -> Access {
+        match self {
+            Self::Read => Access::Read,
+            Self::Write(_) => Access::Write,
+        }
+    }
+}
+
+/// Tells those who wait for changes of the newest generation.
+#[derive(Debug, Clone)]
+pub(super) struct Changes(watch::Sender<u64>);
+
+impl Changes {
+    pub(super) fn new(generation: u64) -> Self {
+        Self(watch::Sender::new(generation))
+    }
+
+    pub(super) fn subscribe(&self) -> watch::Receiver<u64> {
+        self.0.subscribe()
+    }
+
+    /// An older generation, heard of late, wakes nobody.
+    pub(super) fn rise(&self, generation: u64) {
+        self.0.send_if_modified(|newest| {
+            let rises = generation > *newest;
+            if rises {
+                *newest = generation;
+            }
+            rises
+        });
+    }
 }
 
 /// Dropped in this order: the queue is closed, then the thread is waited for.
@@ -29,7 +63,23 @@ pub(super) struct Worker {
 }
 
 /// A thread that is joined when this is dropped; it must be about to end.
-struct Joined(Option<JoinHandle<()>>);
+#[derive(Debug)]
+pub(super) struct Joined(Option<JoinHandle<()>>);
+
+impl Joined {
+    /// # Errors
+    /// [`StoreError::Thread`].
+    pub(super) fn spawn(
+        name: &str,
+        run: impl FnOnce() + Send + 'static,
+    ) -> Result<Self, StoreError> {
+        std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(run)
+            .map(|thread| Self(Some(thread)))
+            .map_err(StoreError::Thread)
+    }
+}
 
 impl Drop for Joined {
     fn drop(&mut self) {
@@ -51,26 +101,41 @@ impl fmt::Debug for Worker {
 }
 
 impl Worker {
-    /// The thread ends when the last handle is gone and the queue is empty; the last handle waits
-    /// for that.
-    pub(super) fn start(mut connection: Connection, mode: Mode) -> Result<Self, StoreError> {
+    /// Waits until the thread has its connection. It ends when the last handle is gone and the
+    /// queue is empty; the last handle waits for that.
+    ///
+    /// # Errors
+    /// What `connect` returns, or [`StoreError::Thread`].
+    pub(super) fn start<T, E>(
+        connect: impl FnOnce() -> Result<(Connection, Mode, T), E> + Send + 'static,
+    ) -> Result<(Self, T), E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
         let (jobs, mut queue) = mpsc::channel::<Job>(QUEUE);
-        let name = match mode {
-            Mode::Read => "store-read",
-            Mode::Write(_) => "store-write",
-        };
-        let thread = std::thread::Builder::new()
-            .name(name.to_owned())
-            .spawn(move || {
-                while let Some(job) = queue.blocking_recv() {
-                    job(&mut connection, &mode);
-                }
-            })
-            .map_err(StoreError::Thread)?;
-        Ok(Self {
+        let (opened, opening) = std::sync::mpsc::channel();
+        let thread = Joined::spawn("store", move || {
+            let (connection, rest) = match connect() {
+                Ok((connection, mode, found)) => (Some((connection, mode)), Ok(found)),
+                Err(error) => (None, Err(error)),
+            };
+            if opened.send(rest).is_err() {
+                return;
+            }
+            let Some((mut connection, mode)) = connection else {
+                return;
+            };
+            while let Some(job) = queue.blocking_recv() {
+                job(&mut connection, &mode);
+            }
+        })?;
+        let found = opening.recv().map_err(|_| StoreError::Closed)??;
+        let worker = Self {
             jobs,
-            _thread: Joined(Some(thread)),
-        })
+            _thread: thread,
+        };
+        Ok((worker, found))
     }
 
     pub(super) async fn submit(&self, job: Job) -> Result<(), StoreError> {
@@ -94,24 +159,14 @@ where
     })
 }
 
-fn perform<T, E: From<StoreError>>(
+pub(super) fn perform<T, E: From<StoreError>>(
     connection: &mut Connection,
     mode: &Mode,
     f: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
 ) -> Result<T, E> {
-    let behavior = match mode {
-        Mode::Read => TransactionBehavior::Deferred,
-        Mode::Write(_) => TransactionBehavior::Immediate,
-    };
-    let failed = StoreError::database(connection, "beginning a transaction");
-    let sql = connection
-        .transaction_with_behavior(behavior)
-        .map_err(failed)?;
+    let open = connection.begin(mode.access())?;
     let (result, changed) = {
-        let view = match mode {
-            Mode::Read => Transaction::reading(&sql),
-            Mode::Write(_) => Transaction::writing(&sql),
-        };
+        let view = Transaction::new(open.sql(), mode.access());
         let result = f(&view)?;
         events::record(
             &view,
@@ -124,10 +179,9 @@ fn perform<T, E: From<StoreError>>(
         return Ok(result);
     };
     if changed {
-        let generation = transaction::raise_generation(&sql)?;
-        let failed = StoreError::database(&sql, "committing a transaction");
-        sql.commit().map_err(failed)?;
-        changes.send_replace(generation);
+        let generation = transaction::raise_generation(open.sql())?;
+        open.commit()?;
+        changes.rise(generation);
     }
     Ok(result)
 }

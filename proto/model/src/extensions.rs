@@ -1,8 +1,9 @@
-//! What can be asked of an execution beyond the API's options: by tags, or by flags of `copy`.
+//! What can be asked of an execution beyond its options and filters: by the API, by tags, or by flags
+//! of `copy`.
 
 use serde::{Deserialize, Serialize};
 
-use crate::DeleteShareMax;
+use crate::{Ability, DeleteShareMax, Manifest, TaskReport};
 
 /// Frozen at the start of an execution. Absent members have their defaults.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,4 +16,20 @@ pub struct Extensions {
     pub verify_deep: bool,
     /// How much `PreserveDeletedFiles=REMOVE` may delete.
     pub delete_share_max: DeleteShareMax,
+    /// Transfer what is listed there, and nothing else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<Manifest>,
+    /// Write a report of what was done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub report: Option<TaskReport>,
+}
+
+impl Extensions {
+    /// What an agent must be able to do for this.
+    #[must_use]
+    pub fn needs(&self) -> Vec<Ability> {
+        let manifest = self.manifest.as_ref().map(|_| Ability::Manifest);
+        let report = self.report.as_ref().map(|_| Ability::TaskReport);
+        manifest.into_iter().chain(report).collect()
+    }
 }

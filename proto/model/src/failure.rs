@@ -50,6 +50,17 @@ words! {
         FileNotAtSource = "FileNotAtSource",
         /// The source has an item that the destination does not have.
         FileNotAtDestination = "FileNotAtDestination",
+        /// The manifest's object, its version or its bucket does not exist.
+        ManifestFileDoesNotExist = "ManifestFileDoesNotExist",
+        /// The manifest cannot be read: a missing permission, or a store that does not answer.
+        ManifestFileUnreadable = "ManifestFileUnreadable",
+        /// The manifest does not follow the rules; the detail names the line.
+        ManifestFileInvalid = "ManifestFileInvalid",
+        /// The task report is not complete at its bucket: no permission, no such bucket, a store that
+        /// does not answer.
+        TaskReportUploadFailed = "TaskReportUploadFailed",
+        /// The execution ended before there was anything to report.
+        TaskReportNotGenerated = "TaskReportNotGenerated",
         /// Credentials are missing or expired.
         CredentialsUnavailable = "CredentialsUnavailable",
         /// The agent's disk is full or failing.

@@ -10,6 +10,7 @@ mod extensions;
 mod failure;
 mod filter;
 mod location;
+mod manifest;
 mod operator;
 mod options;
 mod plan;
@@ -18,6 +19,7 @@ mod report;
 mod schedule;
 mod spec;
 mod status;
+mod task_report;
 mod telemetry;
 mod word;
 
@@ -32,6 +34,7 @@ pub use extensions::Extensions;
 pub use failure::{ErrorCode, Failure};
 pub use filter::{Excludes, FilterError, Includes, Scope};
 pub use location::{Location, NfsLocation, NfsVersion, S3Location, StorageClass};
+pub use manifest::{Ability, MANIFEST_BYTES_MAX, Manifest, ManifestAction, ManifestFormat};
 pub use operator::Operator;
 pub use options::{
     Atime, BytesPerSecond, Gid, LogLevel, Mtime, ObjectMetadata, ObjectTags, Options, OptionsError,
@@ -40,9 +43,10 @@ pub use options::{
 };
 pub use plan::{Plan, PlannedRequests, time_at};
 pub use proxy::{NotAProxy, Proxy};
-pub use report::{ExecutionReport, ExecutionResult, PhaseStatus};
+pub use report::{ExecutionReport, ExecutionResult, PhaseStatus, ReportResult};
 pub use schedule::{EXPRESSION_CHARACTERS_MAX, Schedule, ScheduleError};
 pub use spec::ExecutionSpec;
 pub use status::{AgentStatus, ExecutionEvent, ExecutionStatus, Refused, TaskStatus};
+pub use task_report::{ObjectVersionIds, ReportKind, ReportLevel, ReportOutputType, TaskReport};
 pub use telemetry::{Bottleneck, RequestCounts, Telemetry, TimeLeft};
 pub use word::UnknownWord;

@@ -29,6 +29,18 @@ pub struct ExecutionResult {
     pub total_duration_ms: u64,
     /// Why the execution ended in ERROR.
     pub failure: Option<Failure>,
+    /// What became of the task report; absent while it is not written, and where none was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<ReportResult>,
+}
+
+/// `ReportResult`: whether a complete task report is at its bucket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportResult {
+    /// SUCCESS or ERROR; it is PENDING as long as there is no result.
+    pub status: PhaseStatus,
+    /// Why it is not complete.
+    pub failure: Option<Failure>,
 }
 
 impl Default for ExecutionResult {
@@ -42,6 +54,7 @@ impl Default for ExecutionResult {
             verify_duration_ms: 0,
             total_duration_ms: 0,
             failure: None,
+            report: None,
         }
     }
 }

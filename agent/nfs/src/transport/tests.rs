@@ -212,7 +212,7 @@ async fn a_cut_reply_is_unreachable() {
 
 #[tokio::test]
 async fn an_answer_to_another_call_is_a_breach() {
-    first_connection_fails(ErrorKind::Unreachable, LONG, |request| {
+    first_connection_fails(ErrorKind::ServerFault, LONG, |request| {
         reply(request.xid.wrapping_add(1000), &echoed(request))
     })
     .await;
@@ -220,7 +220,7 @@ async fn an_answer_to_another_call_is_a_breach() {
 
 #[tokio::test]
 async fn a_call_instead_of_a_reply_is_a_breach() {
-    first_connection_fails(ErrorKind::Unreachable, LONG, |request| {
+    first_connection_fails(ErrorKind::ServerFault, LONG, |request| {
         Act::write(record(&Xdr::default().words(&[request.xid, 0, 2]).0))
     })
     .await;
@@ -229,7 +229,7 @@ async fn a_call_instead_of_a_reply_is_a_breach() {
 #[tokio::test]
 async fn a_lying_length_is_a_breach() {
     for mark in [u32::MAX, LAST - 1, 5 << 20] {
-        first_connection_fails(ErrorKind::Unreachable, LONG, move |_| {
+        first_connection_fails(ErrorKind::ServerFault, LONG, move |_| {
             Act::write(mark.to_be_bytes().to_vec())
         })
         .await;

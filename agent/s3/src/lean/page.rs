@@ -6,7 +6,7 @@ use quick_xml::Reader;
 use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::{BytesRef, Event};
 
-use crate::listing::{RawObject, RawPage, timestamp};
+use crate::listing::{PAGE_MAX, RawObject, RawPage, timestamp};
 
 /// As deep as the documents are that are read here, with some room.
 const DEPTH_MAX: usize = 8;
@@ -48,6 +48,7 @@ impl Element {
 pub(super) fn read(document: &[u8]) -> Option<RawPage> {
     use Element::{Contents, EncodingType, IsTruncated, ListBucketResult};
     let mut reader = Reader::from_str(std::str::from_utf8(document).ok()?);
+    reader.config_mut().expand_empty_elements = true;
     let mut page = RawPage::default();
     let mut object = RawObject::default();
     let mut open = Vec::with_capacity(DEPTH_MAX);
@@ -69,7 +70,12 @@ pub(super) fn read(document: &[u8]) -> Option<RawPage> {
             Event::End(_) => {
                 match open.as_slice() {
                     [ListBucketResult] => return Some(page),
-                    [_, Contents] => page.objects.push(std::mem::take(&mut object)),
+                    [_, Contents] => {
+                        page.objects.push(std::mem::take(&mut object));
+                        if page.objects.len() > PAGE_MAX {
+                            return Some(page);
+                        }
+                    }
                     [_, Contents, member] => object.take(*member, &text)?,
                     [_, IsTruncated] => page.is_truncated = Some(text.parse().ok()?),
                     [_, EncodingType] => page.url_encoded = text == "url",
@@ -134,7 +140,8 @@ mod tests {
                  <LastModified>2026-11-26T08:37:17.250Z</LastModified>\
                  <ETag>&quot;d41d-2&quot;</ETag><Size>5497558138880</Size>\
                  <Owner><ID>1</ID><DisplayName/></Owner><StorageClass>GLACIER_IR</StorageClass>\
-                 </Contents><Contents><Key><![CDATA[e]]></Key><ETag>x</ETag></Contents>",
+                 </Contents><Contents><Key><![CDATA[e]]></Key><ETag>x</ETag></Contents>\
+                 <Contents><Key>f</Key><ETag/></Contents>",
             )
             .as_bytes(),
         )
@@ -149,12 +156,17 @@ mod tests {
             }),
             class: Some("GLACIER_IR".to_owned()),
         };
+        let third = RawObject {
+            key: Some("f".to_owned()),
+            etag: Some(String::new()),
+            ..RawObject::default()
+        };
         let second = RawObject {
             key: Some("e".to_owned()),
             etag: Some("x".to_owned()),
             ..RawObject::default()
         };
-        assert_eq!(page.objects, [first, second]);
+        assert_eq!(page.objects, [first, second, third]);
         assert_eq!((page.is_truncated, page.url_encoded), (Some(false), true));
     }
 
@@ -165,7 +177,6 @@ mod tests {
             "",
             "no document",
             "<Error><Code>SlowDown</Code></Error>",
-            "<ListBucketResult/>",
             &result("")[..200],
             &result("<Contents><Size>many</Size></Contents>"),
             &result("<Contents><LastModified>now</LastModified></Contents>"),

@@ -242,8 +242,8 @@ mod tests {
         added
     }
 
-    fn added(before: usize, signed: &HeaderList, headers: &HeaderList) -> Vec<(String, String)> {
-        assert_eq!(signed.len() - before, signed.len() - headers.len());
+    fn added(signed: &HeaderList, headers: &HeaderList) -> Vec<(String, String)> {
+        assert!(headers.iter().all(|header| signed.contains(header)));
         let mut added: Vec<_> = signed
             .iter()
             .filter(|header| !headers.contains(header))
@@ -278,13 +278,14 @@ mod tests {
         fn signatures_are_those_of_the_sdk(
             values in proptest::collection::vec("[!-~]( {0,3}[!-~]{1,8}){0,3}", 5),
             path in "(/[a-zA-Z0-9._~-]{1,8}|/%[2-7][0-9A-F]|/\\.\\.|/){1,6}",
+            host in "store\\.example|10\\.0\\.0\\.7|\\[fd00::7\\]",
             query in proptest::option::of(("[0-9]{1,3}", "([a-z~_.-]|%2F|%20|%7F){0,9}")),
             port in proptest::option::of(1024u16..),
             secret in "[!-~]{1,70}",
             token in proptest::option::of("[!-~]{1,40}"),
             seconds in 0u64..4_000_000_000,
         ) {
-            let host = port.map_or("store.example".to_owned(), |port| format!("store.example:{port}"));
+            let host = format!("{host}{}", port.map(|port| format!(":{port}")).unwrap_or_default());
             let query = query.map(|(a, b)| format!("list-type={a}&prefix={b}")).unwrap_or_default();
             let (method, payload) = if query.is_empty() { ("PUT", UNSIGNED) } else { ("GET", EMPTY) };
             let target = Target { method, host: &host, path: &path, query: &query, payload };
@@ -295,7 +296,7 @@ mod tests {
             let signer = Signer::new("eu-north-1");
             signer.sign(target, &mut signed, &credentials, now).unwrap();
             let expected = of_the_sdk(target, &headers, &credentials, now);
-            prop_assert_eq!(added(headers.len(), &signed, &headers), expected);
+            prop_assert_eq!(added(&signed, &headers), expected);
         }
     }
 
@@ -311,7 +312,7 @@ mod tests {
             let mut signed = headers.clone();
             signer.sign(target, &mut signed, &credentials, now).unwrap();
             let expected = of_the_sdk(target, &headers, &credentials, now);
-            assert_eq!(added(1, &signed, &headers), expected, "{secret} {days}");
+            assert_eq!(added(&signed, &headers), expected, "{secret} {days}");
         }
     }
 

@@ -109,7 +109,7 @@ fn probe_answer(request: &Request, stale_refused: &AtomicBool) -> Option<Answer>
 
 /// Answers a part with a trailer by what the trailer says.
 fn trailer_answer(request: &Request) -> Answer {
-    let right = RIGHT.get().map_or("", String::as_str);
+    let right = base64_of(Crc64::of(&content(&request.body)));
     let end = format!("\r\n0\r\nx-amz-checksum-crc64nvme:{right}\r\n\r\n");
     if request.body.ends_with(end.as_bytes()) {
         let headers = format!("etag: \"e\"\r\nx-amz-checksum-crc64nvme: {right}\r\n");
@@ -117,6 +117,21 @@ fn trailer_answer(request: &Request) -> Answer {
     } else {
         Answer::Reply(400, "", error_body("BadDigest"))
     }
+}
+
+/// What the chunks of a body carry.
+fn content(mut body: &[u8]) -> Vec<u8> {
+    let mut content = Vec::new();
+    while let Some(line) = body.windows(2).position(|end| end == b"\r\n") {
+        let length = std::str::from_utf8(&body[..line]).unwrap();
+        let length = usize::from_str_radix(length, 16).unwrap();
+        if length == 0 {
+            break;
+        }
+        content.extend_from_slice(&body[line + 2..][..length]);
+        body = &body[line + 2 + length + 2..];
+    }
+    content
 }
 
 /// The checksum of the probe's content, learned from its second put.

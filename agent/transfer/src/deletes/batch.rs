@@ -1,6 +1,6 @@
 //! The deletes of a batch, and those that are tried again.
 
-use datasync_endpoint::{Destination, ObjectIdentifier, Source};
+use datasync_endpoint::{Destination, Key, ObjectIdentifier, Source};
 use datasync_model::Counters;
 use tokio::time::{Instant, sleep};
 
@@ -20,6 +20,7 @@ impl<S: Source, D: Destination> Deleter<S, D> {
             started += errors.map(|error| error.held).max().unwrap_or_default();
             let mut wait = None;
             let mut again = Vec::new();
+            let mut given_up = Vec::new();
             for (object, outcome) in left.into_iter().zip(outcomes) {
                 let Err(error) = outcome else {
                     self.count(&object, settled);
@@ -32,11 +33,11 @@ impl<S: Source, D: Destination> Deleter<S, D> {
                         again.push(object);
                     }
                     Retry::GiveUp => {
-                        let failure = ItemFailure::of_destination(&error);
-                        settled.fail(object.key, self.silence.judge(failure));
+                        given_up.push((object.key, ItemFailure::of_destination(&error)));
                     }
                 }
             }
+            self.give_up(given_up, settled);
             if let Some(wait) = wait {
                 sleep(wait).await;
             }
@@ -46,6 +47,24 @@ impl<S: Source, D: Destination> Deleter<S, D> {
         settled.failed.sort_by(|(a, _), (b, _)| a.cmp(b));
     }
 
+    /// A request that was not answered is one silence, whatever the number of its objects.
+    fn give_up(&self, objects: Vec<(Key, ItemFailure)>, settled: &mut Settled) {
+        let mut is_gone = false;
+        for (number, (key, failure)) in objects.into_iter().enumerate() {
+            let judged = if number == 0 {
+                self.destination_silence.judge(failure)
+            } else {
+                let endpoint_wide = failure.endpoint_wide || (is_gone && failure.is_silence());
+                ItemFailure {
+                    endpoint_wide,
+                    ..failure
+                }
+            };
+            is_gone |= judged.endpoint_wide;
+            settled.fail(key, judged);
+        }
+    }
+
     /// At once: a cancel in the middle of the batch tells what was deleted.
     fn count(&self, object: &ObjectIdentifier, settled: &mut Settled) {
         let one = Counters {
@@ -53,8 +72,9 @@ impl<S: Source, D: Destination> Deleter<S, D> {
             ..Counters::default()
         };
         let one = counted(&object.key, one);
-        self.silence.is_broken();
+        self.destination_silence.is_broken();
         self.progress.finish(&one);
         settled.deleted.add(&one);
+        settled.deleted_keys.push(object.key.clone());
     }
 }

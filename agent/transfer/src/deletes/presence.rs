@@ -1,11 +1,12 @@
 //! Whether something is at the source, one LOOKUP per component that changed since the last key.
 
-use datasync_endpoint::{EndpointError, EntryKind, EntryPath, ErrorKind, Key, Node, Source};
+use datasync_endpoint::{EndpointError, EntryKind, ErrorKind, Key, Node, Source};
 use futures::{StreamExt, stream};
 
 use super::Candidate;
 use super::settled::Settled;
 use crate::attempts::Attempts;
+use crate::lookups::Lookups;
 use crate::outcome::ItemFailure;
 use crate::silence::Silence;
 
@@ -54,7 +55,7 @@ async fn look_up<S: Source>(
     silence: &Silence,
     slice: Vec<Candidate>,
 ) -> Answers {
-    let mut presence = Presence::new(source, attempts);
+    let mut presence = Presence(Lookups::new(source, attempts));
     let mut answers = Vec::with_capacity(slice.len());
     for candidate in slice {
         let answer = presence.is_gone(&candidate.key).await;
@@ -70,25 +71,10 @@ async fn look_up<S: Source>(
     answers
 }
 
-/// Looks keys up; remembers the directories that lead to the last one.
-struct Presence<'a, S> {
-    source: &'a S,
-    attempts: &'a Attempts,
-    root: Option<Node>,
-    /// Names and nodes of the directories on the way to the last key.
-    way: Vec<(Vec<u8>, Node)>,
-}
+/// Looks keys up.
+struct Presence<'a, S>(Lookups<'a, S>);
 
-impl<'a, S: Source> Presence<'a, S> {
-    fn new(source: &'a S, attempts: &'a Attempts) -> Self {
-        Self {
-            source,
-            attempts,
-            root: None,
-            way: Vec::new(),
-        }
-    }
-
+impl<S: Source> Presence<'_, S> {
     /// Whether the server says that nothing of this key's path and kind exists.
     async fn is_gone(&mut self, key: &Key) -> Result<bool, EndpointError> {
         let path = key.path().map_err(|error| {
@@ -99,53 +85,8 @@ impl<'a, S: Source> Presence<'a, S> {
                 error.to_string(),
             )
         })?;
-        match self.look_up(&path, key.is_directory()).await {
-            Err(error) if error.kind == ErrorKind::Stale => {
-                self.root = None;
-                self.way.clear();
-                self.look_up(&path, key.is_directory()).await
-            }
-            answer => answer,
-        }
-    }
-
-    async fn look_up(&mut self, path: &EntryPath, directory: bool) -> Result<bool, EndpointError> {
-        let names: Vec<&[u8]> = path.names().collect();
-        let Some((last, parents)) = names.split_last() else {
-            return Ok(false);
-        };
-        let known = self
-            .way
-            .iter()
-            .zip(parents)
-            .take_while(|((name, _), wanted)| name.as_slice() == **wanted)
-            .count();
-        self.way.truncate(known);
-        for name in &parents[known..] {
-            match self.child(name).await? {
-                Some(node) if node.attributes.kind == EntryKind::Directory => {
-                    self.way.push((name.to_vec(), node));
-                }
-                _ => return Ok(true),
-            }
-        }
-        let found = self.child(last).await?;
-        Ok(found.is_none_or(|node| (node.attributes.kind == EntryKind::Directory) != directory))
-    }
-
-    async fn child(&mut self, name: &[u8]) -> Result<Option<Node>, EndpointError> {
-        let parent = match (self.way.last(), &self.root) {
-            (Some((_, node)), _) => node.handle.clone(),
-            (None, Some(root)) => root.handle.clone(),
-            (None, None) => {
-                let root = self.attempts.run(|| self.source.root()).await?;
-                let handle = root.handle.clone();
-                self.root = Some(root);
-                handle
-            }
-        };
-        self.attempts
-            .run(|| self.source.lookup(&parent, name))
-            .await
+        let found = self.0.find(&path).await?;
+        let is_directory = |node: &Node| node.attributes.kind == EntryKind::Directory;
+        Ok(found.is_none_or(|node| is_directory(&node) != key.is_directory()))
     }
 }

@@ -10,6 +10,7 @@ pub(super) struct Settled {
     /// The last candidate that was looked at.
     pub(super) last: Option<Key>,
     pub(super) deleted: Counters,
+    pub(super) deleted_keys: Vec<Key>,
     /// In the order of keys.
     pub(super) failed: Vec<(Key, Failure)>,
     /// The endpoint that is gone.

@@ -68,6 +68,9 @@ pub(crate) struct State {
     pub(crate) root: Option<Root>,
     /// Why the deletes were held back, if they were.
     pub(crate) withheld: Option<Failure>,
+    /// The length of the report's file, in bytes: what it has beyond belongs to no record.
+    #[serde(default)]
+    pub(crate) report_bytes: u64,
     /// The last delete candidate that was dealt with.
     pub(crate) last_deleted: Option<Key>,
 }
@@ -124,6 +127,10 @@ impl State {
             Record::Root { root } => self.root = Some(root),
             Record::Withheld { failure } => self.withheld = Some(failure),
             Record::Elapsed { elapsed } => self.elapsed = elapsed,
+            Record::Told { record, bytes } => {
+                self.report_bytes += bytes;
+                self.apply(*record);
+            }
             Record::Deleted { key, add } => {
                 self.last_deleted = Some(key);
                 self.counters.add(&add);

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{JournalError, Message, QUEUE, Record, Reply, State, read_frames, write_frame};
 use crate::deletes::CANDIDATES_FILE;
+use crate::report::REPORT_FILE;
 
 /// How long an appended record may stay in the process.
 const FLUSH_EVERY: Duration = Duration::from_millis(20);
@@ -73,11 +74,16 @@ pub(super) struct Writer {
     /// Bytes after the first snapshot.
     journal_length: u64,
     candidates: File,
+    /// `None` as long as nothing is reported.
+    report: Option<File>,
     /// The list of items that were not done, which others write.
     failures: File,
+    /// Bytes of it that are on disk.
+    failures_synced: u64,
     state: State,
     journal_buffer: Vec<u8>,
     candidates_buffer: Vec<u8>,
+    report_buffer: Vec<u8>,
     /// When the oldest record came that is not with the kernel.
     unflushed_since: Option<Instant>,
     /// When the oldest record came that is not on disk.
@@ -93,15 +99,17 @@ impl Writer {
         state: State,
     ) -> Result<Self, JournalError> {
         let open = async {
+            let failures_synced = synced(&failures, 0).await?;
             let journal = fresh_journal(directory, &state).await?;
             let candidates = OpenOptions::new()
                 .create(true)
                 .append(true)
                 .open(directory.join(CANDIDATES_FILE))
                 .await?;
-            Ok((journal, candidates))
+            let report = report_of(directory, state.report_bytes).await?;
+            Ok((journal, candidates, report, failures_synced))
         };
-        let (journal, candidates) = open
+        let (journal, candidates, report, failures_synced) = open
             .await
             .map_err(|error| fault(directory, "written", &error))?;
         Ok(Self {
@@ -109,10 +117,13 @@ impl Writer {
             journal,
             journal_length: 0,
             candidates,
+            report,
             failures,
+            failures_synced,
             state,
             journal_buffer: Vec::new(),
             candidates_buffer: Vec::new(),
+            report_buffer: Vec::new(),
             unflushed_since: None,
             unsynced_since: None,
         })
@@ -166,6 +177,14 @@ impl Writer {
                 self.note_arrival();
                 return Reach::Process;
             }
+            Message::Told(record, frames) => {
+                self.report_buffer.extend_from_slice(&frames);
+                let told = Record::Told {
+                    record: Box::new(record),
+                    bytes: frames.len() as u64,
+                };
+                (told, Reach::Process)
+            }
             Message::Append(record) => (record, Reach::Process),
             Message::HandOver(record, reply) => {
                 waiting.push(reply);
@@ -194,6 +213,25 @@ impl Writer {
         flush.into_iter().chain(sync).min()
     }
 
+    /// Before the records that know of it.
+    async fn write_report(&mut self) -> io::Result<()> {
+        if self.report_buffer.is_empty() {
+            return Ok(());
+        }
+        if self.report.is_none() {
+            let path = self.directory.join(REPORT_FILE);
+            let mut options = OpenOptions::new();
+            self.report = Some(options.create(true).append(true).open(path).await?);
+        }
+        if let Some(report) = &mut self.report {
+            report.write_all(&self.report_buffer).await?;
+            report.flush().await?;
+            report.sync_data().await?;
+        }
+        self.report_buffer.clear();
+        Ok(())
+    }
+
     async fn write(&mut self, wanted: Reach) -> io::Result<()> {
         let due = |since: Option<Instant>, every| since.is_some_and(|at| at.elapsed() >= every);
         let sync = wanted == Reach::Disk || due(self.unsynced_since, SYNC_EVERY);
@@ -207,14 +245,16 @@ impl Writer {
             self.candidates.sync_data().await?;
             self.candidates_buffer.clear();
         }
+        self.write_report().await?;
         if !self.journal_buffer.is_empty() {
+            // The kernel writes what it has in any order.
+            self.failures_synced = synced(&self.failures, self.failures_synced).await?;
             self.journal.write_all(&self.journal_buffer).await?;
             self.journal.flush().await?;
             self.journal_length += self.journal_buffer.len() as u64;
             self.journal_buffer.clear();
         }
         if sync && self.unsynced_since.is_some() {
-            self.failures.sync_data().await?;
             self.candidates.sync_data().await?;
             self.journal.sync_data().await?;
             self.unsynced_since = None;
@@ -225,6 +265,30 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+/// Brings a file to the disk that has grown since `before` bytes of it were there; gives its length.
+async fn synced(file: &File, before: u64) -> io::Result<u64> {
+    let length = file.metadata().await?.len();
+    if length != before {
+        file.sync_data().await?;
+    }
+    Ok(length)
+}
+
+/// The report's file as far as the journal knows of it; `None` if it knows of nothing.
+async fn report_of(directory: &Path, bytes: u64) -> io::Result<Option<File>> {
+    let path = directory.join(REPORT_FILE);
+    if bytes == 0 && !fs::try_exists(&path).await? {
+        return Ok(None);
+    }
+    let file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&path)
+        .await?;
+    file.set_len(bytes).await?;
+    Ok(Some(file))
 }
 
 fn encode(record: &Record, into: &mut Vec<u8>) {
@@ -286,7 +350,7 @@ mod tests {
         assert_eq!(writer.deadline(), None, "it is on disk");
     }
 
-    /// `/dev/null` takes every byte and has no disk to bring it to.
+    /// `/dev/null` has no disk to which what it took could be brought.
     #[tokio::test]
     async fn nothing_is_committed_before_the_list_of_failures_is_on_disk() {
         let directory = TempDir::new().unwrap();
@@ -294,9 +358,11 @@ mod tests {
         let writer = Writer::start(directory.path(), list.unwrap(), State::default()).await;
         let mut writer = writer.unwrap();
         writer.take(Message::Append(record()), &mut Vec::new());
-        writer.write(Reach::Kernel).await.unwrap();
-        let error = writer.write(Reach::Disk).await.unwrap_err();
+        writer.failures_synced = 1;
+        let error = writer.write(Reach::Kernel).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        let kept = replay(directory.path()).await.unwrap();
+        assert_eq!(kept.stage, State::default().stage, "the kernel has nothing");
     }
 
     /// `/dev/full` answers every write as a full disk does.

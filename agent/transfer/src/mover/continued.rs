@@ -55,11 +55,9 @@ impl<S: Source, D: Destination> Mover<S, D> {
         let in_flight = self.progress.begin(layout.size);
         let done = match self.complete_earlier(entry, earlier, &in_flight).await {
             Ok(Some(written)) => {
-                self.uploads.closed(&entry.key).await?;
-                let done = Outcome::Transferred {
-                    bytes: written.content.size,
-                    learned: self.learned(entry, &written),
-                };
+                self.end_upload(&entry.key, written.receipt.as_ref())
+                    .await?;
+                let done = self.transferred(entry, written);
                 return Ok(Some((done, Some(layout.size))));
             }
             Err(TryError::Journal(error)) => return Err(error),

@@ -83,7 +83,7 @@ impl<S: Source, D: Destination> Mover<S, D> {
         match self.fill_upload(entry, &upload, in_flight).await {
             Ok((content, receipt)) => {
                 let took = began.elapsed();
-                self.uploads.closed(key).await?;
+                self.end_upload(key, receipt.as_ref()).await?;
                 Ok(Written {
                     content,
                     receipt,
@@ -94,6 +94,19 @@ impl<S: Source, D: Destination> Mover<S, D> {
                 self.abandon_upload(key).await?;
                 Err(error)
             }
+        }
+    }
+
+    /// Forgets an upload that was completed. Where what is there decided on that, and no answer, it may
+    /// have been there before, and the upload be open still.
+    pub(super) async fn end_upload(
+        &self,
+        key: &Key,
+        receipt: Option<&Receipt>,
+    ) -> Result<(), JournalError> {
+        match receipt {
+            Some(_) => self.uploads.closed(key).await,
+            None => self.abandon_upload(key).await,
         }
     }
 

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::Mover;
 use crate::catalog::Entry;
 use crate::journal::JournalError;
-use crate::outcome::{ItemFailure, Outcome};
+use crate::outcome::{ItemFailure, Outcome, Write};
 use crate::plan;
 use crate::uploads::UploadError;
 use crate::waits::Wait;
@@ -36,8 +36,19 @@ impl<S: Source, D: Destination> Mover<S, D> {
         let content = (found.size, found.crc64);
         let took = began.elapsed();
         let learned = Entry::written(attributes, &wanted, content, &receipt, took);
-        let learned = learned.map(Box::new);
-        Ok((Outcome::Transferred { bytes: 0, learned }, Some(0)))
+        let write = Write {
+            attributes: *attributes,
+            size: found.size,
+            is_content: false,
+            crc64: found.crc64,
+            version_id: receipt.version_id,
+        };
+        let done = Outcome::Transferred {
+            bytes: 0,
+            learned: learned.map(Box::new),
+            write: Box::new(write),
+        };
+        Ok((done, Some(0)))
     }
 
     /// The receipt, if the metadata was replaced and the content is proven to be what it was;

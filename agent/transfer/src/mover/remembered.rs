@@ -4,6 +4,7 @@ use datasync_endpoint::{Destination, ListedObject, ObjectState, PosixMetadata, S
 
 use super::{Mover, Written};
 use crate::catalog::Entry;
+use crate::outcome::{Outcome, Write};
 use crate::plan::{Action, Facts, Next};
 use crate::walk::SourceEntry;
 
@@ -22,8 +23,25 @@ impl<S: Source, D: Destination> Mover<S, D> {
             && self.facts(entry, listed, known).next() == Next::Do(Action::Keep(None))
     }
 
+    /// The outcome of an entry that was written whole.
+    pub(super) fn transferred(&self, entry: &SourceEntry, written: Written) -> Outcome {
+        let learned = self.learned(entry, &written);
+        let write = Write {
+            attributes: entry.node.attributes,
+            size: written.content.size,
+            is_content: true,
+            crc64: Some(written.content.crc64),
+            version_id: written.receipt.and_then(|receipt| receipt.version_id),
+        };
+        Outcome::Transferred {
+            bytes: written.content.size,
+            learned,
+            write: Box::new(write),
+        }
+    }
+
     /// What to remember of an entry that was written; nothing where the reply was lost.
-    pub(super) fn learned(&self, entry: &SourceEntry, written: &Written) -> Option<Box<Entry>> {
+    fn learned(&self, entry: &SourceEntry, written: &Written) -> Option<Box<Entry>> {
         let attributes = &entry.node.attributes;
         let metadata = PosixMetadata::kept(attributes, &self.options);
         let receipt = written.receipt.as_ref()?;

@@ -1,11 +1,13 @@
 //! Items that an earlier run of the process was at: what is there may be what it wrote.
 
+use std::time::Duration;
+
 use datasync_endpoint::{
     Destination, EntryKind, ListedObject, ObjectState, PosixMetadata, Source, Timestamp,
 };
 use datasync_model::{OverwriteMode, TransferMode};
 
-use super::{Mover, skip_failure};
+use super::{Mover, Written, skip_failure};
 use crate::journal::JournalError;
 use crate::outcome::{ItemFailure, Outcome};
 use crate::plan::{self, SINGLE_PUT_MAX, SkipReason};
@@ -70,16 +72,21 @@ impl<S: Source, D: Destination> Mover<S, D> {
             Ok(source) => self
                 .holds(&entry.key, found, source)
                 .await
-                .map(|is_same| is_same.then_some(source.size)),
+                .map(|is_same| is_same.then_some(source)),
             Err(failure) => Err(failure),
         };
         let is_protected = self.options.overwrite_mode == OverwriteMode::Never;
         match compared {
             Ok(Some(_)) if item.existed => Ok((Outcome::Unchanged { learned: None }, None)),
-            Ok(Some(bytes)) => {
-                self.progress.recover(bytes);
-                let learned = None;
-                Ok((Outcome::Transferred { bytes, learned }, Some(bytes)))
+            Ok(Some(content)) => {
+                self.progress.recover(content.size);
+                let written = Written {
+                    content,
+                    receipt: None,
+                    took: Duration::ZERO,
+                };
+                let done = self.transferred(entry, written);
+                Ok((done, Some(content.size)))
             }
             Ok(None) if is_protected => {
                 let reason = skip_failure(SkipReason::OverwriteProtected);

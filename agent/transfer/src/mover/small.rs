@@ -149,8 +149,11 @@ impl<S: Source, D: Destination> Mover<S, D> {
         self.waits().during(Wait::Admission, stream.admit()).await;
         let pace: Arc<dyn Pace> = Arc::new(Counted::new(stream.clone(), self.waits().clone()));
         let sent = self.attempts.run(|| async {
+            let asked_at = Instant::now();
             self.waits().during(Wait::Grant, stream.admit()).await;
-            request(pace.clone()).await
+            let waited = asked_at.elapsed();
+            let answer = request(pace.clone()).await;
+            answer.map_err(|error| error.held_for(waited))
         });
         self.waits().during(Wait::Destination, sent).await
     }

@@ -30,7 +30,8 @@ impl<S: Source, D: Destination> Engine<S, D> {
         };
         while let Some(key) = scan.remembered.pass(limit).await {
             let path = key.path().unwrap_or_default();
-            if self.scope.contains(&path.to_absolute()) && !scan.shadow.covers(&key) {
+            let is_seen = self.spec.extensions.manifest.is_none();
+            if is_seen && self.scope.contains(&path.to_absolute()) && !scan.shadow.covers(&key) {
                 catalog.note(&key, None).await;
             }
         }

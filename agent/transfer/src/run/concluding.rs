@@ -23,6 +23,9 @@ impl<S: Source, D: Destination> Engine<S, D> {
         if let Some(catalog) = &mut self.catalog {
             catalog.flush().await;
         }
+        if let Err(Ended::Local(failure) | Ended::Failed(failure)) = self.end_verified().await {
+            return Err(Interrupted::LocalState(failure));
+        }
         let failure = match ended {
             None => return Err(Interrupted::Stopped),
             Some(Err(Ended::Local(failure))) => return Err(Interrupted::LocalState(failure)),

@@ -5,7 +5,7 @@ use datasync_model::{Counters, PreserveDeletedFiles};
 
 use super::scanning::ScanFacts;
 use super::{Ended, Engine};
-use crate::deletes::{Candidates, DeleteError, Deleter, Facts, SILENT_CANDIDATES_MAX, guard};
+use crate::deletes::{Candidates, DeleteError, Deleter, GuardFacts, SILENT_CANDIDATES_MAX, guard};
 use crate::history::Root;
 use crate::journal::{Record, State};
 use crate::outcome::ItemFailure;
@@ -37,7 +37,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
             let source_has_entries = facts.source_has_entries
                 || (state.last_handed.is_some() && self.source_has_entries().await?);
             let roots = remembered.into_iter().chain(self.root);
-            let allowed = guard(Facts {
+            let allowed = guard(GuardFacts {
                 candidates: facts.candidates,
                 matched: facts.matched,
                 source_has_entries,
@@ -95,7 +95,10 @@ impl<S: Source, D: Destination> Engine<S, D> {
             journal: self.journal.clone(),
             progress: self.progress.clone(),
             failures_max: self.settings.failures_max,
-            silence: Silence::new(SILENT_CANDIDATES_MAX),
+            source_silence: Silence::new(SILENT_CANDIDATES_MAX),
+            destination_silence: Silence::new(SILENT_CANDIDATES_MAX),
+            reporter: self.reporter.clone(),
+            disk: self.disk.clone(),
         };
         let candidates = Candidates::open(&self.directory).await?;
         let last = state.last_deleted.as_ref();
@@ -106,6 +109,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
                 DeleteError::Journal(error) => error.into(),
                 DeleteError::Candidates(error) => error.into(),
                 DeleteError::List(error) => error.into(),
+                DeleteError::Disk(error) => error.into(),
                 DeleteError::Failed(failure) => Ended::Failed(failure),
             })
     }

@@ -10,6 +10,7 @@ use super::{Ended, Engine};
 use crate::history::Root;
 use crate::journal::Record;
 use crate::listing::list;
+use crate::manifest::{ManifestWalk, frozen_path, list_wanted};
 use crate::merge::{Merge, MergeError};
 use crate::outcome::ItemFailure;
 use crate::paged::{self, Paged};
@@ -51,6 +52,20 @@ impl<S: Source, D: Destination> Engine<S, D> {
         streams: &mut JoinSet<()>,
     ) -> Paged<Walked> {
         let abilities = self.destination.abilities();
+        let (walk_out, walked) = paged::channel(WALKED_PAGES);
+        if let Some(manifest) = self.manifest() {
+            let walk = ManifestWalk {
+                manifest,
+                source: self.source.clone(),
+                scope: self.scope.clone(),
+                attempts: self.attempts.clone(),
+                resume_after: after,
+                key_max: abilities.key_max,
+                streams: STREAMS,
+            };
+            streams.spawn(walk.run(walk_out));
+            return walked;
+        }
         let walk = Walk {
             source: self.source.clone(),
             scope: self.scope.clone(),
@@ -68,9 +83,22 @@ impl<S: Source, D: Destination> Engine<S, D> {
                 .unwrap_or(usize::MAX),
             streams: STREAMS,
         };
-        let (walk_out, walked) = paged::channel(WALKED_PAGES);
         streams.spawn(walk.run(walk_out));
         walked
+    }
+
+    /// The file that the execution's manifest is kept in, if it has one.
+    fn manifest(&self) -> Option<PathBuf> {
+        let manifest = self.spec.extensions.manifest.as_ref();
+        manifest.map(|_| frozen_path(&self.directory))
+    }
+
+    /// Whether the destination is written without a look at what it has.
+    pub(super) fn is_blind(&self) -> bool {
+        let options = &self.spec.options;
+        options.transfer_mode == TransferMode::All
+            && options.overwrite_mode == OverwriteMode::Always
+            && options.verify_mode != VerifyMode::PointInTimeConsistent
     }
 
     pub(super) fn start_merge(
@@ -80,18 +108,16 @@ impl<S: Source, D: Destination> Engine<S, D> {
         streams: &mut JoinSet<()>,
     ) -> Merge {
         let walked = self.start_walk(after.clone(), kept, streams);
-        let options = &self.spec.options;
-        let blind = options.transfer_mode == TransferMode::All
-            && options.overwrite_mode == OverwriteMode::Always
-            && options.verify_mode != VerifyMode::PointInTimeConsistent;
-        let listed = (!blind).then(|| {
+        let listed = (!self.is_blind()).then(|| {
             let (list_out, listed) = paged::channel(LISTED_PAGES);
-            streams.spawn(list(
-                self.destination.clone(),
-                self.attempts.clone(),
-                after,
-                list_out,
-            ));
+            let (destination, attempts) = (self.destination.clone(), self.attempts.clone());
+            match self.manifest() {
+                None => streams.spawn(list(destination, attempts, after, list_out)),
+                Some(manifest) => {
+                    let listing = list_wanted(destination, attempts, manifest, after, list_out);
+                    streams.spawn(listing)
+                }
+            };
             listed
         });
         Merge::new(walked, listed).counting(self.attempts.waits().clone())

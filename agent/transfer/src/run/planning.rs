@@ -10,7 +10,7 @@ use super::deciding::{Planned, Work, planned};
 use super::merging::merge_error;
 use super::{Ended, Engine};
 use crate::catalog::Remembered;
-use crate::deletes::{Extra, Facts, guard, judge};
+use crate::deletes::{Extra, GuardFacts, guard, judge};
 use crate::failures::Verdict;
 use crate::history::Root;
 use crate::lanes::{Lane, Lanes, Ticket};
@@ -18,6 +18,7 @@ use crate::merge::{Shadow, Step};
 use crate::mover::Mover;
 use crate::outcome::{ItemFailure, counted};
 use crate::planned::{PLAN_FILE, PlanList, PlannedAction};
+use crate::report::ItemFacts;
 
 /// A plan in the making.
 struct Planning {
@@ -100,6 +101,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
                     number: 0,
                     key: entry.key.clone(),
                     path: entry.path.clone(),
+                    facts: ItemFacts::default(),
                 };
                 let work = (entry, listed, known);
                 let deep = self.spec.extensions.verify_deep;
@@ -243,7 +245,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
             None => None,
         };
         let same_root = remembered.zip(self.root).map(|(before, now)| before == now);
-        let facts = Facts {
+        let facts = GuardFacts {
             candidates,
             matched,
             source_has_entries,

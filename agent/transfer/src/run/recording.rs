@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use datasync_endpoint::{Destination, EndpointError, Source};
-use datasync_model::{Counters, ErrorCode, Failure, VerifyMode};
+use datasync_model::{Counters, ErrorCode, Failure};
 
 use super::scanning::Done;
 use super::{Ended, Engine};
@@ -11,6 +11,7 @@ use crate::failures::Verdict;
 use crate::journal::Record;
 use crate::lanes::Ticket;
 use crate::outcome::{ItemFailure, Outcome, counted};
+use crate::report::ItemFacts;
 use crate::walk::SourceEntry;
 
 impl<S: Source, D: Destination> Engine<S, D> {
@@ -37,7 +38,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
         planned: Option<u64>,
     ) -> Result<(), Ended> {
         let mut add = outcome.counters(planned);
-        if self.spec.options.verify_mode == VerifyMode::OnlyFilesTransferred {
+        if self.receipts_verify() {
             add.verified = add.transferred;
         }
         let add = counted(&ticket.key, add);
@@ -53,12 +54,12 @@ impl<S: Source, D: Destination> Engine<S, D> {
         }
         self.remember(&ticket.key, &outcome).await;
         self.progress.finish(&add);
-        self.journal
-            .append(Record::Final {
-                n: ticket.number,
-                add,
-            })
-            .await?;
+        let told = self.told(&ticket.key, ticket.facts, &outcome)?;
+        let last = Record::Final {
+            n: ticket.number,
+            add,
+        };
+        self.journal.told(last, told).await?;
         match outcome {
             Outcome::Failed(failed) => self.survive(failed),
             Outcome::Transferred { .. } | Outcome::Unchanged { .. } => {
@@ -100,7 +101,13 @@ impl<S: Source, D: Destination> Engine<S, D> {
         .of_directories();
         self.progress.finish(&add);
         let key = directory.key.clone();
-        self.journal.append(Record::Unread { key, add }).await?;
-        self.check_failures()
+        let failed = ItemFailure {
+            failure,
+            endpoint_wide: false,
+        };
+        let facts = ItemFacts::of(directory.node.attributes);
+        let told = self.told(&key, facts, &Outcome::Failed(failed.clone()))?;
+        self.journal.told(Record::Unread { key, add }, told).await?;
+        self.survive(failed)
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use datasync_endpoint::{Destination, EntryKind, Key, Source};
-use datasync_model::{ErrorCode, Failure};
+use datasync_model::ErrorCode;
 use futures::{StreamExt, stream};
 use tokio::task::JoinSet;
 
@@ -18,6 +18,7 @@ use crate::locate::locate;
 use crate::merge::MergeError;
 use crate::mover::Resumed;
 use crate::outcome::{ItemFailure, Outcome};
+use crate::report::ItemFacts;
 use crate::walk::{SourceEntry, Walked, key_too_long};
 
 /// Items that are looked for at once.
@@ -64,8 +65,12 @@ impl<S: Source, D: Destination> Engine<S, D> {
                 number: *number,
                 key: pending.key.clone(),
                 path: pending.key.path().unwrap_or_default(),
+                facts: ItemFacts {
+                    existed: (!self.is_blind()).then_some(pending.existed),
+                    ..ItemFacts::default()
+                },
             };
-            match self.listed_outcome(&pending.key) {
+            match self.listed_outcome(&pending.key).await? {
                 Some(outcome) => self.record(ticket, outcome, None).await?,
                 None => items.push(Unfinished {
                     ticket,
@@ -80,19 +85,19 @@ impl<S: Source, D: Destination> Engine<S, D> {
 
     /// The outcome of an item on the list of failures: only the record of its end was lost. (A
     /// directory may be there for what is in it.)
-    pub(super) fn listed_outcome(&self, key: &Key) -> Option<Outcome> {
-        let failure = Failure::new(ErrorCode::Internal, "the item is on the list already");
-        if key.is_directory() {
-            return None;
+    pub(super) async fn listed_outcome(&self, key: &Key) -> Result<Option<Outcome>, Ended> {
+        if key.is_directory() || !self.failures.is_settled(key) {
+            return Ok(None);
         }
-        match self.failures.verdict(key)? {
+        let line = self.failures.line(key).await?;
+        Ok(line.and_then(|line| match line.outcome {
             Verdict::Failed => Some(Outcome::Failed(ItemFailure {
-                failure,
+                failure: line.failure,
                 endpoint_wide: false,
             })),
-            Verdict::Skipped => Some(Outcome::Skipped(failure)),
+            Verdict::Skipped => Some(Outcome::Skipped(line.failure)),
             Verdict::Mismatched => None,
-        }
+        }))
     }
 
     fn finder(&self) -> Finder<S> {
@@ -138,12 +143,14 @@ struct Finder<S> {
 impl<S: Source> Finder<S> {
     async fn resumed(&self, item: Unfinished) -> (Ticket, Result<Resumed, ItemFailure>) {
         let found = self.find(&item.ticket.key).await;
+        let mut ticket = item.ticket;
+        ticket.facts.attributes = found.as_ref().ok().map(|entry| entry.node.attributes);
         let resumed = found.map(|entry| Resumed {
             entry,
             existed: item.existed,
             was_uploading: item.was_uploading,
         });
-        (item.ticket, resumed)
+        (ticket, resumed)
     }
 
     async fn find(&self, key: &Key) -> Result<SourceEntry, ItemFailure> {

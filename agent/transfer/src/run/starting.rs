@@ -8,7 +8,7 @@ use datasync_model::{BytesPerSecond, ExecutionSpec, Scope};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::{Ended, Engine, Settings, room};
+use super::{Ended, Engine, Settings, room, telling};
 use crate::attempts::Attempts;
 use crate::budget::Budget;
 use crate::catalog::Catalog;
@@ -67,6 +67,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
             verifier,
             now_seconds: settings.now_seconds,
         });
+        let reporter = telling::reporter(spec, &settings, &*destination);
         let engine = Self {
             spec: spec.clone(),
             directory: directory.to_owned(),
@@ -82,6 +83,8 @@ impl<S: Source, D: Destination> Engine<S, D> {
             progress,
             failures,
             catalog,
+            reporter,
+            verified: None,
             mover,
             root: state.root,
             plan: None,

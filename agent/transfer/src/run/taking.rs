@@ -9,6 +9,7 @@ use crate::journal::Record;
 use crate::lanes::Ticket;
 use crate::merge::Step;
 use crate::outcome::{ItemFailure, Outcome};
+use crate::report::ItemFacts;
 
 /// Keys that are the key of no path are named up to a bound.
 const STRANGE_KEYS_NAMED: u64 = 100;
@@ -21,16 +22,18 @@ impl<S: Source, D: Destination> Engine<S, D> {
             Step::Entry(entry, listed) => {
                 scan.facts.matched += u64::from(listed.is_some());
                 scan.facts.source_has_entries |= !entry.key.as_str().is_empty();
-                let failed = self.listed_outcome(&entry.key);
+                let failed = self.listed_outcome(&entry.key).await?;
                 let mover = &self.mover;
                 if failed.is_none()
                     && mover.is_as_remembered(&entry, listed.as_ref(), known.as_deref())
                 {
                     return self.pass(entry.key, scan).await;
                 }
-                let ticket = self
+                let mut ticket = self
                     .hand(&entry.key, &entry.path, listed.is_some(), scan)
                     .await?;
+                ticket.facts.attributes = Some(entry.node.attributes);
+                ticket.facts.existed = (!self.is_blind()).then_some(listed.is_some());
                 match failed {
                     Some(outcome) => self.record(ticket, outcome, None).await?,
                     None => self.start_item(ticket, Work::Met(entry, listed, known), scan),
@@ -85,6 +88,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
             number,
             key: key.clone(),
             path: path.clone(),
+            facts: ItemFacts::default(),
         })
     }
 

@@ -14,6 +14,7 @@ use crate::failures::Verdict;
 use crate::lanes::{Lane, Lanes, Ticket};
 use crate::merge::{Shadow, Step};
 use crate::outcome::{ItemFailure, counted};
+use crate::report::{Found, ItemFacts};
 use crate::verify::Verifier;
 use crate::walk::SourceEntry;
 
@@ -23,6 +24,7 @@ type Checked = Option<Result<Option<Box<Entry>>, ItemFailure>>;
 impl<S: Source, D: Destination> Engine<S, D> {
     pub(super) async fn verify(&mut self) -> Result<(), Ended> {
         let verifier = self.mover.verifier.clone();
+        self.begin_verified().await?;
         let mut streams = JoinSet::new();
         let mut merge = self.start_merge(None, None, &mut streams);
         let mut lanes: Lanes<Work, Checked> = Lanes::new();
@@ -32,22 +34,29 @@ impl<S: Source, D: Destination> Engine<S, D> {
         while !merge_ended || !lanes.is_empty() {
             tokio::select! {
                 biased;
-                Some((ticket, checked)) = lanes.next() => self.judge(ticket, checked).await?,
+                Some((ticket, checked)) = lanes.next() => {
+                    if matches!(checked, Ok(Some(Ok(_)))) {
+                        self.silence.is_broken();
+                    }
+                    self.judge(ticket, checked).await?;
+                }
                 step = merge.next(), if lanes.has_room() && !merge_ended => {
                     match step.map_err(merge_error)? {
                         Step::End => merge_ended = true,
                         // What failed is reported already; what was skipped is as it should be.
                         Step::Entry(entry, _) if self.failures.is_settled(&entry.key) => {}
                         Step::Entry(entry, listed) => {
-                            let ticket = Ticket {
+                            let mut ticket = Ticket {
                                 number: 0,
                                 key: entry.key.clone(),
                                 path: entry.path.clone(),
+                                facts: ItemFacts::of(entry.node.attributes),
                             };
                             while remembered.pass(Some(&entry.key)).await.is_some() {}
                             let known = remembered.take(&entry.key).await.map(Box::new);
                             let proven = self.is_proven(&entry, listed.as_ref(), known.as_deref());
                             if proven && !self.spec.extensions.verify_deep {
+                                ticket.facts.object = known.as_deref().map(Found::of);
                                 self.judge(ticket, Ok(Some(Ok(None)))).await?;
                                 continue;
                             }
@@ -84,10 +93,16 @@ impl<S: Source, D: Destination> Engine<S, D> {
             Ok(None) => return Ok(()),
             Ok(Some(Ok(learned))) => {
                 add.verified = 1;
+                let mut facts = ticket.facts;
+                facts.object = learned.as_deref().map(Found::of).or(facts.object);
+                self.tell_verified(&ticket.key, facts, Ok(())).await?;
                 self.note_proven(&ticket.key, learned.as_deref()).await;
             }
-            Ok(Some(Err(failed))) if failed.endpoint_wide => return Err(failed.into()),
             Ok(Some(Err(failed))) => {
+                let failed = self.silence.judge(failed);
+                if failed.endpoint_wide {
+                    return Err(failed.into());
+                }
                 add.mismatched = 1;
                 self.mismatch(&ticket, &failed.failure).await?;
             }
@@ -116,12 +131,15 @@ impl<S: Source, D: Destination> Engine<S, D> {
             number: 0,
             key,
             path,
+            facts: ItemFacts::default(),
         };
         self.judge(ticket, Ok(Some(Err(failed)))).await
     }
 
     async fn mismatch(&mut self, ticket: &Ticket, failure: &Failure) -> Result<(), Ended> {
         self.forget(&ticket.key).await;
+        self.tell_verified(&ticket.key, ticket.facts, Err(failure))
+            .await?;
         Ok(self
             .failures
             .add(&ticket.path, &ticket.key, Verdict::Mismatched, failure)
@@ -145,6 +163,8 @@ impl<S: Source, D: Destination> Engine<S, D> {
             ErrorCode::FileNotAtSource,
             "the destination has the object, the source has no such item",
         );
+        self.tell_verified(&object.key, ItemFacts::default(), Err(&failure))
+            .await?;
         self.failures
             .add(&path, &object.key, Verdict::Mismatched, &failure)
             .await?;

@@ -59,7 +59,7 @@ pub(super) fn encode(item: &Item, out: &mut Vec<u8>) {
     }
 }
 
-fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend((bytes.len() as u64).to_le_bytes());
     out.extend(bytes);
 }
@@ -153,7 +153,7 @@ fn time(input: &mut &[u8]) -> Option<Timestamp> {
     })
 }
 
-fn text(input: &mut &[u8]) -> Option<String> {
+pub(crate) fn text(input: &mut &[u8]) -> Option<String> {
     String::from_utf8(bytes(input)?.to_vec()).ok()
 }
 

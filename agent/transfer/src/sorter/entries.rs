@@ -5,27 +5,43 @@ use std::collections::VecDeque;
 use super::kept::OnDisk;
 use super::merge::Merge;
 use super::run::RunReader;
-use super::{Item, SortError, blocking};
+use super::{Item, SortError, Sortable, blocking};
 
 /// Entries that a merge gives at a time.
 const BATCH: usize = 256;
 
+/// Entries that were left out since another one had their segment.
+#[derive(Debug, Default)]
+pub(super) struct Duplicates {
+    count: u64,
+    first: Option<String>,
+}
+
+impl Duplicates {
+    pub(super) fn note(&mut self, segment: &str) {
+        self.count += 1;
+        if self.first.is_none() {
+            self.first = Some(segment.to_owned());
+        }
+    }
+}
+
 /// Entries in order of their segments, each segment once.
-pub(crate) struct SortedEntries {
-    ready: VecDeque<Item>,
+pub(crate) struct SortedEntries<T = Item> {
+    ready: VecDeque<T>,
     /// `None`: nothing was spilled, or it was given out.
-    merge: Option<Merge>,
+    merge: Option<Merge<T>>,
     pub(super) on_disk: OnDisk,
     is_broken: bool,
     /// The last segment that the merge gave.
     last: Option<String>,
-    duplicates: u64,
+    duplicates: Duplicates,
     memory: usize,
 }
 
-impl SortedEntries {
+impl<T: Sortable> SortedEntries<T> {
     /// Entries that are sorted already, each once.
-    pub(super) fn of_items(items: Vec<Item>, duplicates: u64, memory: usize) -> Self {
+    pub(super) fn of_items(items: Vec<T>, duplicates: Duplicates, memory: usize) -> Self {
         Self {
             ready: items.into(),
             merge: None,
@@ -39,7 +55,7 @@ impl SortedEntries {
 
     /// Entries of sorted runs, of which `memory` bytes are held at a time.
     pub(super) async fn of_runs(
-        runs: Vec<RunReader>,
+        runs: Vec<RunReader<T>>,
         on_disk: OnDisk,
         memory: usize,
     ) -> Result<Self, SortError> {
@@ -50,7 +66,7 @@ impl SortedEntries {
                 on_disk,
                 is_broken: false,
                 last: None,
-                duplicates: 0,
+                duplicates: Duplicates::default(),
                 memory,
             }),
             Err(error) => {
@@ -66,7 +82,7 @@ impl SortedEntries {
     }
 
     /// The next entry. If a call is dropped half-way, the next says that it was broken off.
-    pub(crate) async fn next(&mut self) -> Result<Option<Item>, SortError> {
+    pub(crate) async fn next(&mut self) -> Result<Option<T>, SortError> {
         // What comes next can be looked at: of spilled entries half a batch, at least.
         while self.ready.len() < BATCH / 2 && (self.merge.is_some() || self.is_broken) {
             self.refill().await?;
@@ -75,7 +91,7 @@ impl SortedEntries {
     }
 
     /// The entry that comes after `index` others, as far as they are at hand.
-    pub(crate) fn peek(&self, index: usize) -> Option<&Item> {
+    pub(crate) fn peek(&self, index: usize) -> Option<&T> {
         self.ready.get(index)
     }
 
@@ -86,7 +102,12 @@ impl SortedEntries {
 
     /// Entries left out so far because the server listed their name twice.
     pub(crate) fn duplicates(&self) -> u64 {
-        self.duplicates
+        self.duplicates.count
+    }
+
+    /// The first segment that came more than once, as far as entries were given out.
+    pub(crate) fn duplicate(&self) -> Option<&str> {
+        self.duplicates.first.as_deref()
     }
 
     async fn refill(&mut self) -> Result<(), SortError> {
@@ -99,13 +120,15 @@ impl SortedEntries {
         self.is_broken = true;
         let mut items = std::mem::take(&mut self.ready);
         let mut last = self.last.take();
+        let mut duplicates = std::mem::take(&mut self.duplicates);
         let refilled = blocking(move || {
-            let mut duplicates = 0;
             for _ in 0..BATCH {
                 match merge.next()? {
-                    Some(item) if last.as_ref() == Some(&item.segment) => duplicates += 1,
+                    Some(item) if last.as_deref() == Some(item.segment()) => {
+                        duplicates.note(item.segment());
+                    }
                     Some(item) => {
-                        last = Some(item.segment.clone());
+                        last = Some(item.segment().to_owned());
                         items.push_back(item);
                     }
                     None => return Ok((items, None, last, duplicates)),
@@ -113,12 +136,10 @@ impl SortedEntries {
             }
             Ok((items, Some(merge), last, duplicates))
         });
-        let duplicates;
-        (self.ready, self.merge, self.last, duplicates) = refilled
+        (self.ready, self.merge, self.last, self.duplicates) = refilled
             .await
             // What is damaged now is damaged after a restart too.
             .or_else(|error| self.forget().and(Err(error)))?;
-        self.duplicates += duplicates;
         self.is_broken = false;
         Ok(())
     }

@@ -4,18 +4,18 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use super::run::RunReader;
-use super::{Item, SortError};
+use super::{SortError, Sortable};
 
 /// Merges runs; of equal segments the one of the earliest run comes first.
-pub(super) struct Merge {
-    runs: Vec<RunReader>,
-    heads: Vec<Option<Item>>,
+pub(super) struct Merge<T> {
+    runs: Vec<RunReader<T>>,
+    heads: Vec<Option<T>>,
     /// Segment of a head, index of its run.
     order: BinaryHeap<Reverse<(String, usize)>>,
 }
 
-impl Merge {
-    pub(super) fn new(runs: Vec<RunReader>) -> Result<Self, SortError> {
+impl<T: Sortable> Merge<T> {
+    pub(super) fn new(runs: Vec<RunReader<T>>) -> Result<Self, SortError> {
         let heads = runs.iter().map(|_| None).collect();
         let mut merge = Self {
             heads,
@@ -28,7 +28,7 @@ impl Merge {
         Ok(merge)
     }
 
-    pub(super) fn next(&mut self) -> Result<Option<Item>, SortError> {
+    pub(super) fn next(&mut self) -> Result<Option<T>, SortError> {
         let Some(Reverse((_, index))) = self.order.pop() else {
             return Ok(None);
         };
@@ -41,7 +41,7 @@ impl Merge {
         if let (Some(run), Some(head)) = (self.runs.get_mut(index), self.heads.get_mut(index)) {
             *head = run.next()?;
             if let Some(item) = head {
-                self.order.push(Reverse((item.segment.clone(), index)));
+                self.order.push(Reverse((item.segment().to_owned(), index)));
             }
         }
         Ok(())

@@ -3,13 +3,14 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
+use std::marker::PhantomData;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use datasync_endpoint::Crc64;
 
-use super::{Item, SortError, Spill, codec};
+use super::{Item, SortError, Sortable, Spill};
 use crate::disk::{Disk, Share};
 
 /// The largest block that is read, in bytes: a bound on what a damaged file can ask for.
@@ -21,7 +22,7 @@ const HEAD: u64 = 16;
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 
 /// A run that is being written.
-pub(super) struct RunWriter {
+pub(crate) struct RunWriter {
     file: File,
     path: PathBuf,
     block: Vec<u8>,
@@ -34,7 +35,7 @@ impl RunWriter {
     /// Creates a file in the spill directory, which is made if it is absent. A name that is not to
     /// be kept is removed at once, so that the file goes with its last handle however the process
     /// ends.
-    pub(super) fn create(spill: &Spill, block_bytes: usize) -> Result<Self, SortError> {
+    pub(crate) fn create(spill: &Spill, block_bytes: usize) -> Result<Self, SortError> {
         let directory = &spill.directory;
         std::fs::create_dir_all(directory).map_err(|error| SortError::io(directory, error))?;
         loop {
@@ -67,8 +68,9 @@ impl RunWriter {
         }
     }
 
-    pub(super) fn write(&mut self, item: &Item) -> Result<(), SortError> {
-        codec::encode(item, &mut self.block);
+    /// Adds an entry; entries come in order.
+    pub(crate) fn write<T: Sortable>(&mut self, item: &T) -> Result<(), SortError> {
+        item.encode(&mut self.block);
         self.entries += 1;
         if self.block.len() >= self.block_bytes {
             self.flush()
@@ -90,7 +92,13 @@ impl RunWriter {
         Ok(())
     }
 
-    pub(super) fn finish(mut self) -> Result<RunReader, SortError> {
+    /// Removes what was written.
+    pub(crate) fn discard(self) -> Result<(), SortError> {
+        std::fs::remove_file(&self.path).map_err(|error| SortError::io(&self.path, error))
+    }
+
+    /// Writes the end; the entries can be read.
+    pub(crate) fn finish<T: Sortable>(mut self) -> Result<RunReader<T>, SortError> {
         if !self.block.is_empty() {
             self.flush()?;
         }
@@ -102,14 +110,14 @@ impl RunWriter {
         self.file
             .rewind()
             .map_err(|error| SortError::io(&self.path, error))?;
-        Ok(RunReader::new(self.file, self.path, self.share))
+        Ok(RunReader::new(self.file, self.path, Some(self.share)))
     }
 }
 
 /// A run that is being read.
-pub(super) struct RunReader {
-    pub(super) file: File,
-    pub(super) path: PathBuf,
+pub(crate) struct RunReader<T = Item> {
+    pub(crate) file: File,
+    pub(crate) path: PathBuf,
     block: Vec<u8>,
     at: usize,
     /// Given out so far.
@@ -117,10 +125,11 @@ pub(super) struct RunReader {
     is_ended: bool,
     /// Of the disk, as long as the run is there; `None` if whoever keeps its name has it.
     pub(super) share: Option<Share>,
+    entry: PhantomData<fn() -> T>,
 }
 
-impl RunReader {
-    fn new(file: File, path: PathBuf, share: Share) -> Self {
+impl<T: Sortable> RunReader<T> {
+    fn new(file: File, path: PathBuf, share: Option<Share>) -> Self {
         Self {
             file,
             path,
@@ -128,8 +137,15 @@ impl RunReader {
             at: 0,
             entries: 0,
             is_ended: false,
-            share: Some(share),
+            share,
+            entry: PhantomData,
         }
+    }
+
+    /// A run under a name of its own, which the budget of the disk knows of already.
+    pub(crate) fn of_kept(path: &Path) -> Result<Self, SortError> {
+        let file = File::open(path).map_err(|error| SortError::io(path, error))?;
+        Ok(Self::new(file, path.to_path_buf(), None))
     }
 
     /// A run of an earlier run of the process.
@@ -138,15 +154,16 @@ impl RunReader {
         let file = File::open(path).map_err(failed)?;
         let mut share = disk.share();
         share.grow(file.metadata().map_err(failed)?.len())?;
-        Ok(Self::new(file, path.to_path_buf(), share))
+        Ok(Self::new(file, path.to_path_buf(), Some(share)))
     }
 
-    pub(super) fn next(&mut self) -> Result<Option<Item>, SortError> {
+    /// The next entry, in order.
+    pub(crate) fn next(&mut self) -> Result<Option<T>, SortError> {
         if self.is_ended || (self.at == self.block.len() && !self.next_block()?) {
             return Ok(None);
         }
         let mut rest = self.block.get(self.at..).unwrap_or_default();
-        let item = codec::decode(&mut rest).ok_or_else(|| self.damaged())?;
+        let item = T::decode(&mut rest).ok_or_else(|| self.damaged())?;
         self.at = self.block.len() - rest.len();
         self.entries += 1;
         Ok(Some(item))

@@ -400,8 +400,18 @@ async fn a_source_that_falls_silent_ends_the_deletes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_falls_silent_ends_the_deletes() {
+async fn a_request_that_is_not_answered_is_one_silence_and_not_that_of_each_object() {
     let world = all_gone(400).await;
+    let silent = Action::Fail(ErrorKind::Timeout);
+    world.at_destination(Fault::new(Operation::Delete, silent));
+    let run = world.run().await;
+    assert_eq!(run.code(), Some(ErrorCode::ItemsFailed));
+    assert_eq!(run.report.counters.failed, 400);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_falls_silent_ends_the_deletes() {
+    let world = all_gone(9_000).await;
     let silent = Action::Fail(ErrorKind::Timeout);
     world.at_destination(Fault::new(Operation::Delete, silent));
     let run = world.run().await;

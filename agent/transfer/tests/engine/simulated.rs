@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use datasync_endpoint::ErrorKind;
-use datasync_endpoint::memory::{Action, Fault, Operation, Tree};
-use datasync_model::{ErrorCode, Includes, Mtime, OverwriteMode, PreserveDeletedFiles, VerifyMode};
+use datasync_endpoint::memory::{Action, Fault, MemorySource, Operation, Tree};
+use datasync_endpoint::{Destination, ErrorKind, Integrity};
+use datasync_model::{
+    ErrorCode, Includes, Mtime, OverwriteMode, PreserveDeletedFiles, TransferMode, VerifyMode,
+};
 
-use crate::world::World;
+use crate::world::{KIB, World, bytes, key, store};
 
 #[tokio::test(start_paused = true)]
 async fn a_handle_that_goes_stale_during_the_end_check_is_looked_up_again() {
@@ -108,4 +110,19 @@ async fn what_was_to_be_deleted_is_counted_after_a_stop_in_the_end_check() {
     let run = world.resume(directory).await;
     let counters = run.report.counters;
     assert_eq!((counters.to_delete, counters.deleted), (1, 1));
+}
+
+/// The object of the earlier execution has the content that this one sends.
+#[tokio::test(start_paused = true)]
+async fn an_upload_whose_completion_was_refused_is_aborted_although_the_object_is_right() {
+    let tree = Tree::new().file("large", bytes(1, 2 * KIB));
+    let mut world = World::of(MemorySource::new(tree), store(Integrity::Crc64));
+    world.run_well().await;
+    world.options().transfer_mode = TransferMode::All;
+    let gone = Action::Fail(ErrorKind::NotFound);
+    world.at_destination(Fault::new(Operation::CompleteUpload, gone).times(9));
+    let run = world.run_well().await;
+    assert_eq!(run.report.counters.failed, 0);
+    let open = world.destination.open_uploads(&key("large")).await.unwrap();
+    assert!(open.is_empty(), "{open:?}");
 }

@@ -15,6 +15,7 @@ use datasync_model::{
 };
 use tokio::time::sleep;
 
+use crate::reports::{ask_for_all, assert_told};
 use crate::world::{KIB, Run, World, bytes, cut_journal, journal_kinds, store_of_small_parts};
 
 /// What is varied.
@@ -26,6 +27,8 @@ struct Variant {
     transfer: TransferMode,
     /// Parts are read while they are sent.
     streams: bool,
+    /// A report tells everything.
+    reports: bool,
 }
 
 const PLAIN: Variant = Variant {
@@ -34,6 +37,7 @@ const PLAIN: Variant = Variant {
     overwrite: OverwriteMode::Always,
     transfer: TransferMode::Changed,
     streams: false,
+    reports: false,
 };
 
 fn before() -> Tree {
@@ -73,6 +77,9 @@ async fn changed_world(variant: Variant) -> World {
     options.overwrite_mode = variant.overwrite;
     options.transfer_mode = variant.transfer;
     options.preserve_deleted_files = PreserveDeletedFiles::Remove;
+    if variant.reports {
+        ask_for_all(&mut world);
+    }
     if variant.streams {
         world.settings.memory_target_bytes = 7 * KIB;
     }
@@ -206,7 +213,8 @@ async fn sweep(variant: Variant) {
     assert_eq!(wanted.failed.len(), 1, "{:?}", wanted.failed);
     assert_eq!(wanted.uploads, []);
     let kinds = journal_kinds(&reference.directory);
-    for kind in ["h", "f", "i", "u", "k", "x", "g"] {
+    let end_of_item = if variant.reports { "t" } else { "f" };
+    for kind in ["h", end_of_item, "i", "u", "k", "x", "g"] {
         assert!(kinds.iter().any(|found| found == kind), "{kind} {kinds:?}");
     }
     for records in 1..kinds.len() {
@@ -215,7 +223,11 @@ async fn sweep(variant: Variant) {
         kill_at(&world, &directory, records).await;
         let resumed = world.resume(directory).await;
         let found = fixed(&world, &resumed);
-        assert_same(found, &wanted, &format!("killed at {records}"));
+        let when = format!("killed at {records}");
+        assert_same(found, &wanted, &when);
+        if variant.reports {
+            assert_told(&resumed, &when).await;
+        }
 
         let world = forked(&end);
         let directory = world.directory();
@@ -224,11 +236,11 @@ async fn sweep(variant: Variant) {
         let resumed = world.resume(directory).await;
         let deletes = wanted.deletes;
         let found = fixed(&world, &resumed);
-        assert_same(
-            Fixed { deletes, ..found },
-            &wanted,
-            &format!("cut at {records}"),
-        );
+        let when = format!("cut at {records}");
+        assert_same(Fixed { deletes, ..found }, &wanted, &when);
+        if variant.reports {
+            assert_told(&resumed, &when).await;
+        }
     }
 }
 
@@ -242,6 +254,25 @@ async fn a_run_that_verifies_what_it_transfers() {
     sweep(Variant {
         verify: VerifyMode::OnlyFilesTransferred,
         integrity: Integrity::Md5,
+        ..PLAIN
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_reports_what_it_transfers() {
+    sweep(Variant {
+        verify: VerifyMode::OnlyFilesTransferred,
+        reports: true,
+        ..PLAIN
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_reports_and_verifies_everything() {
+    sweep(Variant {
+        reports: true,
         ..PLAIN
     })
     .await;

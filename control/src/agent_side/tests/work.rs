@@ -78,6 +78,8 @@ pub(super) async fn add_task_to(control: &Control, destination: LocationDetails)
         readiness: Readiness::Creating,
         last_execution: None,
         schedule: None,
+        manifest: None,
+        report: None,
         tags: Tags::new(),
     };
     let row = task.clone();
@@ -126,6 +128,8 @@ pub(super) async fn add_execution(control: &Control, task: &Task, number: u64) -
                 launched_at_ms: None,
                 ended_at_ms: None,
                 report: None,
+                manifest: None,
+                report_config: None,
                 tags: Tags::new(),
             })
         })

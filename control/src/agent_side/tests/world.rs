@@ -52,7 +52,7 @@ impl Control {
         let mut config = Config::new(directory).unwrap();
         config.heartbeat_interval = Duration::from_secs(1);
         change(&mut config);
-        let state = State::open(directory, Timestamp::now()).unwrap();
+        let state = State::open(config.state_place(), Timestamp::now()).unwrap();
         let credentials = CredentialService::new(
             state.store.clone(),
             state.sealer.clone(),
@@ -302,6 +302,7 @@ impl Attached {
             agent_version: "test".to_owned(),
             boot_nonce: boot_nonce.to_owned(),
             applied,
+            abilities: Vec::new(),
         });
         up.send(AgentMessage {
             message: Some(hello),

@@ -2,7 +2,7 @@
 
 mod counters;
 
-use datasync_model::{ExecutionResult, TaskMode};
+use datasync_model::{ErrorCode, ExecutionResult, Failure, PhaseStatus, ReportResult, TaskMode};
 use serde_json::{Value, json};
 
 use super::super::agents::seconds;
@@ -38,12 +38,44 @@ fn shown(execution: &Execution) -> Value {
         if let Some(ended) = execution.ended_at_ms {
             members.insert("EndTime".to_owned(), seconds(ended));
         }
+        if let Some(manifest) = &execution.manifest {
+            members.insert("ManifestConfig".to_owned(), json!(manifest));
+        }
+        if let Some(config) = &execution.report_config {
+            members.insert("TaskReportConfig".to_owned(), json!(config));
+            members.insert("ReportResult".to_owned(), report_result(execution));
+        }
         members.append(&mut counters::shown(execution));
         let result = execution.report.as_ref().map(|report| &report.result);
         let shown = result_of(result.cloned().unwrap_or_default(), spec.task_mode);
         members.insert("Result".to_owned(), shown);
     }
     answer
+}
+
+/// PENDING until the agent says how the report ended.
+fn report_result(execution: &Execution) -> Value {
+    let report = execution.report.as_ref();
+    let result = report.and_then(|report| report.result.report.clone());
+    let result = result.unwrap_or_else(|| match execution.is_live() {
+        true => ReportResult {
+            status: PhaseStatus::Pending,
+            failure: None,
+        },
+        false => ReportResult {
+            status: PhaseStatus::Error,
+            failure: Some(Failure::new(
+                ErrorCode::TaskReportNotGenerated,
+                "Execution error occurred prior to generating any Task Reports",
+            )),
+        },
+    });
+    let mut shown = json!({"Status": result.status});
+    if let (Some(failure), Some(members)) = (result.failure, shown.as_object_mut()) {
+        members.insert("ErrorCode".to_owned(), failure.code.as_str().into());
+        members.insert("ErrorDetail".to_owned(), failure.detail.into());
+    }
+    shown
 }
 
 /// ENHANCED mode has no phases one after the other, so their durations are zero.

@@ -20,7 +20,7 @@ pub(super) fn directory(text: &str) -> Result<String, ApiError> {
 }
 
 /// A key prefix: empty, or ends with `/`. One leading slash is forgiven: everybody sends it.
-pub(super) fn prefix(text: &str) -> Result<String, ApiError> {
+pub(in crate::api) fn prefix(text: &str) -> Result<String, ApiError> {
     check::subdirectory(text)?;
     let inner = text.strip_prefix('/').unwrap_or(text);
     let inner = inner.strip_suffix('/').unwrap_or(inner);

@@ -32,12 +32,13 @@ struct ConfigInput {
     bucket_access_role_arn: Option<String>,
 }
 
-fn bucket(text: Option<String>) -> Result<String, ApiError> {
+/// `S3BucketArn`, of locations, manifests and reports.
+pub(in crate::api) fn bucket_arn(text: Option<String>, member: &str) -> Result<String, ApiError> {
     const PATTERN: &str = "^arn:(aws|aws-cn|aws-us-gov|aws-eusc|aws-iso|aws-iso-b):s3:::[a-zA-Z0-9.\\-_]{1,255}$ \
                            or an access point's ARN";
-    let text = required(text, "S3BucketArn")?;
+    let text = required(text, member)?;
     if text.len() > 268 {
-        return Err(unlike(&text, "S3BucketArn", PATTERN));
+        return Err(unlike(&text, member, PATTERN));
     }
     if arns::is_arn(&text, "s3", false, |rest| rest.starts_with("accesspoint"))
         || arns::is_arn(&text, "s3-outposts", false, |rest| {
@@ -59,7 +60,7 @@ fn bucket(text: Option<String>) -> Result<String, ApiError> {
     if plain && arns::is_arn(&text, "s3", true, name) {
         Ok(text)
     } else {
-        Err(unlike(&text, "S3BucketArn", PATTERN))
+        Err(unlike(&text, member, PATTERN))
     }
 }
 
@@ -90,7 +91,7 @@ pub(crate) async fn create(call: &Call<'_>) -> Result<Value, ApiError> {
     let input: Input = call.decode()?;
     let agents = super::optional_agents(input.agent_arns, &call.settings().home)?;
     let details = S3Details {
-        bucket_arn: bucket(input.s3_bucket_arn)?,
+        bucket_arn: bucket_arn(input.s3_bucket_arn, "S3BucketArn")?,
         prefix: paths::prefix(input.subdirectory.as_deref().unwrap_or(""))?,
         storage_class: storage_class(input.storage_class.as_deref())?
             .unwrap_or(StorageClass::Standard),

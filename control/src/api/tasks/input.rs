@@ -8,7 +8,9 @@ use super::super::arns::is_arn;
 use super::super::call::Call;
 use super::super::check::{self, list_size, unlike};
 use super::super::error::ApiError;
-use super::schedule;
+use super::change::Change;
+use super::{manifest, report, schedule};
+use crate::records::{ManifestConfig, TaskReportConfig};
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -20,8 +22,8 @@ struct Input {
     includes: Option<Vec<Rule>>,
     excludes: Option<Vec<Rule>>,
     schedule: Option<schedule::Input>,
-    manifest_config: Option<Map<String, Value>>,
-    task_report_config: Option<Map<String, Value>>,
+    manifest_config: Option<manifest::Input>,
+    task_report_config: Option<report::Input>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -47,12 +49,13 @@ pub(in crate::api) struct Common {
     pub(in crate::api) options: OptionsOverride,
     pub(in crate::api) filter: Filter,
     pub(in crate::api) schedule: schedule::Wanted,
+    pub(in crate::api) manifest: Change<ManifestConfig>,
+    pub(in crate::api) report: Change<TaskReportConfig>,
 }
 
 impl Common {
     pub(in crate::api) fn of(call: &Call<'_>) -> Result<Self, ApiError> {
         let input: Input = call.decode()?;
-        refuse_later_features(&input)?;
         let name = match input.name {
             Some(name) => Some(check::optional_name(Some(name), "Name")?),
             None => None,
@@ -67,6 +70,8 @@ impl Common {
                 Some(schedule) => schedule.check(call.settings().schedule_interval_min)?,
                 None => schedule::Wanted::AsItIs,
             },
+            manifest: manifest::wanted(input.manifest_config)?,
+            report: report::wanted(input.task_report_config)?,
             options: options(input.options.or(input.override_options).unwrap_or_default())?,
             filter: Filter {
                 includes: pattern(input.includes, "Includes")?
@@ -80,27 +85,6 @@ impl Common {
             },
         })
     }
-}
-
-fn refuse_later_features(input: &Input) -> Result<(), ApiError> {
-    if let Some(config) = &input.manifest_config
-        && !config.is_empty()
-        && config.get("Source").is_none_or(Value::is_null)
-    {
-        return Err(ApiError::manifest_without_source());
-    }
-    let has_content =
-        |config: &Option<Map<String, Value>>| config.as_ref().is_some_and(|c| !c.is_empty());
-    let feature = if has_content(&input.manifest_config) {
-        "ManifestConfig"
-    } else if has_content(&input.task_report_config) {
-        "TaskReportConfig"
-    } else {
-        return Ok(());
-    };
-    Err(ApiError::unsupported(format!(
-        "{feature} is not supported yet in this release: leave it out."
-    )))
 }
 
 fn log_group(arn: &str) -> Result<(), ApiError> {

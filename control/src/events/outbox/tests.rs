@@ -53,7 +53,10 @@ fn presence(reported: AgentStatus, last_contact_ms: i64) -> AgentPresence {
         last_contact_ms,
         version: "1".to_owned(),
         boot_nonce: "boot".to_owned(),
+        abilities: Vec::new(),
         host: None,
+        replica: String::new(),
+        losers: Vec::new(),
     }
 }
 

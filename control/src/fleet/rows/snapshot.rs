@@ -130,7 +130,7 @@ impl Reader<'_> {
             self.snapshot.unreadable.push(row);
         }
         for row in executions {
-            let view = self.live_execution(row.record);
+            let view = self.live_execution(row.record)?;
             self.snapshot.executions.push(view);
         }
         Ok(())
@@ -210,18 +210,38 @@ impl Reader<'_> {
         }
     }
 
-    fn live_execution(&self, execution: Execution) -> LiveExecution {
+    /// The versions of the keys of the roles for manifest and report. One that cannot be read counts
+    /// as none: whoever asks for the keys is told.
+    fn role_keys(&self, execution: &Execution) -> Result<BTreeMap<String, i64>, StoreError> {
+        let mut versions = BTreeMap::new();
+        let extensions = &execution.spec.extensions;
+        let manifest = extensions.manifest.as_ref().map(|m| &m.role_arn);
+        let report = extensions.report.as_ref().map(|report| &report.role_arn);
+        for role in manifest.into_iter().chain(report) {
+            let version = match address(&self.surroundings.roles, self.rows, role) {
+                Ok(address) => address.key_version,
+                Err(StoreError::Broken { .. }) => 0,
+                Err(other) => return Err(other),
+            };
+            versions.insert(role.clone(), version);
+        }
+        Ok(versions)
+    }
+
+    fn live_execution(&self, execution: Execution) -> Result<LiveExecution, StoreError> {
         let sides: [&model::Location; 2] = [&execution.spec.source, &execution.spec.destination];
-        LiveExecution {
+        let role_keys = self.role_keys(&execution)?;
+        Ok(LiveExecution {
             arn: execution.arn().clone(),
             status: execution.status,
             agent: execution.agent,
             eligible: expand(&execution.eligible, &self.snapshot.agents),
             requested: timestamp(execution.requested_at_ms),
             revisions: sides.map(|side| self.revision(side.arn())),
+            role_keys,
             spec: execution.spec,
             bytes_per_second: execution.bytes_per_second,
-        }
+        })
     }
 }
 
@@ -237,6 +257,10 @@ fn agent_view(arn: AgentArn, presence: Option<AgentPresence>) -> AgentView {
             lost: true,
             last_connection: Some(timestamp(presence.last_contact_ms)),
             version: presence.version,
+            boot_nonce: presence.boot_nonce,
+            replica: presence.replica,
+            here: false,
+            abilities: presence.abilities,
         },
         None => AgentView {
             arn,
@@ -244,6 +268,10 @@ fn agent_view(arn: AgentArn, presence: Option<AgentPresence>) -> AgentView {
             lost: true,
             last_connection: None,
             version: String::new(),
+            boot_nonce: String::new(),
+            replica: String::new(),
+            here: false,
+            abilities: Vec::new(),
         },
     }
 }

@@ -21,6 +21,12 @@ pub(super) fn write_presence(
         return Ok(());
     }
     let row = rows.get::<AgentPresence>(id)?;
+    if row
+        .as_ref()
+        .is_some_and(|row| !is_as_seen(&row.record, change))
+    {
+        return Ok(());
+    }
     match (row, &change.heard) {
         (Some(mut row), heard) => {
             row.record.reported = change.status;
@@ -28,6 +34,7 @@ pub(super) fn write_presence(
                 row.record.last_contact_ms = at.as_millisecond();
                 row.record.version.clone_from(&facts.version);
                 row.record.boot_nonce.clone_from(&facts.boot_nonce);
+                row.record.abilities.clone_from(&facts.abilities);
                 row.record.host.clone_from(&facts.host);
             }
             rows.update(&row)
@@ -38,10 +45,21 @@ pub(super) fn write_presence(
             last_contact_ms: at.as_millisecond(),
             version: facts.version.clone(),
             boot_nonce: facts.boot_nonce.clone(),
+            abilities: facts.abilities.clone(),
             host: facts.host.clone(),
+            replica: change.seen.replica.clone(),
+            losers: Vec::new(),
         }),
         (None, None) => Ok(()),
     }
+}
+
+/// Whoever was heard of is this replica's as long as no other has claimed it; silence counts only
+/// if it lasts.
+fn is_as_seen(row: &AgentPresence, change: &PresenceChange) -> bool {
+    let last_contact = Timestamp::from_millisecond(row.last_contact_ms).ok();
+    row.replica == change.seen.replica
+        && (change.heard.is_some() || last_contact == change.seen.last_contact)
 }
 
 pub(super) fn write_verdict(rows: &Transaction<'_>, verdict: Verdict) -> Result<(), StoreError> {
@@ -127,27 +145,29 @@ pub(super) fn end_abandoned(
     rows.update(&row)
 }
 
+/// Whether the execution is launched by this.
 pub(super) fn write_launch(
     rows: &Transaction<'_>,
     launch: &Launch,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let Some(mut row) = rows.get::<Execution>(launch.execution.id())? else {
-        return Ok(());
+        return Ok(false);
     };
     if row.record.status != ExecutionStatus::Queued {
-        return Ok(());
+        return Ok(false);
     }
     // Deleted since the plan was made: another agent may run it.
     if rows.get::<Agent>(launch.agent.id())?.is_none() {
-        return Ok(());
+        return Ok(false);
     }
     let Ok(status) = row.record.status.apply(ExecutionEvent::Launch) else {
-        return Ok(());
+        return Ok(false);
     };
     tracing::info!(execution = %launch.execution, agent = %launch.agent, "execution is launched");
     row.record.status = status;
     row.record.agent = Some(launch.agent.clone());
     row.record.launched_at_ms = Some(now.as_millisecond());
-    rows.update(&row)
+    rows.update(&row)?;
+    Ok(true)
 }

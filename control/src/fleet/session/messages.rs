@@ -47,7 +47,7 @@ pub(super) fn host_facts(host: &HostFacts) -> serde_json::Value {
 }
 
 /// To a machine that is not, or no longer, the one that acts as the agent.
-pub(super) fn superseded() -> Status {
+pub(in crate::fleet) fn superseded() -> Status {
     Status::aborted(
         "another machine with this agent's identity was started later and takes over: if this \
          machine is a copy, remove its state directory and activate it as an agent of its own",

@@ -18,6 +18,7 @@ use super::messages::{bounded_failure, credentials_message, host_facts, supersed
 use super::stores::Stores;
 use super::{Outgoing, deactivate, send};
 use crate::credentials::{CredentialsError, Keys};
+use crate::fleet::claim::Claim;
 use crate::fleet::desired::NeededStore;
 use crate::fleet::inbox::Reported;
 use crate::fleet::lease::Facts;
@@ -78,8 +79,10 @@ impl Running {
         mut self,
         incoming: Streaming<AgentMessage>,
         superseded: oneshot::Receiver<Superseded>,
+        claim: Claim,
     ) -> Result<(), Status> {
         self.heard();
+        drop(claim);
         send(&self.outgoing, self.welcome()).await?;
         self.serve(incoming, superseded).await
     }
@@ -152,6 +155,9 @@ impl Running {
                 match observed.report() {
                     Ok(mut report) => {
                         report.result.failure = report.result.failure.map(bounded_failure);
+                        if let Some(result) = &mut report.result.report {
+                            result.failure = result.failure.take().map(bounded_failure);
+                        }
                         self.report(report);
                     }
                     Err(error) => {
@@ -234,7 +240,8 @@ impl Running {
         self.stores.need(desired.stores(), Instant::now());
         self.look_up_due();
         let due = desired.due(
-            |execution| lock(&self.fleet.untold).contains(execution),
+            &self.facts.abilities,
+            |execution| lock(&self.fleet.untold).contains_key(execution),
             |store| self.stores.is_ready(store),
         );
         let message = due.message(&published.incarnation, published.generation);
@@ -248,7 +255,7 @@ impl Running {
         {
             // Before it is sent: what may have arrived counts as told.
             let mut untold = lock(&self.fleet.untold);
-            untold.retain(|untold| !due.has(untold));
+            untold.retain(|untold, _| !due.has(untold));
         }
         let before = self.sent.replace(message.clone());
         let before = before.map(|before| before.probes).unwrap_or_default();
@@ -282,7 +289,7 @@ impl Running {
         for store in self.stores.take_due(Instant::now()) {
             let fleet = self.fleet.clone();
             self.look_ups.push(Box::pin(async move {
-                let keys = fleet.rows.keys_for(&store.location, wall()).await;
+                let keys = fleet.rows.keys_for(&store, wall()).await;
                 Found { store, keys }
             }));
         }

@@ -94,6 +94,7 @@ mod tests {
                 location: revision,
                 role_key: 0,
             },
+            role: None,
         }
     }
 

@@ -1,4 +1,4 @@
-//! The table, and how older files are brought forward.
+//! Rows in a SQLite file: the table, and how older files are brought forward.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
@@ -9,6 +9,30 @@ use rusqlite::Connection;
 
 use super::StoreError;
 use super::transaction::META_KIND;
+
+// Without statistics SQLite takes the primary key for as good as any index, and would read every
+// record of the kind.
+
+pub(super) const CHILDREN: &str = "SELECT id, version, body FROM records
+     INDEXED BY records_by_parent
+     WHERE kind = ?1 AND parent = ?2 AND id > ?3 ORDER BY id LIMIT ?4";
+
+pub(super) const LIVE_EXECUTIONS: &str = "SELECT id, version, body FROM records
+     INDEXED BY records_live_executions
+     WHERE kind = 'execution' AND json_extract(body, '$.record.ended_at_ms') IS NULL
+     ORDER BY id";
+
+pub(super) const DUE_TASKS: &str = "SELECT id, version, body FROM records
+     INDEXED BY records_due_tasks
+     WHERE kind = 'task' AND json_extract(body, '$.record.schedule.due_at_ms') <= ?1
+     ORDER BY json_extract(body, '$.record.schedule.due_at_ms') LIMIT ?2";
+
+pub(super) const ENDED_EXECUTIONS: &str = "SELECT id, version, body FROM records
+     INDEXED BY records_ended_executions
+     WHERE kind = 'execution' AND json_extract(body, '$.record.ended_at_ms') >= ?1
+         AND (json_extract(body, '$.record.ended_at_ms') > ?1 OR id > ?2)
+         AND json_extract(body, '$.record.ended_at_ms') < ?3
+     ORDER BY json_extract(body, '$.record.ended_at_ms'), id LIMIT ?4";
 
 /// How long to wait for another process, such as `access-key create`, to finish its commit.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -29,6 +53,9 @@ const MIGRATIONS: &[&str] = &[
     "CREATE INDEX records_due_tasks
          ON records (kind, json_extract(body, '$.record.schedule.due_at_ms'))
          WHERE kind = 'task' AND json_extract(body, '$.record.schedule.due_at_ms') IS NOT NULL;",
+    "CREATE INDEX records_ended_executions
+         ON records (json_extract(body, '$.record.ended_at_ms'), id)
+         WHERE kind = 'execution' AND json_extract(body, '$.record.ended_at_ms') IS NOT NULL;",
 ];
 
 /// Makes the file with mode 0600 before SQLite does; its companions inherit the mode.
@@ -45,14 +72,15 @@ pub(super) fn create_private(path: &Path) -> Result<(), StoreError> {
         })
 }
 
+pub(super) fn failed(place: String, doing: &'static str) -> impl Fn(rusqlite::Error) -> StoreError {
+    let failed = StoreError::database(place, doing);
+    move |error| failed(error.into())
+}
+
 pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
-    let failed = |source| StoreError::Database {
-        path: path.display().to_string(),
-        doing: "opening the database",
-        source,
-    };
-    let connection = Connection::open(path).map_err(failed)?;
-    connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
+    let failed = failed(path.display().to_string(), "opening the database");
+    let connection = Connection::open(path).map_err(&failed)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(&failed)?;
     connection
         .execute_batch(
             "PRAGMA journal_mode = WAL;
@@ -63,8 +91,24 @@ pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+pub(super) fn copy(from: &Path, to: &Path) -> Result<(), StoreError> {
+    create_private(to)?;
+    let failed = failed(to.display().to_string(), "copying the rows");
+    let text = to.to_string_lossy();
+    connect(from)?
+        .execute("VACUUM INTO ?1", [&*text])
+        .map_err(failed)?;
+    std::fs::File::open(to)
+        .and_then(|file| file.sync_all())
+        .map_err(|source| StoreError::File {
+            path: to.display().to_string(),
+            source,
+        })
+}
+
 pub(super) fn migrate(connection: &mut Connection, incarnation: &str) -> Result<(), StoreError> {
-    let failed = StoreError::database(connection, "bringing the schema up to date");
+    let place = connection.path().unwrap_or_default().to_owned();
+    let failed = failed(place, "bringing the schema up to date");
     let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
     let transaction = connection
         .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)

@@ -1,0 +1,185 @@
+//! What only a server does: it goes away, it is shared, it is reached over a network.
+
+use std::time::{Duration, Instant};
+
+use super::{key, names};
+use crate::fleet::fixture;
+use crate::store::test_server::{Server, settings};
+use crate::store::{Postgres, Store, StoreError, postgres, transaction};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn connect(url: &str) -> Store {
+    connect_to(&settings(url)).unwrap()
+}
+
+fn connect_to(settings: &Postgres) -> Result<Store, StoreError> {
+    let connected = Store::connect(settings, "one", |_| Ok::<_, StoreError>(()));
+    connected.map(|(store, ())| store)
+}
+
+async fn until_it_works(store: &Store, id: &'static str) {
+    let deadline = Instant::now() + PATIENCE;
+    while let Err(error) = store.commit(move |tx| tx.insert(&key(id))).await {
+        assert!(Instant::now() < deadline, "{error}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_restart_of_the_server_is_survived() {
+    let mut server = Server::start();
+    let store = connect(&server.new_database());
+    store.commit(|tx| tx.insert(&key("a"))).await.unwrap();
+    // A restart that nobody noticed costs nobody an error.
+    server.kill();
+    server.run();
+    store.commit(|tx| tx.insert(&key("b"))).await.unwrap();
+    assert_eq!(names(&store, None, 9).await, ["a", "b"]);
+    server.kill();
+    for _ in 0..3 {
+        let written = store.commit(|tx| tx.insert(&key("c"))).await.unwrap_err();
+        let read = store.read(|tx| tx.generation()).await.unwrap_err();
+        for error in [written, read] {
+            let text = error.to_string();
+            assert!(
+                text.contains("failed while beginning a transaction"),
+                "{text}"
+            );
+        }
+    }
+    server.run();
+    until_it_works(&store, "c").await;
+    assert_eq!(names(&store, None, 9).await, ["a", "b", "c"]);
+}
+
+#[tokio::test]
+async fn a_connection_that_is_cut_in_a_transaction_changes_nothing() {
+    let server = Server::start();
+    let url = server.new_database();
+    let (store, other) = (connect(&url), connect(&url));
+    let mut wakes = other.changes();
+    let cut = || {
+        let all = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+             WHERE application_name = 'datasync-control' AND state = 'idle in transaction'";
+        server.psql("postgres", all);
+    };
+    let (begun, has_begun) = tokio::sync::oneshot::channel();
+    let (done, is_done) = std::sync::mpsc::channel();
+    let written = store.commit(move |tx| {
+        tx.insert(&key("a"))?;
+        begun.send(()).unwrap();
+        is_done.recv_timeout(PATIENCE).unwrap();
+        tx.insert(&key("b"))
+    });
+    let interrupted = async {
+        has_begun.await.unwrap();
+        cut();
+        done.send(()).unwrap();
+    };
+    let (written, ()) = tokio::join!(written, interrupted);
+    assert!(
+        matches!(written, Err(StoreError::Database { .. })),
+        "{written:?}"
+    );
+    assert_eq!(names(&other, None, 9).await.len(), 0);
+    wakes.mark_unchanged();
+    store.commit(|tx| tx.insert(&key("a"))).await.unwrap();
+    let woken = tokio::time::timeout(PATIENCE, wakes.changed());
+    woken
+        .await
+        .expect("another process's commit wakes")
+        .unwrap();
+}
+
+#[tokio::test]
+async fn unsuitable_databases_are_named() {
+    let server = Server::start();
+    let ascii = server.new_database_with("ENCODING 'SQL_ASCII' LOCALE 'C'");
+    let error = connect_to(&settings(&ascii)).unwrap_err().to_string();
+    assert!(error.contains("ENCODING 'UTF8'"), "{error}");
+    let missing = server.new_database().replace("/d1?", "/missing?");
+    let error = connect_to(&settings(&missing)).unwrap_err().to_string();
+    assert!(error.contains("\"missing\" does not exist"), "{error}");
+    assert!(
+        error.contains("/missing failed while connecting"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn tls_needs_a_certificate_for_the_servers_name_of_a_ca_that_is_trusted() {
+    let port = {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        free.local_addr().unwrap().port()
+    };
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let pem = made.cert.pem();
+    let tls = [
+        "ssl=on",
+        "listen_addresses=127.0.0.1",
+        &format!("port={port}"),
+    ];
+    let server = Server::with(&tls, |server| {
+        server.write("server.crt", &pem);
+        server.write("server.key", &made.signing_key.serialize_pem());
+        server.write(
+            "pg_hba.conf",
+            "hostssl all all 127.0.0.1/32 trust\nlocal all all trust\n",
+        );
+    });
+    let database = "CREATE DATABASE tls TEMPLATE template0 ENCODING 'UTF8'";
+    server.psql_at(port, "postgres", database);
+    let url = |host: &str, mode: &str| {
+        format!("postgresql://postgres@{host}:{port}/tls?hostaddr=127.0.0.1&sslmode={mode}")
+    };
+    let with =
+        |url: String, ca: &str| connect_to(&Postgres::parse(&url, Some(ca.to_owned())).unwrap());
+    let store = with(url("localhost", "require"), &pem).unwrap();
+    store.commit(|tx| tx.insert(&key("a"))).await.unwrap();
+    let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    for (url, ca) in [
+        (url("localhost", "require"), other.cert.pem()),
+        (url("db.example", "verify-full"), pem.clone()),
+    ] {
+        let error = with(url, &ca).unwrap_err().to_string();
+        assert!(error.contains("certificate"), "{error}");
+    }
+    let plain = with(url("localhost", "disable"), &pem).unwrap_err();
+    assert!(plain.to_string().contains("pg_hba.conf"), "{plain}");
+}
+
+#[tokio::test]
+async fn every_statement_is_answered_by_an_index_in_its_order() {
+    let server = Server::start();
+    let store = connect(&server.new_database());
+    let rows: Vec<_> = (0..300).map(|n| fixture::task_row(n, None)).collect();
+    let made = store.commit(move |tx| rows.iter().try_for_each(|row| tx.insert(row)));
+    made.await.unwrap();
+    for (statement, index) in [
+        (transaction::ONE, "records_pkey"),
+        (transaction::PAGE, "records_pkey"),
+        (postgres::CHILDREN, "records_by_parent"),
+        (postgres::LIVE_EXECUTIONS, "records_live_executions"),
+        (postgres::DUE_TASKS, "records_due_tasks"),
+        (postgres::ENDED_EXECUTIONS, "records_ended_executions"),
+    ] {
+        let is_timed = [postgres::DUE_TASKS, postgres::ENDED_EXECUTIONS].contains(&statement);
+        let first = if is_timed { "1::bigint" } else { "'task'" };
+        let statement = statement
+            .replace("LIMIT ?2", "LIMIT 10")
+            .replace("LIMIT ?3", "LIMIT 10")
+            .replace("LIMIT ?4", "LIMIT 10")
+            .replace("?1", first)
+            .replace("?2", "'a'")
+            .replace("?3", if is_timed { "9::bigint" } else { "'a'" });
+        // A small table is read whole for being small.
+        let explain = format!("ANALYZE; SET enable_seqscan = off; EXPLAIN {statement}");
+        let plan = server.psql("d0", &explain);
+        assert!(
+            plan.contains(&format!("Index Scan using {index}")),
+            "{plan}"
+        );
+        assert!(!plan.contains("Sort"), "{plan}");
+    }
+}

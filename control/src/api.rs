@@ -28,6 +28,7 @@ use datasync_model::{AgentArn, Home};
 pub(crate) use executions::start_scheduled;
 pub(crate) use http::{Limits, serve};
 
+use crate::audit::Audit;
 use crate::config::{Config, Role};
 use crate::credentials::CredentialService;
 use crate::store::{Sealer, Store};
@@ -64,4 +65,5 @@ pub(crate) struct Api {
     pub(crate) sealer: Arc<Sealer>,
     pub(crate) credentials: Arc<CredentialService>,
     pub(crate) settings: Arc<Settings>,
+    pub(crate) audit: Arc<Audit>,
 }

@@ -3,6 +3,7 @@
 //! Every fault is reported at once; nothing is bound or opened before the whole is valid.
 
 mod layers;
+mod outputs;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -17,6 +18,8 @@ use crate::state::StatePlace;
 use crate::store::{Database, Postgres};
 pub(crate) use layers::{ENVIRONMENT_PREFIX, Flags};
 use layers::{Layers, RoleTable};
+pub use outputs::Outputs;
+use outputs::outputs;
 
 /// How control serves its API.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,6 +108,8 @@ pub struct Config {
     pub roles: Vec<Role>,
     /// The way to STS and to stores.
     pub egress: Egress,
+    /// Where events and the audit log go.
+    pub outputs: Outputs,
     /// Form of the log.
     pub log_format: LogFormat,
     /// Filter of the log, as in `info` or `datasync_control=debug`.
@@ -268,13 +273,8 @@ fn validate(mut layers: Layers) -> Result<Config, ConfigError> {
         text.parse::<tracing_subscriber::filter::Targets>()
             .map(|_| text.to_owned())
     });
-    let state_dir = layers.parsed("state_dir", "", |text| {
-        if text.is_empty() {
-            Err("is required: the directory that holds control's state")
-        } else {
-            Ok(PathBuf::from(text))
-        }
-    });
+    let state_dir = state_dir(&mut layers);
+    let outputs = outputs(&mut layers, state_dir.as_deref());
     let database = database(&mut layers);
     let sealing_key_file = layers.optional("sealing_key_file").map(PathBuf::from);
     let egress = egress(&mut layers);
@@ -299,6 +299,7 @@ fn validate(mut layers: Layers) -> Result<Config, ConfigError> {
             execution_history: DAY * u32::try_from(history_days?).ok()?,
             roles,
             egress,
+            outputs: outputs?,
             log_format: log_format?,
             log_filter: log_filter?,
         })
@@ -308,6 +309,16 @@ fn validate(mut layers: Layers) -> Result<Config, ConfigError> {
         Some(config) if faults.is_empty() => Ok(config),
         _ => Err(ConfigError { faults }),
     }
+}
+
+fn state_dir(layers: &mut Layers) -> Option<PathBuf> {
+    layers.parsed("state_dir", "", |text| {
+        if text.is_empty() {
+            Err("is required: the directory that holds control's state")
+        } else {
+            Ok(PathBuf::from(text))
+        }
+    })
 }
 
 fn in_range(text: &str, min: u64, max: u64, unit: &str) -> Result<u64, String> {

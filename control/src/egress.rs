@@ -1,8 +1,10 @@
 //! The way from control to STS and to stores: proxy and trusted certificates.
 
+use aws_smithy_async::rt::sleep::SharedAsyncSleep;
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::{Builder, Connector, tls};
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpClient};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use datasync_model::Proxy;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
@@ -29,6 +31,31 @@ impl Egress {
         endpoint: Option<&str>,
         certificate: Option<&str>,
     ) -> Result<SharedHttpClient, String> {
+        let make = self.maker(endpoint, certificate)?;
+        Ok(
+            Builder::new().build_with_connector_fn(move |settings, components| {
+                let sleep = components.and_then(RuntimeComponents::sleep_impl);
+                make(settings.cloned(), sleep)
+            }),
+        )
+    }
+
+    /// Connections to `endpoint` without retries and without bounds on time.
+    ///
+    /// # Errors
+    /// Like [`Self::client`].
+    pub(crate) fn connector(&self, endpoint: &str) -> Result<Connector, String> {
+        Ok(self.maker(Some(endpoint), None)?(None, None))
+    }
+
+    fn maker(
+        &self,
+        endpoint: Option<&str>,
+        certificate: Option<&str>,
+    ) -> Result<
+        impl Fn(Option<HttpConnectorSettings>, Option<SharedAsyncSleep>) -> Connector + use<>,
+        String,
+    > {
         let mut trust = tls::TrustStore::default();
         let given = [
             ("ServerCertificate", certificate),
@@ -45,21 +72,16 @@ impl Egress {
             .build()
             .map_err(|error| format!("the certificates cannot be used: {error}"))?;
         let proxy = self.proxy(endpoint)?;
-        let connector = move || {
+        Ok(move |settings, sleep| {
             let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc);
-            let builder = Connector::builder()
+            let mut builder = Connector::builder()
                 .tls_provider(provider)
-                .tls_context(tls.clone());
-            builder.proxy_config(proxy.clone())
-        };
-        Ok(
-            Builder::new().build_with_connector_fn(move |settings, components| {
-                let mut builder = connector();
-                builder.set_connector_settings(settings.cloned());
-                builder.set_sleep_impl(components.and_then(|known| known.sleep_impl()));
-                builder.build()
-            }),
-        )
+                .tls_context(tls.clone())
+                .proxy_config(proxy.clone());
+            builder.set_connector_settings(settings);
+            builder.set_sleep_impl(sleep);
+            builder.build()
+        })
     }
 
     /// The machine's own services, which have no TLS, are never asked through a proxy.

@@ -5,6 +5,7 @@ mod activation_key;
 mod agent;
 mod answer;
 mod eligible;
+mod event;
 mod execution;
 mod location;
 mod manifest;
@@ -20,6 +21,7 @@ pub(crate) use activation_key::{ActivationKeyRecord, Claim, hash_of};
 pub(crate) use agent::{Agent, AgentPresence};
 pub(crate) use answer::Answer;
 pub(crate) use eligible::{Eligible, NOBODY};
+pub(crate) use event::{Announced, Delivery, Event, EventQueue, Subject};
 pub(crate) use execution::Execution;
 pub(crate) use location::{
     EfsDetails, Location, LocationDetails, NfsDetails, ObjectStorageDetails, Protocol, S3Details,

@@ -12,13 +12,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::agent_side::{AgentSide, AgentSideError};
 use crate::api;
+use crate::audit::Audit;
 use crate::ca::{Authority, CaError};
 use crate::config::{ApiSecurity, Config};
 use crate::credentials::CredentialService;
+use crate::events::{self, Receiver};
 use crate::history;
 use crate::schedules;
 use crate::served_certificate::{CHECK_INTERVAL, ServedCertificate, Source, keep_current};
-use crate::state::{ServeLock, State, StateError};
+use crate::state::{ServeLock, State, StateError, control_id};
+use crate::store::{Store, StoreError};
 
 /// After the shutdown, how long connections may take to end.
 const GRACE: Duration = Duration::from_secs(10);
@@ -144,6 +147,7 @@ pub async fn serve(config: Config, shutdown: CancellationToken) -> Result<Servin
     let credentials = Arc::new(credentials.through(config.egress.clone()));
     let (ours, stop) = (certificates.own.clone(), shutdown.clone());
     let agents = AgentSide::new(&config, &state, credentials.clone(), ours, stop).await?;
+    let told = telling(&config, &state.store, shutdown.clone()).await?;
     let mut tasks = JoinSet::new();
     let settings = Arc::new(api::Settings::of(&config));
     let api = api::Api {
@@ -151,6 +155,7 @@ pub async fn serve(config: Config, shutdown: CancellationToken) -> Result<Servin
         sealer: state.sealer.clone(),
         credentials,
         settings: settings.clone(),
+        audit: Arc::new(Audit::new(config.outputs.audit.clone())),
     };
     let api_shutdown = shutdown.clone();
     tasks.spawn(async move {
@@ -173,7 +178,7 @@ pub async fn serve(config: Config, shutdown: CancellationToken) -> Result<Servin
     let started = schedules::keep_starting(state.store.clone(), settings, shutdown.clone());
     let renewed = keep_current(certificates.all(), CHECK_INTERVAL, shutdown.clone());
     tasks.spawn(async move {
-        tokio::join!(pruned, started, renewed);
+        tokio::join!(pruned, started, renewed, told);
         Ok(())
     });
     tracing::info!(%api_addr, %agent_addr, "control serves");
@@ -186,6 +191,19 @@ pub async fn serve(config: Config, shutdown: CancellationToken) -> Result<Servin
         shutdown,
         _lock: lock,
     })
+}
+
+/// Delivers events until `shutdown`.
+async fn telling(
+    config: &Config,
+    store: &Store,
+    shutdown: CancellationToken,
+) -> Result<impl Future<Output = ()> + Send + use<>, ServeError> {
+    let receivers = Receiver::all(&config.outputs, &config.egress).map_err(ServeError::State)?;
+    let adopted = store.commit(events::adopt).await;
+    adopted.map_err(|error: StoreError| ServeError::State(error.to_string()))?;
+    let us = control_id(&config.state_dir)?;
+    Ok(events::deliver(store.clone(), receivers, us, shutdown))
 }
 
 async fn bind(

@@ -1,6 +1,7 @@
 //! Control's state: rows, the key that seals secrets, the CA.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use crate::store::{Database, SealError, Sealer, Store, StoreError, Transaction};
 /// How long to wait for another process that opens the same directory.
 const OPENING_MAX: Duration = Duration::from_secs(30);
 const OPENING_PAUSE: Duration = Duration::from_millis(10);
+const ID_CHARACTERS: usize = 32;
 
 /// Why the state directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -217,6 +219,29 @@ impl ServeLock {
             Err(TryLockError::Error(source)) => Err(file_error(&path)(source)),
         }
     }
+}
+
+/// What tells this control from others on the same rows: the same at each start.
+///
+/// # Errors
+/// [`StateError::File`], [`StateError::Random`].
+pub(crate) fn control_id(directory: &Path) -> Result<String, StateError> {
+    let path = directory.join("control.id");
+    match std::fs::read_to_string(&path) {
+        Ok(id) if id.len() == ID_CHARACTERS => return Ok(id),
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            return Err(file_error(&path)(source));
+        }
+        // A crash may have left a part of it.
+        _ => {}
+    }
+    let id = new_incarnation()?;
+    let mut file = lock_file(&path)?;
+    file.set_len(0)
+        .and_then(|()| file.write_all(id.as_bytes()))
+        .and_then(|()| file.sync_all())
+        .map_err(file_error(&path))?;
+    Ok(id)
 }
 
 #[cfg(test)]

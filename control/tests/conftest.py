@@ -15,7 +15,7 @@ from control_process import EFS, NETWORK, ROLE, Control  # noqa: E402
 from world.postgres import Postgres  # noqa: E402
 
 # Modules whose tests run on both databases: those that are about rows.
-ON_BOTH = {"test_agents", "test_durability", "test_executions", "test_lists",
+ON_BOTH = {"test_agents", "test_durability", "test_events", "test_executions", "test_lists",
            "test_schedules", "test_tasks"}
 
 

@@ -134,7 +134,7 @@ async fn talk(
         let api = api.clone();
         async move {
             let response: hyper::Response<Full<Bytes>> =
-                request::answer(&api, request, limits.body).await;
+                request::answer(&api, request, address, limits.body).await;
             Ok::<_, Infallible>(response)
         }
     });

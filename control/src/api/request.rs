@@ -1,5 +1,6 @@
 //! One HTTP request: bounded body, signature, dispatch, answer.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::HeaderMap;
@@ -12,6 +13,7 @@ use serde_json::Value;
 use super::call::Call;
 use super::error::ApiError;
 use super::{Api, operations};
+use crate::audit::{Entry, Outcome, Pending};
 use crate::auth::{self, AuthError, Authorization, SignedRequest};
 use crate::records::AccessKey;
 
@@ -19,26 +21,31 @@ const BODY_BYTES_MAX: usize = 1024 * 1024;
 const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
 const TARGET_PREFIX: &str = "FmrsService.";
 
-/// Answers one request whose body arrives within `body_timeout`.
+/// Answers one request of `client` whose body arrives within `body_timeout`.
 pub(super) async fn answer(
     api: &Api,
     request: Request<Incoming>,
+    client: SocketAddr,
     body_timeout: Duration,
 ) -> Response<Full<Bytes>> {
     let id = request_id();
+    let mut pending = Pending::new(&api.audit, Entry::new(&id, client));
     let target = request
         .headers()
         .get("x-amz-target")
         .and_then(|value| value.to_str().ok())
         .unwrap_or("none")
         .to_owned();
-    let result = Box::pin(handle(api, request, body_timeout)).await;
+    let result = Box::pin(handle(api, request, body_timeout, &mut pending.entry)).await;
     let (status, body) = match result {
         Ok(body) => {
             tracing::debug!(request_id = %id, %target, "answered");
+            pending.entry.names(&body);
+            pending.decided(Outcome::Answered);
             (200, body)
         }
         Err(error) => {
+            pending.decided(Outcome::Refused(error.kind(), error.status));
             tracing::info!(request_id = %id, %target, status = error.status, kind = error.kind(), "refused");
             (error.status, error.body())
         }
@@ -80,6 +87,7 @@ async fn handle(
     api: &Api,
     request: Request<Incoming>,
     body_timeout: Duration,
+    entry: &mut Entry,
 ) -> Result<Value, ApiError> {
     let (head, body) = request.into_parts();
     if head.method != Method::POST || head.uri.path() != "/" || head.uri.query().is_some() {
@@ -89,20 +97,29 @@ async fn handle(
             head.uri.path()
         )));
     }
-    let authorization = Authorization::of(&head.headers)?;
-    let body = read(body, body_timeout).await?;
-    let now = Timestamp::now();
-    let key = authenticate(api, &authorization, &head.headers, &body, now).await?;
     let target = head
         .headers
         .get("x-amz-target")
         .and_then(|target| target.to_str().ok())
-        .and_then(|target| target.strip_prefix(TARGET_PREFIX))
-        .ok_or_else(|| {
-            ApiError::unknown_operation("X-Amz-Target must be FmrsService.<operation>.")
-        })?;
+        .and_then(|target| target.strip_prefix(TARGET_PREFIX));
+    if let Some(target) = target {
+        entry.asks_for(target);
+    }
+    let authorization = Authorization::of(&head.headers)?;
+    entry.claimed_by(&authorization.access_key_id);
+    let body = read(body, body_timeout).await?;
+    let now = Timestamp::now();
+    let key = authenticate(api, &authorization, &head.headers, &body, now).await?;
+    entry.signed_by(&key);
+    let target = target.ok_or_else(|| {
+        ApiError::unknown_operation("X-Amz-Target must be FmrsService.<operation>.")
+    })?;
+    let members = object(&body);
+    if let Ok(members) = &members {
+        entry.names(members);
+    }
     authorize(api, &key, target)?;
-    let members = object(&body)?;
+    let members = members?;
     // Without an invocation id, the same signature means the same bytes.
     let attempt = head
         .headers

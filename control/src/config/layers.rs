@@ -111,6 +111,19 @@ settings! {
     no_proxy,
     /// PEM file of certificates that STS and stores may be signed by besides the system's
     ca_bundle_file,
+    /// File that events go to, JSON lines; empty: none [default: events.jsonl in state_dir]
+    event_file,
+    /// Disk that the file of events takes at most, in MiB [default: 64]
+    event_file_mib,
+    /// URL that events are posted to. Flags can be seen by every user of the machine: a password or
+    /// token goes into the variable or the file
+    event_webhook_url,
+    /// File with the secret that signs what is posted, 16 to 4096 bytes
+    event_webhook_secret_file,
+    /// File of the audit log, JSON lines; empty: none [default: audit.jsonl in state_dir]
+    audit_file,
+    /// Disk that the audit log takes at most, in MiB [default: 256]
+    audit_file_mib,
     /// text or json [default: text]
     log_format,
     /// What is logged, as in info or datasync_control=debug [default: info]

@@ -1,6 +1,7 @@
 //! Typed access to rows within one transaction.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 
 use datasync_model::TaskArn;
 use serde::Serialize;
@@ -10,6 +11,7 @@ use super::connection::Access;
 use super::rows::{Sorted, Unreadable, decode, sort, whole};
 use super::sql::{Sql, Value};
 use super::{Cause, StoreError};
+use crate::events;
 use crate::records::{Execution, Task};
 
 /// The one row that holds incarnation (body) and generation (version).
@@ -66,6 +68,8 @@ pub(crate) struct Transaction<'a> {
     sql: Sql<'a>,
     writable: bool,
     changed: Cell<bool>,
+    /// Kind and id of changed rows that may change a state that is told.
+    touched: RefCell<BTreeSet<(&'static str, String)>>,
 }
 
 impl<'a> Transaction<'a> {
@@ -74,11 +78,22 @@ impl<'a> Transaction<'a> {
             sql,
             writable: access == Access::Write,
             changed: Cell::new(false),
+            touched: RefCell::default(),
         }
     }
 
     pub(super) fn has_changed(&self) -> bool {
         self.changed.get()
+    }
+
+    pub(super) fn take_touched(&self) -> BTreeSet<(&'static str, String)> {
+        self.touched.take()
+    }
+
+    fn touch<R: Record>(&self, id: &str) {
+        if events::tells(R::KIND) {
+            self.touched.borrow_mut().insert((R::KIND, id.to_owned()));
+        }
     }
 
     /// The record with this id, if there is one.
@@ -233,6 +248,7 @@ impl<'a> Transaction<'a> {
                 Value::Number(version),
             ],
         )?;
+        self.touch::<R>(id);
         expect_one(R::KIND, id, rows)
     }
 
@@ -294,6 +310,7 @@ impl<'a> Transaction<'a> {
                 Value::Text(&body),
             ],
         )?;
+        self.touch::<R>(&id);
         expect_one(R::KIND, &id, rows)
     }
 

@@ -3,10 +3,12 @@
 use std::fmt;
 use std::thread::JoinHandle;
 
+use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::connection::{Access, Connection};
 use super::{StoreError, Transaction, transaction};
+use crate::events;
 
 /// Jobs that wait for the thread; callers beyond it wait to hand theirs in.
 const QUEUE: usize = 64;
@@ -166,6 +168,11 @@ pub(super) fn perform<T, E: From<StoreError>>(
     let (result, changed) = {
         let view = Transaction::new(open.sql(), mode.access());
         let result = f(&view)?;
+        events::record(
+            &view,
+            view.take_touched(),
+            Timestamp::now().as_millisecond(),
+        )?;
         (result, view.has_changed())
     };
     let Mode::Write(changes) = mode else {

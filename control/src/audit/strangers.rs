@@ -1,0 +1,49 @@
+//! Calls that nobody signed with a key of ours: written up to a number in a minute, then counted.
+//! The log is bounded, and a flood of them must not push out what was really done.
+
+use jiff::Timestamp;
+
+const LINES_PER_MINUTE: u64 = 60;
+
+#[derive(Debug, Default)]
+pub(super) struct Strangers {
+    minute: i64,
+    written: u64,
+    left_out: u64,
+}
+
+impl Strangers {
+    /// Whether a line may be written: how many were left out before it; `None`: leave it out.
+    pub(super) fn admit(&mut self, now: Timestamp) -> Option<u64> {
+        let minute = now.as_second().div_euclid(60);
+        if minute != self.minute {
+            self.minute = minute;
+            self.written = 0;
+        }
+        if self.written >= LINES_PER_MINUTE {
+            self.left_out += 1;
+            return None;
+        }
+        self.written += 1;
+        Some(std::mem::take(&mut self.left_out))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_minute_has_its_lines_and_the_rest_is_counted() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let mut strangers = Strangers::default();
+        for _ in 0..LINES_PER_MINUTE {
+            assert_eq!(strangers.admit(at(600)), Some(0));
+        }
+        for second in [600, 630, 659] {
+            assert_eq!(strangers.admit(at(second)), None);
+        }
+        assert_eq!(strangers.admit(at(660)), Some(3));
+        assert_eq!(strangers.admit(at(660)), Some(0));
+    }
+}

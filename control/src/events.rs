@@ -1,0 +1,14 @@
+//! Events of changed states, in EventBridge's form: made of committed rows, told in order.
+//!
+//! Each commit that changes a state writes the event along with it, so none is lost at a crash. A
+//! receiver is told at least once and in the order of commits; the event's id stays the same.
+
+mod delivery;
+mod envelope;
+mod outbox;
+mod turn;
+mod webhook;
+
+pub(crate) use delivery::{Receiver, deliver};
+pub(crate) use outbox::{adopt, record, tells};
+pub use webhook::{Webhook, WebhookError};

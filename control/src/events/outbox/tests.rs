@@ -1,0 +1,168 @@
+use std::path::Path;
+
+use super::*;
+use crate::fleet::fixture;
+use crate::records::Readiness;
+use crate::store::Store;
+
+async fn store(directory: &Path) -> Store {
+    Store::open(directory, "incarnation").unwrap()
+}
+
+async fn changed<R: Record + Clone>(store: &Store, record: R) {
+    let put = move |rows: &Transaction<'_>| match rows.get::<R>(&record.id())? {
+        Some(row) => rows.update(&Versioned { record, ..row }),
+        None => rows.insert(&record),
+    };
+    store.commit(put).await.unwrap();
+}
+
+async fn deleted<R: Record>(store: &Store, id: String) {
+    let delete = move |rows: &Transaction<'_>| {
+        let version = rows.get::<R>(&id)?.unwrap().version;
+        rows.delete::<R>(&id, version)
+    };
+    store.commit(delete).await.unwrap();
+}
+
+async fn told(store: &Store) -> Vec<(String, String)> {
+    let events = store.read(|rows| rows.list::<Event>(None, 100)).await;
+    let events = events.unwrap().into_iter().map(|row| row.record);
+    events
+        .map(|event| {
+            let kind = event.subject.id().split('-').next().unwrap().to_owned();
+            (kind, event.state)
+        })
+        .collect()
+}
+
+fn agent(fingerprint: &str) -> Agent {
+    Agent {
+        arn: fixture::agent(0),
+        name: None,
+        created_at_ms: 0,
+        public_key_fingerprint: Some(fingerprint.to_owned()),
+        tags: crate::records::Tags::new(),
+    }
+}
+
+fn presence(reported: AgentStatus, last_contact_ms: i64) -> AgentPresence {
+    AgentPresence {
+        arn: fixture::agent(0),
+        reported,
+        last_contact_ms,
+        version: "1".to_owned(),
+        boot_nonce: "boot".to_owned(),
+        abilities: Vec::new(),
+        host: None,
+        replica: String::new(),
+        losers: Vec::new(),
+    }
+}
+
+fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+    let owned = |(kind, state): &(&str, &str)| ((*kind).to_owned(), (*state).to_owned());
+    expected.iter().map(owned).collect()
+}
+
+#[tokio::test]
+async fn an_agent_tells_when_it_comes_and_goes_and_not_at_each_heartbeat() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(directory.path()).await;
+    changed(&store, agent("one")).await;
+    for (status, at) in [
+        (AgentStatus::Online, 1),
+        (AgentStatus::Online, 2),
+        (AgentStatus::Offline, 3),
+        (AgentStatus::Online, 4),
+    ] {
+        changed(&store, presence(status, at)).await;
+    }
+    changed(&store, agent("two")).await;
+    let expected = pairs(&[
+        ("agent", "ONLINE"),
+        ("agent", "OFFLINE"),
+        ("agent", "ONLINE"),
+    ]);
+    assert_eq!(told(&store).await, expected);
+    deleted::<Agent>(&store, agent("two").id()).await;
+    let left = store.read(|rows| rows.list::<Announced>(None, 10)).await;
+    assert_eq!(left.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_task_follows_its_executions() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(directory.path()).await;
+    let mut task = fixture::task_row(1, None);
+    changed(&store, task.clone()).await;
+    task.readiness = Readiness::Available;
+    changed(&store, task).await;
+    let mut execution = fixture::execution_row(1, 1);
+    for status in [
+        ExecutionStatus::Queued,
+        ExecutionStatus::Launching,
+        ExecutionStatus::Launching,
+        ExecutionStatus::Success,
+    ] {
+        execution.status = status;
+        execution.ended_at_ms = status.is_terminal().then_some(1);
+        changed(&store, execution.clone()).await;
+    }
+    execution.tags.insert("k".to_owned(), "v".to_owned());
+    changed(&store, execution.clone()).await;
+    deleted::<Execution>(&store, execution.id()).await;
+    let expected = pairs(&[
+        ("task", "CREATING"),
+        ("task", "AVAILABLE"),
+        ("exec", "QUEUED"),
+        ("task", "QUEUED"),
+        ("exec", "LAUNCHING"),
+        ("task", "RUNNING"),
+        ("exec", "SUCCESS"),
+        ("task", "AVAILABLE"),
+    ]);
+    assert_eq!(told(&store).await, expected);
+}
+
+#[tokio::test]
+async fn a_commit_that_fails_tells_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(directory.path()).await;
+    let failing = |rows: &Transaction<'_>| {
+        rows.insert(&fixture::task_row(1, None))?;
+        Err::<(), _>(StoreError::Closed)
+    };
+    assert!(store.commit(failing).await.is_err());
+    assert_eq!(told(&store).await, []);
+}
+
+#[tokio::test]
+async fn events_go_once_everybody_was_told_and_only_the_holder_says_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(directory.path()).await;
+    for number in 1..=3 {
+        changed(&store, fixture::task_row(number, None)).await;
+    }
+    let events = store.read(|rows| rows.list::<Event>(None, 10)).await;
+    let events: Vec<Event> = events.unwrap().into_iter().map(|row| row.record).collect();
+    let ids: BTreeSet<&str> = events.iter().map(|event| event.id.as_str()).collect();
+    assert_eq!(ids.len(), 3);
+    let note = async |receiver: &str, index: usize, holder: &str| {
+        let delivery = Delivery {
+            receiver: receiver.to_owned(),
+            delivered: events[index].sequence.clone(),
+            holder: holder.to_owned(),
+        };
+        let noted = move |rows: &Transaction<'_>| advance(rows, &delivery, &["file", "webhook"]);
+        store.commit(noted).await.unwrap()
+    };
+    assert!(note("file", 2, "us").await);
+    assert_eq!(told(&store).await.len(), 3, "the webhook has none");
+    assert!(note("webhook", 1, "us").await);
+    assert_eq!(told(&store).await.len(), 1);
+    assert!(!note("webhook", 2, "another").await);
+    assert_eq!(told(&store).await.len(), 1);
+    let length = |rows: &Transaction<'_>| queue(rows).map(|row| row.record.length);
+    assert_eq!(store.commit(length).await.unwrap(), 1);
+}

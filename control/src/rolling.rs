@@ -100,6 +100,12 @@ impl RollingFile {
             .open(self.path())?;
         let length = whole_lines(&mut file)?;
         file.set_len(length)?;
+        // A file that the directory has forgotten after a power cut holds nothing.
+        let directory = self
+            .path()
+            .parent()
+            .filter(|path| !path.as_os_str().is_empty());
+        fs::File::open(directory.unwrap_or(Path::new(".")))?.sync_all()?;
         Ok(Open { file, length })
     }
 

@@ -40,6 +40,11 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// The operation's name.
+    pub(super) fn operation(&self) -> &str {
+        self.operation
+    }
+
     /// `attempt` is what the attempts of one call share: SDKs send one invocation id with each.
     pub(super) fn identity(key: &str, attempt: &[u8], operation: &str, body: &[u8]) -> String {
         let mut hash = digest::Context::new(&digest::SHA256);

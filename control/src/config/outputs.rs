@@ -26,10 +26,20 @@ pub(super) fn outputs(layers: &mut Layers, state_dir: Option<&Path>) -> Option<O
     let event_file = rolling(layers, &EVENTS, state_dir);
     let event_webhook = webhook(layers);
     let audit = rolling(layers, &AUDIT, state_dir);
+    let (event_file, audit) = (event_file?, audit?);
+    if let (Some(events), Some(audit)) = (&event_file, &audit)
+        && events.path == audit.path
+    {
+        layers.fault(format!(
+            "event_file and audit_file are both {}: each needs a file of its own",
+            audit.path.display()
+        ));
+        return None;
+    }
     Some(Outputs {
-        event_file: event_file?,
+        event_file,
         event_webhook,
-        audit: audit?,
+        audit,
     })
 }
 

@@ -56,6 +56,11 @@ pub(in crate::api) struct Common {
 impl Common {
     pub(in crate::api) fn of(call: &Call<'_>) -> Result<Self, ApiError> {
         let input: Input = call.decode()?;
+        // Members that an operation's model does not have are passed over.
+        let given = match call.operation() {
+            "StartTaskExecution" => input.override_options,
+            _ => input.options,
+        };
         let name = match input.name {
             Some(name) => Some(check::optional_name(Some(name), "Name")?),
             None => None,
@@ -72,7 +77,7 @@ impl Common {
             },
             manifest: manifest::wanted(input.manifest_config)?,
             report: report::wanted(input.task_report_config)?,
-            options: options(input.options.or(input.override_options).unwrap_or_default())?,
+            options: options(given.unwrap_or_default())?,
             filter: Filter {
                 includes: pattern(input.includes, "Includes")?
                     .map(|value| Includes::parse(&value))

@@ -56,6 +56,13 @@ impl Postgres {
         if config.get_hosts().is_empty() {
             return Err(format!("{FORM}: it names no host"));
         }
+        // What follows the @ is then a part of the password, which is not to be shown as a host.
+        let is_cut = |host: &Host| matches!(host, Host::Tcp(name) if name.contains('@'));
+        if config.get_hosts().iter().any(is_cut) {
+            return Err(format!(
+                "{FORM}: an @ in the user or the password is written as %40"
+            ));
+        }
         if config.get_ssl_mode() == SslMode::Prefer {
             let mode = if config.get_hosts().iter().all(is_local) {
                 SslMode::Disable
@@ -146,6 +153,7 @@ mod tests {
             ("mysql://u:CANARY@db/d", "must look like"),
             ("postgresql://u:CANARY@db", "no database"),
             ("postgresql:///d", "no host"),
+            ("postgresql://u:pass@CANARY@db/d", "%40"),
             ("postgresql://u:CANARY@db:x/d", "port"),
             (
                 "postgresql://u:CANARY@db/d?sslrootcert=x",

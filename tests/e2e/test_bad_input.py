@@ -166,8 +166,8 @@ def test_arns_that_are_none(site):
     ):
         message = refused(getattr(site.datasync, operation), **{parameter: given})
         said = f"{operation}: {message}"
-        assert f"{parameter}: {json.dumps(given)} is not the ARN of a" in message, said
-        assert f"it must look like {account}:{looks_like}" in message, said
+        assert f"Invalid parameter: {parameter} {json.dumps(given)} must match ^arn:" in message, said
+        assert f":{looks_like}" in message, said
 
 
 def test_resources_that_do_not_exist(site):

@@ -117,6 +117,7 @@ impl Runner {
         let memory = usize::try_from(limits.memory_target_bytes / MEMORY_SHARE);
         let mut intake = ManifestIntake::begin(
             &assignment.directory,
+            object.size,
             memory.unwrap_or(usize::MAX),
             limits.state_disk_max_bytes,
         )?;

@@ -78,6 +78,8 @@ const MIB: u64 = 1 << 20;
 pub(crate) struct Demand {
     /// Entries of the tree, as the last execution left them in the catalog.
     pub(crate) entries: Option<u64>,
+    /// What is known to be written besides, in bytes.
+    pub(crate) known: u64,
     /// What its files have already, in bytes.
     pub(crate) written: u64,
     /// `state_disk_max`; `None`: what is free, but for a reserve.
@@ -96,7 +98,9 @@ impl Demand {
     /// [`Demand::allowed`], if that is enough to begin.
     pub(crate) fn admitted(self, room: Room, directory: &Path) -> Result<u64, DiskError> {
         let entries = self.entries.unwrap_or(0);
-        let needed = FLOOR.saturating_add(entries.saturating_mul(ENTRY));
+        let needed = FLOOR
+            .saturating_add(entries.saturating_mul(ENTRY))
+            .saturating_add(self.known);
         let allowed = self.allowed(room);
         if allowed >= needed {
             return Ok(allowed);
@@ -199,6 +203,7 @@ mod tests {
         available: 1_000 * MIB,
     };
     const DEMAND: Demand = Demand {
+        known: 0,
         entries: None,
         written: 0,
         max: None,
@@ -259,6 +264,8 @@ mod tests {
         };
         assert!(unknown.admitted(ROOM, directory).is_err());
         assert!(of(u64::MAX).admitted(ROOM, directory).is_err());
+        let known = |known| Demand { known, ..DEMAND }.admitted(ROOM, directory);
+        assert!(known(400 * MIB).is_ok() && known(500 * MIB).is_err());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::envelope::envelope;
-use super::outbox::advance;
+use super::outbox::{OFFERED_MAX_MS, advance};
 use super::turn::{Turn, Watch};
 use super::webhook::Caller;
 use crate::config::Outputs;
@@ -25,9 +25,6 @@ const PAUSE_MIN: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// How often it is looked whether the control that tells has fallen silent.
 const LOOK: Duration = Duration::from_secs(15);
-/// An event that a webhook has not taken by then is dropped, as EventBridge does.
-const RETRIED_MAX_MS: i64 = 24 * 60 * 60 * 1000;
-
 /// Who is told.
 #[derive(Debug)]
 pub(crate) enum Receiver {
@@ -121,7 +118,7 @@ async fn post(caller: &Caller, events: &[Event], now: Timestamp) -> (usize, Resu
 }
 
 fn is_too_old(event: &Event, now: Timestamp) -> bool {
-    now.as_millisecond().saturating_sub(event.at_ms) >= RETRIED_MAX_MS
+    now.as_millisecond().saturating_sub(event.at_ms) >= OFFERED_MAX_MS
 }
 
 /// Between a half and the whole of a time that doubles with each failure in a row.
@@ -287,9 +284,10 @@ impl Teller {
             holder: self.holder.clone(),
         };
         let all = self.all.clone();
+        let now_ms = Timestamp::now().as_millisecond();
         let noted = self
             .store
-            .commit(move |rows| advance(rows, &delivery, &all));
+            .commit(move |rows| advance(rows, &delivery, &all, now_ms));
         if !noted.await? {
             tracing::info!(
                 receiver = self.receiver.name(),

@@ -12,6 +12,10 @@ use crate::store::{Record, StoreError, Transaction, Versioned};
 
 /// Events that are kept for receivers that cannot be told; the oldest go first. Some 50 MB.
 const EVENTS_MAX: u64 = 100_000;
+/// An event that a webhook has not taken by then is dropped, as EventBridge does, in milliseconds.
+pub(super) const OFFERED_MAX_MS: i64 = 24 * 60 * 60 * 1000;
+/// More receivers than controls of one database have.
+const RECEIVERS_MAX: usize = 100;
 /// Events that are deleted in one commit.
 const PRUNED_MAX: usize = 1000;
 /// Live executions of a task that are looked at (AWS: 50 wait at most).
@@ -179,7 +183,11 @@ fn append(rows: &Transaction<'_>, made: Made, now_ms: i64) -> Result<(), StoreEr
     queue.record.length += added;
     let excess = queue.record.length.saturating_sub(EVENTS_MAX);
     if excess > 0 {
-        let gone = delete_up_to(rows, None, usize::try_from(excess).unwrap_or(PRUNED_MAX))?;
+        let gone = delete_while(
+            rows,
+            |_| true,
+            usize::try_from(excess).unwrap_or(PRUNED_MAX),
+        )?;
         queue.record.length -= gone;
         queue.record.dropped += gone;
         tracing::warn!(
@@ -222,15 +230,15 @@ fn queue(rows: &Transaction<'_>) -> Result<Versioned<EventQueue>, StoreError> {
     })
 }
 
-/// Deletes the oldest events, at most `limit`, none after `last`; says how many.
-fn delete_up_to(
+/// Deletes the oldest events, at most `limit`, up to the first that is to stay; says how many.
+fn delete_while(
     rows: &Transaction<'_>,
-    last: Option<&str>,
+    is_to_go: impl Fn(&Event) -> bool,
     limit: usize,
 ) -> Result<u64, StoreError> {
     let mut gone = 0;
     for row in rows.list::<Event>(None, limit)? {
-        if last.is_some_and(|last| row.record.sequence.as_str() > last) {
+        if !is_to_go(&row.record) {
             break;
         }
         rows.delete::<Event>(&row.record.sequence, row.version)?;
@@ -254,8 +262,10 @@ pub(crate) fn adopt(rows: &Transaction<'_>) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Notes that `receiver` was told up to `delivered` by `holder`, and deletes what all `receivers`
-/// were told. `false`: another holder has taken over, and nothing is noted.
+/// Notes that `receiver` was told up to `delivered` by `holder`, and deletes what all were told:
+/// `receivers`, and those that another control has besides. Theirs are waited for as long as an event is
+/// offered to a webhook: one that no control has any more does not keep events. `false`: another holder
+/// has taken over, and nothing is noted.
 ///
 /// # Errors
 /// [`StoreError`] of the database.
@@ -263,6 +273,7 @@ pub(super) fn advance(
     rows: &Transaction<'_>,
     delivery: &Delivery,
     receivers: &[&'static str],
+    now_ms: i64,
 ) -> Result<bool, StoreError> {
     match rows.get::<Delivery>(&delivery.receiver)? {
         Some(row) if row.record.holder != delivery.holder => return Ok(false),
@@ -277,8 +288,17 @@ pub(super) fn advance(
         let row = rows.get::<Delivery>(receiver)?;
         told.push(row.map_or_else(String::new, |row| row.record.delivered));
     }
-    if let Some(all) = told.iter().min() {
-        let gone = delete_up_to(rows, Some(all), PRUNED_MAX)?;
+    if let Some(ours) = told.iter().min() {
+        let others = rows.list::<Delivery>(None, RECEIVERS_MAX)?;
+        let others = others.into_iter().map(|row| row.record.delivered);
+        let all = others
+            .min()
+            .map_or(ours.clone(), |others| others.min(ours.clone()));
+        let is_told = |event: &Event| {
+            let is_late = now_ms.saturating_sub(event.at_ms) >= OFFERED_MAX_MS;
+            event.sequence <= all || (is_late && event.sequence <= *ours)
+        };
+        let gone = delete_while(rows, is_told, PRUNED_MAX)?;
         if gone > 0 {
             let mut queue = queue(rows)?;
             queue.record.length = queue.record.length.saturating_sub(gone);

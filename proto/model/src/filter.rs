@@ -56,7 +56,15 @@ pub struct Excludes {
     patterns: Vec<Pattern>,
 }
 
-fn parse(value: &str) -> Result<Vec<Pattern>, FilterError> {
+/// Whether patterns that can match nothing are refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Strictness {
+    AsGiven,
+    /// Earlier releases took a star before the last slash.
+    AsStored,
+}
+
+fn parse(value: &str, strictness: Strictness) -> Result<Vec<Pattern>, FilterError> {
     if value.chars().count() > VALUE_LENGTH_MAX {
         return Err(FilterError::TooLong);
     }
@@ -68,7 +76,7 @@ fn parse(value: &str) -> Result<Vec<Pattern>, FilterError> {
     }
     split_alternatives(value)
         .into_iter()
-        .map(Pattern::parse)
+        .map(|text| Pattern::parse(text, strictness))
         .collect()
 }
 
@@ -92,7 +100,7 @@ fn split_alternatives(value: &str) -> Vec<&str> {
 }
 
 impl Pattern {
-    fn parse(text: &str) -> Result<Self, FilterError> {
+    fn parse(text: &str, strictness: Strictness) -> Result<Self, FilterError> {
         let mut pieces = Vec::new();
         let mut literal = Vec::new();
         let mut characters = text.chars().peekable();
@@ -121,7 +129,9 @@ impl Pattern {
         match (literal.as_slice(), pieces.is_empty()) {
             // The root and everything below it.
             (b"/", true) => pieces.push(Piece::Star),
-            (b"/", false) => return Err(FilterError::StarSlash(text.to_owned())),
+            (b"/", false) if strictness == Strictness::AsGiven => {
+                return Err(FilterError::StarSlash(text.to_owned()));
+            }
             (b"", _) => {}
             _ => pieces.push(Piece::Literal(literal)),
         }
@@ -193,7 +203,7 @@ impl Includes {
     pub fn parse(value: &str) -> Result<Self, FilterError> {
         Ok(Self {
             value: value.to_owned(),
-            patterns: parse(value)?,
+            patterns: parse(value, Strictness::AsGiven)?,
         })
     }
 
@@ -237,7 +247,7 @@ impl Excludes {
     pub fn parse(value: &str) -> Result<Self, FilterError> {
         Ok(Self {
             value: value.to_owned(),
-            patterns: parse(value)?,
+            patterns: parse(value, Strictness::AsGiven)?,
         })
     }
 
@@ -259,8 +269,10 @@ macro_rules! as_text {
         impl TryFrom<String> for $name {
             type Error = FilterError;
 
+            /// As stored: a pattern that is refused now, and matched nothing before, matches nothing.
             fn try_from(value: String) -> Result<Self, Self::Error> {
-                Self::parse(&value)
+                let patterns = parse(&value, Strictness::AsStored)?;
+                Ok(Self { value, patterns })
             }
         }
 

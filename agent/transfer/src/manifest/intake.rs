@@ -52,6 +52,10 @@ pub async fn is_frozen(directory: &Path) -> std::io::Result<bool> {
     tokio::fs::try_exists(frozen::path(directory)).await
 }
 
+/// What a manifest takes of the disk at most, in its own size: sorted runs, those that are merged, and
+/// the sorted copy. Asked for before it is read, since reading it again would cost as much each time.
+const COPIES: u64 = 3;
+
 /// Takes a manifest in, piece by piece, in bounded memory.
 pub struct ManifestIntake {
     directory: PathBuf,
@@ -68,24 +72,26 @@ impl std::fmt::Debug for ManifestIntake {
 }
 
 impl ManifestIntake {
-    /// Begins with the manifest of the execution in `directory`. About `memory_bytes` are held, and
+    /// Begins with the manifest of `size` bytes of the execution in `directory`. About `memory_bytes` are held, and
     /// at most `disk_max_bytes` of the disk are taken (`None`: what is free, but for a reserve).
     ///
     /// # Errors
     /// If the file system has no room.
     pub fn begin(
         directory: &Path,
+        size: u64,
         memory_bytes: usize,
         disk_max_bytes: Option<u64>,
     ) -> Result<Self, ManifestError> {
+        remove_spill(directory)?;
         let demand = Demand {
             entries: None,
+            known: size.saturating_mul(COPIES),
             written: 0,
             max: disk_max_bytes,
         };
         let allowed = demand.admitted(Room::of(directory)?, directory)?;
         let disk = Disk::new(allowed, 0);
-        remove_spill(directory)?;
         let spill = Spill {
             directory: directory.join(SPILL),
             disk: disk.clone(),
@@ -182,7 +188,7 @@ mod tests {
 
     async fn taken(text: &str, memory: usize) -> (TempDir, Result<u64, ManifestError>) {
         let directory = tempfile::tempdir().unwrap();
-        let mut intake = ManifestIntake::begin(directory.path(), memory, None).unwrap();
+        let mut intake = ManifestIntake::begin(directory.path(), 0, memory, None).unwrap();
         let result = async {
             for piece in text.as_bytes().chunks(1000) {
                 intake.push(piece).await?;

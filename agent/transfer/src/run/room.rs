@@ -25,6 +25,7 @@ pub(super) async fn granted(
         written += fs::metadata(failures).await.map_or(0, |list| list.len());
     }
     let demand = Demand {
+        known: 0,
         entries,
         written,
         max: settings.state_disk_max_bytes,

@@ -48,7 +48,7 @@ fn world() -> World {
 }
 
 async fn take(directory: &Path, lines: &[String]) {
-    let mut intake = ManifestIntake::begin(directory, 1 << 20, None).unwrap();
+    let mut intake = ManifestIntake::begin(directory, 0, 1 << 20, None).unwrap();
     intake.push(lines.join("\n").as_bytes()).await.unwrap();
     assert_eq!(intake.finish().await.unwrap(), lines.len() as u64);
 }

@@ -154,7 +154,7 @@ async fn events_go_once_everybody_was_told_and_only_the_holder_says_so() {
             delivered: events[index].sequence.clone(),
             holder: holder.to_owned(),
         };
-        let noted = move |rows: &Transaction<'_>| advance(rows, &delivery, &["file", "webhook"]);
+        let noted = move |rows: &Transaction<'_>| advance(rows, &delivery, &["file", "webhook"], 0);
         store.commit(noted).await.unwrap()
     };
     assert!(note("file", 2, "us").await);
@@ -165,4 +165,42 @@ async fn events_go_once_everybody_was_told_and_only_the_holder_says_so() {
     assert_eq!(told(&store).await.len(), 1);
     let length = |rows: &Transaction<'_>| queue(rows).map(|row| row.record.length);
     assert_eq!(store.commit(length).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn what_another_control_has_to_tell_stays_for_a_day() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(directory.path()).await;
+    changed(&store, fixture::task_row(1, None)).await;
+    let events = store.read(|rows| rows.list::<Event>(None, 10)).await;
+    let event = events.unwrap().remove(0).record;
+    let note = async |receiver: &str, delivered: &str, ours: &[&'static str], now_ms: i64| {
+        let (delivery, ours) = (
+            Delivery {
+                receiver: receiver.to_owned(),
+                delivered: delivered.to_owned(),
+                holder: "us".to_owned(),
+            },
+            ours.to_vec(),
+        );
+        let noted = move |rows: &Transaction<'_>| advance(rows, &delivery, &ours, now_ms);
+        store.commit(noted).await.unwrap()
+    };
+    note("webhook", "", &["file", "webhook"], event.at_ms).await;
+    note(
+        "file",
+        &event.sequence,
+        &["file"],
+        event.at_ms + OFFERED_MAX_MS - 1,
+    )
+    .await;
+    assert_eq!(told(&store).await.len(), 1);
+    note(
+        "file",
+        &event.sequence,
+        &["file"],
+        event.at_ms + OFFERED_MAX_MS,
+    )
+    .await;
+    assert_eq!(told(&store).await.len(), 0);
 }

@@ -161,3 +161,11 @@ fn every_directory_on_the_way_to_an_included_item_is_read() {
         }
     }
 }
+
+#[test]
+fn a_stored_pattern_that_is_refused_now_is_read_and_matches_nothing() {
+    let stored: Excludes = serde_json::from_str("\"/a*/|/b\"").unwrap();
+    assert_eq!(stored.as_str(), "/a*/|/b");
+    let covered = ["/a", "/ab", "/a/c", "/b"].map(|path| stored.covers(path.as_bytes()));
+    assert_eq!(covered, [false, false, false, true]);
+}

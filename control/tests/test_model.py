@@ -123,6 +123,17 @@ def check_refusal(operation, status, answer, code="InvalidParameter"):
     assert members["message"] and members["errorCode"] == members["datasyncErrorCode"] == code
 
 
+def test_options_under_the_name_of_another_operation_are_passed_over(raw, control, world):
+    names = {"SourceLocationArn": world.nfs(), "DestinationLocationArn": world.s3()}
+    remove = {"PreserveDeletedFiles": "REMOVE"}
+    _, created = raw("CreateTask", names | {"OverrideOptions": remove})
+    task = {"TaskArn": created["TaskArn"]}
+    assert raw("DescribeTask", task)[1]["Options"]["PreserveDeletedFiles"] == "PRESERVE"
+    _, started = call(raw, control, "StartTaskExecution", task | {"Options": remove})
+    _, execution = raw("DescribeTaskExecution", started)
+    assert execution["Options"]["PreserveDeletedFiles"] == "PRESERVE"
+
+
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_minimal_input(raw, control, world, operation):
     works, _ = DOCUMENTED[operation]

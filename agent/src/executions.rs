@@ -26,7 +26,7 @@ use datasync_model::{
     Failure, Rate, TaskExecutionArn,
 };
 use datasync_proto::DesiredExecution;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -92,6 +92,8 @@ pub(crate) struct Executions {
     /// What control wants, as it last said.
     desired: Vec<DesiredExecution>,
     tasks: JoinSet<()>,
+    /// Rung at each end, which control is told at once.
+    ended: Arc<Notify>,
     stop: CancellationToken,
 }
 
@@ -117,6 +119,7 @@ impl Executions {
             here: BTreeMap::new(),
             desired: Vec::new(),
             tasks: JoinSet::new(),
+            ended: Arc::default(),
             stop: CancellationToken::new(),
             state,
         };
@@ -163,6 +166,11 @@ impl Executions {
                 tracing::error!(task_execution_id = id, %error, ?action, "cannot carry out");
             }
         }
+    }
+
+    /// Waits until an execution ends, or has ended since the last wait.
+    pub(crate) async fn ended(&self) {
+        self.ended.notified().await;
     }
 
     /// Reports that control has not seen, or whose end it may have lost; all of them if `all`.
@@ -318,6 +326,7 @@ impl Executions {
             forgotten: false,
         };
         self.here.insert(id, execution);
+        self.ended.notify_one();
     }
 
     fn launch(&mut self, id: String, folder: Folder, spec: Arc<ExecutionSpec>, order: Order) {
@@ -333,6 +342,7 @@ impl Executions {
             slots: Arc::clone(&self.slots),
             folder: folder.clone(),
             seen: seen.clone(),
+            ended: Arc::clone(&self.ended),
             assignment: task::Handed {
                 spec,
                 cancel: cancel.clone(),

@@ -27,7 +27,7 @@ use crate::renewal::Pace;
 use outbox::{Outbox, Undeliverable};
 
 const WELCOME_TIMEOUT: Duration = Duration::from_secs(20);
-/// At most this often is an execution reported.
+/// At most this often is progress reported; an end is told at once.
 const REPORT_INTERVAL: Duration = Duration::from_millis(500);
 /// Bounds on the interval that control asks for.
 const HEARTBEAT_MIN: Duration = Duration::from_millis(200);
@@ -193,9 +193,8 @@ impl Desk<'_> {
                     }
                     outbox.send(self.heartbeat(AgentStatus::Online)).await
                 }
-                _ = reports.tick() => {
-                    self.report(outbox, false).await
-                }
+                _ = reports.tick() => self.report(outbox, false).await,
+                () = self.executions.ended() => self.report(outbox, false).await,
                 answer = self.probes.next_answer() => outbox.send(Out::Probed(answer)).await,
                 () = tokio::time::sleep_until(heard_at + silence) => {
                     return End::lost(format!("control was silent for {} s", silence.as_secs()));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use datasync_model::{ErrorCode, ExecutionReport, ExecutionSpec, Failure, Rate};
 use jiff::Timestamp;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -33,6 +33,8 @@ pub(super) struct Task {
     pub(super) folder: Folder,
     /// What control sees: terminal only once the report is on disk.
     pub(super) seen: watch::Sender<ExecutionReport>,
+    /// Rung at the end.
+    pub(super) ended: Arc<Notify>,
     pub(super) assignment: Handed,
 }
 
@@ -76,6 +78,7 @@ pub(super) async fn run(task: Task) {
         tracing::error!(task_execution_id = id, %error, "cannot keep the report of an execution");
     }
     task.seen.send_replace(ended);
+    task.ended.notify_one();
 }
 
 async fn work(task: &Task) -> Ended {

@@ -24,7 +24,7 @@ SAID_MAX = 300
 def arguments():
     parser = argparse.ArgumentParser(prog="tests/bench/run", description=__doc__)
     parser.add_argument("--smoke", action="store_true", help="small trees, one run, no table")
-    parser.add_argument("--full", action="store_true", help="memory: up to five million entries")
+    parser.add_argument("--full", action="store_true", help="up to ten million entries")
     parser.add_argument("--runs", type=int, default=3, help="runs of each (default: 3)")
     parser.add_argument("--only", choices=ROWS, action="append", help="this row; may be repeated")
     parser.add_argument("--no-write", action="store_true", help="print the tables only")

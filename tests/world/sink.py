@@ -62,7 +62,7 @@ class Sink:
         self._manage("POST", "mark")
 
     def stats(self):
-        """objects and bytes that are there; counts by name; bytes received in all, also of bodies
-        that were cut off, and the largest body; resumed_seconds: from the mark to the first byte
-        of a part of an upload that was open then, or None."""
+        """objects and bytes that are there; counts by name; bytes that arrived so far; bytes
+        received, of bodies that ended or were cut off, and the largest body; resumed_seconds: from
+        the mark to the first byte of a part of an upload that was open then, or None."""
         return json.loads(self._manage("GET", "stats"))

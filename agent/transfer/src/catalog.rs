@@ -58,9 +58,24 @@ enum Log {
         since: Option<Instant>,
         /// Bytes of it that the budget of the disk knows of.
         counted: u64,
+        order: Order,
     },
     /// It could not be written: what this execution learns is forgotten.
     Broken,
+}
+
+/// Whether keys come in order, each once.
+#[derive(Debug, Default)]
+struct Order {
+    last: Option<Key>,
+    is_broken: bool,
+}
+
+impl Order {
+    fn next(&mut self, key: &Key) {
+        self.is_broken = self.is_broken || self.last.as_ref().is_some_and(|last| last >= key);
+        self.last = (!self.is_broken).then(|| key.clone());
+    }
 }
 
 impl Catalog {
@@ -110,17 +125,20 @@ impl Catalog {
                 writer,
                 since: None,
                 counted: 0,
+                order: Order::default(),
             };
         }
         let Log::Open {
             writer,
             since,
             counted,
+            order,
         } = &mut self.log
         else {
             return Ok(());
         };
         writer.push(key, entry).await?;
+        order.next(key);
         let taken = self.disk.take(writer.bytes() - *counted);
         taken.map_err(|error| FileError::budget(&self.file, error))?;
         *counted = writer.bytes();
@@ -151,13 +169,15 @@ impl Catalog {
         if matches!(self.log, Log::Broken) {
             return;
         }
-        self.log = Log::Unopened;
-        if let Err(error) = self.fold(memory_bytes).await {
+        let log = std::mem::replace(&mut self.log, Log::Unopened);
+        let in_order = matches!(log, Log::Open { order, .. } if !order.is_broken);
+        if let Err(error) = self.fold(memory_bytes, in_order).await {
             self.give_up(&error);
         }
     }
 
-    async fn fold(&self, memory_bytes: usize) -> Result<(), FileError> {
+    /// `in_order`: the log of this run of the process is.
+    async fn fold(&self, memory_bytes: usize, in_order: bool) -> Result<(), FileError> {
         let logs: Vec<_> = self.logs().take_while(|log| log.exists()).collect();
         let logged = logs.iter().map(|log| length(log)).sum();
         // Sorted runs of the logs, and the next catalog.
@@ -169,7 +189,11 @@ impl Catalog {
             identity: &self.identity,
             memory_bytes,
         };
-        if let Some(entries) = fold.adopt(&logs, &self.file).await? {
+        let entries = match logs.as_slice() {
+            [log] if in_order => Some(fold.adopt_ordered(log, &self.file).await?),
+            logs => fold.adopt(logs, &self.file).await?,
+        };
+        if let Some(entries) = entries {
             tracing::info!(entries, file = %self.file.display(), "the catalog is up to date");
         }
         // The last first: what is left after a crash is still the beginning.

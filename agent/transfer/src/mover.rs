@@ -35,6 +35,7 @@ use crate::verify::Verifier;
 use crate::waits::{Wait, Waits};
 use crate::walk::SourceEntry;
 
+pub(crate) use remembered::LookBack;
 use remembered::learned_of_kept;
 pub(crate) use resume::Resumed;
 

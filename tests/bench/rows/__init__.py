@@ -2,8 +2,10 @@
 
 from .copies import large, large_tls, small
 from .delay import delay
+from .directory import directory
 from .huge import huge
 from .memory import memory
+from .rate import rate
 from .rescan import rescan
 from .resume import resume
 from .store import store
@@ -18,6 +20,8 @@ ROWS = {
     "memory": memory,
     "rescan": rescan,
     "delay": delay,
+    "directory": directory,
+    "rate": rate,
     "resume": resume,
     "store": store,
 }

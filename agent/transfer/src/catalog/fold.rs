@@ -1,7 +1,8 @@
 //! The next catalog: the present one and what an execution learned, newest last.
 //!
-//! An execution's log is in the order in which items ended. It is cut into sorted runs of bounded
-//! size, which are merged with the present catalog.
+//! An execution's log is in the order in which items ended. Where that is the order of their keys, as
+//! over an unchanged tree, it is merged with the present catalog as it is; else it is cut into sorted
+//! runs of bounded size first.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -58,10 +59,19 @@ impl Fold<'_> {
         let count = if runs.files.is_empty() {
             None
         } else {
-            Some(self.replace(runs, catalog).await?)
+            Some(self.replace(self.open(&runs.files).await?, catalog).await?)
         };
         remove_directory(&directory).await?;
         Ok(count)
+    }
+
+    /// Like [`Fold::adopt`], with one log whose keys are in order, each once.
+    ///
+    /// # Errors
+    /// The present catalog is as it was.
+    pub(super) async fn adopt_ordered(&self, log: &Path, catalog: &Path) -> Result<u64, FileError> {
+        let log = Source::lenient(Reader::open(log, self.identity, Form::Log).await);
+        self.replace(vec![log], catalog).await
     }
 
     async fn sort(&self, logs: &[PathBuf], directory: &Path) -> Result<Runs, FileError> {
@@ -126,8 +136,8 @@ impl Fold<'_> {
         Ok(sources)
     }
 
-    async fn replace(&self, runs: Runs, catalog: &Path) -> Result<u64, FileError> {
-        let mut sources = self.open(&runs.files).await?;
+    /// `sources` count before the present catalog, the first of them before the others.
+    async fn replace(&self, mut sources: Vec<Source>, catalog: &Path) -> Result<u64, FileError> {
         let present = Reader::open(catalog, self.identity, Form::Sorted).await;
         sources.push(Source::lenient(present));
         let mut merge = Merge::new(sources).await?;

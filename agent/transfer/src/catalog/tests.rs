@@ -213,6 +213,39 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn what_is_noted_in_order_or_not_is_in_the_next_catalog(
+        present in records(0..30), noted in records(0..60), in_order: bool,
+    ) {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("pair.catalog");
+        let mut model: BTreeMap<_, _> = present.into_iter().collect();
+        model.retain(|_, entry| entry.is_some());
+        let noted = if in_order { sorted(noted) } else { noted };
+        blocking(async {
+            write(&file, &model.clone().into_iter().collect::<Vec<_>>(), 7).await;
+            let mut catalog = Catalog {
+                file: file.clone(),
+                directory: directory.path().to_owned(),
+                identity: PAIR.to_owned(),
+                log: Log::Unopened,
+                disk: Disk::unbounded(),
+            };
+            for (key, entry) in &noted {
+                catalog.note(key, entry.as_ref()).await;
+            }
+            catalog.adopt(1 << 20).await;
+            model.extend(noted);
+            model.retain(|_, entry| entry.is_some());
+            let wanted: Vec<_> = model.into_iter().collect();
+            prop_assert_eq!(read(&file, Form::Sorted).await, (wanted, Ok(())));
+            prop_assert!(!directory.path().join("catalog-log-0").exists());
+            Ok(())
+        })?;
+    }
+}
+
 fn some_entry(number: u64) -> Entry {
     let time = |factor: u64| Timestamp {
         seconds: 1_700_000_000 + i64::try_from(number * factor % 90_000_000).unwrap(),

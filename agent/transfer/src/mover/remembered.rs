@@ -8,19 +8,37 @@ use crate::outcome::{Outcome, Write};
 use crate::plan::{Action, Facts, Next};
 use crate::walk::SourceEntry;
 
+/// What memory and the listing say of an entry.
+#[derive(Debug)]
+pub(crate) enum LookBack {
+    /// Nothing is to be done.
+    AsItWas,
+    /// Nothing is to be done, and the listing told more than was remembered.
+    Learned(Box<Entry>),
+    /// Something may be to be done.
+    Unsure,
+}
+
 impl<S: Source, D: Destination> Mover<S, D> {
-    /// Whether memory and the listing say that nothing is to be done, nor anything new.
-    pub(crate) fn is_as_remembered(
+    /// Whether memory and the listing say that nothing is to be done.
+    pub(crate) fn look_back(
         &self,
         entry: &SourceEntry,
         listed: Option<&ListedObject>,
         known: Option<&Entry>,
-    ) -> bool {
+    ) -> LookBack {
         let (Some(object), Some(remembered)) = (listed, known) else {
-            return false;
+            return LookBack::Unsure;
         };
-        remembered.is_confirmed(&entry.node.attributes, object)
-            && self.facts(entry, listed, known).next() == Next::Do(Action::Keep(None))
+        if self.facts(entry, listed, known).next() != Next::Do(Action::Keep(None)) {
+            return LookBack::Unsure;
+        }
+        let source = &entry.node.attributes;
+        if remembered.is_confirmed(source, object) {
+            LookBack::AsItWas
+        } else {
+            LookBack::Learned(Box::new(remembered.confirmed(source, object)))
+        }
     }
 
     /// The outcome of an entry that was written whole.

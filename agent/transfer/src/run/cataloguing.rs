@@ -71,10 +71,10 @@ impl<S: Source, D: Destination> Engine<S, D> {
         known.is_proven && recall(known, listed, attributes, &wanted, options) == Recall::Unchanged
     }
 
-    /// Notes what verifying an object taught, if anything.
-    pub(super) async fn note_proven(&mut self, key: &Key, learned: Option<&Entry>) {
-        if let (Some(catalog), Some(_)) = (&mut self.catalog, learned) {
-            catalog.note(key, learned).await;
+    /// Notes what looking at an object taught.
+    pub(super) async fn learn(&mut self, key: &Key, learned: &Entry) {
+        if let Some(catalog) = &mut self.catalog {
+            catalog.note(key, Some(learned)).await;
         }
     }
 

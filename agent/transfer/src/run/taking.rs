@@ -8,6 +8,7 @@ use crate::deletes::{Candidate, Extra, judge};
 use crate::journal::Record;
 use crate::lanes::Ticket;
 use crate::merge::Step;
+use crate::mover::LookBack;
 use crate::outcome::{ItemFailure, Outcome};
 use crate::report::ItemFacts;
 
@@ -23,11 +24,17 @@ impl<S: Source, D: Destination> Engine<S, D> {
                 scan.facts.matched += u64::from(listed.is_some());
                 scan.facts.source_has_entries |= !entry.key.as_str().is_empty();
                 let failed = self.listed_outcome(&entry.key).await?;
-                let mover = &self.mover;
-                if failed.is_none()
-                    && mover.is_as_remembered(&entry, listed.as_ref(), known.as_deref())
-                {
-                    return self.pass(entry.key, scan).await;
+                let look_back = match failed {
+                    None => (self.mover).look_back(&entry, listed.as_ref(), known.as_deref()),
+                    Some(_) => LookBack::Unsure,
+                };
+                match look_back {
+                    LookBack::AsItWas => return self.pass(entry.key, scan).await,
+                    LookBack::Learned(learned) => {
+                        self.learn(&entry.key, &learned).await;
+                        return self.pass(entry.key, scan).await;
+                    }
+                    LookBack::Unsure => {}
                 }
                 let mut ticket = self
                     .hand(&entry.key, &entry.path, listed.is_some(), scan)

@@ -96,7 +96,9 @@ impl<S: Source, D: Destination> Engine<S, D> {
                 let mut facts = ticket.facts;
                 facts.object = learned.as_deref().map(Found::of).or(facts.object);
                 self.tell_verified(&ticket.key, facts, Ok(())).await?;
-                self.note_proven(&ticket.key, learned.as_deref()).await;
+                if let Some(learned) = learned {
+                    self.learn(&ticket.key, &learned).await;
+                }
             }
             Ok(Some(Err(failed))) => {
                 let failed = self.silence.judge(failed);

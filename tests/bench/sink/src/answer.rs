@@ -1,6 +1,7 @@
 //! One request, one answer.
 
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -24,6 +25,8 @@ use crate::reply::{Answer, error, missing, ok, reply, with};
 pub(crate) struct Sink {
     objects: Mutex<Objects>,
     counts: Mutex<Counts>,
+    /// Bytes of bodies, as they come.
+    arrived: AtomicU64,
 }
 
 impl Sink {
@@ -33,6 +36,10 @@ impl Sink {
 
     pub(crate) fn counts(&self) -> MutexGuard<'_, Counts> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn arrived(&self, bytes: u64) {
+        self.arrived.fetch_add(bytes, Ordering::Relaxed);
     }
 
     pub(crate) async fn answer(
@@ -107,13 +114,14 @@ impl Sink {
         match (&head.method, target.key.as_str()) {
             (&Method::GET, "stats") => {
                 let totals = self.objects().totals();
-                return ok(self.counts().shown(totals).to_string());
+                let arrived = self.arrived.load(Ordering::Relaxed);
+                return ok(self.counts().shown(totals, arrived).to_string());
             }
             (&Method::POST, "reset") => {
                 *self.objects() = Objects::default();
-                *self.counts() = Counts::default();
+                self.forget_counts();
             }
-            (&Method::POST, "forget-counts") => *self.counts() = Counts::default(),
+            (&Method::POST, "forget-counts") => self.forget_counts(),
             (&Method::POST, "mark") => {
                 let open = self.objects().uploads.ids();
                 self.counts().traffic.mark(Instant::now(), open);
@@ -121,6 +129,11 @@ impl Sink {
             _ => return missing("NotFound"),
         }
         ok("")
+    }
+
+    fn forget_counts(&self) {
+        *self.counts() = Counts::default();
+        self.arrived.store(0, Ordering::Relaxed);
     }
 
     /// A document as a request's body; it is small.

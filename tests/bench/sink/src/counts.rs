@@ -43,11 +43,12 @@ impl Counts {
         self.traffic.part_begins(Instant::now(), upload);
     }
 
-    pub(crate) fn shown(&self, (objects, bytes): (usize, u64)) -> Value {
+    pub(crate) fn shown(&self, (objects, bytes): (usize, u64), arrived: u64) -> Value {
         json!({
             "objects": objects,
             "bytes": bytes,
             "counts": self.named,
+            "arrived": arrived,
             "received": self.traffic.bytes(),
             "largest_body": self.traffic.body_bytes_max(),
             "resumed_seconds": self.traffic.resumed_after().map(|after| after.as_secs_f64()),
@@ -123,7 +124,7 @@ mod tests {
         counts.request(Operation::PutObject, &head("PUT", None), &by_query);
         counts.request(Operation::HeadObject, &head("HEAD", None), &target("/b/k"));
         counts.request(Operation::PutObject, &signed, &probe);
-        let shown = counts.shown((1, 2));
+        let shown = counts.shown((1, 2), 3);
         assert_eq!(
             shown["counts"],
             json!({

@@ -58,12 +58,12 @@ impl Sink {
             digest: announced.map(|_| Digest::new(CrcAlgorithm::Crc64Nvme)),
             bytes: 0,
         };
-        let mut whole = body.next().await;
+        let mut whole = body.next(self).await;
         if let (Ok(true), Some(upload)) = (whole, target.parameter("uploadId")) {
             self.counts().part_begins(upload);
         }
         while whole == Ok(true) {
-            whole = body.next().await;
+            whole = body.next(self).await;
         }
         self.counts().traffic.body_ended(body.bytes);
         whole?;
@@ -86,13 +86,14 @@ struct Body {
 
 impl Body {
     /// Takes in what comes next; `false` at the end.
-    async fn next(&mut self) -> Result<bool, Refused> {
+    async fn next(&mut self, sink: &Sink) -> Result<bool, Refused> {
         let Some(frame) = self.incoming.frame().await else {
             return Ok(false);
         };
         let frame = frame.map_err(|_| Refused::CutOff)?;
         if let Some(data) = frame.data_ref() {
             self.bytes += data.len() as u64;
+            sink.arrived(data.len() as u64);
             if let Some(digest) = &mut self.digest {
                 digest.update(data);
             }

@@ -24,6 +24,8 @@ pub(super) enum Planned {
         action: Option<PlannedAction>,
         bytes: u64,
         requests: PlannedRequests,
+        /// A server answered for it, now.
+        was_answered: bool,
     },
     Skip(Failure),
     Failed(ItemFailure),
@@ -36,8 +38,9 @@ pub(super) async fn planned<S: Source, D: Destination>(
 ) -> Planned {
     let source = &entry.node.attributes;
     let abilities = mover.destination.abilities();
-    let action = match decided(&mover, &entry, listed.as_ref(), known.as_deref()).await {
-        Ok(action) => action,
+    let decided = decided(&mover, &entry, listed.as_ref(), known.as_deref()).await;
+    let (action, was_answered) = match decided {
+        Ok(decided) => decided,
         Err(failed) => return Planned::Failed(failed),
     };
     let is_file = plan::content_of(source.kind, &mover.options) == Some(Content::File);
@@ -61,25 +64,26 @@ pub(super) async fn planned<S: Source, D: Destination>(
         action: told,
         bytes: if moves { source.size } else { 0 },
         requests: prices.of(source, &action, is_proven),
+        was_answered,
     }
 }
 
-/// What a run would do. It may read the source and ask the destination.
+/// What a run would do, and whether the source was read or the destination asked for it.
 async fn decided<S: Source, D: Destination>(
     mover: &Mover<S, D>,
     entry: &SourceEntry,
     listed: Option<&ListedObject>,
     known: Option<&Entry>,
-) -> Result<Action, ItemFailure> {
+) -> Result<(Action, bool), ItemFailure> {
     let facts = mover.facts(entry, listed, known);
     match facts.next() {
-        Next::Do(action) => Ok(action),
+        Next::Do(action) => Ok((action, false)),
         Next::Read(content) => {
             let read = mover.verifier.source_content(entry).await?;
-            Ok(facts.after_reading(read == content))
+            Ok((facts.after_reading(read == content), true))
         }
         Next::Ask => match mover.stat(&entry.key).await {
-            Ok(found) => Ok(facts.after_asking(found)),
+            Ok(found) => Ok((facts.after_asking(found), true)),
             Err(error) => Err(ItemFailure::of_destination(&error)),
         },
     }

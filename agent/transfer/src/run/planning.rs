@@ -167,8 +167,11 @@ impl<S: Source, D: Destination> Engine<S, D> {
                 action,
                 bytes,
                 requests,
+                was_answered,
             } => {
-                self.silence.is_broken();
+                if was_answered {
+                    self.silence.is_broken();
+                }
                 planning.plan.requests.add(&requests);
                 if action.is_none() {
                     add.unchanged = 1;

@@ -1,7 +1,9 @@
 """One function for each row of the table of measures: takes a `Setting`, answers an `Outcome`."""
 
+from .api import api
 from .copies import large, large_tls, small
 from .delay import delay
+from .fleet import fleet
 from .huge import huge
 from .memory import memory
 from .rescan import rescan
@@ -20,4 +22,6 @@ ROWS = {
     "delay": delay,
     "resume": resume,
     "store": store,
+    "api": api,
+    "fleet": fleet,
 }

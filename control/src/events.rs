@@ -3,12 +3,14 @@
 //! Each commit that changes a state writes the event along with it, so none is lost at a crash. A
 //! receiver is told at least once and in the order of commits; the event's id stays the same.
 
+mod adoption;
 mod delivery;
 mod envelope;
 mod outbox;
 mod turn;
 mod webhook;
 
+pub(crate) use adoption::adopt;
 pub(crate) use delivery::{Receiver, deliver};
-pub(crate) use outbox::{adopt, record, tells};
+pub(crate) use outbox::{record, tells};
 pub use webhook::{Webhook, WebhookError};

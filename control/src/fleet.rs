@@ -12,13 +12,14 @@ mod lease;
 mod observed;
 mod presence;
 mod probes;
+mod progress;
 mod replica;
 mod rows;
 mod session;
 mod stream;
 pub(crate) mod views;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -39,6 +40,7 @@ use inbox::Inbox;
 use lease::Leases;
 use presence::Presence;
 use probes::Probes;
+use progress::Progress;
 use replica::{Replica, Silence};
 use views::AgentKey;
 
@@ -77,8 +79,9 @@ pub(crate) struct Fleet {
     /// Executions launched by this start of control that no session has sent yet, and their
     /// agents, which cannot have them.
     untold: Mutex<HashMap<TaskExecutionArn, AgentArn>>,
-    /// Ids of rows that were named in the log as unreadable.
-    unreadable: Mutex<BTreeSet<String>>,
+    /// Rows that were named in the log as unreadable, by id, and when they were last seen.
+    unreadable: Mutex<BTreeMap<String, Instant>>,
+    progress: Mutex<Progress>,
     published: watch::Sender<Arc<Published>>,
     /// Wakes the driver: something was put into the state above.
     wake: Notify,
@@ -122,7 +125,8 @@ impl Fleet {
             silence: Mutex::new(Silence::new(settings.offline_after)),
             claiming: Mutex::new(HashMap::new()),
             untold: Mutex::new(HashMap::new()),
-            unreadable: Mutex::new(BTreeSet::new()),
+            unreadable: Mutex::new(BTreeMap::new()),
+            progress: Mutex::new(Progress::default()),
             published: watch::Sender::new(Arc::default()),
             wake: Notify::new(),
             shutdown,

@@ -4,10 +4,12 @@ mod access_key;
 mod activation_key;
 mod agent;
 mod answer;
+mod deleted_task;
 mod eligible;
 mod event;
 mod execution;
 mod location;
+mod location_agent;
 mod manifest;
 mod role_key;
 mod schedule;
@@ -20,6 +22,7 @@ pub(crate) use access_key::AccessKey;
 pub(crate) use activation_key::{ActivationKeyRecord, Claim, hash_of};
 pub(crate) use agent::{Agent, AgentPresence};
 pub(crate) use answer::Answer;
+pub(crate) use deleted_task::DeletedTask;
 pub(crate) use eligible::{Eligible, NOBODY};
 pub(crate) use event::{Announced, Delivery, Event, EventQueue, Subject};
 pub(crate) use execution::Execution;
@@ -27,6 +30,7 @@ pub(crate) use location::{
     EfsDetails, Location, LocationDetails, NfsDetails, ObjectStorageDetails, Protocol, S3Details,
     StoreAddress,
 };
+pub(crate) use location_agent::LocationAgent;
 pub(crate) use manifest::{ManifestConfig, ManifestObject, ManifestSource};
 pub(crate) use role_key::RoleKey;
 pub(crate) use schedule::{DisabledBy, FAILURES_MAX, TaskSchedule};

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{Settings, start_scheduled};
 use crate::records::{DisabledBy, Execution, FAILURES_MAX, Task, TaskSchedule};
-use crate::store::{Store, StoreError, Transaction};
+use crate::store::{PlaceInTime, Store, StoreError, Transaction};
 
 /// How often starts that are due are looked for.
 const TICK: Duration = Duration::from_secs(1);
@@ -24,6 +24,8 @@ const RETRY: Duration = Duration::from_secs(15);
 const STRAIGHTEN: Duration = Duration::from_secs(3600);
 /// Starts of one look; the rest follows in the next.
 const BATCH: usize = 100;
+/// Plans that are compared with the clock at a time.
+const LOOKED_THROUGH: usize = 500;
 
 /// Starts what is due until `shutdown`.
 pub(crate) async fn keep_starting(
@@ -54,22 +56,54 @@ pub(crate) async fn keep_starting(
 /// # Errors
 /// [`StoreError`]
 pub(crate) async fn straighten(store: &Store, now: Timestamp) -> Result<(), StoreError> {
-    let planned = store
-        .read(move |tx| tx.due_tasks(i64::MAX, usize::MAX))
-        .await?;
-    for task in planned {
-        store
-            .commit(move |tx| {
-                let Some(mut row) = tx.get::<Task>(task.id())? else {
-                    return Ok(());
-                };
-                let schedule = row.record.schedule.as_mut();
-                if schedule.is_some_and(|schedule| schedule.straighten(now)) {
-                    tx.update(&row)?;
-                }
-                Ok::<_, StoreError>(())
-            })
-            .await?;
+    let mut after = None;
+    loop {
+        let from: Option<PlaceInTime> = after;
+        let read = store.read(move |tx| ahead(tx, from.as_ref(), now));
+        let found: Vec<TaskArn>;
+        (found, after) = read.await?;
+        for task in found {
+            store
+                .commit(move |tx| straighten_one(tx, &task, now))
+                .await?;
+        }
+        if after.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+/// Some of the tasks, of which those that are planned too far ahead are named, and where to go on.
+fn ahead(
+    tx: &Transaction<'_>,
+    after: Option<&PlaceInTime>,
+    now: Timestamp,
+) -> Result<(Vec<TaskArn>, Option<PlaceInTime>), StoreError> {
+    let (tasks, unreadable) = tx.planned_tasks(after, i64::MAX, LOOKED_THROUGH)?;
+    let is_full = tasks.len() + unreadable.len() == LOOKED_THROUGH;
+    let due = |task: &Task| task.schedule.as_ref()?.due_at_ms;
+    let places = tasks.iter().map(|row| &row.record);
+    let places = places.filter_map(|task| Some((due(task)?, task.arn.id().to_owned())));
+    let broken = unreadable.iter();
+    let broken =
+        broken.filter_map(|row| Some((row.number("/schedule/due_at_ms")?, row.id.clone())));
+    let next = places.chain(broken).max().filter(|_| is_full);
+    let is_ahead = |task: &Task| {
+        let schedule = task.schedule.clone();
+        schedule.is_some_and(|mut schedule| schedule.straighten(now))
+    };
+    let tasks = tasks.into_iter().map(|row| row.record);
+    let ahead = tasks.filter(is_ahead).map(|task| task.arn).collect();
+    Ok((ahead, next))
+}
+
+fn straighten_one(tx: &Transaction<'_>, task: &TaskArn, now: Timestamp) -> Result<(), StoreError> {
+    let Some(mut row) = tx.get::<Task>(task.id())? else {
+        return Ok(());
+    };
+    let schedule = row.record.schedule.as_mut();
+    if schedule.is_some_and(|schedule| schedule.straighten(now)) {
+        tx.update(&row)?;
     }
     Ok(())
 }

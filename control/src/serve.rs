@@ -21,7 +21,7 @@ use crate::history;
 use crate::schedules;
 use crate::served_certificate::{CHECK_INTERVAL, ServedCertificate, Source, keep_current};
 use crate::state::{ServeLock, State, StateError, control_id};
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 
 /// After the shutdown, how long connections may take to end.
 const GRACE: Duration = Duration::from_secs(10);
@@ -200,8 +200,8 @@ async fn telling(
     shutdown: CancellationToken,
 ) -> Result<impl Future<Output = ()> + Send + use<>, ServeError> {
     let receivers = Receiver::all(&config.outputs, &config.egress).map_err(ServeError::State)?;
-    let adopted = store.commit(events::adopt).await;
-    adopted.map_err(|error: StoreError| ServeError::State(error.to_string()))?;
+    let adopted = events::adopt(store).await;
+    adopted.map_err(|error| ServeError::State(error.to_string()))?;
     let us = control_id(&config.state_dir)?;
     Ok(events::deliver(store.clone(), receivers, us, shutdown))
 }

@@ -5,11 +5,14 @@
 
 mod cause;
 mod connection;
+mod lists;
+mod meta;
 mod postgres;
 mod rows;
 mod seal;
 mod sql;
 mod sqlite;
+mod statements;
 mod transaction;
 mod worker;
 
@@ -20,8 +23,9 @@ use tokio::sync::{oneshot, watch};
 
 pub(crate) use cause::Cause;
 use connection::Connection;
+pub(crate) use lists::{PlaceInTime, UseOf};
 pub use postgres::Postgres;
-pub(crate) use rows::Unreadable;
+pub(crate) use rows::{Sorted, Unreadable};
 pub(crate) use seal::{Place, SealError, Sealed, Sealer};
 pub(crate) use transaction::{Record, Transaction, Versioned};
 use worker::{Changes, Mode, Worker};
@@ -241,7 +245,7 @@ impl Store {
 fn writing(mut connection: Connection) -> Result<(Connection, Mode, Changes), StoreError> {
     let generation = {
         let open = connection.begin(connection::Access::Read)?;
-        transaction::generation(open.sql())?.number
+        meta::generation(open.sql())?.number
     };
     let changes = Changes::new(generation);
     Ok((connection, Mode::Write(changes.clone()), changes))
@@ -264,4 +268,4 @@ where
 #[cfg(test)]
 pub(crate) mod test_server;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -24,6 +24,23 @@ def test_life_of_an_agent(world, api, refused):
         refused(method, INVALID, "does not exist", AgentArn=arn)
 
 
+def test_an_agent_that_its_locations_gave_up_can_be_deleted(world, api, refused):
+    first, second = world.agent(), world.agent()
+    nfs = world.nfs(agent=first)
+    store = world.store(AgentArns=[first, second])
+    refused(api.delete_agent, INVALID, nfs, AgentArn=first)
+    refused(api.delete_agent, INVALID, store, AgentArn=first)
+    api.update_location_nfs(LocationArn=nfs, OnPremConfig={"AgentArns": [second]})
+    error = refused(api.delete_agent, INVALID, store, AgentArn=first)
+    assert nfs not in error["Error"]["Message"]
+    api.update_location_object_storage(LocationArn=store, AgentArns=[second])
+    api.delete_agent(AgentArn=first)
+    refused(api.delete_agent, INVALID, nfs, AgentArn=second)
+    api.delete_location(LocationArn=nfs)
+    api.delete_location(LocationArn=store)
+    api.delete_agent(AgentArn=second)
+
+
 def test_a_key_is_consumed_once(control, api, refused):
     key = control.activation_key()
     with concurrent.futures.ThreadPoolExecutor(8) as pool:

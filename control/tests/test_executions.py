@@ -90,3 +90,18 @@ def test_a_finished_execution(control, world, api):
         "TransferStatus": "ERROR", "VerifyDuration": 3, "VerifyStatus": "SUCCESS",
         "TotalDuration": 6, "ErrorCode": "ItemsFailed", "ErrorDetail": "one"}
     assert shown["StartTime"] < shown["LaunchTime"] < shown["EndTime"]
+
+
+def test_a_task_with_many_executions_is_deleted_at_once(world, api, refused):
+    task = world.task()
+    made = []
+    # More than one commit deletes.
+    for _ in range(205):
+        made.append(world.start(task))
+        api.cancel_task_execution(TaskExecutionArn=made[-1])
+    api.delete_task(TaskArn=task)
+    listed = {entry["TaskExecutionArn"] for entry in everything(api.list_task_executions)}
+    assert not listed & set(made)
+    for execution in made:
+        refused(api.describe_task_execution, INVALID, "is not found", TaskExecutionArn=execution)
+    refused(api.list_task_executions, INVALID, "is not found", TaskArn=task)

@@ -10,7 +10,7 @@ use super::error::ApiError;
 use super::page::PageInput;
 use super::{Settings, arns, locations};
 use crate::enrollment::agent_with_key;
-use crate::records::{ActivationKeyRecord, Agent, AgentPresence, Location, hash_of};
+use crate::records::{ActivationKeyRecord, Agent, AgentPresence, LocationAgent, hash_of};
 use crate::store::{StoreError, Transaction, Versioned};
 
 #[derive(Debug, Deserialize)]
@@ -170,20 +170,22 @@ pub(super) async fn delete(call: &Call<'_>) -> Result<Value, ApiError> {
     let arn = target(call)?.0;
     call.commit(move |tx| {
         let agent = find(tx, &arn)?;
-        let mut users = Vec::new();
-        locations::for_each(tx, |location: &Location| {
-            if location.agents().contains(&arn) {
-                users.push(location.arn.to_string());
-            }
-        })?;
+        let users = tx.list_children::<LocationAgent>(arn.id(), None, locations::NAMED_MAX)?;
         if !users.is_empty() {
+            let users: Vec<String> = users
+                .iter()
+                .map(|row| row.record.location.to_string())
+                .collect();
             return Err(ApiError::invalid(format!(
                 "Agent {arn} is in-use by these location(s): {}",
                 users.join(", ")
             )));
         }
-        let busy = tx
-            .live_executions()?
+        let (launched, unreadable) = tx.launched_executions()?;
+        if let Some(row) = unreadable.into_iter().next() {
+            return Err(StoreError::from(row).into());
+        }
+        let busy = launched
             .into_iter()
             .find(|execution| execution.record.agent.as_ref() == Some(&arn));
         if let Some(execution) = busy {

@@ -2,11 +2,12 @@
 
 mod able;
 mod describe;
+mod list;
+mod queue;
 
 use datasync_model::{
     Counters, ErrorCode, ExecutionEvent, ExecutionReport, ExecutionResult, ExecutionSpec,
-    ExecutionStatus, Failure, Rate, Refused, TaskArn, TaskExecutionArn, TaskQueueing, TaskStatus,
-    Telemetry,
+    ExecutionStatus, Failure, Rate, Refused, TaskArn, TaskExecutionArn, TaskStatus, Telemetry,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -15,18 +16,13 @@ use super::call::Call;
 use super::check::{self, TagInput};
 use super::error::ApiError;
 use super::extensions::extensions;
-use super::page::PageInput;
 use super::tasks::input::{self, Common};
 use super::{Settings, arns, locations, tasks};
 use crate::credentials::address;
-use crate::records::{
-    Agent, Eligible, Execution, Location, LocationDetails, ManifestConfig, StoreAddress, Tags, Task,
-};
-use crate::store::{StoreError, Transaction, Versioned};
+use crate::records::{DeletedTask, Execution, Location, LocationDetails, StoreAddress, Tags, Task};
+use crate::store::{Transaction, Versioned};
 pub(super) use describe::describe;
-
-/// Executions of one task that may wait (DataSync quotas).
-const QUEUED_MAX: usize = 50;
+pub(super) use list::list;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -46,8 +42,9 @@ pub(super) fn find(
     tx: &Transaction<'_>,
     arn: &TaskExecutionArn,
 ) -> Result<Versioned<Execution>, ApiError> {
+    let is_deleted = tx.get::<DeletedTask>(arn.task().id())?.is_some();
     tx.get::<Execution>(arn.id())?
-        .filter(|row| row.record.arn() == arn)
+        .filter(|row| row.record.arn() == arn && !is_deleted)
         .ok_or_else(|| ApiError::invalid(format!("Task execution {arn} is not found.")))
 }
 
@@ -140,7 +137,7 @@ impl Start {
         let filters = (&spec.includes, &spec.excludes);
         tasks::manifest::check(manifest.as_ref(), filters, &spec.options)?;
         able::check_able(tx, &eligible, &spec.extensions)?;
-        check_queue(tx, &spec, (manifest.as_ref(), &eligible), settings)?;
+        queue::check(tx, &spec, (manifest.as_ref(), &eligible), settings)?;
         task.record.last_execution = Some(self.arn.clone());
         tx.update(&task)?;
         tx.insert(&Execution {
@@ -192,82 +189,6 @@ fn frozen(
         .ok_or_else(|| {
             ApiError::unsupported(format!("Location {} has no data path yet.", location.arn))
         })
-}
-
-/// May this execution wait, if it has to?
-fn check_queue(
-    tx: &Transaction<'_>,
-    spec: &ExecutionSpec,
-    (manifest, eligible): (Option<&ManifestConfig>, &Eligible),
-    settings: &Settings,
-) -> Result<(), ApiError> {
-    let live = tx.live_executions()?;
-    let task = spec.execution.task();
-    let own: Vec<&Execution> = live
-        .iter()
-        .map(|row| &row.record)
-        .filter(|execution| execution.arn().task() == task)
-        .collect();
-    let queueing = spec.options.task_queueing == TaskQueueing::Enabled;
-    if let Some(other) = own.first().filter(|_| !queueing) {
-        return Err(ApiError::invalid(format!(
-            "Sync task {task} already has execution {} ({}), and TaskQueueing is DISABLED.",
-            other.arn(),
-            other.status
-        )));
-    }
-    let same = own.iter().find(|execution| {
-        execution.spec.includes == spec.includes
-            && execution.spec.excludes == spec.excludes
-            && execution.manifest.as_ref() == manifest
-    });
-    if let Some(same) = same {
-        return Err(ApiError::invalid(format!(
-            "Sync task {task} already has execution {} ({}) with the same filters and manifest.",
-            same.arn(),
-            same.status
-        )));
-    }
-    let queued = |e: &&&Execution| e.status == ExecutionStatus::Queued;
-    if own.iter().filter(queued).count() >= QUEUED_MAX {
-        return Err(ApiError::invalid(format!(
-            "Sync task {task} already has {QUEUED_MAX} queued executions."
-        )));
-    }
-    if !queueing && all_busy(tx, &live, eligible, settings)? {
-        return Err(ApiError::invalid(format!(
-            "Every agent that may run sync task {task} is busy, and TaskQueueing is DISABLED."
-        )));
-    }
-    Ok(())
-}
-
-fn all_busy(
-    tx: &Transaction<'_>,
-    live: &[Versioned<Execution>],
-    eligible: &Eligible,
-    settings: &Settings,
-) -> Result<bool, StoreError> {
-    let slots = settings.executions_per_agent.get() as usize;
-    let mut after: Option<String> = None;
-    loop {
-        let agents = tx.list::<Agent>(after.as_deref(), 100)?;
-        let free = agents.iter().any(|agent| {
-            let arn = &agent.record.arn;
-            let running = live
-                .iter()
-                .filter(|row| row.record.agent.as_ref() == Some(arn))
-                .count();
-            eligible.contains(arn) && running < slots
-        });
-        if free {
-            return Ok(false);
-        }
-        match agents.last() {
-            Some(last) if agents.len() == 100 => after = Some(last.record.arn.id().to_owned()),
-            _ => return Ok(true),
-        }
-    }
 }
 
 fn target(call: &Call<'_>) -> Result<TaskExecutionArn, ApiError> {
@@ -348,36 +269,6 @@ pub(super) async fn update(call: &Call<'_>) -> Result<Value, ApiError> {
         row.record.rate = Rate::Fixed(rate);
         tx.update(&row)?;
         Ok(json!({}))
-    })
-    .await
-}
-
-pub(super) async fn list(call: &Call<'_>) -> Result<Value, ApiError> {
-    let input: StartInput = call.decode()?;
-    let page = call.decode::<PageInput>()?.check()?;
-    let home = &call.settings().home;
-    let task: Option<TaskArn> = match input.task_arn {
-        Some(arn) => Some(arns::ours(Some(arn), "TaskArn", home)?),
-        None => None,
-    };
-    call.read(move |tx| {
-        if let Some(task) = &task {
-            tasks::find(tx, task)?;
-        }
-        page.answer(
-            "TaskExecutions",
-            |after, limit| match &task {
-                Some(task) => tx.list_children::<Execution>(task.id(), after, limit),
-                None => tx.list::<Execution>(after, limit),
-            },
-            |execution| {
-                Ok(Some(json!({
-                    "TaskExecutionArn": execution.arn(),
-                    "Status": execution.status,
-                    "TaskMode": execution.spec.task_mode,
-                })))
-            },
-        )
     })
     .await
 }

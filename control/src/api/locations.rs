@@ -2,6 +2,7 @@
 
 pub(super) mod efs;
 mod filters;
+mod named_agents;
 pub(super) mod nfs;
 pub(super) mod object_storage;
 mod paths;
@@ -17,13 +18,13 @@ use super::error::ApiError;
 use super::page::PageInput;
 use super::{arns, tasks};
 use crate::records::{Location, LocationDetails, Tags};
-use crate::store::{StoreError, Transaction, Versioned};
+use crate::store::{Transaction, Versioned};
 use filters::{FilterInput, Filters};
 pub(super) use paths::prefix;
 pub(super) use s3::bucket_arn;
 
-/// Rows read at a time where all are looked at.
-const BATCH: usize = 100;
+/// Users of a resource that the refusal to delete it names.
+pub(super) const NAMED_MAX: usize = 100;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -51,23 +52,6 @@ pub(super) fn find(
 ) -> Result<Versioned<Location>, ApiError> {
     tx.get::<Location>(arn.id())?
         .ok_or_else(|| ApiError::invalid(format!("Location {arn} is not found.")))
-}
-
-pub(super) fn for_each(
-    tx: &Transaction<'_>,
-    mut look: impl FnMut(&Location),
-) -> Result<(), StoreError> {
-    let mut after: Option<String> = None;
-    loop {
-        let rows = tx.list::<Location>(after.as_deref(), BATCH)?;
-        for row in &rows {
-            look(&row.record);
-        }
-        match rows.last() {
-            Some(last) if rows.len() == BATCH => after = Some(last.record.arn.id().to_owned()),
-            _ => return Ok(()),
-        }
-    }
 }
 
 fn wrong_type(arn: &LocationArn) -> ApiError {
@@ -113,6 +97,7 @@ async fn insert(
     call.commit(move |tx| {
         agents_exist(tx, location.agents())?;
         tx.insert(&location)?;
+        named_agents::follow(tx, &location.arn, (&[], location.agents()))?;
         Ok(json!({"LocationArn": location.arn}))
     })
     .await
@@ -162,11 +147,13 @@ async fn change(
 ) -> Result<Value, ApiError> {
     call.commit(move |tx| {
         let mut row = find(tx, &arn)?;
+        let before = row.record.agents().to_vec();
         if !change(&mut row.record.details)? {
             return Err(wrong_type(&arn));
         }
         agents_exist(tx, row.record.agents())?;
         tx.update(&row)?;
+        named_agents::follow(tx, &arn, (&before, row.record.agents()))?;
         tasks::retry_those_of(tx, &arn)?;
         Ok(json!({}))
     })
@@ -177,7 +164,7 @@ pub(super) async fn delete(call: &Call<'_>) -> Result<Value, ApiError> {
     let arn = target(call)?;
     call.commit(move |tx| {
         let location = find(tx, &arn)?;
-        let users = tasks::using(tx, &arn)?;
+        let users = tasks::of_locations(tx, &[arn.to_string()], None, NAMED_MAX)?;
         if !users.is_empty() {
             let users: Vec<String> = users.iter().map(|t| t.record.arn.to_string()).collect();
             return Err(ApiError::invalid(format!(
@@ -185,6 +172,7 @@ pub(super) async fn delete(call: &Call<'_>) -> Result<Value, ApiError> {
                 users.join(", ")
             )));
         }
+        named_agents::follow(tx, &arn, (location.record.agents(), &[]))?;
         tx.delete::<Location>(arn.id(), location.version)?;
         Ok(json!({}))
     })

@@ -9,6 +9,9 @@ use super::error::ApiError;
 use crate::store::{Record, StoreError, Versioned};
 
 const PAGE_DEFAULT: usize = 100;
+/// Rows that one call looks at, where filters leave most of them out: the page is short then, and
+/// its token goes on.
+const LOOKED_AT_MAX: usize = 1000;
 
 /// `MaxResults` and `NextToken`.
 #[derive(Debug, Default, Deserialize)]
@@ -50,7 +53,7 @@ fn decode(token: &str) -> Result<String, ApiError> {
 }
 
 impl Page {
-    /// Gathers one page of what `fetch` lists and `keep` keeps; the last page has no token.
+    /// Gathers one page of what `fetch` lists and `show` shows; the last page has no token.
     pub(super) fn answer<R: Record>(
         &self,
         member: &str,
@@ -60,15 +63,18 @@ impl Page {
         let mut shown = Vec::new();
         let mut after = self.after.clone();
         let mut last_shown = None;
-        loop {
-            let rows = fetch(after.as_deref(), PAGE_DEFAULT)?;
-            let ended = rows.len() < PAGE_DEFAULT;
+        let mut looked_at = 0;
+        // One more than is shown tells whether there is more.
+        let mut batch = self.limit + 1;
+        while looked_at < LOOKED_AT_MAX {
+            let rows = fetch(after.as_deref(), batch)?;
+            let ended = rows.len() < batch;
+            looked_at += rows.len();
             for row in rows {
                 let id = row.record.id();
                 if let Some(entry) = show(&row.record)? {
                     if shown.len() == self.limit {
-                        let token = last_shown.map(|id: String| URL_SAFE_NO_PAD.encode(id));
-                        return Ok(json!({member: shown, "NextToken": token}));
+                        return Ok(page(member, shown, last_shown));
                     }
                     shown.push(entry);
                     last_shown = Some(id.clone());
@@ -76,22 +82,140 @@ impl Page {
                 after = Some(id);
             }
             if ended {
-                return Ok(json!({member: shown}));
+                return Ok(page(member, shown, None));
             }
+            batch = PAGE_DEFAULT;
         }
+        Ok(page(member, shown, after))
     }
 
     /// The same for what is at hand, in the order of `id`.
     pub(super) fn of_values(&self, member: &str, values: Vec<(String, Value)>) -> Value {
         let after = self.after.as_deref().unwrap_or("");
         let mut rest = values.into_iter().filter(|(id, _)| id.as_str() > after);
-        let page: Vec<(String, Value)> = rest.by_ref().take(self.limit).collect();
+        let shown: Vec<(String, Value)> = rest.by_ref().take(self.limit).collect();
         let more = rest.next().is_some();
-        let last = page.last().map(|(id, _)| URL_SAFE_NO_PAD.encode(id));
-        let values: Vec<Value> = page.into_iter().map(|(_, value)| value).collect();
-        match last.filter(|_| more) {
-            Some(token) => json!({member: values, "NextToken": token}),
-            None => json!({member: values}),
+        let last = shown.last().map(|(id, _)| id.clone());
+        let values = shown.into_iter().map(|(_, value)| value).collect();
+        page(member, values, last.filter(|_| more))
+    }
+}
+
+fn page(member: &str, shown: Vec<Value>, goes_on_after: Option<String>) -> Value {
+    match goes_on_after {
+        Some(id) => json!({member: shown, "NextToken": URL_SAFE_NO_PAD.encode(id)}),
+        None => json!({member: shown}),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::records::{Access, AccessKey};
+
+    /// As many rows as an index has; what was looked at is counted.
+    struct Rows {
+        count: usize,
+        looked_at: Cell<usize>,
+    }
+
+    impl Rows {
+        fn new(count: usize) -> Self {
+            Self {
+                count,
+                looked_at: Cell::new(0),
+            }
+        }
+
+        fn fetch(&self, after: Option<&str>, limit: usize) -> Vec<Versioned<AccessKey>> {
+            let first = after.map_or(0, |id| id.parse::<usize>().unwrap() + 1);
+            let rows = (first..self.count).take(limit).map(|number| Versioned {
+                version: 1,
+                record: AccessKey {
+                    access_key_id: format!("{number:06}"),
+                    secret: serde_json::from_str("\"sealed\"").unwrap(),
+                    name: None,
+                    access: Access::Full,
+                    disabled: false,
+                    created_at_ms: 1,
+                },
+            });
+            let rows: Vec<_> = rows.collect();
+            self.looked_at.set(self.looked_at.get() + rows.len());
+            rows
+        }
+
+        /// What a page shows of the rows that `keep` keeps, and its token.
+        fn page(
+            &self,
+            size: usize,
+            token: Option<String>,
+            keep: impl Fn(usize) -> bool,
+        ) -> (Vec<usize>, Option<String>) {
+            let input = PageInput {
+                max_results: Some(size),
+                next_token: token,
+            };
+            let page = input.check().unwrap();
+            let fetch = |after: Option<&str>, limit| Ok(self.fetch(after, limit));
+            let show = |key: &AccessKey| {
+                let number: usize = key.access_key_id.parse().unwrap();
+                Ok(keep(number).then(|| json!(number)))
+            };
+            let answer = page.answer("Keys", fetch, show).unwrap();
+            let shown = serde_json::from_value(answer["Keys"].clone()).unwrap();
+            (shown, answer["NextToken"].as_str().map(str::to_owned))
+        }
+    }
+
+    #[test]
+    fn a_page_looks_at_one_row_more_than_it_shows() {
+        let rows = Rows::new(100_000);
+        let (shown, token) = rows.page(7, None, |_| true);
+        assert_eq!((shown.len(), rows.looked_at.take()), (7, 8));
+        let (shown, _) = rows.page(100, token, |_| true);
+        assert_eq!(
+            (shown[0], shown.len(), rows.looked_at.take()),
+            (7, 100, 101)
+        );
+    }
+
+    #[test]
+    fn a_filter_that_keeps_little_gives_short_pages_that_miss_nothing() {
+        let rows = Rows::new(100_000);
+        let keep = |number| number % 700 == 3 || number > 99_900;
+        let (mut found, mut token) = (Vec::new(), None);
+        loop {
+            let (shown, next) = rows.page(100, token, keep);
+            let looked_at = rows.looked_at.take();
+            assert!(looked_at <= LOOKED_AT_MAX + PAGE_DEFAULT, "{looked_at}");
+            found.extend(shown);
+            token = next;
+            if token.is_none() {
+                break;
+            }
+        }
+        let wanted: Vec<usize> = (0..100_000).filter(|number| keep(*number)).collect();
+        assert_eq!(found, wanted);
+    }
+
+    #[test]
+    fn the_last_page_has_no_token() {
+        for count in [0, 1, 99, 100, 1000] {
+            let rows = Rows::new(count);
+            let (mut found, mut token) = (0, None);
+            loop {
+                let (shown, next) = rows.page(100, token, |_| true);
+                found += shown.len();
+                assert!(!shown.is_empty() || count == 0, "no empty page at the end");
+                token = next;
+                if token.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(found, count);
         }
     }
 }

@@ -2,12 +2,15 @@
 
 mod change;
 pub(super) mod input;
+mod list;
 pub(super) mod manifest;
 pub(super) mod report;
 mod schedule;
+mod users;
 
 use datasync_model::{
-    Excludes, Includes, LocationArn, NfsVersion, Options, Pair, TaskArn, TaskMode, TaskStatus,
+    Excludes, ExecutionStatus, Includes, LocationArn, NfsVersion, Options, Pair, TaskArn, TaskMode,
+    TaskStatus,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -16,14 +19,14 @@ use super::agents::seconds;
 use super::call::Call;
 use super::check::{self, TagInput};
 use super::error::ApiError;
-use super::locations::{self, ListFilterInput, ListFilters};
-use super::page::PageInput;
+use super::locations;
 use super::{Settings, arns, extensions};
-use crate::records::{Eligible, Execution, Location, LocationDetails, NOBODY, Readiness, Task};
+use crate::history;
+use crate::records::{Eligible, Location, LocationDetails, NOBODY, Readiness, Task};
 use crate::store::{StoreError, Transaction, Versioned};
 use input::{Common, Filter};
-
-const BATCH: usize = 100;
+pub(super) use list::list;
+pub(super) use users::{of_locations, retry_those_of};
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -40,50 +43,10 @@ struct TaskInput {
     task_arn: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct ListInput {
-    filters: Option<Vec<ListFilterInput>>,
-}
-
 /// A task's row, or the text that clients match on.
 pub(super) fn find(tx: &Transaction<'_>, arn: &TaskArn) -> Result<Versioned<Task>, ApiError> {
     tx.get::<Task>(arn.id())?
         .ok_or_else(|| ApiError::invalid(format!("Sync task {arn} is not found.")))
-}
-
-/// Every task that reads from or writes to `location`.
-pub(super) fn using(
-    tx: &Transaction<'_>,
-    location: &LocationArn,
-) -> Result<Vec<Versioned<Task>>, StoreError> {
-    let mut users = Vec::new();
-    let mut after: Option<String> = None;
-    loop {
-        let rows = tx.list::<Task>(after.as_deref(), BATCH)?;
-        after = rows.last().map(|row| row.record.arn.id().to_owned());
-        let ended = rows.len() < BATCH;
-        users.extend(
-            rows.into_iter().filter(|row| {
-                row.record.source == *location || row.record.destination == *location
-            }),
-        );
-        if ended {
-            return Ok(users);
-        }
-    }
-}
-
-/// The location changed: whether its tasks can be run is unknown again.
-pub(super) fn retry_those_of(
-    tx: &Transaction<'_>,
-    location: &LocationArn,
-) -> Result<(), StoreError> {
-    for mut row in using(tx, location)? {
-        row.record.readiness = Readiness::Creating;
-        tx.update(&row)?;
-    }
-    Ok(())
 }
 
 /// The kinds of both sides, as far as options depend on them.
@@ -264,22 +227,14 @@ pub(super) async fn delete(call: &Call<'_>) -> Result<Value, ApiError> {
     let arn = target(call)?;
     call.commit(move |tx| {
         let task = find(tx, &arn)?;
-        loop {
-            let executions = tx.list_children::<Execution>(arn.id(), None, BATCH)?;
-            if let Some(live) = executions.iter().find(|row| row.record.is_live()) {
-                return Err(ApiError::invalid(format!(
-                    "Sync task {arn} cannot be deleted while execution {} is {}: cancel it first.",
-                    live.record.arn(),
-                    live.record.status
-                )));
-            }
-            for row in &executions {
-                tx.delete::<Execution>(row.record.arn().id(), row.version)?;
-            }
-            if executions.len() < BATCH {
-                break;
-            }
+        if let Some(live) = tx.live_of_task(arn.id(), 1)?.into_iter().next() {
+            return Err(ApiError::invalid(format!(
+                "Sync task {arn} cannot be deleted while execution {} is {}: cancel it first.",
+                live.record.arn(),
+                live.record.status
+            )));
         }
+        history::forget_task(tx, &task.record)?;
         tx.delete::<Task>(arn.id(), task.version)?;
         Ok(json!({}))
     })
@@ -287,19 +242,13 @@ pub(super) async fn delete(call: &Call<'_>) -> Result<Value, ApiError> {
 }
 
 /// RUNNING while an execution runs, QUEUED while one only waits, else by the agents' trials.
-fn status(task: &Task, live: &[Versioned<Execution>]) -> TaskStatus {
-    let mut own = live
-        .iter()
-        .filter(|row| row.record.arn().task() == &task.arn)
-        .peekable();
-    if own.peek().is_none() {
-        return task.readiness.status();
-    }
-    if own.all(|row| row.record.status == datasync_model::ExecutionStatus::Queued) {
-        TaskStatus::Queued
-    } else {
-        TaskStatus::Running
-    }
+fn status(tx: &Transaction<'_>, task: &Task) -> Result<TaskStatus, StoreError> {
+    let first = tx.live_of_task(task.arn.id(), 1)?.into_iter().next();
+    Ok(match first.map(|row| row.record.status) {
+        None => task.readiness.status(),
+        Some(ExecutionStatus::Queued) => TaskStatus::Queued,
+        Some(_) => TaskStatus::Running,
+    })
 }
 
 pub(super) fn includes(filter: &Includes) -> Value {
@@ -322,7 +271,7 @@ pub(super) async fn describe(call: &Call<'_>) -> Result<Value, ApiError> {
     let arn = target(call)?;
     call.read(move |tx| {
         let task = find(tx, &arn)?.record;
-        let status = status(&task, &tx.live_executions()?);
+        let status = status(tx, &task)?;
         let failure = task.readiness.failure();
         let mut answer = json!({
             "TaskArn": task.arn,
@@ -352,34 +301,6 @@ pub(super) async fn describe(call: &Call<'_>) -> Result<Value, ApiError> {
             members.retain(|_, value| !value.is_null());
         }
         Ok(answer)
-    })
-    .await
-}
-
-pub(super) async fn list(call: &Call<'_>) -> Result<Value, ApiError> {
-    let input: ListInput = call.decode()?;
-    let filters = ListFilters::of(input.filters.unwrap_or_default())?;
-    let page = call.decode::<PageInput>()?.check()?;
-    call.read(move |tx| {
-        let live = tx.live_executions()?;
-        page.answer(
-            "Tasks",
-            |after, limit| tx.list::<Task>(after, limit),
-            |task| {
-                if !filters.keep_task(task) {
-                    return Ok(None);
-                }
-                let mut entry = json!({
-                    "TaskArn": task.arn,
-                    "Status": status(task, &live),
-                    "TaskMode": task.mode,
-                });
-                if let (Some(name), Some(members)) = (&task.name, entry.as_object_mut()) {
-                    members.insert("Name".to_owned(), name.clone().into());
-                }
-                Ok(Some(entry))
-            },
-        )
     })
     .await
 }

@@ -142,7 +142,11 @@ fn tell(
 }
 
 /// Whether the state is another than the announced one.
-fn announce(rows: &Transaction<'_>, subject: &Subject, state: &str) -> Result<bool, StoreError> {
+pub(super) fn announce(
+    rows: &Transaction<'_>,
+    subject: &Subject,
+    state: &str,
+) -> Result<bool, StoreError> {
     match rows.get::<Announced>(subject.id())? {
         Some(row) if row.record.state == state => Ok(false),
         Some(mut row) => {
@@ -245,21 +249,6 @@ fn delete_while(
         gone += 1;
     }
     Ok(gone)
-}
-
-/// Takes over executions that began before events were written, without telling of them.
-///
-/// # Errors
-/// [`StoreError`] of the database.
-pub(crate) fn adopt(rows: &Transaction<'_>) -> Result<(), StoreError> {
-    let (live, _) = rows.sorted_live_executions()?;
-    for Versioned { record, .. } in live {
-        if rows.get::<Announced>(record.arn().id())?.is_none() {
-            let subject = Subject::Execution(record.arn().clone());
-            announce(rows, &subject, &record.status.to_string())?;
-        }
-    }
-    Ok(())
 }
 
 /// Notes that `receiver` was told up to `delivered` by `holder`, and deletes what all were told:

@@ -1,8 +1,10 @@
 //! The one task that turns what is known into rows, and rows into what agents should do.
 //!
-//! A round reads everything, decides, and writes in one commit; rounds repeat until nothing is
-//! left to write. Only then is the desired state published.
+//! A round reads what may matter, decides, and writes in one commit; rounds repeat until nothing is
+//! left to write. Only then is the desired state published. Agents and what they were told to run
+//! are read whole; of the queue and of the tasks a round reads a part, however many there are.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +15,7 @@ use super::abandoned::abandoned;
 use super::desired::desired;
 use super::lease::Leases;
 use super::probes::Now;
-use super::rows::{Changes, PresenceChange, Seen};
+use super::rows::{Changes, Look, PresenceChange, Seen};
 use super::views::{AgentView, Snapshot};
 use super::{Fleet, Published, lock, wall};
 use crate::scheduler;
@@ -22,8 +24,12 @@ use crate::store::StoreError;
 /// What waits in memory is looked at this often while something waits, and otherwise too, since
 /// leases end and trials fall due by the clock.
 const TICK: Duration = Duration::from_secs(1);
+/// Commits come closer together than this where many calls are made; one round does for several.
+const PAUSE: Duration = Duration::from_millis(20);
 /// Rounds in a row that all wrote something. More means that two decisions undo each other.
 const ROUNDS_MAX: u32 = 64;
+/// A row that cannot be read is named again when it was not seen for this long.
+const NAMED_FOR: Duration = Duration::from_secs(3600);
 
 /// Why the driver cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +47,7 @@ pub(crate) async fn drive(fleet: Arc<Fleet>) {
     let mut changes = fleet.rows.changes();
     let mut failure = String::new();
     loop {
+        let next = Instant::now() + PAUSE;
         changes.mark_unchanged();
         match reconcile(&fleet).await {
             Ok(()) => failure.clear(),
@@ -62,6 +69,7 @@ pub(crate) async fn drive(fleet: Arc<Fleet>) {
             () = fleet.wake.notified() => {}
             () = tokio::time::sleep(TICK) => {}
         }
+        tokio::time::sleep_until(next).await;
     }
 }
 
@@ -70,19 +78,27 @@ pub(crate) async fn drive(fleet: Arc<Fleet>) {
 /// # Errors
 /// [`DriveError`]; what was not written is kept for the next time.
 pub(crate) async fn reconcile(fleet: &Fleet) -> Result<(), DriveError> {
-    for _ in 0..ROUNDS_MAX {
-        let mut snapshot = fleet.rows.snapshot().await?;
+    lock(&fleet.progress).begin();
+    let mut written = 0;
+    while written < ROUNDS_MAX {
+        let look = look(fleet);
+        let (mut snapshot, next) = fleet.rows.snapshot(look.clone()).await?;
         name_unreadable(fleet, &snapshot);
         let changes = decide(fleet, &mut snapshot);
+        let goes_on = lock(&fleet.progress).advance(next, !changes.launches.is_empty());
         if changes.is_empty() {
+            if goes_on {
+                continue;
+            }
             if publish(fleet, &snapshot).await? {
                 return Ok(());
             }
+            written += 1;
             continue;
         }
+        written += 1;
         let reports = changes.reports.clone();
-        let slots = fleet.settings.executions_per_agent;
-        match fleet.rows.apply(changes, slots, wall()).await {
+        match fleet.rows.apply(changes, look, wall()).await {
             Ok(launched) => {
                 // Before any session can see them: nothing is published yet.
                 let launched = launched.into_iter().map(|l| (l.execution, l.agent));
@@ -97,11 +113,22 @@ pub(crate) async fn reconcile(fleet: &Fleet) -> Result<(), DriveError> {
     Err(DriveError::Unsettled)
 }
 
+fn look(fleet: &Fleet) -> Look {
+    let mut progress = lock(&fleet.progress);
+    Look {
+        executions_per_agent: fleet.settings.executions_per_agent,
+        tried: lock(&fleet.probes).tried(),
+        is_wide: progress.take_wide(Instant::now().into_std()),
+        walk: progress.walk(),
+    }
+}
+
 /// Logs each row that cannot be read once, for as long as it stays so.
 fn name_unreadable(fleet: &Fleet, snapshot: &Snapshot) {
+    let now = Instant::now();
     let mut named = lock(&fleet.unreadable);
     for row in &snapshot.unreadable {
-        if !named.contains(&row.id) {
+        if named.insert(row.id.clone(), now).is_none() {
             tracing::error!(
                 kind = row.kind,
                 id = row.id,
@@ -110,29 +137,19 @@ fn name_unreadable(fleet: &Fleet, snapshot: &Snapshot) {
             );
         }
     }
-    *named = snapshot
-        .unreadable
-        .iter()
-        .map(|row| row.id.clone())
-        .collect();
+    named.retain(|_, seen| now.duration_since(*seen) < NAMED_FOR);
 }
 
 fn decide(fleet: &Fleet, snapshot: &mut Snapshot) -> Changes {
     let (now, wall) = (Instant::now().into_std(), wall());
     let presence = attend(fleet, snapshot, now);
-    lock(&fleet.untold).retain(|untold, _| {
-        let mut live = snapshot.executions.iter();
-        live.any(|execution| execution.arn == *untold)
-    });
+    let launched = snapshot.executions.iter().filter(|e| e.is_launched());
+    let launched: BTreeSet<String> = launched.map(|e| e.arn.to_string()).collect();
+    lock(&fleet.untold).retain(|untold, _| launched.contains(&untold.to_string()));
     let verdicts = lock(&fleet.probes).step(snapshot, Now { instant: now, wall });
     let reports = {
         let mut inbox = lock(&fleet.inbox);
-        inbox.retain(|key| {
-            snapshot
-                .executions
-                .iter()
-                .any(|execution| execution.arn.to_string() == key)
-        });
+        inbox.retain(|key| launched.contains(key));
         inbox.take(now)
     };
     let abandoned = abandoned(snapshot, |view| view.lost);

@@ -1,30 +1,27 @@
 //! Whether tasks can be run: an agent really tries both locations. What is under way lives in
 //! memory; the verdict goes into the task's row. After a restart the trying begins anew.
 
+mod trials;
+
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use datasync_model::{AgentArn, ErrorCode, Failure, TaskArn, TaskStatus};
 use jiff::Timestamp;
 
-use super::views::{AgentKey, Side, Snapshot, TaskView};
+use super::views::{AgentKey, Revision, Side, Snapshot, TaskView};
+pub(crate) use trials::Asked;
+use trials::Trials;
 
 /// Trials of one agent at a time: it tries four locations at once.
 const TRIALS_PER_AGENT: usize = 2;
-/// An agent that has not answered this long after it was asked is asked again.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 const RETRY_MIN: Duration = Duration::from_secs(30);
 const RETRY_MAX: Duration = Duration::from_secs(600);
+/// A wait that is over for this long is of a task that is not looked at any more.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(2 * 3600);
 /// A new task waits this long for an agent that is just being started.
 const CREATION_GRACE: Duration = Duration::from_secs(60);
-
-/// One location that an agent is asked to try.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Asked {
-    pub(crate) id: String,
-    pub(crate) side: Side,
-    pub(crate) as_destination: bool,
-}
 
 /// What a task's row should say from now on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,33 +30,22 @@ pub(crate) struct Verdict {
     pub(crate) result: Result<(), Failure>,
 }
 
+/// A task that was found not to work.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Trial {
-    agent: AgentArn,
-    number: u64,
-    /// When the agent was asked about source and destination.
-    sent: [Option<Instant>; 2],
-    /// `None` until the agent has answered.
-    answers: [Option<Result<(), Failure>>; 2],
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct TaskProbe {
+struct Wait {
     failures: u32,
     /// Not before this time.
-    next: Option<Instant>,
+    next: Instant,
     /// What the last trial was about: a location whose row changed is tried at once.
-    sides: Option<[Side; 2]>,
-    trial: Option<Trial>,
+    revisions: [Revision; 2],
 }
 
-/// The trials of all tasks that are CREATING or UNAVAILABLE.
+/// The trials of tasks that are CREATING or UNAVAILABLE.
 #[derive(Debug)]
 pub(crate) struct Probes {
-    /// Tells the probes of this start of control from those of another.
-    prefix: String,
-    asked: u64,
-    tasks: BTreeMap<String, TaskProbe>,
+    trials: Trials,
+    /// By task.
+    waits: BTreeMap<String, Wait>,
     /// When this start of control looked at the tasks first.
     first_step: Option<Instant>,
 }
@@ -71,14 +57,12 @@ pub(crate) struct Now {
     pub(crate) wall: Timestamp,
 }
 
-const SIDES: [&str; 2] = ["source", "destination"];
-
 impl Probes {
+    /// `prefix` tells the probes of this start of control from those of another.
     pub(crate) fn new(prefix: String) -> Self {
         Self {
-            prefix,
-            asked: 0,
-            tasks: BTreeMap::new(),
+            trials: Trials::new(prefix),
+            waits: BTreeMap::new(),
             first_step: None,
         }
     }
@@ -91,79 +75,47 @@ impl Probes {
         id: &str,
         result: Result<(), Failure>,
     ) -> bool {
-        let Some((trial, side)) = self.trial_of(agent, id) else {
-            return false;
-        };
-        match trial.answers.get_mut(side) {
-            Some(answer @ None) => {
-                *answer = Some(result);
-                true
-            }
-            _ => false,
-        }
+        self.trials.answer(agent, id, result)
     }
 
     /// Notes that a session has just put the question `id` to `agent`.
     pub(crate) fn sent(&mut self, agent: &AgentArn, id: &str, now: Instant) {
-        if let Some((trial, side)) = self.trial_of(agent, id)
-            && let Some(sent) = trial.sent.get_mut(side)
-        {
-            *sent = Some(now);
-        }
-    }
-
-    fn trial_of(&mut self, agent: &AgentArn, id: &str) -> Option<(&mut Trial, usize)> {
-        let prefix = &self.prefix;
-        self.tasks
-            .values_mut()
-            .filter_map(|probe| probe.trial.as_mut())
-            .filter(|trial| trial.agent == *agent)
-            .find_map(|trial| {
-                let side = SIDES
-                    .iter()
-                    .position(|side| id == question(prefix, trial.number, side))?;
-                Some((trial, side))
-            })
+        self.trials.sent(agent, id, now);
     }
 
     /// What agents are being asked.
     pub(crate) fn asked(&self) -> BTreeMap<AgentKey, Vec<Asked>> {
-        let mut by_agent: BTreeMap<AgentKey, Vec<Asked>> = BTreeMap::new();
-        for probe in self.tasks.values() {
-            let (Some(trial), Some(sides)) = (&probe.trial, &probe.sides) else {
-                continue;
-            };
-            for (number, side) in sides.iter().enumerate() {
-                if trial.answers.get(number).is_some_and(Option::is_none) {
-                    let asked = by_agent.entry(trial.agent.to_string()).or_default();
-                    asked.push(Asked {
-                        id: question(&self.prefix, trial.number, SIDES[number]),
-                        side: side.clone(),
-                        as_destination: number == 1,
-                    });
-                }
-            }
-        }
-        by_agent
+        self.trials.asked()
     }
 
-    /// Starts trials that are due, ends those that are answered, and says which rows change.
+    /// The ids of the tasks that are being tried: those that [`Self::step`] must always see.
+    pub(crate) fn tried(&self) -> Vec<String> {
+        let tasks = self.trials.tasks();
+        let ids = tasks.filter_map(|task| task.rsplit('/').next());
+        ids.map(str::to_owned).collect()
+    }
+
+    /// Starts trials that are due, ends those that are answered, and says which rows change. The
+    /// snapshot has some of the tasks, and all that are being tried.
     pub(crate) fn step(&mut self, snapshot: &Snapshot, now: Now) -> Vec<Verdict> {
         self.first_step.get_or_insert(now.instant);
         let known: BTreeSet<String> = snapshot.tasks.iter().map(|t| t.arn.to_string()).collect();
-        self.tasks.retain(|task, _| known.contains(task));
+        self.trials.retain(|task| known.contains(task));
+        // Of tasks that are no more.
+        self.waits
+            .retain(|_, wait| now.instant < wait.next + FORGOTTEN_AFTER);
         let mut verdicts = Vec::new();
         for task in &snapshot.tasks {
             let mut agents = task.eligible.iter();
             let anybody = agents.any(|agent| snapshot.is_available(agent));
             let result = match &task.sides {
                 Err(failure) => {
-                    self.tasks.remove(&task.arn.to_string());
+                    self.forget(task);
                     Some(Err(failure.clone()))
                 }
                 Ok(_) if !anybody => self.nobody(task, snapshot, now),
                 Ok(_) if is_settled(task.status) => {
-                    self.tasks.remove(&task.arn.to_string());
+                    self.forget(task);
                     None
                 }
                 Ok(sides) => self.trial(task, sides, snapshot, now.instant),
@@ -180,13 +132,19 @@ impl Probes {
         verdicts
     }
 
+    fn forget(&mut self, task: &TaskView) {
+        let key = task.arn.to_string();
+        self.trials.remove(&key);
+        self.waits.remove(&key);
+    }
+
     fn nobody(
         &mut self,
         task: &TaskView,
         snapshot: &Snapshot,
         now: Now,
     ) -> Option<Result<(), Failure>> {
-        self.tasks.remove(&task.arn.to_string());
+        self.forget(task);
         let young = now.wall < task.created + CREATION_GRACE;
         if task.status == TaskStatus::Creating && young {
             return None;
@@ -221,24 +179,26 @@ impl Probes {
         now: Instant,
     ) -> Option<Result<(), Failure>> {
         let key = task.arn.to_string();
-        let probe = self.tasks.entry(key.clone()).or_default();
-        if probe.sides.as_ref() != Some(sides) {
-            *probe = TaskProbe {
-                sides: Some(sides.clone()),
-                ..TaskProbe::default()
-            };
+        let revisions = [sides[0].revision, sides[1].revision];
+        self.trials.remove_if(&key, |trial| {
+            trial.sides != *sides || !may_try(task, sides, &trial.agent, snapshot)
+        });
+        if let Entry::Occupied(wait) = self.waits.entry(key.clone())
+            && wait.get().revisions != revisions
+        {
+            wait.remove();
         }
-        probe
-            .trial
-            .take_if(|trial| !may_try(task, sides, &trial.agent, snapshot));
-        if let Some(result) = probe.trial.as_ref().and_then(|trial| verdict(trial, now)) {
-            probe.trial = None;
+        if let Some(result) = self.trials.verdict(&key, now) {
+            self.trials.remove(&key);
+            let before = self.waits.remove(&key).map_or(0, |wait| wait.failures);
             if result.is_err() {
-                let wait = RETRY_MIN.saturating_mul(1 << probe.failures.min(8));
-                probe.failures = probe.failures.saturating_add(1);
-                probe.next = Some(now + wait.min(RETRY_MAX));
-            } else {
-                self.tasks.remove(&key);
+                let wait = RETRY_MIN.saturating_mul(1 << before.min(8));
+                let failed = Wait {
+                    failures: before.saturating_add(1),
+                    next: now + wait.min(RETRY_MAX),
+                    revisions,
+                };
+                self.waits.insert(key, failed);
             }
             return Some(result);
         }
@@ -246,31 +206,17 @@ impl Probes {
         let mut able = task.eligible.iter();
         let first = able.find(|agent| is_able(task, sides, agent, snapshot));
         let is_ours = first.is_some_and(|agent| snapshot.is_here(agent));
-        let is_due = is_ours && probe.trial.is_none() && probe.next.is_none_or(|next| next <= now);
+        let waits = self.waits.get(&key).is_some_and(|wait| now < wait.next);
+        let is_due = is_ours && !waits && !self.trials.has(&key);
         let mut agents = task.eligible.iter().filter(|_| is_due);
         let free = agents.find(|agent| {
-            may_try(task, sides, agent, snapshot) && self.trials_of(agent) < TRIALS_PER_AGENT
+            self.trials.of_agent(agent) < TRIALS_PER_AGENT && may_try(task, sides, agent, snapshot)
         });
-        if let Some((agent, probe)) = free.zip(self.tasks.get_mut(&key)) {
-            self.asked += 1;
-            probe.trial = Some(Trial {
-                agent: agent.clone(),
-                number: self.asked,
-                sent: [None, None],
-                answers: [None, None],
-            });
+        if let Some(agent) = free {
+            self.trials.begin(key, agent, sides);
         }
         None
     }
-
-    fn trials_of(&self, agent: &AgentArn) -> usize {
-        let trials = self.tasks.values().filter_map(|probe| probe.trial.as_ref());
-        trials.filter(|trial| trial.agent == *agent).count()
-    }
-}
-
-fn question(prefix: &str, number: u64, side: &str) -> String {
-    format!("{prefix}-{number}-{side}")
 }
 
 /// Whether this replica may ask `agent`.
@@ -284,27 +230,6 @@ fn is_able(task: &TaskView, sides: &[Side; 2], agent: &AgentArn, snapshot: &Snap
     task.eligible.contains(agent)
         && snapshot.is_available(agent)
         && !locations.any(|location| snapshot.has_elsewhere(agent, location))
-}
-
-fn verdict(trial: &Trial, now: Instant) -> Option<Result<(), Failure>> {
-    let is_late = |side: usize| {
-        let sent = trial.sent.get(side).copied().flatten();
-        trial.answers.get(side).is_some_and(Option::is_none)
-            && sent.is_some_and(|sent| now.saturating_duration_since(sent) >= ANSWER_TIMEOUT)
-    };
-    match &trial.answers {
-        [Some(Err(failure)), _] => Some(Err(failure.clone())),
-        [Some(Ok(())), Some(result)] => Some(result.clone()),
-        _ if is_late(0) || is_late(1) => Some(Err(Failure::new(
-            ErrorCode::AgentUnavailable,
-            format!(
-                "agent {} did not say within {} seconds whether it can reach the locations",
-                trial.agent,
-                ANSWER_TIMEOUT.as_secs()
-            ),
-        ))),
-        _ => None,
-    }
 }
 
 /// States in which the task was found to work; it is tried again only after it was lost.

@@ -1,9 +1,11 @@
 //! Where fleet and scheduler meet control's rows.
 
+mod agents;
+mod located;
 mod snapshot;
+mod walk;
 mod writes;
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use datasync_model::{AgentArn, AgentStatus};
@@ -23,6 +25,8 @@ use crate::credentials::{CredentialService, CredentialsError, Keys};
 use crate::records::{Agent, AgentPresence};
 use crate::scheduler::{self, Launch};
 use crate::store::{Store, StoreError, Versioned};
+pub(super) use snapshot::Look;
+pub(super) use walk::Walk;
 
 /// What the rows do not say but the configuration does.
 #[derive(Debug, Clone)]
@@ -131,21 +135,21 @@ impl Rows {
         }
     }
 
-    /// Everything the decisions need, of one moment.
-    pub(super) async fn snapshot(&self) -> Result<Snapshot, StoreError> {
+    /// What the decisions of one round need, of one moment, and where the next look begins.
+    pub(super) async fn snapshot(&self, look: Look) -> Result<(Snapshot, Walk), StoreError> {
         let surroundings = self.surroundings.clone();
         self.store
-            .read(move |rows| snapshot::read(rows, &surroundings))
+            .read(move |rows| snapshot::read(rows, &surroundings, &look))
             .await
     }
 
     /// Writes `changes`, each after a look at its row as it is now; says what it launched. What
-    /// would be launched is planned anew if anything has changed since: another replica may have
-    /// launched, too.
+    /// would be launched is planned anew, by the same `look`, if anything has changed since: another
+    /// replica may have launched, too.
     pub(super) async fn apply(
         &self,
         changes: Changes,
-        executions_per_agent: NonZeroU32,
+        look: Look,
         now: Timestamp,
     ) -> Result<Vec<Launch>, StoreError> {
         let surroundings = self.surroundings.clone();
@@ -166,8 +170,8 @@ impl Rows {
                 }
                 let mut launches = changes.launches;
                 if !is_fresh && !launches.is_empty() {
-                    let snapshot = snapshot::read(rows, &surroundings)?;
-                    let plan = scheduler::plan(&snapshot, executions_per_agent);
+                    let (snapshot, _) = snapshot::read(rows, &surroundings, &look)?;
+                    let plan = scheduler::plan(&snapshot, look.executions_per_agent);
                     launches.retain(|launch| plan.contains(launch));
                 }
                 let mut launched = Vec::new();
@@ -251,3 +255,6 @@ impl Rows {
             .await
     }
 }
+
+#[cfg(test)]
+mod tests;

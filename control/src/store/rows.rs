@@ -42,9 +42,17 @@ impl Unreadable {
 
     /// A text of the record by its JSON pointer, as far as the body still has it.
     pub(crate) fn text(&self, pointer: &str) -> Option<String> {
+        Some(self.value(pointer)?.as_str()?.to_owned())
+    }
+
+    /// Like [`Self::text`], a number.
+    pub(crate) fn number(&self, pointer: &str) -> Option<i64> {
+        self.value(pointer)?.as_i64()
+    }
+
+    fn value(&self, pointer: &str) -> Option<serde_json::Value> {
         let body: serde_json::Value = serde_json::from_str(&self.body).ok()?;
-        let text = body.get("record")?.pointer(pointer)?.as_str()?;
-        Some(text.to_owned())
+        body.get("record")?.pointer(pointer).cloned()
     }
 }
 

@@ -5,6 +5,7 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use tokio_postgres::types::ToSql;
 
 use super::rows::Raw;
+use super::statements::Statements;
 use super::{Cause, StoreError, postgres, sqlite};
 
 /// One value of a statement, which names it `?1`, `?2`, and so on.
@@ -80,36 +81,11 @@ impl Sql<'_> {
         .map_err(self.failed(doing))
     }
 
-    /// `?4` records of the kind `?1` and the parent `?2` after `?3`.
-    pub(super) fn children(&self) -> &'static str {
+    /// What lists are asked by.
+    pub(super) fn statements(&self) -> &'static Statements {
         match self {
-            Self::Sqlite(_) => sqlite::CHILDREN,
-            Self::Postgres(_) => postgres::CHILDREN,
-        }
-    }
-
-    /// Executions that have not ended, by id.
-    pub(super) fn live_executions(&self) -> &'static str {
-        match self {
-            Self::Sqlite(_) => sqlite::LIVE_EXECUTIONS,
-            Self::Postgres(_) => postgres::LIVE_EXECUTIONS,
-        }
-    }
-
-    /// Tasks whose next start is due at `?1`, the earliest first, `?2` at most.
-    pub(super) fn due_tasks(&self) -> &'static str {
-        match self {
-            Self::Sqlite(_) => sqlite::DUE_TASKS,
-            Self::Postgres(_) => postgres::DUE_TASKS,
-        }
-    }
-
-    /// Executions that ended before `?3`, the earliest first and by id, from `?1` on after `?2`,
-    /// `?4` at most.
-    pub(super) fn ended_executions(&self) -> &'static str {
-        match self {
-            Self::Sqlite(_) => sqlite::ENDED_EXECUTIONS,
-            Self::Postgres(_) => postgres::ENDED_EXECUTIONS,
+            Self::Sqlite(_) => &sqlite::STATEMENTS,
+            Self::Postgres(_) => &postgres::STATEMENTS,
         }
     }
 

@@ -1,6 +1,7 @@
-mod bed;
+pub(crate) mod bed;
 mod contract;
 mod crash;
+mod finding;
 mod postgres;
 
 use super::*;
@@ -89,30 +90,63 @@ fn every_statement_is_answered_by_an_index_in_its_order() {
     let directory = tempfile::tempdir().unwrap();
     drop(open(directory.path()));
     let sql = rusqlite::Connection::open(directory.path().join(DATABASE_FILE)).unwrap();
+    let lists = &sqlite::STATEMENTS;
     for (statement, index) in [
         (transaction::ONE, "USING PRIMARY KEY (kind=? AND id=?)"),
-        (transaction::PAGE, "USING PRIMARY KEY (kind=? AND id>?)"),
+        (super::lists::PAGE, "USING PRIMARY KEY (kind=? AND id>?)"),
+        (lists.several, "USING PRIMARY KEY (kind=? AND id=?)"),
         (
-            sqlite::CHILDREN,
+            lists.children,
             "USING INDEX records_by_parent (kind=? AND parent=? AND id>?)",
         ),
         (
-            sqlite::LIVE_EXECUTIONS,
-            "USING INDEX records_live_executions",
+            lists.live_executions,
+            "USING INDEX records_live_executions (id>?)",
         ),
-        (sqlite::DUE_TASKS, "USING INDEX records_due_tasks"),
         (
-            sqlite::ENDED_EXECUTIONS,
+            lists.launched_executions,
+            "USING INDEX records_launched_executions",
+        ),
+        (
+            lists.queued_executions,
+            "USING INDEX records_queued_executions (<expr>>?)",
+        ),
+        (
+            lists.live_of_task,
+            "USING INDEX records_live_of_task (parent=?)",
+        ),
+        (
+            lists.ended_executions,
             "USING INDEX records_ended_executions (<expr>>? AND <expr><?)",
+        ),
+        (
+            lists.planned_tasks,
+            "USING INDEX records_due_tasks (kind=? AND <expr>>? AND <expr><?)",
+        ),
+        (
+            lists.tasks_by_readiness,
+            "USING INDEX records_tasks_by_readiness (<expr>=? AND id>?)",
+        ),
+        (
+            lists.tasks_by_source,
+            "USING INDEX records_tasks_by_source (<expr>=? AND id>?)",
+        ),
+        (
+            lists.tasks_by_destination,
+            "USING INDEX records_tasks_by_destination (<expr>=? AND id>?)",
         ),
     ] {
         let explain = format!("EXPLAIN QUERY PLAN {statement}");
         let mut explain = sql.prepare(&explain).unwrap();
-        let values = vec![1_i64; explain.parameter_count()];
+        let values = vec!["1"; explain.parameter_count()];
         let values = rusqlite::params_from_iter(values);
         let steps = explain.query_map(values, |row| row.get("detail")).unwrap();
         let steps: Vec<String> = steps.map(|step| step.unwrap()).collect();
-        assert_eq!(steps.len(), 1, "no sorting: {steps:?}");
         assert!(steps[0].contains(index), "{steps:?}");
+        // The only further steps take a list of ids apart.
+        let of_rows = steps.iter().filter(|step| step.contains("records"));
+        assert_eq!(of_rows.count(), 1, "{steps:?}");
+        let sorts = steps.iter().any(|step| step.contains("TEMP B-TREE"));
+        assert!(!sorts, "{steps:?}");
     }
 }

@@ -3,19 +3,15 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 
-use datasync_model::TaskArn;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::connection::Access;
-use super::rows::{Sorted, Unreadable, decode, sort, whole};
+use super::meta::{self, Generation, META_KIND};
+use super::rows::decode;
 use super::sql::{Sql, Value};
 use super::{Cause, StoreError};
 use crate::events;
-use crate::records::{Execution, Task};
-
-/// The one row that holds incarnation (body) and generation (version).
-pub(super) const META_KIND: &str = "meta";
 
 /// The layout of bodies. A record that changes in a way that serde's defaults do not cover
 /// raises it and converts older ones where they are read.
@@ -23,10 +19,6 @@ pub(super) const FORMAT: u32 = 1;
 
 /// The record `?2` of the kind `?1`.
 pub(super) const ONE: &str = "SELECT id, version, body FROM records WHERE kind = ?1 AND id = ?2";
-
-/// `?3` records of the kind `?1` after `?2`.
-pub(super) const PAGE: &str = "SELECT id, version, body FROM records
-     WHERE kind = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
 
 /// Something that is kept as a row.
 pub(crate) trait Record: Serialize + DeserializeOwned + Send + 'static {
@@ -47,15 +39,6 @@ pub(crate) struct Versioned<R> {
     pub(crate) record: R,
 }
 
-/// Where the desired state stands: see the agent protocol's `Generation`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Generation {
-    /// Made with the store, and made anew once it is known to have been restored.
-    pub(crate) incarnation: String,
-    /// Rises with every commit that changes a row.
-    pub(crate) number: u64,
-}
-
 #[derive(Serialize)]
 struct BodyRef<'a, R> {
     format: u32,
@@ -65,7 +48,7 @@ struct BodyRef<'a, R> {
 /// One consistent view of the rows.
 #[derive(Debug)]
 pub(crate) struct Transaction<'a> {
-    sql: Sql<'a>,
+    pub(super) sql: Sql<'a>,
     writable: bool,
     changed: Cell<bool>,
     /// Kind and id of changed rows that may change a state that is told.
@@ -111,104 +94,6 @@ impl<'a> Transaction<'a> {
             .transpose()
     }
 
-    /// At most `limit` records in the order of their ids, beginning after `after`.
-    ///
-    /// # Errors
-    /// See [`Self::get`].
-    pub(crate) fn list<R: Record>(
-        &self,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<Versioned<R>>, StoreError> {
-        whole(self.select(
-            PAGE,
-            &[
-                Value::Text(R::KIND),
-                Value::Text(after.unwrap_or("")),
-                limit_of(limit),
-            ],
-        )?)
-    }
-
-    /// Every record in the order of the ids, apart from rows that cannot be read.
-    ///
-    /// # Errors
-    /// [`StoreError`] of the database.
-    pub(crate) fn sorted<R: Record>(&self) -> Result<Sorted<R>, StoreError> {
-        Ok(sort(self.select(
-            "SELECT id, version, body FROM records WHERE kind = ?1 ORDER BY id",
-            &[Value::Text(R::KIND)],
-        )?))
-    }
-
-    /// Like [`Self::list`], of those whose parent is `parent`.
-    ///
-    /// # Errors
-    /// See [`Self::get`].
-    pub(crate) fn list_children<R: Record>(
-        &self,
-        parent: &str,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<Versioned<R>>, StoreError> {
-        whole(self.select(
-            self.sql.children(),
-            &[
-                Value::Text(R::KIND),
-                Value::Text(parent),
-                Value::Text(after.unwrap_or("")),
-                limit_of(limit),
-            ],
-        )?)
-    }
-
-    /// Executions that have not ended, in the order of their ids.
-    ///
-    /// # Errors
-    /// See [`Self::get`].
-    pub(crate) fn live_executions(&self) -> Result<Vec<Versioned<Execution>>, StoreError> {
-        whole(self.select(self.sql.live_executions(), &[])?)
-    }
-
-    /// Like [`Self::live_executions`], apart from rows that cannot be read.
-    ///
-    /// # Errors
-    /// [`StoreError`] of the database.
-    pub(crate) fn sorted_live_executions(&self) -> Result<Sorted<Execution>, StoreError> {
-        Ok(sort(self.select(self.sql.live_executions(), &[])?))
-    }
-
-    /// Tasks whose schedule has a start that is due at `now_ms`, the longest waiting first.
-    ///
-    /// # Errors
-    /// [`StoreError`] of the database. Rows that cannot be read are passed over.
-    pub(crate) fn due_tasks(&self, now_ms: i64, limit: usize) -> Result<Vec<TaskArn>, StoreError> {
-        let values = [Value::Number(now_ms), limit_of(limit)];
-        let (tasks, _) = sort(self.select::<Task>(self.sql.due_tasks(), &values)?);
-        Ok(tasks.into_iter().map(|row| row.record.arn).collect())
-    }
-
-    /// At most `limit` executions that ended before `before_ms`, in the order of their ends and
-    /// ids, beginning after the end and id `after`.
-    ///
-    /// # Errors
-    /// See [`Self::get`].
-    pub(crate) fn ended_executions(
-        &self,
-        after: (i64, &str),
-        before_ms: i64,
-        limit: usize,
-    ) -> Result<Vec<Versioned<Execution>>, StoreError> {
-        let (from_ms, id) = after;
-        let values = [
-            Value::Number(from_ms),
-            Value::Text(id),
-            Value::Number(before_ms),
-            limit_of(limit),
-        ];
-        whole(self.select(self.sql.ended_executions(), &values)?)
-    }
-
     /// Makes a record; it must not exist yet.
     ///
     /// # Errors
@@ -252,6 +137,17 @@ impl<'a> Transaction<'a> {
         expect_one(R::KIND, id, rows)
     }
 
+    /// Deletes those of the records `ids` that exist, whatever their versions; says how many. Of
+    /// changed states nobody is told: they must be of records that have none any more.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub(crate) fn delete_several<R: Record>(&self, ids: &[String]) -> Result<u64, StoreError> {
+        let ids = serde_json::Value::from(ids).to_string();
+        let values = [Value::Text(R::KIND), Value::Text(&ids)];
+        self.change(self.sql.statements().delete_several, &values)
+    }
+
     /// Deletes every record whose parent sorts before `parent`; says how many.
     ///
     /// # Errors
@@ -268,7 +164,7 @@ impl<'a> Transaction<'a> {
     /// # Errors
     /// [`StoreError`] of the database.
     pub(crate) fn generation(&self) -> Result<Generation, StoreError> {
-        generation(self.sql)
+        meta::generation(self.sql)
     }
 
     /// Begins a new incarnation: generations of the one before cannot be compared any more.
@@ -325,19 +221,6 @@ impl<'a> Transaction<'a> {
         }
         Ok(rows)
     }
-
-    fn select<R: Record>(
-        &self,
-        sql: &'static str,
-        values: &[Value<'_>],
-    ) -> Result<Vec<Result<Versioned<R>, Unreadable>>, StoreError> {
-        let rows = self.sql.select("listing records", sql, values)?;
-        Ok(rows.into_iter().map(decode).collect())
-    }
-}
-
-fn limit_of(limit: usize) -> Value<'static> {
-    Value::Number(i64::try_from(limit).unwrap_or(i64::MAX))
 }
 
 fn expect_one(kind: &'static str, id: &str, rows: u64) -> Result<(), StoreError> {
@@ -349,39 +232,4 @@ fn expect_one(kind: &'static str, id: &str, rows: u64) -> Result<(), StoreError>
             id: id.to_owned(),
         })
     }
-}
-
-pub(super) fn generation(sql: Sql<'_>) -> Result<Generation, StoreError> {
-    meta(
-        sql,
-        "reading the generation",
-        "SELECT id, version, body FROM records WHERE kind = ?1 AND id = ?1",
-    )
-}
-
-pub(super) fn raise_generation(sql: Sql<'_>) -> Result<u64, StoreError> {
-    let raised = meta(
-        sql,
-        "raising the generation",
-        "UPDATE records SET version = version + 1 WHERE kind = ?1 AND id = ?1
-         RETURNING id, version, body",
-    )?;
-    Ok(raised.number)
-}
-
-fn meta(
-    sql: Sql<'_>,
-    doing: &'static str,
-    statement: &'static str,
-) -> Result<Generation, StoreError> {
-    let rows = sql.select(doing, statement, &[Value::Text(META_KIND)])?;
-    let row = rows.into_iter().next().ok_or_else(|| StoreError::Broken {
-        kind: META_KIND,
-        id: META_KIND.to_owned(),
-        reason: "it is missing".to_owned(),
-    })?;
-    Ok(Generation {
-        incarnation: row.body,
-        number: row.version.unsigned_abs(),
-    })
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::connection::{Access, Connection};
-use super::{StoreError, Transaction, transaction};
+use super::{StoreError, Transaction, meta};
 use crate::events;
 
 /// Jobs that wait for the thread; callers beyond it wait to hand theirs in.
@@ -179,7 +179,7 @@ pub(super) fn perform<T, E: From<StoreError>>(
         return Ok(result);
     };
     if changed {
-        let generation = transaction::raise_generation(open.sql())?;
+        let generation = meta::raise_generation(open.sql())?;
         open.commit()?;
         changes.rise(generation);
     }

@@ -1,8 +1,10 @@
 """One function for each row of the table of measures: takes a `Setting`, answers an `Outcome`."""
 
+from .api import api
 from .copies import large, large_tls, small
 from .delay import delay
 from .directory import directory
+from .fleet import fleet
 from .huge import huge
 from .memory import memory
 from .rate import rate
@@ -24,4 +26,6 @@ ROWS = {
     "rate": rate,
     "resume": resume,
     "store": store,
+    "api": api,
+    "fleet": fleet,
 }

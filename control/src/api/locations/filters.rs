@@ -54,6 +54,19 @@ impl Filters {
         })
     }
 
+    /// ARNs of locations of which a task must use one, if the filters say so.
+    pub(crate) fn locations(&self) -> Option<&[String]> {
+        self.0.iter().find_map(|filter| match &filter.test {
+            Test::Text(values)
+                if filter.name == "LocationId"
+                    && matches!(filter.operator, Operator::Equals | Operator::In) =>
+            {
+                Some(values.as_slice())
+            }
+            _ => None,
+        })
+    }
+
     pub(crate) fn keep_task(&self, task: &Task) -> bool {
         self.0.iter().all(|filter| match filter.name.as_str() {
             "LocationId" => filter.text(&[&task.source.to_string(), &task.destination.to_string()]),

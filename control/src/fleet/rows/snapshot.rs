@@ -1,284 +1,279 @@
-//! Everything the decisions need, read at one moment. A row that cannot be read stops nothing but
+//! What the decisions of one round need, read at one moment: agents, what they were told to run,
+//! and a bounded part of the queue and of the tasks. A row that cannot be read stops nothing but
 //! what it concerns.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 
-use datasync_model::{
-    self as model, AgentArn, AgentStatus, ErrorCode, Failure, LocationArn, TaskExecutionArn,
-};
+use datasync_model::{AgentArn, LocationArn, TaskExecutionArn, TaskStatus};
 use jiff::Timestamp;
 
-use super::Surroundings;
-use crate::credentials::address;
-use crate::fleet::views::{AgentKey, AgentView, LiveExecution, Revision, Side, Snapshot, TaskView};
-use crate::records::{
-    Agent, AgentPresence, Eligible, Execution, Location, LocationDetails, NOBODY, StoreAddress,
-    Task,
-};
-use crate::store::{StoreError, Transaction, Unreadable, Versioned};
+use super::located::Locations;
+use super::walk::{QUEUE, TASKS, Walk, goes_on};
+use super::{Surroundings, agents};
+use crate::fleet::views::{LiveExecution, Snapshot, TaskView};
+use crate::records::{Eligible, Execution, Task};
+use crate::store::{Sorted, StoreError, Transaction, Unreadable};
+
+/// What a round looks at.
+#[derive(Debug, Clone)]
+pub(in crate::fleet) struct Look {
+    /// Executions that an agent runs at a time.
+    pub(in crate::fleet) executions_per_agent: NonZeroU32,
+    /// Ids of tasks that agents are trying.
+    pub(in crate::fleet) tried: Vec<String>,
+    /// Whether tasks are looked at that were tried before, besides those that were never.
+    pub(in crate::fleet) is_wide: bool,
+    /// Where the look begins.
+    pub(in crate::fleet) walk: Walk,
+}
 
 /// What was read so far.
 struct Reader<'a> {
     rows: &'a Transaction<'a>,
-    surroundings: &'a Surroundings,
+    look: &'a Look,
     snapshot: Snapshot,
-    locations: BTreeMap<String, Located>,
+    locations: Locations<'a>,
+    /// Where the next look begins.
+    next: Walk,
 }
 
-/// A location and the store of its role, as far as they can be read.
-enum Located {
-    Here(Box<Versioned<Location>>, StoreAddress),
-    Unreadable,
-}
-
+/// The second is where the next look begins, if nothing of this one is to be seen again.
 pub(super) fn read(
     rows: &Transaction<'_>,
     surroundings: &Surroundings,
-) -> Result<Snapshot, StoreError> {
+    look: &Look,
+) -> Result<(Snapshot, Walk), StoreError> {
     let generation = rows.generation()?;
     let mut reader = Reader {
         rows,
-        surroundings,
+        look,
         snapshot: Snapshot {
             incarnation: generation.incarnation,
             generation: generation.number,
             ..Snapshot::default()
         },
-        locations: BTreeMap::new(),
+        locations: Locations::new(rows, surroundings),
+        next: look.walk.clone(),
     };
-    reader.agents()?;
-    reader.locations()?;
+    agents::read(rows, &mut reader.snapshot)?;
+    reader.launched()?;
+    reader.queue()?;
     reader.tasks()?;
-    reader.executions()?;
-    Ok(reader.snapshot)
+    Ok((reader.snapshot, reader.next))
 }
 
 impl Reader<'_> {
-    fn agents(&mut self) -> Result<(), StoreError> {
-        let (agents, unreadable) = self.rows.sorted::<Agent>()?;
-        let (presence, silent) = self.rows.sorted::<AgentPresence>()?;
-        for row in unreadable.into_iter().chain(silent) {
-            self.snapshot.held.insert(row.id.clone());
-            self.snapshot.unreadable.push(row);
-        }
-        let mut presence: BTreeMap<String, AgentPresence> = presence
-            .into_iter()
-            .map(|row| (row.record.arn.id().to_owned(), row.record))
-            .collect();
-        for agent in agents.into_iter().map(|row| row.record) {
-            let is_active = agent.public_key_fingerprint.is_some();
-            if is_active && !self.snapshot.held.contains(agent.arn.id()) {
-                let presence = presence.remove(agent.arn.id());
-                let view = agent_view(agent.arn, presence);
-                self.snapshot.agents.insert(view.arn.to_string(), view);
-            }
-        }
-        Ok(())
-    }
-
-    fn locations(&mut self) -> Result<(), StoreError> {
-        let (locations, unreadable) = self.rows.sorted::<Location>()?;
-        for row in unreadable {
-            self.locations.insert(row.id.clone(), Located::Unreadable);
-            self.snapshot.unreadable.push(row);
-        }
-        for row in locations {
-            let id = row.record.arn.id().to_owned();
-            let located = match self.store_of(&row.record) {
-                Ok(store) => Located::Here(Box::new(row), store),
-                Err(StoreError::Broken { kind, id, reason }) => {
-                    let row = Unreadable::new(kind, id, reason);
-                    if !self.snapshot.unreadable.contains(&row) {
-                        self.snapshot.unreadable.push(row);
-                    }
-                    Located::Unreadable
-                }
-                Err(other) => return Err(other),
-            };
-            self.locations.insert(id, located);
-        }
-        Ok(())
-    }
-
-    fn store_of(&self, location: &Location) -> Result<StoreAddress, StoreError> {
-        match &location.details {
-            LocationDetails::S3(s3) => address(&self.surroundings.roles, self.rows, &s3.role_arn),
-            _ => Ok(StoreAddress::default()),
-        }
-    }
-
-    fn tasks(&mut self) -> Result<(), StoreError> {
-        let (tasks, unreadable) = self.rows.sorted::<Task>()?;
-        self.snapshot.unreadable.extend(unreadable);
-        for task in tasks {
-            let view = self.task_view(task.record);
-            self.snapshot.tasks.push(view);
-        }
-        Ok(())
-    }
-
-    fn executions(&mut self) -> Result<(), StoreError> {
-        let (executions, unreadable) = self.rows.sorted_live_executions()?;
+    fn launched(&mut self) -> Result<(), StoreError> {
+        let (executions, unreadable) = self.rows.launched_executions()?;
         for row in unreadable {
             let agent = row.text("/agent");
             let agent = agent.and_then(|arn| arn.parse::<AgentArn>().ok());
-            let arn = row.text("/spec/execution");
-            let arn = arn.and_then(|arn| arn.parse::<TaskExecutionArn>().ok());
-            let (held, busy) = (&mut self.snapshot.held, &mut self.snapshot.busy_tasks);
-            held.extend(agent.map(|agent| agent.id().to_owned()));
-            busy.extend(arn.map(|arn| arn.task().to_string()));
-            self.snapshot.unreadable.push(row);
+            let held = agent.map(|agent| agent.id().to_owned());
+            self.snapshot.held.extend(held);
+            self.leave_task_alone(row);
         }
-        for row in executions {
-            let view = self.live_execution(row.record)?;
+        let executions = executions.into_iter().map(|row| row.record).collect();
+        self.executions(executions)
+    }
+
+    /// None of the task's executions is launched while this one cannot be read.
+    fn leave_task_alone(&mut self, execution: Unreadable) {
+        let arn = execution.text("/spec/execution");
+        let arn = arn.and_then(|arn| arn.parse::<TaskExecutionArn>().ok());
+        let busy = arn.map(|arn| arn.task().to_string());
+        self.snapshot.busy_tasks.extend(busy);
+        self.snapshot.unreadable.push(execution);
+    }
+
+    fn executions(&mut self, executions: Vec<Execution>) -> Result<(), StoreError> {
+        self.locate(executions.iter().flat_map(|execution| {
+            [
+                execution.spec.source.arn(),
+                execution.spec.destination.arn(),
+            ]
+        }))?;
+        for execution in executions {
+            let view = self.live_execution(execution)?;
             self.snapshot.executions.push(view);
         }
         Ok(())
     }
 
-    fn task_view(&self, task: Task) -> TaskView {
-        let here = |arn: &LocationArn| match self.locations.get(arn.id()) {
-            Some(Located::Here(row, _)) => Some(&row.record),
-            _ => None,
-        };
-        let defaults = &self.surroundings.default_agents;
-        let allowed = here(&task.source)
-            .zip(here(&task.destination))
-            .map(|(source, destination)| Eligible::of(source, destination, defaults));
-        let eligible = allowed
-            .as_ref()
-            .map_or_else(Vec::new, |allowed| expand(allowed, &self.snapshot.agents));
-        let sides = self.usable(&task.source);
-        let mut sides = sides.and_then(|source| Ok([source, self.usable(&task.destination)?]));
-        if sides.is_ok() && allowed.is_some_and(|allowed| allowed.is_nobody()) {
-            sides = Err(Failure::new(ErrorCode::AgentUnavailable, NOBODY));
+    /// The queue matters while an agent has room.
+    fn queue(&mut self) -> Result<(), StoreError> {
+        if !self.has_room() {
+            self.next.queue = None;
+            return Ok(());
         }
+        let after = self.look.walk.queue.as_ref();
+        let queued = self.rows.queued_executions(after, QUEUE)?;
+        self.next.queue = goes_on(
+            &queued,
+            QUEUE,
+            |row| (row.requested_at_ms, row.arn().id().to_owned()),
+            |row| {
+                let requested_at_ms = row.number("/requested_at_ms");
+                (requested_at_ms.unwrap_or(i64::MIN), row.id.clone())
+            },
+        );
+        let (mut executions, unreadable): Sorted<Execution> = queued;
+        for row in unreadable {
+            self.leave_task_alone(row);
+        }
+        if after.is_some() {
+            let mut in_turn = Vec::with_capacity(executions.len());
+            for row in executions {
+                if self.is_in_turn(&row.record)? {
+                    in_turn.push(row);
+                }
+            }
+            executions = in_turn;
+        }
+        self.executions(executions.into_iter().map(|row| row.record).collect())
+    }
+
+    fn has_room(&self) -> bool {
+        let mut taken: BTreeMap<&str, u32> = BTreeMap::new();
+        let launched = self.snapshot.executions.iter();
+        for agent in launched.filter_map(|execution| execution.agent.as_ref()) {
+            *taken.entry(agent.id()).or_default() += 1;
+        }
+        let slots = self.look.executions_per_agent.get();
+        self.snapshot.agents.values().any(|view| {
+            let taken = taken.get(view.arn.id()).copied().unwrap_or_default();
+            view.online && taken < slots
+        })
+    }
+
+    /// Whether no execution of the same task comes before this one, among those that were looked at
+    /// earlier.
+    fn is_in_turn(&self, execution: &Execution) -> Result<bool, StoreError> {
+        let arn = execution.arn();
+        let first = self.rows.first_of_task(arn.task().id())?;
+        Ok(first.is_none_or(|first| first == arn.id()))
+    }
+
+    fn tasks(&mut self) -> Result<(), StoreError> {
+        let walk = self.look.walk.clone();
+        let mut tasks: BTreeMap<String, Task> = BTreeMap::new();
+        let tried = self.rows.several::<Task>(&self.look.tried)?;
+        self.take(tried, &mut tasks);
+        let (read, next) = self.readiness(TaskStatus::Creating, walk.creating)?;
+        self.take(read, &mut tasks);
+        self.next.creating = next;
+        if self.look.is_wide {
+            let (read, next) = self.readiness(TaskStatus::Unavailable, walk.unavailable)?;
+            self.take(read, &mut tasks);
+            self.next.unavailable = next;
+            let (read, next) = self.readiness(TaskStatus::Available, walk.available)?;
+            self.take(read, &mut tasks);
+            self.next.available = next;
+        }
+        self.locate(
+            tasks
+                .values()
+                .flat_map(|task| [&task.source, &task.destination]),
+        )?;
+        for task in tasks.into_values() {
+            let view = self.task_view(task);
+            self.snapshot.tasks.push(view);
+        }
+        Ok(())
+    }
+
+    fn readiness(
+        &self,
+        readiness: TaskStatus,
+        after: Option<String>,
+    ) -> Result<(Sorted<Task>, Option<String>), StoreError> {
+        let rows = self
+            .rows
+            .tasks_by_readiness(readiness, after.as_deref(), TASKS)?;
+        let id = |task: &Task| task.arn.id().to_owned();
+        let next = goes_on(&rows, TASKS, id, |row| row.id.clone());
+        Ok((rows, next))
+    }
+
+    fn take(&mut self, (rows, unreadable): Sorted<Task>, tasks: &mut BTreeMap<String, Task>) {
+        self.note_unreadable(unreadable);
+        let rows = rows.into_iter().map(|row| row.record);
+        tasks.extend(rows.map(|task| (task.arn.id().to_owned(), task)));
+    }
+
+    fn note_unreadable(&mut self, rows: Vec<Unreadable>) {
+        let known: BTreeSet<String> = self
+            .snapshot
+            .unreadable
+            .iter()
+            .map(|r| r.id.clone())
+            .collect();
+        let new = rows.into_iter().filter(|row| !known.contains(&row.id));
+        self.snapshot.unreadable.extend(new);
+    }
+
+    fn locate<'b>(
+        &mut self,
+        locations: impl Iterator<Item = &'b LocationArn>,
+    ) -> Result<(), StoreError> {
+        let unreadable = self.locations.read(locations)?;
+        self.note_unreadable(unreadable);
+        Ok(())
+    }
+
+    fn task_view(&self, task: Task) -> TaskView {
+        let allowed = self.locations.allowed(&task);
         TaskView {
             status: task.readiness.status(),
             failure: task.readiness.failure().cloned(),
             created: timestamp(task.created_at_ms),
-            eligible,
-            sides,
+            eligible: allowed.map_or_else(Vec::new, |allowed| self.expand(&allowed)),
+            sides: self.locations.sides(&task),
             arn: task.arn,
-        }
-    }
-
-    /// A location as agents take it, or why no agent can.
-    fn usable(&self, arn: &LocationArn) -> Result<Side, Failure> {
-        let (row, store) = match self.locations.get(arn.id()) {
-            Some(Located::Here(row, store)) => (row, store),
-            Some(Located::Unreadable) => {
-                return Err(Failure::new(
-                    ErrorCode::Internal,
-                    format!(
-                        "location {arn}, or the key of its role, cannot be read from control's \
-                         store: see control's log"
-                    ),
-                ));
-            }
-            None => {
-                return Err(Failure::new(
-                    ErrorCode::InvalidConfiguration,
-                    format!("Location {arn} is not found: it was deleted"),
-                ));
-            }
-        };
-        let location = row.record.to_model(store, &self.surroundings.region);
-        let location = location.ok_or_else(|| {
-            Failure::new(
-                ErrorCode::NotSupported,
-                format!(
-                    "location {arn} ({}): this release cannot read or write EFS locations, since \
-                     it speaks NFSv3 only and EFS speaks NFSv4",
-                    row.record.uri()
-                ),
-            )
-        })?;
-        Ok(Side {
-            location,
-            revision: self.revision(arn),
-        })
-    }
-
-    fn revision(&self, arn: &LocationArn) -> Revision {
-        match self.locations.get(arn.id()) {
-            Some(Located::Here(row, store)) => Revision {
-                location: row.version,
-                role_key: store.key_version,
-            },
-            Some(Located::Unreadable) | None => Revision::default(),
         }
     }
 
     /// The versions of the keys of the roles for manifest and report. One that cannot be read counts
     /// as none: whoever asks for the keys is told.
-    fn role_keys(&self, execution: &Execution) -> Result<BTreeMap<String, i64>, StoreError> {
+    fn role_keys(&mut self, execution: &Execution) -> Result<BTreeMap<String, i64>, StoreError> {
         let mut versions = BTreeMap::new();
         let extensions = &execution.spec.extensions;
         let manifest = extensions.manifest.as_ref().map(|m| &m.role_arn);
         let report = extensions.report.as_ref().map(|report| &report.role_arn);
         for role in manifest.into_iter().chain(report) {
-            let version = match address(&self.surroundings.roles, self.rows, role) {
-                Ok(address) => address.key_version,
-                Err(StoreError::Broken { .. }) => 0,
-                Err(other) => return Err(other),
-            };
-            versions.insert(role.clone(), version);
+            let store = self.locations.store_of_role(role)?;
+            versions.insert(role.clone(), store.map_or(0, |store| store.key_version));
         }
         Ok(versions)
     }
 
-    fn live_execution(&self, execution: Execution) -> Result<LiveExecution, StoreError> {
-        let sides: [&model::Location; 2] = [&execution.spec.source, &execution.spec.destination];
+    fn live_execution(&mut self, execution: Execution) -> Result<LiveExecution, StoreError> {
         let role_keys = self.role_keys(&execution)?;
+        let sides = [&execution.spec.source, &execution.spec.destination];
         Ok(LiveExecution {
             arn: execution.arn().clone(),
             status: execution.status,
+            eligible: self.expand(&execution.eligible),
             agent: execution.agent,
-            eligible: expand(&execution.eligible, &self.snapshot.agents),
             requested: timestamp(execution.requested_at_ms),
-            revisions: sides.map(|side| self.revision(side.arn())),
+            revisions: sides.map(|side| self.locations.revision(side.arn())),
             role_keys,
             spec: execution.spec,
             rate: execution.rate,
         })
     }
+
+    fn expand(&self, eligible: &Eligible) -> Vec<AgentArn> {
+        match eligible {
+            Eligible::Any => {
+                let agents = self.snapshot.agents.values();
+                agents.map(|view| view.arn.clone()).collect()
+            }
+            Eligible::Only(only) => only.clone(),
+        }
+    }
 }
 
-fn timestamp(milliseconds: i64) -> Timestamp {
+pub(super) fn timestamp(milliseconds: i64) -> Timestamp {
     Timestamp::from_millisecond(milliseconds).unwrap_or_default()
-}
-
-fn agent_view(arn: AgentArn, presence: Option<AgentPresence>) -> AgentView {
-    match presence {
-        Some(presence) => AgentView {
-            arn,
-            online: presence.reported == AgentStatus::Online,
-            lost: true,
-            last_connection: Some(timestamp(presence.last_contact_ms)),
-            version: presence.version,
-            boot_nonce: presence.boot_nonce,
-            replica: presence.replica,
-            here: false,
-            abilities: presence.abilities,
-        },
-        None => AgentView {
-            arn,
-            online: false,
-            lost: true,
-            last_connection: None,
-            version: String::new(),
-            boot_nonce: String::new(),
-            replica: String::new(),
-            here: false,
-            abilities: Vec::new(),
-        },
-    }
-}
-
-fn expand(eligible: &Eligible, agents: &BTreeMap<AgentKey, AgentView>) -> Vec<AgentArn> {
-    match eligible {
-        Eligible::Any => agents.values().map(|view| view.arn.clone()).collect(),
-        Eligible::Only(only) => only.clone(),
-    }
 }

@@ -2,70 +2,14 @@
 
 use tokio_postgres::Client;
 
-use crate::store::transaction::META_KIND;
+use super::expressions::*;
+use crate::store::meta::META_KIND;
 use crate::store::{Cause, StoreError};
 
-/// The body as PostgreSQL takes it apart: its JSON knows no NUL, which texts of agents may hold.
-macro_rules! body {
-    () => {
-        r"replace(body, '\u0000', '\ufffd')::jsonb"
-    };
-}
-
-macro_rules! ended_at {
-    () => {
-        concat!("(", body!(), " #>> '{record,ended_at_ms}')")
-    };
-}
-
-macro_rules! ended_at_ms {
-    () => {
-        concat!("(", ended_at!(), "::bigint)")
-    };
-}
-
-macro_rules! due_at {
-    () => {
-        concat!(
-            "((",
-            body!(),
-            " #>> '{record,schedule,due_at_ms}')::bigint)"
-        )
-    };
-}
-
-pub(in crate::store) const CHILDREN: &str = "SELECT id, version, body FROM records
-     WHERE kind = ?1 AND parent = ?2 AND id > ?3 ORDER BY id LIMIT ?4";
-
-pub(in crate::store) const LIVE_EXECUTIONS: &str = concat!(
-    "SELECT id, version, body FROM records WHERE kind = 'execution' AND ",
-    ended_at!(),
-    " IS NULL ORDER BY id"
-);
-
-pub(in crate::store) const DUE_TASKS: &str = concat!(
-    "SELECT id, version, body FROM records WHERE kind = 'task' AND ",
-    due_at!(),
-    " <= ?1 ORDER BY ",
-    due_at!(),
-    " LIMIT ?2"
-);
-
-pub(in crate::store) const ENDED_EXECUTIONS: &str = concat!(
-    "SELECT id, version, body FROM records WHERE kind = 'execution' AND ",
-    ended_at_ms!(),
-    " >= ?1 AND (",
-    ended_at_ms!(),
-    " > ?1 OR id > ?2) AND ",
-    ended_at_ms!(),
-    " < ?3 ORDER BY ",
-    ended_at_ms!(),
-    ", id LIMIT ?4"
-);
-
 /// Append here; never change a line that was released. The index is the schema version.
-const MIGRATIONS: &[&str] = &[concat!(
-    r#"CREATE TABLE records (
+const MIGRATIONS: &[&str] = &[
+    concat!(
+        r#"CREATE TABLE records (
          kind text COLLATE "C" NOT NULL,
          id text COLLATE "C" NOT NULL,
          version bigint NOT NULL,
@@ -76,19 +20,67 @@ const MIGRATIONS: &[&str] = &[concat!(
      CREATE INDEX records_by_parent ON records (kind, parent, id);
      CREATE INDEX records_live_executions ON records (id)
          WHERE kind = 'execution' AND "#,
-    ended_at!(),
-    " IS NULL;
+        ended_at!(),
+        " IS NULL;
      CREATE INDEX records_due_tasks ON records (",
-    due_at!(),
-    ") WHERE kind = 'task' AND ",
-    due_at!(),
-    " IS NOT NULL;
+        due_at!(),
+        ") WHERE kind = 'task' AND ",
+        due_at!(),
+        " IS NOT NULL;
      CREATE INDEX records_ended_executions ON records (",
-    ended_at_ms!(),
-    ", id) WHERE kind = 'execution' AND ",
-    ended_at_ms!(),
-    " IS NOT NULL;"
-)];
+        ended_at_ms!(),
+        ", id) WHERE kind = 'execution' AND ",
+        ended_at_ms!(),
+        " IS NOT NULL;"
+    ),
+    concat!(
+        "DROP INDEX records_due_tasks;
+     CREATE INDEX records_due_tasks ON records (",
+        due_at!(),
+        ", id) WHERE kind = 'task' AND ",
+        due_at!(),
+        " IS NOT NULL;
+     CREATE INDEX records_launched_executions ON records (id)
+         WHERE kind = 'execution' AND ",
+        ended_at!(),
+        " IS NULL AND ",
+        status!(),
+        " IS DISTINCT FROM 'QUEUED';
+     CREATE INDEX records_queued_executions ON records (",
+        requested_at_ms!(),
+        ", id) WHERE kind = 'execution' AND ",
+        status!(),
+        " = 'QUEUED';
+     CREATE INDEX records_live_of_task ON records (parent, ",
+        is_queued!(),
+        ", ",
+        requested_at_ms!(),
+        ", id) WHERE kind = 'execution' AND ",
+        ended_at!(),
+        " IS NULL;
+     CREATE INDEX records_tasks_by_readiness ON records (",
+        readiness!(),
+        ", id) WHERE kind = 'task';
+     CREATE INDEX records_tasks_by_source ON records (",
+        source!(),
+        ", id) WHERE kind = 'task';
+     CREATE INDEX records_tasks_by_destination ON records (",
+        destination!(),
+        ", id) WHERE kind = 'task';
+     INSERT INTO records (kind, id, version, parent, body)
+         SELECT DISTINCT 'location-agent', location || '/' || agent, 1, agent,
+             jsonb_build_object('format', 1, 'record',
+                 jsonb_build_object('location', arn, 'agent', agent_arn))::text
+         FROM (SELECT records.id AS location, body.json #>> '{record,arn}' AS arn,
+                 agents.arn AS agent_arn, substring(agents.arn from ':agent/(.*)') AS agent
+             FROM records, LATERAL (SELECT ",
+        body!(),
+        " AS json) AS body, LATERAL jsonb_array_elements_text(
+                 CASE jsonb_typeof(body.json #> '{record,details,agents}') WHEN 'array'
+                     THEN body.json #> '{record,details,agents}' ELSE '[]' END) AS agents (arn)
+             WHERE kind = 'location') AS named;"
+    ),
+];
 
 /// Replicas that start at the same time take turns. The number is ours alone.
 const BEGIN: &str = "BEGIN;

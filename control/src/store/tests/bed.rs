@@ -5,31 +5,31 @@ use tempfile::TempDir;
 use crate::store::test_server::{Server, settings};
 use crate::store::{DATABASE_FILE, Store, StoreError};
 
-pub(super) struct Bed<'a> {
+pub(crate) struct Bed<'a> {
     directory: TempDir,
     server: Option<(&'a Server, String)>,
 }
 
 impl<'a> Bed<'a> {
-    pub(super) fn sqlite() -> Self {
+    pub(crate) fn sqlite() -> Self {
         Self {
             directory: tempfile::tempdir().unwrap(),
             server: None,
         }
     }
 
-    pub(super) fn postgres(server: &'a Server) -> Self {
+    pub(crate) fn postgres(server: &'a Server) -> Self {
         Self {
             directory: tempfile::tempdir().unwrap(),
             server: Some((server, server.new_database())),
         }
     }
 
-    pub(super) fn open(&self) -> Store {
+    pub(crate) fn open(&self) -> Store {
         self.open_as("incarnation-1").unwrap()
     }
 
-    pub(super) fn open_as(&self, incarnation: &str) -> Result<Store, StoreError> {
+    pub(crate) fn open_as(&self, incarnation: &str) -> Result<Store, StoreError> {
         match &self.server {
             None => Store::open(self.directory.path(), incarnation),
             Some((_, url)) => {
@@ -41,7 +41,7 @@ impl<'a> Bed<'a> {
     }
 
     /// Statements by hand, past the store.
-    pub(super) fn sql(&self, statements: &str) {
+    pub(crate) fn sql(&self, statements: &str) {
         match &self.server {
             None => {
                 let file = self.directory.path().join(DATABASE_FILE);
@@ -57,10 +57,30 @@ impl<'a> Bed<'a> {
     }
 
     /// Says that a newer release has been here.
-    pub(super) fn raise_schema(&self) {
+    pub(crate) fn raise_schema(&self) {
         self.sql(match self.server {
             None => "PRAGMA user_version = 99",
             Some(_) => "UPDATE datasync_schema SET version = 99",
         });
     }
 }
+
+/// One test each on SQLite; all of them with one server on PostgreSQL.
+macro_rules! contract {
+    ($($name:ident),+ $(,)?) => {
+        mod on_sqlite {
+            use super::Bed;
+            $(#[tokio::test]
+            async fn $name() {
+                Box::pin(super::$name(&Bed::sqlite())).await;
+            })+
+        }
+
+        #[tokio::test]
+        async fn on_postgresql_all_of_it() {
+            let server = $crate::store::test_server::Server::start();
+            $(Box::pin($name(&Bed::postgres(&server))).await;)+
+        }
+    };
+}
+pub(crate) use contract;

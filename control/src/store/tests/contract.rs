@@ -2,33 +2,12 @@
 
 use std::time::Duration;
 
-use super::bed::Bed;
+use super::bed::{Bed, contract};
 use super::{key, names};
-use crate::fleet::fixture;
-use crate::records::{AccessKey, Execution, Task, TaskSchedule};
-use crate::store::test_server::Server;
+use crate::records::AccessKey;
 use crate::store::{Record, StoreError};
 
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// One test each on SQLite; all of them with one server on PostgreSQL.
-macro_rules! contract {
-    ($($name:ident),+ $(,)?) => {
-        mod on_sqlite {
-            use super::Bed;
-            $(#[tokio::test]
-            async fn $name() {
-                Box::pin(super::$name(&Bed::sqlite())).await;
-            })+
-        }
-
-        #[tokio::test]
-        async fn on_postgresql_all_of_it() {
-            let server = Server::start();
-            $(Box::pin($name(&Bed::postgres(&server))).await;)+
-        }
-    };
-}
 
 contract! {
     what_was_committed_is_there_after_reopening,
@@ -41,7 +20,6 @@ contract! {
     writers_of_two_handles_take_turns,
     a_reader_sees_one_state,
     lists_are_in_the_order_of_bytes,
-    what_is_live_and_what_is_due_is_found,
     the_last_handle_waits_for_what_was_handed_in,
     a_new_incarnation_keeps_the_rows,
     a_newer_schema_is_refused,
@@ -225,64 +203,6 @@ async fn lists_are_in_the_order_of_bytes(bed: &Bed<'_>) {
     ids.sort_unstable();
     assert_eq!(names(&store, None, 20).await, ids);
     assert_eq!(names(&store, Some("ab"), 2).await, ["b", "z"]);
-}
-
-async fn what_is_live_and_what_is_due_is_found(bed: &Bed<'_>) {
-    let store = bed.open();
-    let execution = |number, ended_at_ms| Execution {
-        ended_at_ms,
-        ..fixture::execution_row(1, number)
-    };
-    // NUL and what looks like one: an agent's texts are kept as they are.
-    let mut odd = execution(2, None);
-    odd.tags
-        .insert("a\0b\\u0000".to_owned(), "\\\\u0000\0".to_owned());
-    let rows = [execution(3, None), odd.clone(), execution(1, Some(7))];
-    let task = |number, due_at_ms: Option<i64>| {
-        let mut task = fixture::task_row(number, None);
-        task.schedule = due_at_ms.map(|due| {
-            let mut schedule = TaskSchedule::new("rate(1 hour)".to_owned(), true, fixture::at(0));
-            schedule.due_at_ms = Some(due);
-            schedule
-        });
-        task
-    };
-    let tasks = [
-        task(1, Some(300)),
-        task(2, Some(100)),
-        task(3, None),
-        task(4, Some(301)),
-    ];
-    let made = store.commit(move |tx| {
-        rows.iter().try_for_each(|row| tx.insert(row))?;
-        tasks.iter().try_for_each(|row| tx.insert(row))
-    });
-    Box::pin(made).await.unwrap();
-    let live = store.read(|tx| tx.live_executions()).await.unwrap();
-    let live: Vec<_> = live.into_iter().map(|row| row.record).collect();
-    assert_eq!(live, [odd, execution(3, None)]);
-    let due = |limit| store.read(move |tx| tx.due_tasks(300, limit));
-    let arn = |number| task(number, None).arn;
-    assert_eq!(due(9).await.unwrap(), [arn(2), arn(1)]);
-    assert_eq!(due(1).await.unwrap(), [arn(2)]);
-    let ended = |after: (i64, &'static str), before_ms, limit| {
-        store.read(move |tx| {
-            let rows = tx.ended_executions(after, before_ms, limit)?;
-            let ids = rows.iter().map(|row| row.record.arn().id().to_owned());
-            Ok::<_, StoreError>(ids.collect::<Vec<_>>())
-        })
-    };
-    let old = execution(1, None).arn().id().to_owned();
-    assert_eq!(ended((i64::MIN, ""), 8, 9).await.unwrap(), [old.as_str()]);
-    assert_eq!(ended((7, ""), 8, 9).await.unwrap(), [old]);
-    assert_eq!(ended((7, "~"), 8, 9).await.unwrap().len(), 0);
-    assert_eq!(ended((i64::MIN, ""), 7, 9).await.unwrap().len(), 0);
-    let children = store.read(move |tx| {
-        tx.list_children::<Execution>(&Execution::parent(&execution(1, None)).unwrap(), None, 9)
-    });
-    assert_eq!(children.await.unwrap().len(), 3);
-    let tasks = store.read(|tx| tx.list::<Task>(None, usize::MAX)).await;
-    assert_eq!(tasks.unwrap().len(), 4);
 }
 
 async fn the_last_handle_waits_for_what_was_handed_in(bed: &Bed<'_>) {

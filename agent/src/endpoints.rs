@@ -2,8 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use datasync_endpoint::{EndpointError, ErrorKind};
-use datasync_model::{ErrorCode, Failure, Location, NfsLocation, NfsVersion, S3Location};
+use datasync_endpoint::{Algorithm, EndpointError, ErrorKind};
+use datasync_model::{
+    ChecksumAlgorithm, ErrorCode, Failure, Location, NfsLocation, NfsVersion, S3Location,
+};
 use datasync_nfs::{NfsConfig, NfsSource};
 use datasync_s3::{S3Config, S3Destination, S3Objects};
 
@@ -93,8 +95,17 @@ impl Endpoints {
     pub(crate) async fn destination(
         &self,
         location: &S3Location,
+        algorithm: ChecksumAlgorithm,
     ) -> Result<S3Destination, EndpointError> {
-        S3Destination::open(self.s3_config(location)).await
+        let checksum = match algorithm {
+            ChecksumAlgorithm::Automatic => None,
+            ChecksumAlgorithm::Sha256 => Some(Algorithm::Sha256),
+        };
+        S3Destination::open(S3Config {
+            checksum,
+            ..self.s3_config(location)
+        })
+        .await
     }
 
     /// The destination for looking only: nothing is written to find out about the store.
@@ -115,6 +126,7 @@ impl Endpoints {
             location: location.clone(),
             credentials: self.credentials.provider(&location.arn),
             object_max: self.s3.object_max,
+            checksum: None,
             request_timeout: S3_REQUEST_TIMEOUT,
             requests_max: REQUESTS_MAX,
             proxy: self.egress.proxy_to(location.endpoint.as_deref()).cloned(),

@@ -193,7 +193,8 @@ async fn try_destination(
     endpoints: &Endpoints,
     location: &datasync_model::S3Location,
 ) -> Result<(), EndpointError> {
-    endpoints.destination(location).await?;
+    let algorithm = datasync_model::ChecksumAlgorithm::default();
+    endpoints.destination(location, algorithm).await?;
     Ok(())
 }
 

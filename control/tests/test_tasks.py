@@ -66,6 +66,21 @@ def test_the_share_of_deletes_is_frozen_in_the_execution(control, world, api):
     assert [frozen(e) for e in (first, second, third, fourth)] == [80, 100, 0, 50]
 
 
+ALGORITHM = "datasync:checksum-algorithm"
+
+
+def test_a_checksum_algorithm_is_one_that_can_be_asked_for(control, world, api, refused):
+    text = f"Tag {ALGORITHM} is not allowed: \"MD5\" is not a ChecksumAlgorithm: it must be one of AUTOMATIC, SHA256."
+    wrong = [{"Key": ALGORITHM, "Value": "MD5"}]
+    refused(world.task, INVALID, text, Tags=wrong)
+    task = world.task(Tags=[{"Key": ALGORITHM, "Value": "SHA256"}])
+    refused(api.tag_resource, INVALID, text, ResourceArn=task, Tags=wrong)
+    refused(world.start, INVALID, text, task=task, Tags=wrong)
+    execution, found = world.start(task), []
+    control.edit("execution", execution, lambda record: found.append(record["spec"]))
+    assert found[0]["extensions"]["checksum_algorithm"] == "SHA256"
+
+
 def test_update_merges_and_clears(world, api, refused):
     task = world.task(Options={"LogLevel": "BASIC"}, Excludes=rule("/a"))
     api.update_task(TaskArn=task, Options={"VerifyMode": "NONE"}, Name="new")

@@ -1,5 +1,7 @@
 """`datasync-agent copy`: one transfer without control, as a script runs it."""
 
+import base64
+import hashlib
 import json
 import os
 import pty
@@ -439,3 +441,14 @@ def test_a_terminal_gets_a_live_line(slow):
     assert process.wait(20) == 0
     assert json.loads(process.stdout.read())["status"] == "SUCCESS"
     assert re.search(rb"TRANSFERRING +\d+ of \d+ files, .* MiB/s, ", shown), shown[-2000:]
+
+
+def test_sha256_is_what_the_store_tells(pair, store):
+    tree.write(pair.source + b"/file", b"content")
+    pair.run("--checksum-algorithm", "SHA256")
+    key = "to/file"
+    head = store.client.head_object(Bucket=pair.bucket, Key=key, ChecksumMode="ENABLED")
+    digest = hashlib.sha256(b"content").digest()
+    assert head["ChecksumSHA256"] == base64.b64encode(digest).decode(), head
+    answer = pair.run("--checksum-algorithm", "sha256", code=64)
+    assert "--checksum-algorithm: \"sha256\" is not a ChecksumAlgorithm" in answer.stderr, answer

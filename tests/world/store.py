@@ -39,11 +39,12 @@ class Store:
     access_key = ACCESS_KEY
     secret_key = SECRET_KEY
 
-    def __init__(self, directory, logs, port=PORT):
+    def __init__(self, directory, logs, port=PORT, integrity="full"):
         self.port = port
         self.endpoint = f"http://{self.host}:{port}"
         arguments = [binary("quickstart-store"), "--root", directory]
         arguments += ["--listen", f"{self.host}:{self.port}"]
+        arguments += ["--integrity", integrity]
         arguments += ["--access-key", f"{ACCESS_KEY}:{SECRET_KEY}"]
         name = "store" if port == PORT else f"store-{port}"
         self.server = Daemon(name, arguments, logs / f"{name}.log")

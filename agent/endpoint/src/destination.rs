@@ -7,17 +7,34 @@ use bytes::Bytes;
 use datasync_model::RequestCounts;
 use serde::{Deserialize, Serialize};
 
-use crate::{Crc64, EndpointError, Key, Pace, PartStream, PosixMetadata, Timestamp};
+use crate::{
+    Algorithm, Checksum, Crc64, EndpointError, Key, ObjectChecksum, Pace, PartStream,
+    PosixMetadata, Timestamp,
+};
 
 /// What a successful write proves, as the probe of the store showed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Integrity {
     /// The store refuses a wrong CRC-64/NVME and answers with its own.
     Crc64,
+    /// The store refuses a wrong checksum of this algorithm, of objects and of parts, and answers
+    /// with its own.
+    Checksum(Algorithm),
     /// The store refuses a wrong Content-MD5, and that is sent with every body.
     Md5,
     /// A success proves nothing: every object is read back.
     ReadBack,
+}
+
+impl Integrity {
+    /// The algorithm by which objects are proven, where it is not CRC-64/NVME.
+    #[must_use]
+    pub fn algorithm(self) -> Option<Algorithm> {
+        match self {
+            Self::Checksum(algorithm) => Some(algorithm),
+            Self::Crc64 | Self::Md5 | Self::ReadBack => None,
+        }
+    }
 }
 
 /// Limits and abilities of a destination.
@@ -76,6 +93,8 @@ pub struct ObjectState {
     pub metadata: PosixMetadata,
     /// The store's full-object CRC-64/NVME, where it has one and computes it itself.
     pub crc64: Option<Crc64>,
+    /// The store's own checksum, where there is one of [`Integrity::Checksum`].
+    pub checksum: Option<ObjectChecksum>,
     /// In S3's words; absent where the store has none.
     pub storage_class: Option<String>,
 }
@@ -124,6 +143,9 @@ pub struct Receipt {
     /// Whether the store vouched for the content as [`Abilities::integrity`] describes; otherwise
     /// the caller must read back.
     pub vouched: bool,
+    /// The store's checksum of the object, which is ours ([`Integrity::Checksum`]).
+    #[serde(default)]
+    pub checksum: Option<ObjectChecksum>,
     /// What the store said of the time: of the write, or of its answer; `None` if nothing.
     #[serde(default)]
     pub date: Option<Timestamp>,
@@ -142,6 +164,10 @@ pub struct PartReceipt {
     pub etag: String,
     /// Of the part's bytes, as sent and vouched for.
     pub crc64: Crc64,
+    /// The one that the store proved the part by ([`Integrity::Checksum`]): the upload is completed
+    /// with it.
+    #[serde(default)]
+    pub checksum: Option<Checksum>,
     /// Of the part in bytes.
     pub length: u64,
 }
@@ -157,6 +183,8 @@ pub struct StoredPart {
     pub length: u64,
     /// Of the part's bytes, where the store computed it itself ([`Integrity::Crc64`]).
     pub crc64: Option<Crc64>,
+    /// The same of [`Integrity::Checksum`].
+    pub checksum: Option<Checksum>,
 }
 
 /// A multipart upload that the store lists as open.

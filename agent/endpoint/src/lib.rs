@@ -3,6 +3,7 @@
 //! NFS, S3 and the in-memory fakes implement these traits; the engine knows nothing else of them.
 //! Names are bytes, keys are the sortable text form of names (see [`Key`]).
 
+mod algorithm;
 mod attributes;
 mod checksum;
 mod destination;
@@ -18,6 +19,9 @@ pub mod contract;
 #[cfg(feature = "testing")]
 pub mod memory;
 
+pub use algorithm::{
+    Algorithm, Checksum, ChecksumHasher, NotAChecksum, ObjectChecksum, ObjectHasher,
+};
 pub use attributes::{Attributes, EntryKind, Fingerprint, Timestamp};
 pub use checksum::{Crc64, Crc64Hasher};
 pub use destination::{

@@ -2,7 +2,7 @@
 
 use datasync_endpoint::contract::{SourceWorld, destination_contract, source_contract};
 use datasync_endpoint::memory::{MemoryDestination, MemorySource, Tree};
-use datasync_endpoint::{EntryKind, Integrity};
+use datasync_endpoint::{Algorithm, EntryKind, Integrity};
 
 struct World(MemorySource);
 
@@ -51,7 +51,13 @@ async fn the_memory_source_keeps_the_contract() {
 
 #[tokio::test]
 async fn the_memory_destination_keeps_the_contract() {
-    for integrity in [Integrity::Crc64, Integrity::Md5, Integrity::ReadBack] {
+    for integrity in [
+        Integrity::Crc64,
+        Integrity::Checksum(Algorithm::Sha256),
+        Integrity::Checksum(Algorithm::Crc32c),
+        Integrity::Md5,
+        Integrity::ReadBack,
+    ] {
         for has_root in [true, false] {
             let destination = MemoryDestination::new()
                 .with_abilities(|a| (a.integrity, a.has_root) = (integrity, has_root));

@@ -8,10 +8,14 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use datasync_endpoint::{BrokenOff, Chunks, Crc64Hasher, Grant, Pace, PartStream, Payload};
+use datasync_endpoint::{
+    BrokenOff, ChecksumHasher, Chunks, Crc64Hasher, Grant, Pace, PartStream, Payload,
+};
 use http_body::{Body, Frame, SizeHint};
 use md5::{Digest as _, Md5};
 use tokio::time::Instant;
+
+use crate::sums::{Proof, Sum};
 
 /// No slice is larger, so that progress shows on slow links, in bytes.
 const SLICE_MAX: usize = 256 * 1024;
@@ -67,8 +71,42 @@ impl Progress {
 #[derive(Debug, Default)]
 pub(crate) struct Digests {
     pub(crate) crc64: Crc64Hasher,
+    /// By which the part is proven, where it is not CRC-64/NVME.
+    pub(crate) other: Option<ChecksumHasher>,
     /// Only for stores that prove nothing else: MD5 is slow.
     pub(crate) md5: Option<Md5>,
+}
+
+impl Digests {
+    /// Of no bytes yet, for a part that is proven by `proof`.
+    pub(crate) fn of(proof: Option<Proof>) -> Self {
+        let other = match proof {
+            Some(Proof::Other(algorithm)) => Some(ChecksumHasher::new(algorithm)),
+            Some(Proof::Crc64) | None => None,
+        };
+        Self {
+            other,
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        self.crc64.update(bytes);
+        if let Some(other) = &mut self.other {
+            other.update(bytes);
+        }
+        if let Some(md5) = &mut self.md5 {
+            md5.update(bytes);
+        }
+    }
+
+    /// The checksum that proves the bytes so far.
+    pub(crate) fn sum(&self) -> Sum {
+        match &self.other {
+            Some(other) => other.clone().finish().into(),
+            None => Sum::Crc64(self.crc64.finish()),
+        }
+    }
 }
 
 /// Chunks that are still to come. The mutex is never waited for: it makes them `Sync`.
@@ -84,10 +122,7 @@ impl Coming {
         let next = ready!(chunks.as_mut().poll_next(context));
         if let Some(Ok(chunk)) = &next {
             let mut digests = self.digests.lock().unwrap_or_else(PoisonError::into_inner);
-            digests.crc64.update(chunk);
-            if let Some(md5) = &mut digests.md5 {
-                md5.update(chunk);
-            }
+            digests.update(chunk);
         }
         Poll::Ready(next)
     }

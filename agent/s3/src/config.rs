@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use aws_credential_types::provider::SharedCredentialsProvider;
+use datasync_endpoint::Algorithm;
 use datasync_model::{Proxy, S3Location};
 
 /// How to reach a location.
@@ -16,6 +17,10 @@ pub struct S3Config {
     /// The longest wait for an answer, and for progress while a body is sent or read. Completing
     /// an upload and copying may take ten times as long.
     pub request_timeout: Duration,
+    /// By what every object must be proven; the location is not opened at a store that does not check
+    /// it. `None`: by the first that the store checks of CRC-64/NVME, CRC-32C and Content-MD5, else by
+    /// reading back.
+    pub checksum: Option<Algorithm>,
     /// The most requests in flight; at least 1.
     pub requests_max: usize,
     /// The way to the store, where it is not direct.

@@ -4,8 +4,7 @@ use std::collections::HashMap;
 
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::types::{
-    ChecksumAlgorithm, CompletedPart, CopyObjectResult, CopyPartResult, MetadataDirective,
-    TaggingDirective,
+    CompletedPart, CopyObjectResult, CopyPartResult, MetadataDirective, TaggingDirective,
 };
 use aws_smithy_types::date_time::{DateTime, Format};
 use datasync_endpoint::{
@@ -16,10 +15,11 @@ use crate::calls::Operation;
 use crate::destination::Store;
 use crate::listing::timestamp;
 use crate::multipart::Whole;
-use crate::object::{crc64_of, replaced_metadata};
+use crate::object::replaced_metadata;
 use crate::place::{PARTS_MAX, PUT_MAX, in_path, in_query};
 use crate::put::{Reply, receipt};
 use crate::requests::Wait;
+use crate::sums::{Proof, Sum, Told, told};
 
 /// Copied parts are at least this long, in bytes: few requests, each of some seconds.
 const COPY_PART_MIN: u64 = 1 << 30;
@@ -88,7 +88,7 @@ impl Store {
         } else {
             self.copy_whole(&object_key, &head, current, map).await?
         };
-        match current.crc64 {
+        match self.sum_of_copy(current) {
             Some(ours) => {
                 self.receipt(Operation::CopyObject, &object_key, reply, ours)
                     .await
@@ -102,6 +102,19 @@ impl Store {
         }
     }
 
+    /// What the store must tell of a copy: the CRC-64 of the object, or its other checksum, unless
+    /// that is of other parts than those of the copy.
+    fn sum_of_copy(&self, current: &ObjectState) -> Option<Sum> {
+        match Proof::of(self.traits.integrity)? {
+            Proof::Crc64 => current.crc64.map(Sum::Crc64),
+            Proof::Other(_) if current.size > PUT_MAX => None,
+            Proof::Other(_) => {
+                let whole = current.checksum.filter(|checksum| checksum.parts.is_none());
+                whole.map(Sum::Other)
+            }
+        }
+    }
+
     async fn copy_whole(
         &self,
         object_key: &str,
@@ -110,7 +123,7 @@ impl Store {
         map: HashMap<String, String>,
     ) -> Result<Reply, EndpointError> {
         let operation = Operation::CopyObject;
-        let crc64 = self.traits.integrity == Integrity::Crc64;
+        let proof = Proof::of(self.traits.integrity);
         let request = kept!(self.client.copy_object(), head)
             .bucket(&self.place.bucket)
             .key(object_key)
@@ -119,7 +132,7 @@ impl Store {
             .metadata_directive(MetadataDirective::Replace)
             .tagging_directive(TaggingDirective::Copy)
             .set_metadata(Some(map))
-            .set_checksum_algorithm(crc64.then_some(ChecksumAlgorithm::Crc64Nvme))
+            .set_checksum_algorithm(proof.map(Proof::of_sdk))
             .customize()
             .interceptor(self.write_headers.clone())
             .send();
@@ -131,9 +144,9 @@ impl Store {
         let result = output
             .copy_object_result
             .unwrap_or_else(|| CopyObjectResult::builder().build());
-        let found = crc64_of(result.checksum_crc64_nvme(), result.checksum_type());
+        let told = told!(result, result.checksum_type());
         let date = result.last_modified().map(timestamp);
-        let reply = self.reply(operation, &target, result.e_tag, output.version_id, found)?;
+        let reply = self.reply(operation, &target, result.e_tag, output.version_id, told)?;
         Ok(Reply { date, ..reply })
     }
 
@@ -166,7 +179,7 @@ impl Store {
         let request = kept!(self.client.create_multipart_upload(), head)
             .set_tagging(tags)
             .set_metadata(Some(map));
-        self.begin(object_key, request).await
+        self.begin(object_key, request, self.part_proof()).await
     }
 
     /// The object's tags as `x-amz-tagging` takes them; a store without tags has none.
@@ -222,12 +235,14 @@ impl Store {
             let result = output
                 .copy_part_result
                 .unwrap_or_else(|| CopyPartResult::builder().build());
-            let part = self.reply(operation, &target, result.e_tag, None, None)?;
+            let part = self.reply(operation, &target, result.e_tag, None, Told::default())?;
             parts.push(
                 CompletedPart::builder()
                     .part_number(number)
                     .e_tag(part.etag)
                     .set_checksum_crc64_nvme(result.checksum_crc64_nvme)
+                    .set_checksum_crc32_c(result.checksum_crc32_c)
+                    .set_checksum_sha256(result.checksum_sha256)
                     .build(),
             );
         }

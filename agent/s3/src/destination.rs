@@ -4,9 +4,9 @@ use std::sync::atomic::AtomicBool;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use datasync_endpoint::{
-    Abilities, Crc64, Crc64Hasher, Destination, EndpointError, ErrorKind, Integrity, Key, ListPage,
-    ObjectHeader, ObjectIdentifier, ObjectState, OpenUpload, PartReceipt, PartStream, Payload,
-    PosixMetadata, ReadBack, Receipt, StoredPart, UploadId,
+    Abilities, Algorithm, Crc64, Crc64Hasher, Destination, EndpointError, ErrorKind, Integrity,
+    Key, ListPage, ObjectHeader, ObjectIdentifier, ObjectState, OpenUpload, PartReceipt,
+    PartStream, Payload, PosixMetadata, ReadBack, Receipt, StoredPart, UploadId,
 };
 use datasync_model::RequestCounts;
 
@@ -14,7 +14,7 @@ use crate::calls::{CallCounts, Operation};
 use crate::error::chain;
 use crate::headers::Headers;
 use crate::lean::Lean;
-use crate::object::{head_crc64, head_metadata};
+use crate::object::{head_metadata, head_sums};
 use crate::place::{Place, class_of};
 use crate::put::CHECKSUMS;
 use crate::requests::{Requests, Wait};
@@ -23,9 +23,11 @@ use crate::requests::{Requests, Wait};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Traits {
     pub(crate) integrity: Integrity,
-    /// Full-object CRC-64/NVME for uploads in parts, each part checked.
-    pub(crate) multipart_crc64: bool,
-    /// A part's CRC-64/NVME may follow its bytes, and is checked there.
+    /// A wrong CRC-64/NVME of an object is refused, whatever else proves what is sent.
+    pub(crate) crc64: bool,
+    /// Parts are proven by a checksum as objects are.
+    pub(crate) parts: bool,
+    /// A part's checksum may follow its bytes, and is checked there.
     pub(crate) trailers: bool,
     /// `If-None-Match: *` on writes is honoured.
     pub(crate) if_none_match: bool,
@@ -41,7 +43,8 @@ impl Traits {
     /// Of a store that was not asked yet.
     pub(crate) const UNKNOWN: Self = Self {
         integrity: Integrity::ReadBack,
-        multipart_crc64: false,
+        crc64: false,
+        parts: false,
         trailers: false,
         if_none_match: false,
         if_match: false,
@@ -58,6 +61,8 @@ pub(crate) struct Store {
     pub(crate) place: Place,
     pub(crate) requests: Arc<Requests>,
     pub(crate) traits: Traits,
+    /// By what objects must be proven, if that was asked for.
+    pub(crate) required: Option<Algorithm>,
     /// Of requests that make an object.
     pub(crate) write_headers: Headers,
     /// Set once the store turned out not to know DeleteObjects.
@@ -105,12 +110,14 @@ impl Store {
                 "the store answered without a size or an ETag",
             ));
         };
-        let computes = self.traits.integrity == Integrity::Crc64;
+        let sums = head_sums(&head);
+        let algorithm = self.traits.integrity.algorithm();
         Ok(Some(ObjectState {
             size,
             etag: etag.to_owned(),
             metadata: head_metadata(&head),
-            crc64: head_crc64(&head).filter(|_| computes),
+            crc64: sums.crc64.filter(|_| self.traits.crc64),
+            checksum: algorithm.and_then(|algorithm| sums.of(algorithm)),
             storage_class: Some(class_of(head.storage_class().map(|class| class.as_str()))),
         }))
     }

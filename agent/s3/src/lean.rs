@@ -211,6 +211,7 @@ mod tests {
             },
             credentials: SharedCredentialsProvider::new(credentials),
             object_max: None,
+            checksum: None,
             request_timeout: Duration::from_secs(1),
             requests_max: 1,
             proxy: None,

@@ -1,12 +1,13 @@
 //! A bucket, or a prefix in it, as a destination: at AWS or at any S3-compatible store.
 //!
-//! Bodies are sent with a checksum that was computed before (`x-amz-checksum-crc64nvme`), or that
-//! follows them, and are not signed, so they are read once. What the store's answers are worth is probed when it is
+//! Bodies are sent with a checksum that was computed before (`x-amz-checksum-crc64nvme` or another), or
+//! that follows them, and are not signed, so they are read once. What the store's answers are worth is probed when it is
 //! opened, see [`S3Destination::open`].
 
 mod body;
 mod bounded;
 mod calls;
+mod check;
 mod client;
 mod clock;
 mod config;
@@ -28,7 +29,9 @@ mod place;
 mod probe;
 mod put;
 mod requests;
+mod sums;
 mod trailer;
+mod upload_part;
 
 pub use calls::CallCounts;
 pub use config::{Encryption, Kms, S3Config};

@@ -1,27 +1,21 @@
 //! Objects in parts.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
 use aws_sdk_s3::operation::create_multipart_upload::builders::CreateMultipartUploadFluentBuilder;
-use aws_sdk_s3::types::{
-    ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart, StorageClass,
-};
-use aws_smithy_types::body::SdkBody;
-use aws_smithy_types::byte_stream::ByteStream;
+use aws_sdk_s3::types::{ChecksumType, CompletedMultipartUpload, CompletedPart, StorageClass};
 use datasync_endpoint::{
-    Crc64, EndpointError, ErrorKind, Integrity, Key, ObjectHeader, PartReceipt, PartStream,
-    Payload, Receipt, UploadId,
+    Checksum, Crc64, EndpointError, ErrorKind, Integrity, Key, ObjectChecksum, ObjectHeader,
+    PartReceipt, Receipt, UploadId,
 };
 use md5::{Digest as _, Md5};
 
-use crate::body::{Digests, PacedBody, Progress};
 use crate::calls::Operation;
+use crate::check::{Check, checked};
 use crate::date::AnswerDate;
 use crate::destination::Store;
-use crate::object::{crc64_of, crc64_text, metadata_map};
-use crate::put::{Check, Reply, receipt, stream};
+use crate::object::metadata_map;
+use crate::put::{Reply, receipt};
 use crate::requests::Wait;
-use crate::trailer::{CHUNK, Trailed, TrailerHeaders};
+use crate::sums::{Proof, Sum, told};
 
 /// What an upload is completed with.
 pub(crate) struct Whole {
@@ -35,17 +29,9 @@ pub(crate) struct Whole {
 }
 
 impl Store {
-    /// Whether parts carry CRC-64/NVME and the store vouches for the whole object.
-    pub(crate) fn full_object(&self) -> bool {
-        self.traits.integrity == Integrity::Crc64 && self.traits.multipart_crc64
-    }
-
-    /// What proves a part.
-    fn part_integrity(&self) -> Integrity {
-        match self.traits.integrity {
-            Integrity::Crc64 if !self.traits.multipart_crc64 => Integrity::ReadBack,
-            integrity => integrity,
-        }
+    /// By which checksum parts, and the objects made of them, are proven.
+    pub(crate) fn part_proof(&self) -> Option<Proof> {
+        Proof::of(self.traits.integrity).filter(|_| self.traits.parts)
     }
 
     pub(crate) async fn create(
@@ -61,21 +47,21 @@ impl Store {
             .create_multipart_upload()
             .set_metadata(Some(metadata_map(&header.metadata)))
             .set_storage_class(class.as_deref().map(StorageClass::from));
-        self.begin(&object_key, request).await
+        self.begin(&object_key, request, self.part_proof()).await
     }
 
-    /// Begins an upload of this key, with the checksums that the store can do.
+    /// Begins an upload of this key, whose parts are proven by `proof`.
     pub(crate) async fn begin(
         &self,
         object_key: &str,
         request: CreateMultipartUploadFluentBuilder,
+        proof: Option<Proof>,
     ) -> Result<UploadId, EndpointError> {
-        let crc64 = self.full_object();
         let request = request
             .bucket(&self.place.bucket)
             .key(object_key)
-            .set_checksum_algorithm(crc64.then_some(ChecksumAlgorithm::Crc64Nvme))
-            .set_checksum_type(crc64.then_some(ChecksumType::FullObject))
+            .set_checksum_algorithm(proof.map(Proof::of_sdk))
+            .set_checksum_type(proof.map(Proof::kind_in_parts))
             .customize()
             .interceptor(self.write_headers.clone())
             .send();
@@ -92,141 +78,6 @@ impl Store {
         })
     }
 
-    pub(crate) async fn part(
-        &self,
-        key: &Key,
-        upload: &UploadId,
-        number: u32,
-        payload: &Payload,
-    ) -> Result<PartReceipt, EndpointError> {
-        let check = Check::of(key, payload, self.part_integrity()).await?;
-        self.part_with(&self.place.object_key(key), upload, number, payload, &check)
-            .await
-    }
-
-    pub(crate) async fn part_with(
-        &self,
-        object_key: &str,
-        upload: &UploadId,
-        number: u32,
-        payload: &Payload,
-        check: &Check,
-    ) -> Result<PartReceipt, EndpointError> {
-        let progress = Progress::new();
-        let body = (stream(payload, &progress), progress);
-        let place = (object_key, upload, number);
-        let reply = self.send_part(place, check, body).await?;
-        if reply.crc64.is_some_and(|found| found != payload.crc64) {
-            return Err(self.other_part(object_key, number));
-        }
-        Ok(PartReceipt {
-            number,
-            etag: reply.etag,
-            crc64: payload.crc64,
-            length: payload.length,
-        })
-    }
-
-    /// No checksum can go ahead of these bytes. It follows them where the store takes it there; the
-    /// store's own, or the ETag where that is an MD5, is compared afterwards. What neither proves is
-    /// proven when the whole is.
-    pub(crate) async fn streamed_part(
-        &self,
-        key: &Key,
-        upload: &UploadId,
-        number: u32,
-        part: PartStream,
-    ) -> Result<PartReceipt, EndpointError> {
-        let object_key = self.place.object_key(key);
-        let length = part.length;
-        let by_md5 = self.part_integrity() == Integrity::Md5 && self.traits.etag_is_md5;
-        let digests = Arc::new(Mutex::new(Digests {
-            md5: by_md5.then(Md5::new),
-            ..Digests::default()
-        }));
-        let place = (object_key.as_str(), upload, number);
-        let reply = if self.full_object() && self.traits.trailers {
-            self.send_trailed(place, part, CHUNK, &digests).await?
-        } else {
-            let progress = Progress::new();
-            let body = PacedBody::streamed(part, Arc::clone(&digests), Arc::clone(&progress));
-            let body = (ByteStream::new(SdkBody::from_body_1_x(body)), progress);
-            self.send_part(place, &Check::Nothing, body).await?
-        };
-        let mut digests = digests.lock().unwrap_or_else(PoisonError::into_inner);
-        let crc64 = digests.crc64.finish();
-        let other_md5 = digests
-            .md5
-            .take()
-            .is_some_and(|md5| is_other_md5(&reply.etag, &md5.finalize()));
-        if other_md5 || reply.crc64.is_some_and(|found| found != crc64) {
-            return Err(self.other_part(&object_key, number));
-        }
-        Ok(PartReceipt {
-            number,
-            etag: reply.etag,
-            crc64,
-            length,
-        })
-    }
-
-    fn other_part(&self, object_key: &str, number: u32) -> EndpointError {
-        let target = format!("{} part {number}", self.place.target(object_key));
-        let detail = "the store answered with another checksum than that of the bytes sent";
-        let operation = Operation::UploadPart.name();
-        EndpointError::new(ErrorKind::ChecksumRefused, operation, target, detail)
-            .with_unknown_effect()
-    }
-
-    /// A part in chunks of `chunk` bytes, with its checksum behind it: `digests` go on with the part's
-    /// bytes.
-    pub(crate) async fn send_trailed(
-        &self,
-        place: (&str, &UploadId, u32),
-        part: PartStream,
-        chunk: u64,
-        digests: &Arc<Mutex<Digests>>,
-    ) -> Result<Reply, EndpointError> {
-        let length = part.length;
-        let progress = Progress::new();
-        let body = PacedBody::streamed(part, Arc::clone(digests), Arc::clone(&progress));
-        let body = Trailed::new(body, length, chunk, Arc::clone(digests));
-        let body = (ByteStream::new(SdkBody::from_body_1_x(body)), progress);
-        self.send_part(place, &Check::Trailer(length), body).await
-    }
-
-    async fn send_part(
-        &self,
-        (object_key, upload, number): (&str, &UploadId, u32),
-        check: &Check,
-        (body, progress): (ByteStream, Arc<Progress>),
-    ) -> Result<Reply, EndpointError> {
-        let operation = Operation::UploadPart;
-        let target = format!("{} part {number}", self.place.target(object_key));
-        let (crc64, md5) = check.pair();
-        let request = self
-            .client
-            .upload_part()
-            .bucket(&self.place.bucket)
-            .key(object_key)
-            .upload_id(&upload.0)
-            .part_number(i32::try_from(number).unwrap_or(i32::MAX))
-            .set_checksum_crc64_nvme(crc64)
-            .set_content_md5(md5)
-            .body(body)
-            .customize();
-        let request = match check {
-            Check::Trailer(length) => request.interceptor(TrailerHeaders(*length)),
-            _ => request.disable_payload_signing(),
-        };
-        let output = self
-            .requests
-            .send(Wait::Body(progress), operation, &target, request.send())
-            .await?;
-        let crc64 = crc64_of(output.checksum_crc64_nvme(), None);
-        self.reply(operation, &target, output.e_tag, None, crc64)
-    }
-
     pub(crate) async fn complete(
         &self,
         key: &Key,
@@ -240,6 +91,7 @@ impl Store {
         if header.only_if_absent && !self.traits.if_none_match {
             self.refuse_present(operation, &object_key).await?;
         }
+        let ours = self.sum_of_whole(&object_key, parts, crc64)?;
         let whole = Whole {
             parts: parts.iter().map(|part| self.named(part)).collect(),
             length: parts.iter().map(|part| part.length).sum(),
@@ -247,19 +99,53 @@ impl Store {
             if_absent: header.only_if_absent && self.traits.if_none_match,
         };
         let reply = self.finish(&object_key, upload, whole).await?;
-        if self.full_object() {
-            return self.receipt(operation, &object_key, reply, crc64).await;
+        if let Some(ours) = ours {
+            return self
+                .receipt_of_content(operation, &object_key, reply, ours)
+                .await;
         }
         let of_parts = self.traits.integrity == Integrity::Md5 && made_of(&reply.etag, parts);
         Ok(receipt(reply, of_parts))
     }
 
+    /// What the store must tell of an object of these parts.
+    ///
+    /// # Errors
+    /// If a part has no checksum of the algorithm: it was sent when the store was another.
+    fn sum_of_whole(
+        &self,
+        object_key: &str,
+        parts: &[PartReceipt],
+        crc64: Crc64,
+    ) -> Result<Option<Sum>, EndpointError> {
+        let algorithm = match self.part_proof() {
+            None => return Ok(None),
+            Some(Proof::Crc64) => return Ok(Some(Sum::Crc64(crc64))),
+            Some(Proof::Other(algorithm)) => algorithm,
+        };
+        let of_algorithm = |part: &PartReceipt| {
+            let checksum = part.checksum;
+            checksum.filter(|checksum| checksum.algorithm() == algorithm)
+        };
+        let checksums: Option<Vec<Checksum>> = parts.iter().map(of_algorithm).collect();
+        let whole = checksums.and_then(ObjectChecksum::of_parts);
+        whole.map(|whole| Some(Sum::Other(whole))).ok_or_else(|| {
+            let detail = format!("a part was sent without {algorithm}");
+            let operation = Operation::CompleteMultipartUpload.name();
+            let target = self.place.target(object_key);
+            EndpointError::new(ErrorKind::Invalid, operation, target, detail)
+        })
+    }
+
     fn named(&self, part: &PartReceipt) -> CompletedPart {
-        let crc64 = self.full_object().then(|| crc64_text(part.crc64));
-        CompletedPart::builder()
+        let check = match (self.part_proof(), part.checksum) {
+            (Some(Proof::Crc64), _) => Check::Sum(Sum::Crc64(part.crc64)),
+            (Some(Proof::Other(_)), Some(checksum)) => Check::Sum(checksum.into()),
+            (Some(Proof::Other(_)) | None, _) => Check::Nothing,
+        };
+        checked!(CompletedPart::builder(), check)
             .part_number(i32::try_from(part.number).unwrap_or(i32::MAX))
             .e_tag(&part.etag)
-            .set_checksum_crc64_nvme(crc64)
             .build()
     }
 
@@ -272,7 +158,8 @@ impl Store {
     ) -> Result<Reply, EndpointError> {
         let operation = Operation::CompleteMultipartUpload;
         let target = self.place.target(object_key);
-        let crc64 = whole.crc64.filter(|_| self.full_object());
+        let is_full_object = self.part_proof() == Some(Proof::Crc64);
+        let crc64 = whole.crc64.filter(|_| is_full_object);
         let length = crc64.and_then(|_| i64::try_from(whole.length).ok());
         let parts = CompletedMultipartUpload::builder().set_parts(Some(whole.parts));
         let date = AnswerDate::default();
@@ -284,7 +171,7 @@ impl Store {
             .upload_id(&upload.0)
             .multipart_upload(parts.build())
             .set_if_none_match(whole.if_absent.then(|| "*".to_owned()))
-            .set_checksum_crc64_nvme(crc64.map(crc64_text))
+            .set_checksum_crc64_nvme(crc64.map(|crc64| Sum::Crc64(crc64).text()))
             .set_checksum_type(crc64.map(|_| ChecksumType::FullObject))
             .set_mpu_object_size(length)
             .customize()
@@ -294,7 +181,7 @@ impl Store {
             .requests
             .send(Wait::LongAnswer, operation, &target, request)
             .await?;
-        let found = crc64_of(output.checksum_crc64_nvme(), output.checksum_type());
+        let told = told!(output, output.checksum_type());
         // Ceph 16 names no ETag here.
         let etag = match output.e_tag.filter(|etag| !etag.is_empty()) {
             Some(etag) => Some(etag),
@@ -304,7 +191,7 @@ impl Store {
                     .and_then(|head| head.e_tag)
             }
         };
-        let reply = self.reply(operation, &target, etag, output.version_id, found)?;
+        let reply = self.reply(operation, &target, etag, output.version_id, told)?;
         Ok(Reply {
             date: date.told(),
             ..reply
@@ -341,11 +228,6 @@ impl Store {
     }
 }
 
-/// Whether the ETag is an MD5, and not this one.
-fn is_other_md5(etag: &str, digest: &[u8]) -> bool {
-    hex::decode(etag.trim_matches('"')).is_ok_and(|found| found.len() == 16 && found != digest)
-}
-
 /// Whether the ETag is the one that S3 forms of the parts' own: the MD5 of their MD5s and their
 /// number. Each part was proven by its MD5, so this proves the whole.
 fn made_of(etag: &str, parts: &[PartReceipt]) -> bool {
@@ -370,6 +252,7 @@ mod tests {
             number,
             etag: format!("\"{}\"", hex::encode(Md5::digest(content))),
             crc64: Crc64::of(content),
+            checksum: None,
             length: content.len() as u64,
         };
         let parts = [part(1, b"a"), part(2, b"b")];

@@ -3,10 +3,9 @@
 use std::collections::HashMap;
 
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
-use aws_sdk_s3::types::ChecksumType;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use datasync_endpoint::{Crc64, PosixMetadata};
+use datasync_endpoint::PosixMetadata;
+
+use crate::sums::{Told, told};
 
 /// Written with every object, as DataSync does.
 const WRITER: (&str, &str) = ("user-agent", "aws-datasync");
@@ -69,22 +68,8 @@ pub(crate) fn replaced_metadata(
     map
 }
 
-/// The checksum as S3 writes it: big-endian, base64.
-pub(crate) fn crc64_text(crc64: Crc64) -> String {
-    BASE64.encode(crc64.0.to_be_bytes())
-}
-
-/// A full-object checksum out of an answer; a composite one (`…-N`) is none.
-pub(crate) fn crc64_of(text: Option<&str>, kind: Option<&ChecksumType>) -> Option<Crc64> {
-    if kind.is_some_and(|kind| *kind != ChecksumType::FullObject) {
-        return None;
-    }
-    let bytes: [u8; 8] = BASE64.decode(text?).ok()?.try_into().ok()?;
-    Some(Crc64(u64::from_be_bytes(bytes)))
-}
-
-pub(crate) fn head_crc64(head: &HeadObjectOutput) -> Option<Crc64> {
-    crc64_of(head.checksum_crc64_nvme(), head.checksum_type())
+pub(crate) fn head_sums(head: &HeadObjectOutput) -> Told {
+    told!(head, head.checksum_type())
 }
 
 pub(crate) fn head_metadata(head: &HeadObjectOutput) -> PosixMetadata {
@@ -95,21 +80,6 @@ pub(crate) fn head_metadata(head: &HeadObjectOutput) -> PosixMetadata {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn checksums_are_read_as_they_are_written() {
-        let crc = Crc64::of(b"123456789");
-        let text = crc64_text(crc);
-        assert_eq!(text, "rosUhgp5mIg=");
-        assert_eq!(crc64_of(Some(&text), None), Some(crc));
-        assert_eq!(
-            crc64_of(Some(&text), Some(&ChecksumType::FullObject)),
-            Some(crc)
-        );
-        assert_eq!(crc64_of(Some(&text), Some(&ChecksumType::Composite)), None);
-        assert_eq!(crc64_of(Some("rosUhgp5mIg=-2"), None), None);
-        assert_eq!(crc64_of(Some("AAAA"), None), None);
-    }
 
     #[test]
     fn every_name_has_its_header() {

@@ -78,6 +78,7 @@ async fn connected(config: &S3Config) -> Result<(Store, ListPage), EndpointError
             place: place.clone(),
             requests: Arc::clone(&requests),
             traits: Traits::UNKNOWN,
+            required: config.checksum,
             write_headers: Headers::of_writes(config),
             single_deletes: AtomicBool::new(false),
         };

@@ -6,8 +6,8 @@ use datasync_endpoint::{EndpointError, ErrorKind, StoredPart, UploadId};
 
 use crate::calls::Operation;
 use crate::destination::Store;
-use crate::object::crc64_of;
 use crate::requests::Wait;
+use crate::sums::{Proof, Sum, told};
 
 /// The most parts of one answer ("ListParts").
 const PAGE: i32 = 1000;
@@ -38,7 +38,7 @@ impl Store {
                 .requests
                 .send(Wait::Answer, operation, &target, request)
                 .await?;
-            let more = append(&output, self.full_object(), &mut found).map_err(|wrong| {
+            let more = append(&output, self.part_proof(), &mut found).map_err(|wrong| {
                 let detail = format!("the store lists {wrong}");
                 EndpointError::new(ErrorKind::Protocol, operation.name(), &target, detail)
             })?;
@@ -53,11 +53,11 @@ impl Store {
 /// are bounded, so that no store can keep us listing.
 fn append(
     page: &ListPartsOutput,
-    tells_crc64: bool,
+    proof: Option<Proof>,
     found: &mut Vec<StoredPart>,
 ) -> Result<bool, String> {
     for part in page.parts() {
-        let part = stored(part, tells_crc64).ok_or("a part without a number, a size or an ETag")?;
+        let part = stored(part, proof).ok_or("a part without a number, a size or an ETag")?;
         let last = found.last().map_or(0, |last| last.number);
         if part.number <= last || part.number > NUMBER_MAX {
             return Err(format!("part {} after part {last}", part.number));
@@ -73,21 +73,30 @@ fn append(
     }
 }
 
-fn stored(part: &Part, tells_crc64: bool) -> Option<StoredPart> {
+/// Only of the checksum that was probed it is known that the store computes it.
+fn stored(part: &Part, proof: Option<Proof>) -> Option<StoredPart> {
+    let sum = proof.and_then(|proof| told!(part, None).sum(proof));
+    let (crc64, other) = match sum {
+        Some(Sum::Crc64(crc64)) => (Some(crc64), None),
+        Some(Sum::Other(other)) => (None, Some(other.checksum)),
+        None => (None, None),
+    };
     Some(StoredPart {
         number: u32::try_from(part.part_number()?).ok()?,
         etag: part.e_tag()?.to_owned(),
         length: u64::try_from(part.size()?).ok()?,
-        crc64: crc64_of(part.checksum_crc64_nvme(), None).filter(|_| tells_crc64),
+        crc64,
+        checksum: other,
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use datasync_endpoint::Crc64;
+    use datasync_endpoint::{Algorithm, Crc64};
 
     use super::*;
-    use crate::object::crc64_text;
+
+    const SHA256: Proof = Proof::Other(Algorithm::Sha256);
 
     fn page(numbers: &[i32], more: Option<bool>) -> ListPartsOutput {
         let part = |number: &i32| {
@@ -95,7 +104,8 @@ mod tests {
                 .part_number(*number)
                 .e_tag("\"e\"")
                 .size(5)
-                .checksum_crc64_nvme(crc64_text(Crc64(9)))
+                .checksum_crc64_nvme(Sum::Crc64(Crc64(9)).text())
+                .checksum_sha256(Sum::of(SHA256, b"9").text())
                 .build()
         };
         ListPartsOutput::builder()
@@ -106,18 +116,26 @@ mod tests {
 
     #[test]
     fn pages_add_up_and_checksums_count_only_where_the_store_computes_them() {
-        for (tells_crc64, crc64) in [(true, Some(Crc64(9))), (false, None)] {
+        let sha256 = Sum::of(SHA256, b"9").other().map(|sum| sum.checksum);
+        for (proof, crc64, checksum) in [
+            (Some(Proof::Crc64), Some(Crc64(9)), None),
+            (Some(SHA256), None, sha256),
+            (None, None, None),
+        ] {
             let mut found = Vec::new();
             assert_eq!(
-                append(&page(&[1, 4], Some(true)), tells_crc64, &mut found),
+                append(&page(&[1, 4], Some(true)), proof, &mut found),
                 Ok(true)
             );
             assert_eq!(
-                append(&page(&[5], Some(false)), tells_crc64, &mut found),
+                append(&page(&[5], Some(false)), proof, &mut found),
                 Ok(false)
             );
-            let seen: Vec<_> = found.iter().map(|part| (part.number, part.crc64)).collect();
-            assert_eq!(seen, [(1, crc64), (4, crc64), (5, crc64)]);
+            let numbers: Vec<_> = found.iter().map(|part| part.number).collect();
+            assert_eq!(numbers, [1, 4, 5]);
+            for part in found {
+                assert_eq!((part.crc64, part.checksum), (crc64, checksum));
+            }
         }
     }
 
@@ -132,7 +150,7 @@ mod tests {
             (&[], Some(true), "empty page"),
             (&[1], None, "whether it is the last"),
         ] {
-            let wrong = append(&page(numbers, more), true, &mut Vec::new()).unwrap_err();
+            let wrong = append(&page(numbers, more), None, &mut Vec::new()).unwrap_err();
             assert!(wrong.contains(says), "{wrong}");
         }
     }

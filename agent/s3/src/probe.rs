@@ -1,26 +1,27 @@
 //! What the store's answers are worth: an echo is no proof, so wrong checksums must be refused.
 
-use std::sync::{Arc, Mutex};
+mod integrity;
+mod parts;
+
+use std::sync::Arc;
 use std::time::Duration;
 
-use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType};
 use bytes::Bytes;
 use datasync_endpoint::{
-    Crc64, Effect, EndpointError, ErrorKind, Integrity, Key, ListPage, PartStream, Payload,
-    PosixMetadata, Timestamp, Unpaced, UploadId,
+    Crc64, Effect, EndpointError, ErrorKind, Integrity, Key, ListPage, Payload, PosixMetadata,
+    Timestamp, Unpaced,
 };
 use md5::{Digest as _, Md5};
 use tokio::time::timeout;
 
-use crate::body::Digests;
-use crate::calls::Operation;
+use crate::check::Check;
 use crate::deletes::Doomed;
 use crate::destination::{Store, Traits};
 use crate::leftovers::{NAME, STALE_SECONDS};
-use crate::object::{head_crc64, head_metadata};
-use crate::put::{Check, Reply, Write};
-use crate::requests::Wait;
-use crate::trailer::CHUNK_MIN;
+use crate::object::head_metadata;
+use crate::put::Write;
+use crate::sums::Proof;
+use integrity::Found;
 
 const CONTENT: &[u8] = b"Written and deleted by DataSync to learn what this store verifies.\n";
 /// Below the location; the engine leaves everything there alone.
@@ -31,13 +32,8 @@ const PROBE_MAX: Duration = Duration::from_secs(STALE_SECONDS.unsigned_abs() / 2
 /// Of no object.
 const OTHER_ETAG: &str = "\"00000000000000000000000000000000\"";
 
-/// What the store does with the checksums of parts.
-#[derive(Debug, Default, Clone, Copy)]
-struct Parts {
-    /// Of the part, ahead of it, and of the whole.
-    crc64: bool,
-    trailers: bool,
-}
+/// Another content, whose checksums are wrong here.
+const OTHER_CONTENT: &[u8] = b"what is not sent";
 
 /// How a request that ought to be refused ended.
 enum Outcome {
@@ -96,58 +92,25 @@ impl Store {
 
 impl Probe<'_> {
     async fn run(&self) -> Result<Traits, EndpointError> {
-        let integrity = self.integrity().await?;
+        let Found {
+            integrity,
+            crc64,
+            parts,
+        } = self.integrity().await?;
         let etag_is_md5 = self.metadata_comes_back().await?;
-        let parts = match integrity {
-            Integrity::Crc64 => self.parts().await?,
-            Integrity::Md5 | Integrity::ReadBack => Parts::default(),
-        };
         let if_none_match = self.if_none_match(integrity).await?;
         let if_match = self.if_match().await?;
         let batches = !if_match || self.batches_honour_etags().await;
         Ok(Traits {
             integrity,
-            multipart_crc64: parts.crc64,
+            crc64,
+            parts: parts.checked,
             trailers: parts.trailers,
             if_none_match,
             if_match,
             etag_is_md5,
             batches,
         })
-    }
-
-    /// Leaves the object in place, with its right content.
-    async fn integrity(&self) -> Result<Integrity, EndpointError> {
-        let right = self.payload.crc64;
-        let wrong = Crc64(!right.0);
-        let refuses = self.put(Check::crc64(wrong), false).await?;
-        if matches!(refuses, Outcome::Refused)
-            && matches!(
-                self.put(Check::crc64(right), false).await?,
-                Outcome::Accepted
-            )
-            && self.has_crc64().await?
-        {
-            return Ok(Integrity::Crc64);
-        }
-        let mut digest = Md5::digest(CONTENT);
-        let right = Check::md5(&digest);
-        digest[0] ^= 0xff;
-        let refuses = self.put(Check::md5(&digest), false).await?;
-        if matches!(refuses, Outcome::Refused)
-            && matches!(self.put(right, false).await?, Outcome::Accepted)
-        {
-            return Ok(Integrity::Md5);
-        }
-        match self.put(Check::Nothing, false).await? {
-            Outcome::Accepted => Ok(Integrity::ReadBack),
-            Outcome::Refused => Err(self.not_supported("the store refuses a plain PutObject")),
-        }
-    }
-
-    async fn has_crc64(&self) -> Result<bool, EndpointError> {
-        let head = self.store.head(&self.object_key).await?;
-        Ok(head.and_then(|head| head_crc64(&head)) == Some(self.payload.crc64))
     }
 
     async fn put(&self, check: Check, if_absent: bool) -> Result<Outcome, EndpointError> {
@@ -186,7 +149,8 @@ impl Probe<'_> {
 
     async fn if_none_match(&self, integrity: Integrity) -> Result<bool, EndpointError> {
         let check = match integrity {
-            Integrity::Crc64 => Check::crc64(self.payload.crc64),
+            Integrity::Crc64 => self.right(Proof::Crc64),
+            Integrity::Checksum(algorithm) => self.right(Proof::Other(algorithm)),
             Integrity::Md5 => Check::md5(&Md5::digest(CONTENT)),
             Integrity::ReadBack => Check::Nothing,
         };
@@ -221,93 +185,6 @@ impl Probe<'_> {
         }
     }
 
-    /// Whether an upload with a full-object checksum can be begun, and which wrong parts it refuses.
-    async fn parts(&self) -> Result<Parts, EndpointError> {
-        let request = self
-            .store
-            .client
-            .create_multipart_upload()
-            .bucket(&self.store.place.bucket)
-            .key(&self.object_key)
-            .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
-            .checksum_type(ChecksumType::FullObject)
-            .customize()
-            .interceptor(self.store.write_headers.clone())
-            .send();
-        let target = self.store.place.target(&self.object_key);
-        let operation = Operation::CreateMultipartUpload;
-        let begun = self
-            .store
-            .requests
-            .send(Wait::Answer, operation, &target, request)
-            .await;
-        let upload = match begun {
-            Ok(output) => match output.upload_id {
-                Some(id) => UploadId(id),
-                None => return Ok(Parts::default()),
-            },
-            Err(error) => return refused(Err(error)).map(|_| Parts::default()),
-        };
-        let crc64 = self.wrong_part_is_refused(&upload).await;
-        let trailers = matches!(crc64, Ok(true)) && self.trailers_are_checked(&upload).await;
-        self.store.abort(&self.object_key, &upload).await?;
-        Ok(Parts {
-            crc64: crc64?,
-            trailers,
-        })
-    }
-
-    async fn wrong_part_is_refused(&self, upload: &UploadId) -> Result<bool, EndpointError> {
-        let wrong = Check::crc64(Crc64(!self.payload.crc64.0));
-        let part = self
-            .store
-            .part_with(&self.object_key, upload, 1, &self.payload, &wrong)
-            .await;
-        match part {
-            // The store took the wrong value over as its own: an echo.
-            Err(error)
-                if error.effect == Effect::Unknown && error.kind == ErrorKind::ChecksumRefused =>
-            {
-                Ok(false)
-            }
-            part => Ok(matches!(refused(part.map(|_| ()))?, Outcome::Refused)),
-        }
-    }
-
-    /// Whether a checksum that follows a part is taken if it is right, and refused if not. Not to
-    /// know it costs only that parts go without.
-    async fn trailers_are_checked(&self, upload: &UploadId) -> bool {
-        let right = self.trailed(upload, Digests::default()).await;
-        let taken = match right {
-            Ok(reply) => reply.crc64 == Some(Crc64::of(&several_chunks())),
-            Err(error) => {
-                tracing::info!(%error, "parts that are sent while they are read go without checksum");
-                false
-            }
-        };
-        let mut wrong = Digests::default();
-        wrong.crc64.update(b"what is not sent");
-        taken
-            && matches!(
-                refused(self.trailed(upload, wrong).await.map(|_| ())),
-                Ok(Outcome::Refused)
-            )
-    }
-
-    async fn trailed(&self, upload: &UploadId, digests: Digests) -> Result<Reply, EndpointError> {
-        let content = several_chunks();
-        let part = PartStream {
-            length: content.len() as u64,
-            chunks: Box::pin(futures::stream::iter([Ok(content)])),
-            pace: Arc::clone(&self.payload.pace),
-        };
-        let digests = Arc::new(Mutex::new(digests));
-        let place = (self.object_key.as_str(), upload, 1);
-        self.store
-            .send_trailed(place, part, CHUNK_MIN, &digests)
-            .await
-    }
-
     fn too_slow(&self) -> EndpointError {
         let target = self.store.place.target(&self.object_key);
         let detail = format!("the probe was not done within {} s", PROBE_MAX.as_secs());
@@ -318,12 +195,6 @@ impl Probe<'_> {
         let target = self.store.place.target(&self.object_key);
         EndpointError::new(ErrorKind::NotSupported, "open", target, detail)
     }
-}
-
-/// A store may understand one chunk and not several.
-fn several_chunks() -> Bytes {
-    let length = usize::try_from(2 * CHUNK_MIN).unwrap_or(usize::MAX);
-    CONTENT.repeat(length / CONTENT.len() + 1).into()
 }
 
 /// Whether a request whose condition does not hold was refused for that: a store that refuses the

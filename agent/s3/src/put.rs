@@ -8,92 +8,20 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumMode, StorageClass};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::body::SdkBody;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use datasync_endpoint::{
-    Crc64, Crc64Hasher, EndpointError, ErrorKind, Integrity, Key, ObjectHeader, Payload,
-    PosixMetadata, Receipt, Timestamp,
+    EndpointError, ErrorKind, Integrity, Key, ObjectHeader, Payload, PosixMetadata, Receipt,
+    Timestamp,
 };
-use md5::{Digest as _, Md5};
 
 use crate::body::{PacedBody, Progress};
 use crate::calls::Operation;
+use crate::check::{Check, checked};
 use crate::date::AnswerDate;
 use crate::destination::Store;
 use crate::lean::BODY_MAX;
-use crate::object::{crc64_of, crc64_text, head_crc64, metadata_map};
+use crate::object::{head_sums, metadata_map};
 use crate::requests::Wait;
-
-/// The checksum header that goes with a body.
-#[derive(Debug, Clone)]
-pub(crate) enum Check {
-    Crc64(String),
-    Md5(String),
-    /// It follows a content of this length in bytes.
-    Trailer(u64),
-    Nothing,
-}
-
-impl Check {
-    pub(crate) fn crc64(crc64: Crc64) -> Self {
-        Self::Crc64(crc64_text(crc64))
-    }
-
-    pub(crate) fn md5(digest: &[u8]) -> Self {
-        Self::Md5(BASE64.encode(digest))
-    }
-
-    /// Header name and value.
-    pub(crate) fn header(&self) -> Option<(&'static str, &str)> {
-        match self {
-            Self::Crc64(value) => Some(("x-amz-checksum-crc64nvme", value)),
-            Self::Md5(value) => Some(("content-md5", value)),
-            Self::Trailer(_) | Self::Nothing => None,
-        }
-    }
-
-    pub(crate) fn pair(&self) -> (Option<String>, Option<String>) {
-        match self {
-            Self::Crc64(value) => (Some(value.clone()), None),
-            Self::Md5(value) => (None, Some(value.clone())),
-            Self::Trailer(_) | Self::Nothing => (None, None),
-        }
-    }
-
-    /// The header that proves a body to a store with this integrity.
-    ///
-    /// # Errors
-    /// If MD5 would be taken of other bytes than those that the payload's own checksum is of.
-    pub(crate) async fn of(
-        key: &Key,
-        payload: &Payload,
-        integrity: Integrity,
-    ) -> Result<Self, EndpointError> {
-        match integrity {
-            Integrity::Crc64 => Ok(Self::crc64(payload.crc64)),
-            Integrity::ReadBack => Ok(Self::Nothing),
-            Integrity::Md5 => {
-                let mut hasher = Md5::new();
-                let mut crc64 = Crc64Hasher::default();
-                for chunk in &payload.chunks {
-                    crc64.update(chunk);
-                    hasher.update(chunk);
-                    // MD5 takes about 2 ms per MiB: others may run in between.
-                    tokio::task::yield_now().await;
-                }
-                if crc64.finish() != payload.crc64 {
-                    return Err(EndpointError::new(
-                        ErrorKind::ChecksumRefused,
-                        "Content-MD5",
-                        key.as_str(),
-                        "the body changed in memory after it was read",
-                    ));
-                }
-                Ok(Self::md5(&hasher.finalize()))
-            }
-        }
-    }
-}
+use crate::sums::{Sum, Told, told};
 
 /// A put, but for its body.
 #[derive(Debug)]
@@ -111,7 +39,7 @@ pub(crate) struct Write<'a> {
 pub(crate) struct Reply {
     pub(crate) etag: String,
     pub(crate) version_id: Option<String>,
-    pub(crate) crc64: Option<Crc64>,
+    pub(crate) told: Told,
     /// Of the write, or of the answer.
     pub(crate) date: Option<Timestamp>,
 }
@@ -138,13 +66,12 @@ impl Store {
             check: Check::of(key, payload, self.traits.integrity).await?,
         };
         let reply = self.put_object(&write, payload).await?;
-        match self.traits.integrity {
-            Integrity::Crc64 => {
-                self.receipt(Operation::PutObject, &object_key, reply, payload.crc64)
+        match write.check {
+            Check::Sum(ours) => {
+                self.receipt_of_content(Operation::PutObject, &object_key, reply, ours)
                     .await
             }
-            Integrity::Md5 => Ok(receipt(reply, true)),
-            Integrity::ReadBack => Ok(receipt(reply, false)),
+            _ => Ok(receipt(reply, self.traits.integrity == Integrity::Md5)),
         }
     }
 
@@ -185,8 +112,8 @@ impl Store {
             .requests
             .send(Wait::Body(progress), operation, &target, request)
             .await?;
-        let crc64 = crc64_of(output.checksum_crc64_nvme(), output.checksum_type());
-        let reply = self.reply(operation, &target, output.e_tag, output.version_id, crc64)?;
+        let told = told!(output, output.checksum_type());
+        let reply = self.reply(operation, &target, output.e_tag, output.version_id, told)?;
         Ok(Reply {
             date: date.told(),
             ..reply
@@ -200,16 +127,13 @@ impl Store {
         progress: Arc<Progress>,
         date: &AnswerDate,
     ) -> Result<PutObjectOutput, SdkError<PutObjectError, HttpResponse>> {
-        let (crc64, md5) = write.check.pair();
-        self.client
-            .put_object()
+        checked!(self.client.put_object(), write.check)
             .bucket(&self.place.bucket)
             .key(write.object_key)
             .set_metadata(Some(metadata_map(write.metadata)))
             .set_storage_class(write.storage_class.as_deref().map(StorageClass::from))
             .set_if_none_match(write.if_absent.then(|| "*".to_owned()))
-            .set_checksum_crc64_nvme(crc64)
-            .set_content_md5(md5)
+            .set_content_md5(write.check.content_md5())
             .body(stream(payload, &progress))
             .customize()
             .disable_payload_signing()
@@ -225,7 +149,7 @@ impl Store {
         target: &str,
         etag: Option<String>,
         version_id: Option<String>,
-        crc64: Option<Crc64>,
+        told: Told,
     ) -> Result<Reply, EndpointError> {
         let etag = etag.filter(|etag| !etag.is_empty()).ok_or_else(|| {
             let detail = "the store answered without an ETag";
@@ -235,9 +159,29 @@ impl Store {
         Ok(Reply {
             etag,
             version_id,
-            crc64,
+            told,
             date: None,
         })
+    }
+
+    /// The receipt of content that was just sent with `ours`. A store that does not tell it, though the
+    /// settings ask for it, has not proven it.
+    pub(crate) async fn receipt_of_content(
+        &self,
+        operation: Operation,
+        object_key: &str,
+        reply: Reply,
+        ours: Sum,
+    ) -> Result<Receipt, EndpointError> {
+        let receipt = self.receipt(operation, object_key, reply, ours).await?;
+        if receipt.vouched || self.required.is_none() {
+            return Ok(receipt);
+        }
+        let name = ours.proof().name();
+        let detail = format!("the store does not tell the {name} of what was written");
+        let target = self.place.target(object_key);
+        let kind = ErrorKind::ChecksumRefused;
+        Err(EndpointError::new(kind, operation.name(), target, detail).with_unknown_effect())
     }
 
     /// Compares the store's checksum with ours; a store that tells it only on HEAD is asked.
@@ -246,20 +190,27 @@ impl Store {
         operation: Operation,
         object_key: &str,
         reply: Reply,
-        ours: Crc64,
+        ours: Sum,
     ) -> Result<Receipt, EndpointError> {
-        let found = match reply.crc64 {
-            Some(crc64) => Some(crc64),
-            None => self.told_later(object_key, &reply.etag).await,
+        let found = match reply.told.sum(ours.proof()) {
+            Some(found) => Some(found),
+            None => self
+                .told_later(object_key, &reply.etag)
+                .await
+                .and_then(|told| told.sum(ours.proof())),
         };
         match found {
             None => Ok(receipt(reply, false)),
-            Some(found) if found == ours => Ok(receipt(reply, true)),
+            Some(found) if found == ours => Ok(Receipt {
+                checksum: ours.other(),
+                ..receipt(reply, true)
+            }),
             Some(found) => {
                 let detail = format!(
-                    "the store holds CRC64NVME {}, we sent {}",
-                    crc64_text(found),
-                    crc64_text(ours)
+                    "the store holds {} {}, we sent {}",
+                    ours.proof().name(),
+                    found.text(),
+                    ours.text()
                 );
                 let target = self.place.target(object_key);
                 let kind = ErrorKind::ChecksumRefused;
@@ -269,12 +220,12 @@ impl Store {
         }
     }
 
-    async fn told_later(&self, object_key: &str, etag: &str) -> Option<Crc64> {
+    async fn told_later(&self, object_key: &str, etag: &str) -> Option<Told> {
         match self.head(object_key).await {
-            Ok(Some(head)) if head.e_tag() == Some(etag) => head_crc64(&head),
+            Ok(Some(head)) if head.e_tag() == Some(etag) => Some(head_sums(&head)),
             Ok(_) => None,
             Err(error) => {
-                tracing::debug!(%error, "no checksum of a written object; it is read back");
+                tracing::debug!(%error, "no checksum of a written object");
                 None
             }
         }
@@ -287,6 +238,7 @@ pub(crate) fn receipt(reply: Reply, vouched: bool) -> Receipt {
         etag: reply.etag,
         version_id: reply.version_id,
         vouched,
+        checksum: None,
         date: reply.date,
     }
 }
@@ -299,26 +251,3 @@ pub(crate) fn stream(payload: &Payload, progress: &Arc<Progress>) -> ByteStream 
 
 /// The mode in which answers carry checksums.
 pub(crate) const CHECKSUMS: ChecksumMode = ChecksumMode::Enabled;
-
-#[cfg(test)]
-mod tests {
-    use datasync_endpoint::Unpaced;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn a_body_that_changed_in_memory_gets_no_md5() {
-        let key = Key::from_listing("key".to_owned());
-        let payload = |crc64| Payload {
-            chunks: vec!["body".into()],
-            length: 4,
-            crc64,
-            pace: Arc::new(Unpaced),
-        };
-        let good = payload(Crc64::of(b"body"));
-        assert!(Check::of(&key, &good, Integrity::Md5).await.is_ok());
-        let changed = payload(Crc64::of(b"bodx"));
-        let error = Check::of(&key, &changed, Integrity::Md5).await.unwrap_err();
-        assert_eq!(error.kind, ErrorKind::ChecksumRefused);
-    }
-}

@@ -15,11 +15,8 @@ use datasync_endpoint::BrokenOff;
 use http_body::{Body, Frame, SizeHint};
 
 use crate::body::{Digests, PacedBody};
-use crate::object::crc64_text;
+use crate::sums::Proof;
 
-const NAME: &str = "x-amz-checksum-crc64nvme";
-/// Of a CRC-64 in base64, in bytes.
-const VALUE_LENGTH: u64 = 12;
 /// Of every chunk but the last, in bytes.
 pub(crate) const CHUNK: u64 = 1 << 20;
 /// The least that S3 takes.
@@ -31,18 +28,19 @@ fn chunk_line(length: u64) -> String {
 }
 
 /// The bytes of a content of `length` bytes with all that is put around it.
-fn encoded_length(length: u64, chunk: u64) -> u64 {
+fn encoded_length(length: u64, chunk: u64, proof: Proof) -> u64 {
     let framed = |bytes: u64| match bytes {
         0 => 0,
         bytes => chunk_line(bytes).len() as u64 + bytes + 2,
     };
-    let end = "0\r\n:\r\n\r\n".len() + NAME.len();
-    (length / chunk) * framed(chunk) + framed(length % chunk) + end as u64 + VALUE_LENGTH
+    let end = "0\r\n:\r\n\r\n".len() + proof.header().len();
+    (length / chunk) * framed(chunk) + framed(length % chunk) + end as u64 + proof.text_length()
 }
 
 /// Puts lines around the body's own slices, which are not copied.
 pub(crate) struct Trailed {
     body: PacedBody,
+    proof: Proof,
     /// Of the content, as the body gives it.
     digests: Arc<Mutex<Digests>>,
     /// Of the content, in bytes.
@@ -64,16 +62,25 @@ impl Trailed {
         digests: Arc<Mutex<Digests>>,
     ) -> Self {
         let chunk = chunk.max(CHUNK_MIN);
+        let known = digests.lock().unwrap_or_else(PoisonError::into_inner);
+        let proof = known.sum().proof();
+        drop(known);
         Self {
             body,
+            proof,
             digests,
             remaining: length,
             chunk,
             open: 0,
             ready: VecDeque::new(),
             ended: false,
-            encoded_remaining: encoded_length(length, chunk),
+            encoded_remaining: encoded_length(length, chunk, proof),
         }
+    }
+
+    /// Which checksum follows.
+    pub(crate) fn proof(&self) -> Proof {
+        self.proof
     }
 
     fn take(&mut self, mut slice: Bytes) -> Result<(), BrokenOff> {
@@ -103,9 +110,10 @@ impl Trailed {
             return Err(BrokenOff);
         }
         let digests = self.digests.lock().unwrap_or_else(PoisonError::into_inner);
-        let value = crc64_text(digests.crc64.finish());
+        let sum = digests.sum();
         drop(digests);
-        let trailer = format!("0\r\n{NAME}:{value}\r\n\r\n");
+        let (name, value) = (self.proof.header(), sum.text());
+        let trailer = format!("0\r\n{name}:{value}\r\n\r\n");
         self.ready.push_back(trailer.into());
         self.ended = true;
         Ok(())
@@ -149,9 +157,13 @@ impl Body for Trailed {
     }
 }
 
-/// The headers of a request with such a body, whose content has this length in bytes.
+/// The headers of a request with such a body.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct TrailerHeaders(pub(crate) u64);
+pub(crate) struct TrailerHeaders {
+    pub(crate) proof: Proof,
+    /// Of the content in bytes.
+    pub(crate) length: u64,
+}
 
 impl Intercept for TrailerHeaders {
     fn name(&self) -> &'static str {
@@ -166,8 +178,8 @@ impl Intercept for TrailerHeaders {
     ) -> Result<(), BoxError> {
         let headers = context.request_mut().headers_mut();
         headers.try_insert("content-encoding", "aws-chunked")?;
-        headers.try_insert("x-amz-decoded-content-length", self.0.to_string())?;
-        headers.try_insert("x-amz-trailer", NAME)?;
+        headers.try_insert("x-amz-decoded-content-length", self.length.to_string())?;
+        headers.try_insert("x-amz-trailer", self.proof.header())?;
         config
             .interceptor_state()
             .store_put(PayloadSigningOverride::StreamingUnsignedPayloadTrailer);
@@ -179,14 +191,15 @@ impl Intercept for TrailerHeaders {
 mod tests {
     use std::task::Waker;
 
-    use datasync_endpoint::{Crc64, PartStream, Unpaced};
+    use datasync_endpoint::{Algorithm, PartStream, Unpaced};
 
     use super::*;
     use crate::body::Progress;
+    use crate::sums::Sum;
 
     /// What is sent of `length` announced bytes, given as `slices`.
-    fn sent(slices: Vec<Bytes>, length: usize) -> Result<Vec<u8>, BrokenOff> {
-        let digests = Arc::new(Mutex::new(Digests::default()));
+    fn sent(proof: Proof, slices: Vec<Bytes>, length: usize) -> Result<Vec<u8>, BrokenOff> {
+        let digests = Arc::new(Mutex::new(Digests::of(Some(proof))));
         let part = PartStream {
             chunks: Box::pin(futures::stream::iter(slices.into_iter().map(Ok))),
             length: length as u64,
@@ -221,14 +234,20 @@ mod tests {
                 expected.extend_from_slice(chunk);
                 expected.extend_from_slice(b"\r\n");
             }
-            let value = crc64_text(Crc64::of(&content));
-            expected.extend_from_slice(format!("0\r\n{NAME}:{value}\r\n\r\n").as_bytes());
-            for slice in [1000, chunk - 1, chunk + 1, 3 * chunk] {
-                let slices = content.chunks(slice).map(Bytes::copy_from_slice);
-                assert!(
-                    sent(slices.collect(), length).unwrap() == expected,
-                    "{length} {slice}"
-                );
+            for (proof, name) in [
+                (Proof::Crc64, "x-amz-checksum-crc64nvme"),
+                (Proof::Other(Algorithm::Sha256), "x-amz-checksum-sha256"),
+            ] {
+                let value = Sum::of(proof, &content).text();
+                let end = format!("0\r\n{name}:{value}\r\n\r\n");
+                let expected = [expected.as_slice(), end.as_bytes()].concat();
+                for slice in [1000, chunk - 1, chunk + 1, 3 * chunk] {
+                    let slices = content.chunks(slice).map(Bytes::copy_from_slice);
+                    assert!(
+                        sent(proof, slices.collect(), length).unwrap() == expected,
+                        "{name} {length} {slice}"
+                    );
+                }
             }
         }
     }
@@ -237,7 +256,7 @@ mod tests {
     fn another_length_than_the_announced_one_breaks_off() {
         for length in [4, 6] {
             assert!(
-                sent(vec![Bytes::from_static(b"12345")], length).is_err(),
+                sent(Proof::Crc64, vec![Bytes::from_static(b"12345")], length).is_err(),
                 "{length}"
             );
         }

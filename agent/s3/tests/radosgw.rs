@@ -10,8 +10,8 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use bytes::Bytes;
 use datasync_endpoint::{
-    Crc64, Destination, Integrity, Key, ListedObject, ObjectHeader, ObjectIdentifier, Payload,
-    PosixMetadata, Unpaced,
+    Algorithm, Crc64, Destination, ErrorKind, Integrity, Key, ListedObject, ObjectHeader,
+    ObjectIdentifier, Payload, PosixMetadata, Unpaced,
 };
 use datasync_model::{S3Location, StorageClass};
 use datasync_s3::{S3Config, S3Destination};
@@ -40,6 +40,7 @@ fn config() -> S3Config {
             None,
             "test",
         )),
+        checksum: None,
         object_max: None,
         request_timeout: Duration::from_secs(60),
         requests_max: 8,
@@ -76,6 +77,12 @@ async fn delete(destination: &S3Destination, listed: Vec<ListedObject>) {
 #[tokio::test]
 #[ignore = "needs DATASYNC_TEST_S3_ENDPOINT, _BUCKET (existing), _ACCESS_KEY, _SECRET_KEY"]
 async fn an_old_store_is_recognised_and_used_by_content_md5() {
+    let sha256 = S3Config {
+        checksum: Some(Algorithm::Sha256),
+        ..config()
+    };
+    let error = S3Destination::open(sha256).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::NotSupported, "{error}");
     let destination = S3Destination::open(config()).await.unwrap();
     assert_eq!(destination.abilities().integrity, Integrity::Md5);
     let header = ObjectHeader {

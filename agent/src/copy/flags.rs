@@ -51,6 +51,10 @@ pub struct CopyFlags {
     /// delete, in percent [default: 50]
     #[arg(long, value_name = "PERCENT")]
     pub(super) delete_share_max_percent: Option<String>,
+    /// SHA256: every object must be proven by the store's own SHA-256, or nothing is copied.
+    /// AUTOMATIC: by what the store checks [default: AUTOMATIC]
+    #[arg(long, value_name = "WORD")]
+    pub(super) checksum_algorithm: Option<String>,
     /// Bandwidth limit, such as 100MiB; -1 for none [default: -1]
     #[arg(long, value_name = "BYTES", allow_hyphen_values = true)]
     pub(super) bytes_per_second: Option<String>,

@@ -96,6 +96,12 @@ pub(super) fn extensions(
         dry_run: flags.dry_run,
         verify_deep: flags.verify.is_some(),
         delete_share_max: word("delete-share-max-percent", share, faults).unwrap_or_default(),
+        checksum_algorithm: word(
+            "checksum-algorithm",
+            flags.checksum_algorithm.as_ref(),
+            faults,
+        )
+        .unwrap_or_default(),
         bandwidth_timetable: None,
         manifest: None,
         report: None,

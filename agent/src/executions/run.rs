@@ -135,7 +135,8 @@ impl Runner {
                 if spec.extensions.dry_run {
                     self.endpoints.destination_to_look(s3).await
                 } else {
-                    self.endpoints.destination(s3).await
+                    let algorithm = spec.extensions.checksum_algorithm;
+                    self.endpoints.destination(s3, algorithm).await
                 }
             })
             .await?;

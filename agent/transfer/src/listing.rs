@@ -66,6 +66,7 @@ mod tests {
                     metadata: PosixMetadata::default(),
                     etag: String::new(),
                     crc64: Some(Crc64(0)),
+                    checksum: None,
                     storage_class: "STANDARD".to_owned(),
                     last_modified: Timestamp::default(),
                 };

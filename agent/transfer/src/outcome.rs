@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use datasync_endpoint::{Attributes, Crc64, EndpointError, ErrorKind, Key};
+use datasync_endpoint::{Attributes, Crc64, EndpointError, ErrorKind, Key, ObjectChecksum};
 use datasync_model::{Counters, ErrorCode, Failure};
 
 use crate::attempts::is_endpoint_wide;
@@ -36,6 +36,8 @@ pub(crate) struct Write {
     pub(crate) is_content: bool,
     /// Of the object's content, where it is known.
     pub(crate) crc64: Option<Crc64>,
+    /// What the store proved it by, where that is another.
+    pub(crate) checksum: Option<ObjectChecksum>,
     /// Where the bucket is versioned and the reply came.
     pub(crate) version_id: Option<String>,
 }

@@ -1,22 +1,24 @@
 //! POINT_IN_TIME_CONSISTENT: one entry against the object of its key, content included.
 
+mod content;
+
 use std::sync::Arc;
 
 use datasync_endpoint::{
-    Crc64, Destination, EndpointError, ErrorKind, Handle, ListedObject, ObjectState, PosixMetadata,
-    ReadBack, Source,
+    Destination, EndpointError, ListedObject, ObjectChecksum, ObjectState, PosixMetadata, ReadBack,
+    Source,
 };
 use datasync_model::{ErrorCode, Failure, Options};
 
 use crate::attempts::Attempts;
 use crate::budget::Budget;
 use crate::catalog::Entry;
-use crate::locate::locate;
 use crate::outcome::ItemFailure;
-use crate::plan::{Content, content_of};
-use crate::read::{ReadError, Version};
+use crate::plan::content_of;
 use crate::waits::Wait;
 use crate::walk::SourceEntry;
+
+pub(crate) use content::{SourceContent, hashed};
 
 /// Compares entries with objects. Shared by all items of an execution.
 pub(crate) struct Verifier<S, D> {
@@ -29,37 +31,24 @@ pub(crate) struct Verifier<S, D> {
     pub(crate) is_deep: bool,
 }
 
-/// How many handles of an entry are tried: one may mean nothing any more.
-const HANDLES_MAX: u32 = 3;
-
-/// Why an entry's content is not known.
-enum Unread {
-    /// The handle means nothing any more.
-    Stale(EndpointError),
-    Failed(ItemFailure),
+/// An entry that is as it should be.
+#[derive(Debug, Default)]
+pub(crate) struct Verified {
+    /// What to remember of it, if anything.
+    pub(crate) learned: Option<Box<Entry>>,
+    /// The store's checksum that was compared with the source, where it is not a CRC-64.
+    pub(crate) checksum: Option<ObjectChecksum>,
 }
-
-impl From<ReadError> for Unread {
-    fn from(error: ReadError) -> Self {
-        match error {
-            ReadError::Source(error) if error.kind == ErrorKind::Stale => Self::Stale(error),
-            error => Self::Failed(changed_or_fault(error)),
-        }
-    }
-}
-
-/// Bytes of a file that are read and forgotten at once.
-const STEP: u64 = 4 << 20;
 
 impl<S: Source, D: Destination> Verifier<S, D> {
-    /// Whether the object is what the entry should have become, and what to remember of it. `known`
+    /// Whether the object is what the entry should have become. `known`
     /// is what was remembered before: it tells which side is at fault. `None` for entries that the options leave out.
     pub(crate) async fn check(
         &self,
         entry: &SourceEntry,
         listed: Option<&ListedObject>,
         known: Option<&Entry>,
-    ) -> Option<Result<Option<Box<Entry>>, ItemFailure>> {
+    ) -> Option<Result<Verified, ItemFailure>> {
         content_of(entry.node.attributes.kind, &self.options)?;
         Some(self.compare(entry, listed, known).await)
     }
@@ -69,7 +58,7 @@ impl<S: Source, D: Destination> Verifier<S, D> {
         entry: &SourceEntry,
         listed: Option<&ListedObject>,
         known: Option<&Entry>,
-    ) -> Result<Option<Box<Entry>>, ItemFailure> {
+    ) -> Result<Verified, ItemFailure> {
         let missing = || {
             ItemFailure::new(
                 ErrorCode::FileNotAtDestination,
@@ -92,16 +81,26 @@ impl<S: Source, D: Destination> Verifier<S, D> {
                 format!("source: {wanted:?}; destination: {:?}", found.metadata),
             ));
         }
-        let reading = self.source_content(entry);
-        let source = waits.during(Wait::Source, reading).await?;
-        let reading = self.stored_content(entry, &found);
-        let stored = waits
-            .during(Wait::Destination, reading)
-            .await
-            .map_err(|error| ItemFailure::of_destination(&error))?;
-        classified(source, stored, known)?;
+        let told = found.checksum.filter(|_| !self.is_deep);
+        let reading = self.source_like(entry, told);
+        let SourceContent {
+            read: source,
+            checksum,
+        } = waits.during(Wait::Source, reading).await?;
+        let is_told = found.size == source.size && told.is_some() && checksum == told;
+        if !is_told {
+            let reading = self.stored_content(entry, &found);
+            let stored = waits
+                .during(Wait::Destination, reading)
+                .await
+                .map_err(|error| ItemFailure::of_destination(&error))?;
+            classified(source, stored, known)?;
+        }
         let known = Entry::found(&entry.node.attributes, listed, &found);
-        Ok(known.map(|known| Box::new(known.verified(source.crc64))))
+        Ok(Verified {
+            learned: known.map(|known| Box::new(known.verified(source.crc64, is_told))),
+            checksum: told.filter(|_| is_told),
+        })
     }
 
     async fn stored_content(
@@ -120,74 +119,6 @@ impl<S: Source, D: Destination> Verifier<S, D> {
                     .await
             }
         }
-    }
-
-    /// What the object of an entry is to hold, read from the source.
-    pub(crate) async fn source_content(
-        &self,
-        entry: &SourceEntry,
-    ) -> Result<ReadBack, ItemFailure> {
-        let mut handle = entry.node.handle.clone();
-        let mut tries = 1;
-        loop {
-            match self.content_at(&handle, entry).await {
-                Ok(content) => return Ok(content),
-                Err(Unread::Stale(_)) if tries < HANDLES_MAX => {}
-                Err(Unread::Stale(error)) => return Err(ItemFailure::of_source(&error)),
-                Err(Unread::Failed(failure)) => return Err(failure),
-            }
-            tries += 1;
-            let found = locate(&*self.source, &entry.path, &self.attempts).await;
-            let found = found.map_err(|error| ItemFailure::of_source(&error))?;
-            handle = found.ok_or_else(ItemFailure::vanished)?.handle;
-        }
-    }
-
-    async fn content_at(&self, handle: &Handle, entry: &SourceEntry) -> Result<ReadBack, Unread> {
-        match content_of(entry.node.attributes.kind, &self.options) {
-            Some(Content::Empty) | None => Ok(ReadBack {
-                size: 0,
-                crc64: Crc64::EMPTY,
-            }),
-            Some(Content::LinkTarget) => {
-                let target = self
-                    .attempts
-                    .run(|| self.source.read_link(handle))
-                    .await
-                    .map_err(ReadError::Source)?;
-                Ok(ReadBack {
-                    size: target.len() as u64,
-                    crc64: Crc64::of(&target),
-                })
-            }
-            Some(Content::File) => self.file_content(handle, entry).await,
-        }
-    }
-
-    async fn file_content(&self, handle: &Handle, entry: &SourceEntry) -> Result<ReadBack, Unread> {
-        let version = Version {
-            source: &*self.source,
-            attempts: &self.attempts,
-            file: handle,
-            fingerprint: entry.node.attributes.fingerprint(),
-        };
-        let size = version.fingerprint.size;
-        let mut crc64 = Crc64::EMPTY;
-        let mut offset = 0;
-        while offset < size {
-            let length = STEP.min(size - offset);
-            let reservation = self.budget.reserve(length).await.map_err(|error| {
-                Unread::Failed(ItemFailure::new(ErrorCode::NotSupported, error.to_string()))
-            })?;
-            crc64 = crc64.followed_by(version.range(offset, length).await?.crc64, length);
-            offset += length;
-            drop(reservation);
-        }
-        let stable = version.is_current(None).await.map_err(ReadError::Source)?;
-        if !stable {
-            return Err(ReadError::Changed.into());
-        }
-        Ok(ReadBack { size, crc64 })
     }
 }
 
@@ -240,19 +171,4 @@ fn classified(
     };
     found.failure = Failure::new(code, format!("{what}: {}", found.failure.detail));
     Err(found)
-}
-
-fn changed_or_fault(error: ReadError) -> ItemFailure {
-    match error {
-        ReadError::Changed => ItemFailure::new(
-            ErrorCode::SourceChanged,
-            "the file changed while it was verified: run the task again",
-        ),
-        ReadError::Short {
-            announced,
-            delivered,
-        } => ItemFailure::short(announced, delivered),
-        ReadError::Long { announced } => ItemFailure::long(announced),
-        ReadError::Source(error) => ItemFailure::of_source(&error),
-    }
 }

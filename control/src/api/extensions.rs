@@ -1,7 +1,9 @@
 //! What tags ask for beyond the API's options. Checked when a task is tagged, read once, at
 //! StartTaskExecution.
 
-use datasync_model::{BandwidthTimetable, DeleteShareMax, Extensions, VerifyMode};
+use datasync_model::{
+    BandwidthTimetable, ChecksumAlgorithm, DeleteShareMax, Extensions, VerifyMode,
+};
 
 use super::error::ApiError;
 use crate::records::Tags;
@@ -61,6 +63,7 @@ fn apply(found: &mut Extensions, key: &str, value: &str) -> Result<(), ApiError>
         DRY_RUN => found.dry_run = one_of(DRY_RUN, value, ("false", "true"))?,
         VERIFY => found.verify_deep = one_of(VERIFY, value, ("normal", "deep"))?,
         DeleteShareMax::TAG => found.delete_share_max = share(value)?,
+        ChecksumAlgorithm::TAG => found.checksum_algorithm = algorithm(value)?,
         BandwidthTimetable::TAG => found.bandwidth_timetable = Some(timetable(value)?),
         key if key.starts_with(PREFIX) => {
             return Err(ApiError::invalid(format!("There is no tag {key}.")));
@@ -77,6 +80,13 @@ fn share(value: &str) -> Result<DeleteShareMax, ApiError> {
              that PreserveDeletedFiles=REMOVE may delete, in percent.",
             DeleteShareMax::TAG
         ))
+    })
+}
+
+fn algorithm(value: &str) -> Result<ChecksumAlgorithm, ApiError> {
+    value.parse().map_err(|error| {
+        let tag = ChecksumAlgorithm::TAG;
+        ApiError::invalid(format!("Tag {tag} is not allowed: {error}."))
     })
 }
 
@@ -137,6 +147,21 @@ mod tests {
     }
 
     #[test]
+    fn the_checksum_algorithm_is_that_of_the_execution_then_of_the_task() {
+        let algorithm = |task: &[(&str, &str)], execution: &[(&str, &str)]| {
+            let found = extensions(&tags(task), &tags(execution), VerifyMode::None).unwrap();
+            (found.checksum_algorithm, found.needs().len())
+        };
+        let of = |word| (ChecksumAlgorithm::TAG, word);
+        let automatic = (ChecksumAlgorithm::Automatic, 0);
+        assert_eq!(algorithm(&[], &[]), automatic);
+        let sha256 = (ChecksumAlgorithm::Sha256, 1);
+        assert_eq!(algorithm(&[of("SHA256")], &[]), sha256);
+        assert_eq!(algorithm(&[], &[of("SHA256")]), sha256);
+        assert_eq!(algorithm(&[of("SHA256")], &[of("AUTOMATIC")]), automatic);
+    }
+
+    #[test]
     fn what_is_not_understood_is_refused() {
         let dry = ("datasync:dry-run", "true");
         assert_eq!(asked(&[dry], &[]), None);
@@ -145,6 +170,8 @@ mod tests {
             ("datasync:verify", ""),
             ("datasync:dryrun", "true"),
             ("datasync:delete-share-max-percent", "101"),
+            ("datasync:checksum-algorithm", "sha256"),
+            ("datasync:checksum-algorithm", "MD5"),
         ] {
             assert_eq!(asked(&[], &[wrong]), None, "{wrong:?}");
         }

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Ability, BandwidthTimetable, DeleteShareMax, Manifest, TaskReport};
+use crate::{Ability, BandwidthTimetable, ChecksumAlgorithm, DeleteShareMax, Manifest, TaskReport};
 
 /// Frozen at the start of an execution. Absent members have their defaults.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +16,8 @@ pub struct Extensions {
     pub verify_deep: bool,
     /// How much `PreserveDeletedFiles=REMOVE` may delete.
     pub delete_share_max: DeleteShareMax,
+    /// By what the store must prove every object.
+    pub checksum_algorithm: ChecksumAlgorithm,
     /// The bandwidth by the time of the week; the option `BytesPerSecond` is for the rest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bandwidth_timetable: Option<BandwidthTimetable>,
@@ -35,7 +37,9 @@ impl Extensions {
         let report = self.report.as_ref().map(|_| Ability::TaskReport);
         let timetable = self.bandwidth_timetable.as_ref();
         let timetable = timetable.map(|_| Ability::BandwidthTimetable);
-        [manifest, report, timetable]
+        let is_automatic = self.checksum_algorithm == ChecksumAlgorithm::Automatic;
+        let checksum = (!is_automatic).then_some(Ability::ChecksumAlgorithm);
+        [manifest, report, timetable, checksum]
             .into_iter()
             .flatten()
             .collect()

@@ -5,6 +5,7 @@
 mod activation_key;
 mod amount;
 mod arn;
+mod checksum_algorithm;
 mod counters;
 mod delete_share;
 mod extensions;
@@ -32,6 +33,7 @@ pub use arn::{
     AccountId, AgentArn, ArnError, Home, LocationArn, Partition, Region, TaskArn, TaskExecutionArn,
     UniqueId,
 };
+pub use checksum_algorithm::ChecksumAlgorithm;
 pub use counters::Counters;
 pub use delete_share::{DeleteShareMax, NotAShare};
 pub use extensions::Extensions;

@@ -25,6 +25,8 @@ words! {
         TaskReport = "task-report",
         /// Executions of [`crate::Extensions::bandwidth_timetable`].
         BandwidthTimetable = "bandwidth-timetable",
+        /// Executions of [`crate::Extensions::checksum_algorithm`].
+        ChecksumAlgorithm = "checksum-algorithm",
     }
 }
 

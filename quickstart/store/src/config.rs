@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::checksum::Algorithm;
 use crate::faults::Faults;
 
 /// What the store does with checksums; the weaker levels imitate older stores.
@@ -9,10 +10,30 @@ pub enum StoreIntegrity {
     /// As AWS: every checksum is verified, kept and returned; CRC64NVME if none was sent.
     #[default]
     Full,
+    /// As AWS and others before CRC64NVME: a header of that is ignored, and an object has no checksum
+    /// but the one that was sent.
+    NoCrc64Nvme,
     /// `x-amz-checksum-*` is accepted and ignored, never returned; `Content-MD5` is verified.
     Md5Only,
     /// Nothing is verified.
     None,
+}
+
+impl StoreIntegrity {
+    /// Whether checksums of this algorithm are verified, kept and returned.
+    pub(crate) fn knows(self, algorithm: Algorithm) -> bool {
+        match self {
+            Self::Full => true,
+            Self::NoCrc64Nvme => algorithm != Algorithm::Crc64Nvme,
+            Self::Md5Only | Self::None => false,
+        }
+    }
+
+    /// What is computed of content that comes without a checksum.
+    pub(crate) fn default_algorithm(self) -> Option<Algorithm> {
+        self.knows(Algorithm::Crc64Nvme)
+            .then_some(Algorithm::Crc64Nvme)
+    }
 }
 
 /// Settings of one store.

@@ -37,6 +37,7 @@ struct Arguments {
 #[derive(Clone, Copy, ValueEnum)]
 enum Integrity {
     Full,
+    NoCrc64Nvme,
     Md5Only,
     None,
 }
@@ -57,6 +58,7 @@ impl Arguments {
             region: self.region,
             integrity: match self.integrity {
                 Integrity::Full => StoreIntegrity::Full,
+                Integrity::NoCrc64Nvme => StoreIntegrity::NoCrc64Nvme,
                 Integrity::Md5Only => StoreIntegrity::Md5Only,
                 Integrity::None => StoreIntegrity::None,
             },

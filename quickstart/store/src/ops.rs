@@ -24,7 +24,7 @@ use s3s::{S3Result, s3_error};
 
 use crate::bucket::{Bucket, disk_error};
 use crate::checksum::Algorithm;
-use crate::config::{StoreConfig, StoreIntegrity};
+use crate::config::StoreConfig;
 use crate::disk::{Disk, blocking};
 
 mod service;
@@ -66,7 +66,7 @@ impl Store {
     }
 
     fn keeps_checksums(&self) -> bool {
-        self.config.integrity == StoreIntegrity::Full
+        self.config.integrity.knows(Algorithm::Sha256)
     }
 
     /// The algorithm of `x-amz-checksum-algorithm`; a store that keeps no checksums does not look.
@@ -75,9 +75,17 @@ impl Store {
         asked: Option<&dto::ChecksumAlgorithm>,
     ) -> S3Result<Option<Algorithm>> {
         let asked = asked.filter(|_| self.keeps_checksums());
-        asked
-            .map(|name| Algorithm::from_name(name.as_str()))
-            .transpose()
+        let Some(name) = asked else {
+            return Ok(None);
+        };
+        let algorithm = Algorithm::from_name(name.as_str())?;
+        if self.config.integrity.knows(algorithm) {
+            return Ok(Some(algorithm));
+        }
+        Err(s3_error!(
+            InvalidRequest,
+            "Checksum algorithm provided is unsupported."
+        ))
     }
 }
 

@@ -130,6 +130,25 @@ def test_a_body_cut_short_or_changed_leaves_nothing(store, s3):
     assert contents == []
 
 
+def test_a_store_before_crc64nvme_is_imitated(tmp_path):
+    store = Store(tmp_path / "store", "--integrity", "no-crc64-nvme")
+    try:
+        s3 = store.client(request_checksum_calculation="when_required")
+        s3.create_bucket(Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": REGION})
+        s3.put_object(Bucket="bucket", Key="k", Body=BODY, ChecksumCRC64NVME=checksums.crc64nvme(b""))
+        head = s3.head_object(Bucket="bucket", Key="k", ChecksumMode="ENABLED")
+        assert not [name for name in head if re.match("Checksum", name)]
+        with refused("BadDigest"):
+            s3.put_object(Bucket="bucket", Key="k", Body=BODY, ChecksumSHA256=checksums.sha256(b""))
+        s3.put_object(Bucket="bucket", Key="k", Body=BODY, ChecksumSHA256=checksums.sha256(BODY))
+        head = s3.head_object(Bucket="bucket", Key="k", ChecksumMode="ENABLED")
+        assert head["ChecksumSHA256"] == checksums.sha256(BODY)
+        with refused("InvalidRequest"):
+            s3.create_multipart_upload(Bucket="bucket", Key="k", ChecksumAlgorithm="CRC64NVME")
+    finally:
+        assert store.stop() == 0
+
+
 def test_older_stores_are_imitated(tmp_path):
     wrong = checksums.crc64nvme(b"")
     for level, md5_counts in [("md5-only", True), ("none", False)]:

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use datasync_endpoint::memory::{MemoryDestination, Stored, Tree};
-use datasync_endpoint::{Crc64, EntryKind, Key, PosixMetadata};
+use datasync_endpoint::{Checksum, Crc64, EntryKind, Key, ObjectChecksum, PosixMetadata};
 
 use crate::random::Random;
 
@@ -273,6 +273,10 @@ impl Foreign {
             Self::Forge(_, seed) => {
                 stored.content = content(*seed, stored.content.len() as u64);
                 stored.crc64 = stored.crc64.map(|_| Crc64::of(&stored.content));
+                stored.checksum = stored.checksum.map(|sum| {
+                    let algorithm = sum.checksum.algorithm();
+                    ObjectChecksum::whole(Checksum::of(algorithm, &stored.content))
+                });
             }
             Self::Metadata(_) => stored.metadata.owner = Some(4711),
             _ => "GLACIER_IR".clone_into(&mut stored.storage_class),
@@ -287,6 +291,7 @@ fn foreign(size: u64) -> Stored {
         metadata: PosixMetadata::default(),
         etag: String::new(),
         crc64: None,
+        checksum: None,
         storage_class: "STANDARD".to_owned(),
         last_modified: datasync_endpoint::Timestamp::default(),
     }

@@ -1,8 +1,8 @@
 //! What a seed stands for: a store, a tree and a history of executions. All values, so that a
 //! failing one can be cut down and shown.
 
-use datasync_endpoint::Integrity;
 use datasync_endpoint::memory::Operation;
+use datasync_endpoint::{Algorithm, Integrity};
 use datasync_model::{
     Atime, Gid, Mtime, Options, OverwriteMode, Pair, PosixPermissions, PreserveDeletedFiles,
     PreserveDevices, StorageClass, TaskMode, TransferMode, Uid, VerifyMode,
@@ -164,6 +164,7 @@ impl Ends {
             integrity: random.pick(&[
                 Integrity::Crc64,
                 Integrity::Crc64,
+                Integrity::Checksum(Algorithm::Sha256),
                 Integrity::Md5,
                 Integrity::ReadBack,
             ]),

@@ -14,8 +14,9 @@ use deletes::objects_are_deleted;
 use uploads::{uploads_are_found_and_aborted, uploads_become_objects};
 
 use crate::{
-    Crc64, Destination, EntryPath, ErrorKind, Integrity, Key, ListedObject, ObjectHeader,
-    ObjectState, Payload, PosixMetadata, ReadBack, Timestamp, Unpaced,
+    Checksum, Crc64, Destination, EntryPath, ErrorKind, Integrity, Key, ListedObject,
+    ObjectChecksum, ObjectHeader, ObjectState, PartReceipt, Payload, PosixMetadata, ReadBack,
+    Timestamp, Unpaced,
 };
 
 /// Runs the whole suite on a location that has no objects and no uploads.
@@ -99,6 +100,10 @@ async fn put(destination: &impl Destination, key: &Key, content: &[u8]) -> Objec
         .await
         .expect("the object was just put");
     assert_eq!(found.etag, receipt.etag);
+    let algorithm = destination.abilities().integrity.algorithm();
+    let checksum = algorithm.map(|algorithm| Checksum::of(algorithm, content));
+    let checksum = checksum.map(ObjectChecksum::whole);
+    assert_eq!((receipt.checksum, found.checksum), (checksum, checksum));
     found
 }
 
@@ -242,7 +247,8 @@ async fn an_existing_object_can_be_protected(destination: &impl Destination) {
 }
 
 async fn wrong_checksums_are_refused(destination: &impl Destination) {
-    if destination.abilities().integrity != Integrity::Crc64 {
+    let integrity = destination.abilities().integrity;
+    if !matches!(integrity, Integrity::Crc64 | Integrity::Checksum(_)) {
         return;
     }
     let key = key("wrong");
@@ -267,11 +273,20 @@ async fn wrong_checksums_are_refused(destination: &impl Destination) {
         .upload_part(&key, &upload, 1, payload(b"content"))
         .await
         .expect("part");
+    let (part, whole) = match part.checksum {
+        // What a part is named by must be what it has.
+        Some(checksum) => {
+            let checksum = Some(Checksum::of(checksum.algorithm(), b"another"));
+            (PartReceipt { checksum, ..part }, Crc64::of(b"content"))
+        }
+        None => (part, Crc64(1)),
+    };
     let completed = destination
-        .complete_upload(&key, &upload, &header(1), &[part], Crc64(1))
+        .complete_upload(&key, &upload, &header(1), &[part], whole)
         .await;
     let error = completed.expect_err("a wrong checksum of the whole");
-    assert_eq!(error.kind, ErrorKind::ChecksumRefused, "{error}");
+    let refusals = [ErrorKind::ChecksumRefused, ErrorKind::Invalid];
+    assert!(refusals.contains(&error.kind), "{error}");
     assert_eq!(stat(destination, &key).await, None);
     destination
         .abort_upload(&key, &upload)

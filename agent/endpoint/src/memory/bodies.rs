@@ -10,7 +10,16 @@ use super::objects::{BodySpan, Objects, Transit};
 use super::script::{Aftermath, error};
 use super::source::flipped;
 use super::{MemoryDestination, Operation};
-use crate::{Crc64, EndpointError, ErrorKind, Integrity, Key, Pace, PartStream, Payload};
+use crate::{Checksum, Crc64, EndpointError, ErrorKind, Integrity, Key, Pace, PartStream, Payload};
+
+/// A body that was taken.
+pub(super) struct Received {
+    pub(super) body: Bytes,
+    /// Of what was sent.
+    pub(super) crc64: Crc64,
+    /// What a store of [`Integrity::Checksum`] computed as the body came.
+    pub(super) checksum: Option<Checksum>,
+}
 
 /// Bytes of a body that are with the store but not acknowledged.
 struct Held<'a> {
@@ -83,14 +92,14 @@ impl MemoryDestination {
         }
     }
 
-    /// Takes a body; gives what was stored and its checksum.
+    /// Takes a body.
     pub(super) async fn receive(
         &self,
         operation: Operation,
         key: &Key,
         payload: &Payload,
         aftermath: &Aftermath,
-    ) -> Result<(Bytes, Crc64), EndpointError> {
+    ) -> Result<Received, EndpointError> {
         let (open, held) = (self.open(payload.length), self.hold(payload.length));
         let mut body = BytesMut::new();
         for chunk in &payload.chunks {
@@ -112,13 +121,13 @@ impl MemoryDestination {
         self.checked((operation, key), body, payload.crc64, aftermath)
     }
 
-    /// Takes a body that is read meanwhile; gives also the checksum of what was sent.
+    /// Takes a body that is read meanwhile.
     pub(super) async fn receive_stream(
         &self,
         key: &Key,
         part: PartStream,
         aftermath: &Aftermath,
-    ) -> Result<(Bytes, Crc64), EndpointError> {
+    ) -> Result<Received, EndpointError> {
         let fail = |kind| error(Operation::UploadPart, key.as_str(), kind);
         let PartStream {
             mut chunks,
@@ -157,7 +166,7 @@ impl MemoryDestination {
         mut body: Bytes,
         sent: Crc64,
         aftermath: &Aftermath,
-    ) -> Result<(Bytes, Crc64), EndpointError> {
+    ) -> Result<Received, EndpointError> {
         if aftermath.flip {
             body = flipped(&body);
         }
@@ -165,9 +174,15 @@ impl MemoryDestination {
         if crc64 != sent && self.abilities.integrity != Integrity::ReadBack {
             return Err(error(operation, key.as_str(), ErrorKind::ChecksumRefused));
         }
+        let algorithm = self.abilities.integrity.algorithm();
+        let checksum = algorithm.map(|algorithm| Checksum::of(algorithm, &body));
         if aftermath.flip_stored {
             body = flipped(&body);
         }
-        Ok((body, sent))
+        Ok(Received {
+            body,
+            crc64: sent,
+            checksum,
+        })
     }
 }

@@ -11,8 +11,8 @@ use super::source::flipped;
 use super::{Operation, Script};
 use crate::{
     Abilities, Crc64, DELETE_MAX, Destination, EndpointError, ErrorKind, Integrity, Key, ListPage,
-    ObjectHeader, ObjectIdentifier, ObjectState, OpenUpload, PartReceipt, PartStream, Payload,
-    PosixMetadata, ReadBack, Receipt, StoredPart, Timestamp, UploadId,
+    ObjectChecksum, ObjectHeader, ObjectIdentifier, ObjectState, OpenUpload, PartReceipt,
+    PartStream, Payload, PosixMetadata, ReadBack, Receipt, StoredPart, Timestamp, UploadId,
 };
 
 /// Objects in memory as a destination. Bodies are taken slice by slice, as their pace grants.
@@ -171,12 +171,18 @@ impl MemoryDestination {
         aftermath.reply(())
     }
 
-    fn receipt(&self, etag: String, aftermath: &Aftermath) -> Receipt {
+    fn receipt(
+        &self,
+        etag: String,
+        checksum: Option<ObjectChecksum>,
+        aftermath: &Aftermath,
+    ) -> Receipt {
         let vouched = self.abilities.integrity != Integrity::ReadBack && !aftermath.unvouched;
         Receipt {
             etag,
             version_id: None,
             vouched,
+            checksum,
             date: self.tells_dates.then(|| self.lock().now()),
         }
     }
@@ -213,14 +219,15 @@ impl Destination for MemoryDestination {
         payload: Payload,
     ) -> Result<Receipt, EndpointError> {
         let aftermath = self.script.enter(Operation::Put, key.as_str()).await?;
-        let (body, crc64) = self
+        let received = self
             .receive(Operation::Put, key, &payload, &aftermath)
             .await?;
-        let crc64 = self.remembered(crc64);
+        let checksum = received.checksum.map(ObjectChecksum::whole);
+        let checksums = (self.remembered(received.crc64), checksum);
         let etag = self
             .lock()
-            .store(Operation::Put, key, header, body, crc64)?;
-        let receipt = self.receipt(etag, &aftermath);
+            .store(Operation::Put, key, header, received.body, checksums)?;
+        let receipt = self.receipt(etag, checksum, &aftermath);
         aftermath.reply(receipt)
     }
 
@@ -249,10 +256,10 @@ impl Destination for MemoryDestination {
             .script
             .enter(Operation::UploadPart, key.as_str())
             .await?;
-        let (body, crc64) = self
+        let received = self
             .receive(Operation::UploadPart, key, &payload, &aftermath)
             .await?;
-        let receipt = self.lock().store_part(key, upload, number, body, crc64)?;
+        let receipt = self.lock().store_part(key, upload, number, received)?;
         aftermath.reply(receipt)
     }
 
@@ -265,8 +272,8 @@ impl Destination for MemoryDestination {
     ) -> Result<PartReceipt, EndpointError> {
         let operation = Operation::UploadPart;
         let aftermath = self.script.enter(operation, key.as_str()).await?;
-        let (body, crc64) = self.receive_stream(key, part, &aftermath).await?;
-        let receipt = self.lock().store_part(key, upload, number, body, crc64)?;
+        let received = self.receive_stream(key, part, &aftermath).await?;
+        let receipt = self.lock().store_part(key, upload, number, received)?;
         aftermath.reply(receipt)
     }
 
@@ -280,6 +287,7 @@ impl Destination for MemoryDestination {
     ) -> Result<Receipt, EndpointError> {
         let operation = Operation::CompleteUpload;
         let aftermath = self.script.enter(operation, key.as_str()).await?;
+        let checksum = ObjectChecksum::of_parts(parts.iter().filter_map(|part| part.checksum));
         let etag = {
             let mut objects = self.lock();
             let (begun, content) = objects.assemble(key, upload, parts, self.abilities.part_min)?;
@@ -298,11 +306,12 @@ impl Destination for MemoryDestination {
                 only_if_absent: header.only_if_absent,
                 ..begun
             };
-            let etag = objects.store(operation, key, &header, content, self.remembered(found))?;
+            let checksums = (self.remembered(found), checksum);
+            let etag = objects.store(operation, key, &header, content, checksums)?;
             objects.uploads.remove(&upload.0);
             etag
         };
-        let receipt = self.receipt(etag, &aftermath);
+        let receipt = self.receipt(etag, checksum, &aftermath);
         aftermath.reply(receipt)
     }
 
@@ -358,7 +367,7 @@ impl Destination for MemoryDestination {
             }
             objects.set_metadata(key, current, metadata, aftermath.flip_stored)?
         };
-        let receipt = self.receipt(etag, &aftermath);
+        let receipt = self.receipt(etag, None, &aftermath);
         aftermath.reply(receipt)
     }
 

@@ -6,11 +6,12 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::Operation;
+use super::bodies::Received;
 use super::script::error;
 use super::source::flipped;
 use crate::{
-    Crc64, EndpointError, ErrorKind, Key, ListedObject, ObjectHeader, ObjectState, OpenUpload,
-    PartReceipt, PosixMetadata, StoredPart, Timestamp, UploadId,
+    Crc64, EndpointError, ErrorKind, Key, ListedObject, ObjectChecksum, ObjectHeader, ObjectState,
+    OpenUpload, PartReceipt, PosixMetadata, StoredPart, Timestamp, UploadId,
 };
 
 /// Seconds since 1970 at which the store's own clock starts; uploads begin at this second.
@@ -27,6 +28,8 @@ pub struct Stored {
     pub etag: String,
     /// What the store computed when the bytes came; `None` for a store that computes none.
     pub crc64: Option<Crc64>,
+    /// The same of [`crate::Integrity::Checksum`].
+    pub checksum: Option<ObjectChecksum>,
     /// In S3's words.
     pub storage_class: String,
     /// By the store's clock.
@@ -114,7 +117,7 @@ impl Objects {
         key: &Key,
         header: &ObjectHeader,
         content: Bytes,
-        crc64: Option<Crc64>,
+        (crc64, checksum): (Option<Crc64>, Option<ObjectChecksum>),
     ) -> Result<String, EndpointError> {
         self.refuse_if_present(operation, key, header)?;
         let etag = self.tag();
@@ -123,6 +126,7 @@ impl Objects {
             metadata: header.metadata,
             etag: etag.clone(),
             crc64,
+            checksum,
             storage_class: header
                 .storage_class
                 .clone()
@@ -158,6 +162,7 @@ impl Objects {
             etag: stored.etag.clone(),
             metadata: stored.metadata,
             crc64: stored.crc64,
+            checksum: stored.checksum,
             storage_class: Some(stored.storage_class.clone()),
         })
     }
@@ -234,6 +239,7 @@ impl Objects {
             number: 1,
             etag: self.tag(),
             crc64: Crc64::EMPTY,
+            checksum: None,
             length: 0,
         };
         if let Some(upload) = self.uploads.get_mut(&id.0) {
@@ -260,18 +266,19 @@ impl Objects {
         key: &Key,
         id: &UploadId,
         number: u32,
-        content: Bytes,
-        crc64: Crc64,
+        received: Received,
     ) -> Result<PartReceipt, EndpointError> {
         let etag = self.tag();
         let upload = self.upload(Operation::UploadPart, key, id)?;
         let receipt = PartReceipt {
             number,
             etag,
-            crc64,
-            length: content.len() as u64,
+            crc64: received.crc64,
+            checksum: received.checksum,
+            length: received.body.len() as u64,
         };
-        upload.parts.insert(number, (receipt.clone(), content));
+        let part = (receipt.clone(), received.body);
+        upload.parts.insert(number, part);
         Ok(receipt)
     }
 
@@ -297,7 +304,9 @@ impl Objects {
         let mut content = Vec::new();
         for part in parts {
             match upload.parts.get(&part.number) {
-                Some((receipt, bytes)) if receipt.etag == part.etag => {
+                Some((receipt, bytes))
+                    if (&receipt.etag, receipt.checksum) == (&part.etag, part.checksum) =>
+                {
                     content.extend_from_slice(bytes);
                 }
                 _ => return Err(fail(ErrorKind::Invalid)),
@@ -333,6 +342,7 @@ impl Objects {
                 etag: receipt.etag.clone(),
                 length: receipt.length,
                 crc64: tells_crc64.then(|| Crc64::of(content)),
+                checksum: receipt.checksum,
             })
             .collect())
     }

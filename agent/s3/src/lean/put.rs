@@ -15,16 +15,16 @@ use crate::calls::Operation;
 use crate::date::of_header;
 use crate::destination::Store;
 use crate::error::not_answered;
-use crate::object::{crc64_of, metadata_headers};
+use crate::object::metadata_headers;
 use crate::put::{Reply, Write};
 use crate::requests::Wait;
+use crate::sums::Told;
 
 pub(super) fn headers(write: &Write<'_>, length: u64) -> HeaderList {
     let mut headers = metadata_headers(write.metadata);
     headers.push(("content-length", length.to_string()));
     headers.push(("content-type", "application/octet-stream".to_owned()));
-    let check = write.check.header();
-    headers.extend(check.map(|(name, value)| (name, value.to_owned())));
+    headers.extend(write.check.header());
     let class = write.storage_class.clone();
     headers.extend(class.map(|class| ("x-amz-storage-class", class)));
     if write.if_absent {
@@ -79,11 +79,11 @@ impl Store {
         let header = |name: &str| answer.headers().get(name);
         if answer.status().is_success() {
             let kind = header("x-amz-checksum-type").map(Into::into);
-            let crc64 = crc64_of(header("x-amz-checksum-crc64nvme"), kind.as_ref());
+            let told = Told::new(|proof| header(proof.header()), kind.as_ref());
             let etag = header("etag").map(str::to_owned);
             let version = header("x-amz-version-id").map(str::to_owned);
             let date = header("date").and_then(of_header);
-            let reply = self.reply(operation, target, etag, version, crc64)?;
+            let reply = self.reply(operation, target, etag, version, told)?;
             return Ok(Some(Reply { date, ..reply }));
         }
         self.refused(&answer, &body, operation, target)?;

@@ -14,6 +14,7 @@ async fn a_success_with_an_error_body_is_an_error() {
         number: 1,
         etag: "\"e\"".to_owned(),
         crc64: Crc64::EMPTY,
+        checksum: None,
         length: 0,
     };
     let upload = UploadId("u".to_owned());

@@ -1,9 +1,10 @@
-//! The destination over the embedded store, with its three levels of integrity, and over a sink
+//! The destination over the embedded store, with its levels of integrity, and over a sink
 //! that speaks HTTP by hand.
 
 #![allow(clippy::unwrap_used, reason = "the helpers of tests may panic too")]
 
 mod answers;
+mod checksums;
 mod contract;
 mod dates;
 mod deletes;

@@ -161,6 +161,7 @@ fn state(size: u64, crc64: Crc64) -> ObjectState {
         etag: "\"e\"".to_owned(),
         metadata: PosixMetadata::default(),
         crc64: Some(crc64),
+        checksum: None,
         storage_class: None,
     }
 }

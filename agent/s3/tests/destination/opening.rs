@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use datasync_endpoint::{Destination, ErrorKind, Integrity};
+use datasync_endpoint::{Algorithm, Destination, ErrorKind, Integrity};
 use datasync_s3::S3Destination;
 use quickstart_store::{Fault, Rule, StoreIntegrity};
 use tokio::task::JoinSet;
@@ -15,6 +15,10 @@ use crate::world::World;
 async fn the_probe_tells_stores_apart_and_leaves_nothing() {
     for (store, integrity) in [
         (StoreIntegrity::Full, Integrity::Crc64),
+        (
+            StoreIntegrity::NoCrc64Nvme,
+            Integrity::Checksum(Algorithm::Crc32c),
+        ),
         (StoreIntegrity::Md5Only, Integrity::Md5),
         (StoreIntegrity::None, Integrity::ReadBack),
     ] {

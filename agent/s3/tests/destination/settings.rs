@@ -55,6 +55,7 @@ async fn every_request(destination: &S3Destination, sink: &Sink) {
         etag: "\"e\"".to_owned(),
         metadata: PosixMetadata::default(),
         crc64: None,
+        checksum: None,
         storage_class: None,
     };
     let metadata = header().metadata;

@@ -31,6 +31,7 @@ pub(crate) fn config(endpoint: &str, prefix: &str) -> S3Config {
             storage_class: StorageClass::Standard,
         },
         credentials: credentials("AKID", "SECRET"),
+        checksum: None,
         object_max: None,
         request_timeout: Duration::from_secs(60),
         requests_max: 8,

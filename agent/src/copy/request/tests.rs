@@ -147,6 +147,20 @@ fn a_bundle_must_hold_certificates() {
 }
 
 #[test]
+fn another_checksum_algorithm_begins_another_copy() {
+    let mut flags = flags();
+    let before = request(&flags, &[HOME_DIR]).unwrap().spec;
+    assert_eq!(before.extensions.checksum_algorithm.as_str(), "AUTOMATIC");
+    flags.checksum_algorithm = Some("SHA256".to_owned());
+    let spec = request(&flags, &[HOME_DIR]).unwrap().spec;
+    assert_eq!(spec.extensions.checksum_algorithm.as_str(), "SHA256");
+    assert_ne!(spec.execution, before.execution);
+    flags.checksum_algorithm = Some("MD5".to_owned());
+    let faults = request(&flags, &[HOME_DIR]).unwrap_err();
+    assert!(faults.0[0].contains("AUTOMATIC, SHA256"), "{faults}");
+}
+
+#[test]
 fn a_larger_share_of_deletes_continues_the_same_copy() {
     let mut flags = flags();
     let ids = |flags: &CopyFlags| {

@@ -258,6 +258,7 @@ impl Destination for SyntheticDestination {
                     atime: None,
                 },
                 crc64: Some(Crc64(number)),
+                checksum: None,
                 storage_class: Some("STANDARD".to_owned()),
             }
         }))

@@ -31,7 +31,8 @@ pub(crate) struct Entry {
     pub(crate) metadata: PosixMetadata,
     /// Of the object's content, where it is known.
     pub(crate) crc64: Option<Crc64>,
-    /// Whether the store computed that itself, and a verification read the source and compared.
+    /// Whether the store computed that or another checksum itself, and a verification read the source
+    /// and compared.
     pub(crate) is_proven: bool,
 }
 
@@ -133,10 +134,11 @@ impl Entry {
     }
 
     /// This entry of what HEAD found, after the source was read and had this checksum, as the object
-    /// has by the store's own word or by reading it back.
-    pub(crate) fn verified(self, crc64: Crc64) -> Self {
+    /// has by reading it back or by the store's own word: that of its CRC-64, or `is_told` by that of
+    /// another checksum.
+    pub(crate) fn verified(self, crc64: Crc64, is_told: bool) -> Self {
         Self {
-            is_proven: self.crc64.is_some(),
+            is_proven: self.crc64.is_some() || is_told,
             crc64: Some(crc64),
             ..self
         }
@@ -182,6 +184,7 @@ impl Entry {
             etag: String::new(),
             metadata: self.metadata,
             crc64: self.crc64,
+            checksum: None,
             storage_class: None,
         }
     }

@@ -401,6 +401,7 @@ fn a_write_is_recognised_by_the_stores_own_clock() {
         etag: "\"e\"".to_owned(),
         version_id: None,
         vouched: true,
+        checksum: None,
         date,
     };
     let source = recall::tests::file();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use datasync_endpoint::{Crc64, Fingerprint, ObjectHeader, PartReceipt};
+use datasync_endpoint::{Checksum, Crc64, Fingerprint, ObjectHeader, PartReceipt};
 use serde::{Deserialize, Serialize};
 
 /// What an upload was begun with: the store keeps it until the upload is completed.
@@ -23,10 +23,14 @@ pub(crate) struct PartMark {
     /// Over the bytes that were read from the source.
     #[serde(rename = "c")]
     crc64: Crc64,
+    /// The one that the store proved the part by, where it is another.
+    #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
+    checksum: Option<Checksum>,
 }
 
 /// The longest ETag of a part that is kept, in bytes (S3's have 34): of a part with a longer one
-/// the receipt is not kept. So an upload of 10,000 parts takes at most 2 MiB, at S3 less than 1.
+/// the receipt is not kept. So an upload of 10,000 parts takes at most 3 MiB, at S3 less than 1, or
+/// less than 2 with SHA-256.
 const ETAG_MAX: usize = 128;
 
 impl PartMark {
@@ -35,6 +39,7 @@ impl PartMark {
         (receipt.etag.len() <= ETAG_MAX).then(|| Self {
             etag: receipt.etag.as_str().into(),
             crc64: receipt.crc64,
+            checksum: receipt.checksum,
         })
     }
 
@@ -44,6 +49,7 @@ impl PartMark {
             number,
             etag: self.etag.to_string(),
             crc64: self.crc64,
+            checksum: self.checksum,
             length,
         }
     }

@@ -3,7 +3,7 @@
 use crc_fast::{CrcAlgorithm, checksum};
 
 /// The longest payload in bytes; a longer announced length means damage. Snapshots are the largest:
-/// a few hundred keys of at most 1 KiB, and for each large file that is in flight at most 2 MiB.
+/// a few hundred keys of at most 1 KiB, and for each large file that is in flight at most 3 MiB.
 const PAYLOAD_MAX: usize = 256 * 1024 * 1024;
 const HEADER: usize = 8;
 

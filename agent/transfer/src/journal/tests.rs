@@ -2,7 +2,9 @@ mod damage;
 
 use std::collections::BTreeMap;
 
-use datasync_endpoint::{Crc64, Fingerprint, ObjectHeader, PartReceipt, PosixMetadata, Timestamp};
+use datasync_endpoint::{
+    Algorithm, Checksum, Crc64, Fingerprint, ObjectHeader, PartReceipt, PosixMetadata, Timestamp,
+};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
@@ -31,10 +33,15 @@ fn begun() -> Begun {
 }
 
 fn part(of: &str, number: u32) -> Record {
+    proven_part(of, number, None)
+}
+
+fn proven_part(of: &str, number: u32, checksum: Option<Checksum>) -> Record {
     let receipt = PartReceipt {
         number,
         etag: format!("\"{number:032x}\""),
         crc64: Crc64(u64::MAX),
+        checksum,
         length: 1,
     };
     Record::Part {
@@ -167,6 +174,7 @@ fn a_receipt_that_is_too_long_is_not_kept() {
         number: 1,
         etag: "e".repeat(length),
         crc64: Crc64(1),
+        checksum: None,
         length: 1,
     };
     assert_eq!(
@@ -174,6 +182,14 @@ fn a_receipt_that_is_too_long_is_not_kept() {
         receipt(128)
     );
     assert_eq!(PartMark::of(&receipt(129)), None);
+    let checksum = Some(Checksum::of(Algorithm::Sha256, b"part"));
+    let proven = PartReceipt {
+        checksum,
+        ..receipt(1)
+    };
+    let mark = serde_json::to_string(&PartMark::of(&proven).unwrap()).unwrap();
+    let mark: PartMark = serde_json::from_str(&mark).unwrap();
+    assert_eq!(mark.receipt(1, 1), proven);
 }
 
 /// The largest upload there is; half of what one may cost.
@@ -185,9 +201,12 @@ fn a_snapshot_of_an_upload_is_bounded() {
         upload: UploadId("u".to_owned()),
         begun: Some(Box::new(begun())),
     });
-    (1..=10_000).for_each(|number| state.apply(part("b", number)));
-    let snapshot = serde_json::to_vec(&Record::Snapshot(Box::new(state))).unwrap();
-    assert!(snapshot.len() < 1 << 20, "{} bytes", snapshot.len());
+    let sha256 = Checksum::of(Algorithm::Sha256, b"part");
+    for (checksum, most) in [(None, 1 << 20), (Some(sha256), 2 << 20)] {
+        (1..=10_000).for_each(|number| state.apply(proven_part("b", number, checksum)));
+        let snapshot = serde_json::to_vec(&Record::Snapshot(Box::new(state.clone()))).unwrap();
+        assert!(snapshot.len() < most, "{} bytes", snapshot.len());
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use datasync_endpoint::{
-    Crc64Hasher, Destination, ErrorKind, PartReceipt, PosixMetadata, ReadBack, Source, StoredPart,
-    UploadId,
+    ChecksumHasher, Crc64Hasher, Destination, ErrorKind, PartReceipt, PosixMetadata, ReadBack,
+    Source, StoredPart, UploadId,
 };
 use futures::{TryStreamExt, pin_mut};
 use tokio::time::Instant;
 
-use super::large::{Filled, Part, whole};
+use super::large::{Filled, Part, checksum_of_whole, whole};
 use super::recovered::{all_receipts, recovered};
 use super::{Mover, TryError, Written, destination_error, skip_failure};
 use crate::journal::{Begun, Filling, JournalError};
@@ -18,6 +18,7 @@ use crate::outcome::Outcome;
 use crate::plan::{PartLayout, SkipReason};
 use crate::progress::InFlight;
 use crate::read::stream_range;
+use crate::verify::SourceContent;
 use crate::waits::Wait;
 use crate::walk::SourceEntry;
 
@@ -131,22 +132,26 @@ impl<S: Source, D: Destination> Mover<S, D> {
         let Some(receipts) = all_receipts(earlier.layout, &earlier.filling.parts) else {
             return Ok(None);
         };
-        let content = ReadBack {
+        let read = ReadBack {
             size: earlier.layout.size,
             crc64: whole(&receipts),
+        };
+        let content = SourceContent {
+            read,
+            checksum: checksum_of_whole(&receipts),
         };
         let found = self.stat(&entry.key).await;
         let metadata = earlier.filling.begun.header.metadata;
         let alike = found
             .map_err(|error| destination_error(&error))?
-            .filter(|found| found.size == content.size && metadata.agrees_with(&found.metadata));
+            .filter(|found| found.size == read.size && metadata.agrees_with(&found.metadata));
         let Some(found) = alike else {
             return Ok(None);
         };
         // What is not proven here is compared with its source next.
-        let is_ours = matches!(self.holds(&entry.key, &found, content).await, Ok(true));
+        let is_ours = matches!(self.holds(&entry.key, &found, &content).await, Ok(true));
         Ok(is_ours.then_some(Written {
-            content,
+            content: read,
             receipt: None,
             took: Duration::ZERO,
         }))
@@ -169,9 +174,15 @@ impl<S: Source, D: Destination> Mover<S, D> {
         );
         pin_mut!(chunks);
         let mut hasher = Crc64Hasher::default();
+        let mut of_algorithm = told
+            .checksum
+            .map(|told| ChecksumHasher::new(told.algorithm()));
         let read = async {
             while let Some(chunk) = chunks.try_next().await? {
                 hasher.update(&chunk);
+                if let Some(hasher) = &mut of_algorithm {
+                    hasher.update(&chunk);
+                }
             }
             Ok(())
         };
@@ -179,12 +190,16 @@ impl<S: Source, D: Destination> Mover<S, D> {
         read.map_err(|error| self.read_error(error))?;
         drop(reservation);
         let crc64 = hasher.finish();
+        let checksum = of_algorithm.map(ChecksumHasher::finish);
         let receipt = PartReceipt {
             number: part.number,
             etag: told.etag.clone(),
             crc64,
+            checksum,
             length: part.length,
         };
-        Ok((told.crc64 == Some(crc64)).then_some(receipt))
+        let is_told = told.crc64.is_some() || told.checksum.is_some();
+        let is_same = told.crc64.is_none_or(|told| told == crc64) && told.checksum == checksum;
+        Ok((is_told && is_same).then_some(receipt))
     }
 }

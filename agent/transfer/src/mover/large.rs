@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use datasync_endpoint::{
-    Crc64, Destination, Effect, EndpointError, ErrorKind, Key, PartReceipt, Payload, ReadBack,
-    Receipt, Source, UploadId,
+    Crc64, Destination, Effect, EndpointError, ErrorKind, Key, ObjectChecksum, PartReceipt,
+    Payload, ReadBack, Receipt, Source, UploadId,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::time::Instant;
@@ -17,6 +17,7 @@ use crate::plan::{self, PartLayout};
 use crate::progress::InFlight;
 use crate::read::Version;
 use crate::uploads::UploadError;
+use crate::verify::SourceContent;
 use crate::waits::Wait;
 use crate::walk::SourceEntry;
 
@@ -272,7 +273,11 @@ impl<S: Source, D: Destination> Mover<S, D> {
                 Ok(Some(receipt))
             }
             Err(error) if is_to_be_settled(&error, header.only_if_absent) => {
-                self.settle(key, header, sent, &error).await?;
+                let sent = SourceContent {
+                    read: sent,
+                    checksum: checksum_of_whole(parts),
+                };
+                self.settle(key, header, &sent, &error).await?;
                 Ok(None)
             }
             // A part that the earlier process had sent may have come after the others were listed.
@@ -289,6 +294,11 @@ pub(super) fn whole(parts: &[PartReceipt]) -> Crc64 {
     parts.iter().fold(Crc64::EMPTY, |whole, part| {
         whole.followed_by(part.crc64, part.length)
     })
+}
+
+/// The same of the checksums by which they were proven, where the store computes one of those.
+pub(super) fn checksum_of_whole(parts: &[PartReceipt]) -> Option<ObjectChecksum> {
+    ObjectChecksum::of_parts(parts.iter().filter_map(|part| part.checksum))
 }
 
 /// Whether what is there decides on a completion that failed. An upload that does not exist any

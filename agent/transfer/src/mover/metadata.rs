@@ -41,6 +41,7 @@ impl<S: Source, D: Destination> Mover<S, D> {
             size: found.size,
             is_content: false,
             crc64: found.crc64,
+            checksum: receipt.checksum,
             version_id: receipt.version_id,
         };
         let done = Outcome::Transferred {

@@ -9,7 +9,7 @@ use datasync_model::ErrorCode;
 
 use super::{Mover, TryError, destination_error};
 use crate::outcome::ItemFailure;
-use crate::verify::compared;
+use crate::verify::{SourceContent, compared};
 use crate::waits::Wait;
 
 impl<S: Source, D: Destination> Mover<S, D> {
@@ -79,12 +79,12 @@ impl<S: Source, D: Destination> Mover<S, D> {
         &self,
         key: &Key,
         header: &ObjectHeader,
-        sent: ReadBack,
+        sent: &SourceContent,
         error: &EndpointError,
     ) -> Result<(), TryError> {
         let found = self.stat(key).await.map_err(|e| destination_error(&e))?;
         let alike = |found: &ObjectState| {
-            found.size == sent.size && header.metadata.agrees_with(&found.metadata)
+            found.size == sent.read.size && header.metadata.agrees_with(&found.metadata)
         };
         match found {
             Some(found) if alike(&found) && self.holds(key, &found, sent).await? => Ok(()),
@@ -97,7 +97,8 @@ impl<S: Source, D: Destination> Mover<S, D> {
         }
     }
 
-    /// Whether an object of the right size and metadata has this content.
+    /// Whether an object of the right size and metadata has this content: by the checksum that comes
+    /// with the content, where one does.
     ///
     /// # Errors
     /// Where only reading back can tell, another content: it may be ours, damaged.
@@ -105,12 +106,16 @@ impl<S: Source, D: Destination> Mover<S, D> {
         &self,
         key: &Key,
         found: &ObjectState,
-        content: ReadBack,
+        content: &SourceContent,
     ) -> Result<bool, ItemFailure> {
-        if let Some(crc64) = found.crc64 {
-            return Ok(crc64 == content.crc64 && found.size == content.size);
+        let is_of_size = found.size == content.read.size;
+        if content.checksum.is_some() {
+            return Ok(is_of_size && found.checksum == content.checksum);
         }
-        compared(content, self.read_back(key).await?)?;
+        if let Some(crc64) = found.crc64 {
+            return Ok(is_of_size && crc64 == content.read.crc64);
+        }
+        compared(content.read, self.read_back(key).await?)?;
         Ok(true)
     }
 }

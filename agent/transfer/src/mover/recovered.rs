@@ -34,7 +34,9 @@ pub(super) fn recovered(
             .filter(|receipt| is_of(receipt, part));
         let recovered = match receipt {
             Some(receipt) => Recovered::Proven(receipt),
-            None if part.crc64.is_some() => Recovered::Told((*part).clone()),
+            None if part.crc64.is_some() || part.checksum.is_some() => {
+                Recovered::Told((*part).clone())
+            }
             None => return None,
         };
         Some((number, recovered))
@@ -55,11 +57,12 @@ pub(super) fn all_receipts(
 fn is_of(receipt: &PartReceipt, part: &StoredPart) -> bool {
     receipt.etag.trim_matches('"') == part.etag.trim_matches('"')
         && part.crc64.is_none_or(|crc64| crc64 == receipt.crc64)
+        && part.checksum == receipt.checksum
 }
 
 #[cfg(test)]
 mod tests {
-    use datasync_endpoint::Crc64;
+    use datasync_endpoint::{Algorithm, Checksum, Crc64};
 
     use super::*;
 
@@ -71,6 +74,7 @@ mod tests {
             etag: etag.to_owned(),
             length,
             crc64: crc64.map(Crc64),
+            checksum: None,
         }
     }
 
@@ -79,6 +83,7 @@ mod tests {
             number,
             etag: etag.to_owned(),
             crc64: Crc64(crc64),
+            checksum: None,
             length,
         }
     }
@@ -117,6 +122,31 @@ mod tests {
         let last = stored(3, "l", 5, Some(1));
         let found = recovered(LAYOUT, &BTreeMap::new(), std::slice::from_ref(&last));
         assert_eq!(found, BTreeMap::from([(3, Recovered::Told(last))]));
+    }
+
+    #[test]
+    fn the_checksum_that_proves_a_part_must_be_that_of_the_receipt() {
+        let of = |content: &[u8]| Some(Checksum::of(Algorithm::Sha256, content));
+        let with = |checksum| PartReceipt {
+            checksum,
+            ..receipt(2, "\"e\"", 10, 7)
+        };
+        let listed = |checksum| StoredPart {
+            checksum,
+            ..stored(2, "\"e\"", 10, None)
+        };
+        for (kept, found, is_proven) in [
+            (of(b"1"), of(b"1"), true),
+            (of(b"1"), of(b"2"), false),
+            (None, of(b"1"), false),
+            (of(b"1"), None, false),
+        ] {
+            let parts = [listed(found)];
+            let recovered = recovered(LAYOUT, &marks(&[with(kept)]), &parts).remove(&2);
+            let told = found.map(|_| Recovered::Told(listed(found)));
+            let wanted = is_proven.then(|| Recovered::Proven(with(kept))).or(told);
+            assert_eq!(recovered, wanted, "{kept:?} {found:?}");
+        }
     }
 
     #[test]

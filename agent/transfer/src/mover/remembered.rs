@@ -49,6 +49,10 @@ impl<S: Source, D: Destination> Mover<S, D> {
             size: written.content.size,
             is_content: true,
             crc64: Some(written.content.crc64),
+            checksum: written
+                .receipt
+                .as_ref()
+                .and_then(|receipt| receipt.checksum),
             version_id: written.receipt.and_then(|receipt| receipt.version_id),
         };
         Outcome::Transferred {

@@ -68,11 +68,11 @@ impl<S: Source, D: Destination> Mover<S, D> {
         found: &ObjectState,
     ) -> Result<(Outcome, Option<u64>), JournalError> {
         let entry = &item.entry;
-        let compared = match self.verifier.source_content(entry).await {
+        let compared = match self.verifier.source_like(entry, found.checksum).await {
             Ok(source) => self
-                .holds(&entry.key, found, source)
+                .holds(&entry.key, found, &source)
                 .await
-                .map(|is_same| is_same.then_some(source)),
+                .map(|is_same| is_same.then_some(source.read)),
             Err(failure) => Err(failure),
         };
         let is_protected = self.options.overwrite_mode == OverwriteMode::Never;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use datasync_endpoint::{
-    Attributes, Crc64, Destination, EndpointError, ErrorKind, Pace, Payload, ReadBack, Source,
+    Attributes, Crc64, Destination, EndpointError, ErrorKind, ObjectHasher, Pace, Payload,
+    ReadBack, Source,
 };
 use datasync_model::ErrorCode;
 use tokio::time::Instant;
@@ -15,6 +16,7 @@ use super::{Mover, TryError, Written, destination_error, source_error};
 use crate::budget::{Budget, Reservation};
 use crate::outcome::ItemFailure;
 use crate::plan;
+use crate::verify::{SourceContent, hashed};
 use crate::waits::Wait;
 use crate::walk::SourceEntry;
 
@@ -122,7 +124,8 @@ impl<S: Source, D: Destination> Mover<S, D> {
             }
             // What is there may be our own object: an earlier try that was not answered.
             Err(error) if header.only_if_absent && error.kind == ErrorKind::Precondition => {
-                Box::pin(self.settle(key, &header, content, &error)).await?;
+                let sent = self.sent(content, &chunks).await;
+                Box::pin(self.settle(key, &header, &sent, &error)).await?;
                 None
             }
             Err(error) => return Err(destination_error(&error)),
@@ -132,6 +135,17 @@ impl<S: Source, D: Destination> Mover<S, D> {
             receipt,
             took,
         })
+    }
+
+    /// A content that was sent in one request, with the checksum that the store proves it by.
+    async fn sent(&self, read: ReadBack, chunks: &[Bytes]) -> SourceContent {
+        let algorithm = self.destination.abilities().integrity.algorithm();
+        let hasher = algorithm.map(|algorithm| ObjectHasher::new(algorithm, None));
+        let checksum = match hasher {
+            Some(hasher) => Some(hashed(hasher, chunks).await.finish()),
+            None => None,
+        };
+        SourceContent { read, checksum }
     }
 
     /// Makes a request with a body of `length` bytes, when it is the body's turn. Memory is

@@ -57,6 +57,7 @@ fn state(source: &Attributes) -> ObjectState {
         etag: String::new(),
         metadata: PosixMetadata::kept(source, &options()),
         crc64: None,
+        checksum: None,
         storage_class: None,
     }
 }

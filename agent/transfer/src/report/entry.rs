@@ -1,6 +1,8 @@
 //! The entries of a report, as JSON with the member names of AWS DataSync.
 
-use datasync_endpoint::{Attributes, Crc64, EntryKind, Key, PosixMetadata, Timestamp};
+use datasync_endpoint::{
+    Attributes, Crc64, EntryKind, Key, ObjectChecksum, PosixMetadata, Timestamp,
+};
 use datasync_model::{
     Failure, ObjectVersionIds, Options, PhaseStatus, ReportKind, TaskMode, TaskReport,
 };
@@ -38,15 +40,43 @@ pub(crate) struct Found {
     /// In bytes.
     pub(crate) size: u64,
     /// Of the content, on both sides.
-    pub(crate) crc64: Option<Crc64>,
+    pub(crate) hash: Option<Hash>,
+}
+
+/// A checksum that both sides have.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Hash {
+    Crc64(Crc64),
+    /// As the store tells it.
+    Other(ObjectChecksum),
+}
+
+impl Hash {
+    /// `HashAlgorithm`, in S3's words.
+    fn algorithm(self) -> &'static str {
+        match self {
+            Self::Crc64(_) => "CRC64NVME",
+            Self::Other(checksum) => checksum.checksum.algorithm().as_str(),
+        }
+    }
+
+    /// `SrcHash` and `DstHash`.
+    fn text(self) -> String {
+        match self {
+            Self::Crc64(crc64) => format!("{:016x}", crc64.0),
+            Self::Other(checksum) => checksum.to_string(),
+        }
+    }
 }
 
 impl Found {
-    pub(crate) fn of(entry: &Entry) -> Self {
+    /// An object that was verified, by the store's `checksum` if by another than a CRC-64.
+    pub(crate) fn of(entry: &Entry, checksum: Option<ObjectChecksum>) -> Self {
+        let crc64 = entry.crc64.filter(|_| entry.is_proven);
         Self {
             metadata: entry.metadata,
             size: entry.size,
-            crc64: entry.crc64.filter(|_| entry.is_proven),
+            hash: checksum.map(Hash::Other).or(crc64.map(Hash::Crc64)),
         }
     }
 }
@@ -86,10 +116,11 @@ impl Reporter {
             Outcome::Transferred { write, .. } => {
                 self.transferred(key, facts, write, &mut frames);
                 if is_verified {
+                    let crc64 = write.crc64.filter(|_| self.tells_crc64);
                     let found = Found {
                         metadata: PosixMetadata::kept(&write.attributes, &self.options),
                         size: write.size,
-                        crc64: write.crc64.filter(|_| self.tells_crc64),
+                        hash: write.checksum.map(Hash::Other).or(crc64.map(Hash::Crc64)),
                     };
                     let facts = ItemFacts {
                         object: Some(found),
@@ -142,11 +173,10 @@ impl Reporter {
             let object = of_object(key, &found.metadata, found.size);
             entry.insert(self.destination_member().to_owned(), object);
             // They are equal, or it would not be verified.
-            if let Some(crc64) = found.crc64.filter(|_| result.is_ok()) {
-                let text = format!("{:016x}", crc64.0);
-                entry.insert("SrcHash".to_owned(), text.as_str().into());
-                entry.insert("DstHash".to_owned(), text.into());
-                entry.insert("HashAlgorithm".to_owned(), "CRC64NVME".into());
+            if let Some(hash) = found.hash.filter(|_| result.is_ok()) {
+                entry.insert("SrcHash".to_owned(), hash.text().into());
+                entry.insert("DstHash".to_owned(), hash.text().into());
+                entry.insert("HashAlgorithm".to_owned(), hash.algorithm().into());
             }
         }
         self.end(&mut entry, "Verify", result);

@@ -18,11 +18,12 @@ pub(super) fn reporter<D: Destination>(
     destination: &D,
 ) -> Option<Arc<Reporter>> {
     let report = spec.extensions.report.clone()?;
+    let integrity = destination.abilities().integrity;
     Some(Arc::new(Reporter {
         report,
         mode: spec.task_mode,
         options: spec.options.clone(),
-        tells_crc64: destination.abilities().integrity != Integrity::Md5,
+        tells_crc64: matches!(integrity, Integrity::Crc64 | Integrity::ReadBack),
         now_seconds: settings.now_seconds,
     }))
 }

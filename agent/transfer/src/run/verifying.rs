@@ -15,11 +15,11 @@ use crate::lanes::{Lane, Lanes, Ticket};
 use crate::merge::{Shadow, Step};
 use crate::outcome::{ItemFailure, counted};
 use crate::report::{Found, ItemFacts};
-use crate::verify::Verifier;
+use crate::verify::{Verified, Verifier};
 use crate::walk::SourceEntry;
 
 type Work = (SourceEntry, Option<ListedObject>, Option<Box<Entry>>);
-type Checked = Option<Result<Option<Box<Entry>>, ItemFailure>>;
+type Checked = Option<Result<Verified, ItemFailure>>;
 
 impl<S: Source, D: Destination> Engine<S, D> {
     pub(super) async fn verify(&mut self) -> Result<(), Ended> {
@@ -56,8 +56,8 @@ impl<S: Source, D: Destination> Engine<S, D> {
                             let known = remembered.take(&entry.key).await.map(Box::new);
                             let proven = self.is_proven(&entry, listed.as_ref(), known.as_deref());
                             if proven && !self.spec.extensions.verify_deep {
-                                ticket.facts.object = known.as_deref().map(Found::of);
-                                self.judge(ticket, Ok(Some(Ok(None)))).await?;
+                                ticket.facts.object = known.as_deref().map(|known| Found::of(known, None));
+                                self.judge(ticket, Ok(Some(Ok(Verified::default())))).await?;
                                 continue;
                             }
                             let work = (entry, listed, known);
@@ -91,13 +91,15 @@ impl<S: Source, D: Destination> Engine<S, D> {
         let mut add = Counters::default();
         match checked {
             Ok(None) => return Ok(()),
-            Ok(Some(Ok(learned))) => {
+            Ok(Some(Ok(verified))) => {
                 add.verified = 1;
+                let learned = verified.learned.as_deref();
                 let mut facts = ticket.facts;
-                facts.object = learned.as_deref().map(Found::of).or(facts.object);
+                let found = learned.map(|learned| Found::of(learned, verified.checksum));
+                facts.object = found.or(facts.object);
                 self.tell_verified(&ticket.key, facts, Ok(())).await?;
                 if let Some(learned) = learned {
-                    self.learn(&ticket.key, &learned).await;
+                    self.learn(&ticket.key, learned).await;
                 }
             }
             Ok(Some(Err(failed))) => {

@@ -153,7 +153,7 @@ async fn on_the_way_once_it_is_sent_again() {
 }
 
 /// On the store's disk after its checksum: reading back finds it, at once where nothing else proves the
-/// write, else in the end check. A store with a CRC-64 of its own is believed: only reading an object
+/// write, else in the end check. A store with a checksum of its own is believed: only reading an object
 /// shows that it is not what its checksum says.
 #[tokio::test(start_paused = true)]
 async fn on_the_disk_of_the_store_reading_back_finds_it() {
@@ -165,7 +165,7 @@ async fn on_the_disk_of_the_store_reading_back_finds_it() {
             (Integrity::Md5, VerifyMode::PointInTimeConsistent) => {
                 assert_named(run, ("mismatched", ErrorCode::DestinationDamaged), &case);
             }
-            (Integrity::Md5 | Integrity::Crc64, _) => {
+            (Integrity::Md5 | Integrity::Crc64 | Integrity::Checksum(_), _) => {
                 assert_eq!(run.code(), None, "{case}");
                 let stored = world.object("file").unwrap();
                 assert_ne!(

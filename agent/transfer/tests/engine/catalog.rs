@@ -6,11 +6,11 @@ mod verification;
 
 use std::path::PathBuf;
 
-use crate::world::{MIB, World, bytes};
+use crate::world::{INTEGRITIES, MIB, World, bytes};
 use datasync_endpoint::memory::{
     Action, Fault, MemoryDestination, MemorySource, Operation, Stored, Tree,
 };
-use datasync_endpoint::{EntryKind, ErrorKind, Integrity, Key};
+use datasync_endpoint::{EntryKind, ErrorKind, Key};
 use datasync_model::{
     Atime, Excludes, Mtime, OverwriteMode, PreserveDeletedFiles, TransferMode, Uid, VerifyMode,
 };
@@ -71,7 +71,7 @@ fn edit(world: &World, key: &str, change: impl FnOnce(&mut Stored)) {
 
 #[tokio::test(start_paused = true)]
 async fn an_unchanged_tree_costs_listings_alone() {
-    for integrity in [Integrity::Crc64, Integrity::Md5, Integrity::ReadBack] {
+    for integrity in INTEGRITIES {
         let destination = MemoryDestination::new()
             .with_page(50)
             .with_abilities(|abilities| abilities.integrity = integrity);

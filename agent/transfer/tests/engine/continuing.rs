@@ -9,7 +9,8 @@ use datasync_model::{OverwriteMode, VerifyMode};
 use tokio::time::sleep;
 
 use crate::world::{
-    INTEGRITIES, KIB, Run, World, bytes, cut_journal, journal_kinds, key, store_of_small_parts,
+    INTEGRITIES, KIB, Run, SHA256, World, bytes, cut_journal, journal_kinds, key,
+    store_of_small_parts,
 };
 
 /// Six parts.
@@ -108,6 +109,7 @@ async fn parts_that_memory_is_not_to_hold_are_not_sent_again_either() {
 async fn parts_whose_receipts_were_lost_are_compared_or_sent_again() {
     for (integrity, sent) in [
         (Integrity::Crc64, PARTS - DONE as usize),
+        (SHA256, PARTS - DONE as usize),
         (Integrity::Md5, PARTS),
         (Integrity::ReadBack, PARTS),
     ] {

@@ -1,10 +1,10 @@
 //! Corruption on the way and at rest: never reported as good.
 
 use datasync_endpoint::memory::{Action, Fault, MemoryDestination, MemorySource, Operation, Tree};
-use datasync_endpoint::{Crc64, Integrity};
+use datasync_endpoint::{Algorithm, Checksum, Crc64, Integrity, ObjectChecksum};
 use datasync_model::{ErrorCode, VerifyMode};
 
-use crate::world::{MIB, World, bytes, key};
+use crate::world::{MIB, SHA256, World, bytes, key};
 
 fn tree() -> Tree {
     Tree::new()
@@ -15,7 +15,7 @@ fn tree() -> Tree {
 
 #[tokio::test(start_paused = true)]
 async fn a_body_that_was_damaged_on_its_way_is_sent_again() {
-    for integrity in [Integrity::Crc64, Integrity::Md5] {
+    for integrity in [Integrity::Crc64, SHA256, Integrity::Md5] {
         let destination = MemoryDestination::new().with_abilities(|a| a.integrity = integrity);
         let script = destination.script();
         script.add(Fault::new(Operation::Put, Action::Flip).at("file").times(2));
@@ -85,6 +85,56 @@ async fn the_end_check_finds_content_that_changed_at_the_destination() {
         assert_eq!(run.report.counters.mismatched, 1);
         assert!(run.detail().contains(at), "{}", run.detail());
     }
+}
+
+/// Small and in parts: neither is read back to be verified, nor again once it was.
+#[tokio::test(start_paused = true)]
+async fn the_end_check_compares_the_source_with_the_stores_sha256() {
+    let destination = MemoryDestination::new().with_abilities(|a| a.integrity = SHA256);
+    let mut world = World::of(MemorySource::new(tree()), destination);
+    world.options().verify_mode = VerifyMode::PointInTimeConsistent;
+    world.run_well().await;
+    let script = world.destination.script();
+    assert_eq!(script.count(Operation::ReadBack), 0);
+    for at in ["file", "large"] {
+        world.destination.edit(|objects| {
+            let stored = objects.get_mut(&key(at)).unwrap();
+            let mut content = stored.content.to_vec();
+            content[500] ^= 0x40;
+            let sum = Checksum::of(Algorithm::Sha256, &content);
+            stored.checksum = Some(ObjectChecksum::whole(sum));
+            stored.content = content.into();
+            stored.last_modified.seconds += 60;
+        });
+        let run = world.run().await;
+        assert_eq!(run.code(), Some(ErrorCode::ChecksumMismatch), "{at}");
+        assert!(run.detail().contains(at), "{}", run.detail());
+        world.destination.edit(|objects| {
+            objects.remove(&key(at));
+        });
+        world.run_well().await;
+    }
+}
+
+/// An object in parts may be of others than ours would be: it says nothing of the content.
+#[tokio::test(start_paused = true)]
+async fn a_checksum_of_other_parts_is_no_difference() {
+    let destination = MemoryDestination::new().with_abilities(|a| a.integrity = SHA256);
+    let mut world = World::of(MemorySource::new(tree()), destination);
+    world.options().verify_mode = VerifyMode::PointInTimeConsistent;
+    world.run_well().await;
+    world.destination.edit(|objects| {
+        let stored = objects.get_mut(&key("large")).unwrap();
+        let parts = stored.content.chunks(5 << 20);
+        let sums = parts.map(|part| Checksum::of(Algorithm::Sha256, part));
+        let sums: Vec<_> = sums.chain([Checksum::of(Algorithm::Sha256, b"")]).collect();
+        stored.checksum = ObjectChecksum::of_parts(sums);
+        stored.last_modified.seconds += 60;
+    });
+    world.run_well().await;
+    let script = world.destination.script();
+    assert_eq!(script.count_at(Operation::ReadBack, "large"), 1);
+    assert_eq!(script.count(Operation::ReadBack), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,7 +7,7 @@ use datasync_endpoint::{ErrorKind, Integrity};
 use datasync_model::{ErrorCode, VerifyMode};
 use tokio::time::sleep;
 
-use crate::world::{INTEGRITIES, KIB, World, bytes, key, store};
+use crate::world::{INTEGRITIES, KIB, SHA256, World, bytes, key, store};
 
 /// The metadata of both files is to be replaced; that of `large` takes an upload.
 async fn world(integrity: Integrity) -> World {
@@ -40,7 +40,9 @@ async fn a_copy_that_is_proven_is_not_written_again() {
     for (integrity, unvouched, read_back) in [
         (Integrity::Crc64, false, 0),
         (Integrity::Md5, false, 0),
+        (SHA256, false, 0),
         (Integrity::Crc64, true, 2),
+        (SHA256, true, 2),
         (Integrity::Md5, true, 2),
         (Integrity::ReadBack, false, 2),
     ] {

@@ -1,7 +1,9 @@
 //! `OverwriteMode=NEVER`: what is ours is known as ours, what is somebody else's stays.
 
 use datasync_endpoint::memory::{Action, EPOCH, Fault, MemorySource, Operation, Stored, Tree};
-use datasync_endpoint::{Crc64, ErrorKind, Integrity, PosixMetadata, Timestamp};
+use datasync_endpoint::{
+    Checksum, Crc64, ErrorKind, Integrity, ObjectChecksum, PosixMetadata, Timestamp,
+};
 use datasync_model::{ErrorCode, OverwriteMode};
 
 use crate::world::{INTEGRITIES, KIB, World, bytes, key, store};
@@ -25,8 +27,11 @@ fn world(integrity: Integrity) -> World {
 /// An object that somebody else wrote.
 fn foreign(content: impl Into<Vec<u8>>, metadata: PosixMetadata, integrity: Integrity) -> Stored {
     let content = content.into();
+    let algorithm = integrity.algorithm();
+    let checksum = algorithm.map(|algorithm| Checksum::of(algorithm, &content));
     Stored {
         crc64: (integrity == Integrity::Crc64).then(|| Crc64::of(&content)),
+        checksum: checksum.map(ObjectChecksum::whole),
         content: content.into(),
         metadata,
         etag: "\"foreign\"".to_owned(),
@@ -124,10 +129,9 @@ async fn an_object_alike_but_for_its_content_is_never_taken_for_ours() {
             let theirs = foreign(bytes(7, size), metadata, integrity);
             somebody_writes(&world, at, &theirs);
             let run = world.run().await;
-            let outcome = if integrity == Integrity::Crc64 {
-                "skipped NotSupported"
-            } else {
-                "failed ChecksumMismatch"
+            let outcome = match integrity {
+                Integrity::Crc64 | Integrity::Checksum(_) => "skipped NotSupported",
+                Integrity::Md5 | Integrity::ReadBack => "failed ChecksumMismatch",
             };
             assert_eq!(run.failures(), [format!("/{at} {outcome}")]);
             assert_eq!(world.object(at), Some(theirs));

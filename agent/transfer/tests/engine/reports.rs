@@ -5,7 +5,7 @@ use std::path::Path;
 
 use datasync_endpoint::EntryKind;
 use datasync_endpoint::memory::{Action, Fault, MemoryDestination, MemorySource, Operation, Tree};
-use datasync_endpoint::{ErrorKind, Integrity};
+use datasync_endpoint::{Algorithm, Checksum, ErrorKind, Integrity, ObjectChecksum};
 use datasync_model::{
     ErrorCode, Location, ObjectVersionIds, PreserveDeletedFiles, ReportKind, ReportLevel,
     ReportOutputType, TaskMode, TaskReport, TransferMode, VerifyMode,
@@ -13,7 +13,7 @@ use datasync_model::{
 use datasync_transfer::ReportEntries;
 use serde_json::Value;
 
-use crate::world::{Run, World, store};
+use crate::world::{KIB, Run, SHA256, World, store};
 
 /// A report of everything that the executions of a world do.
 pub(crate) fn ask_for_all(world: &mut World) {
@@ -130,6 +130,7 @@ async fn what_was_transferred_skipped_and_verified_is_told() {
 async fn a_checksum_of_both_sides_is_told_only_where_the_store_told_one() {
     for (integrity, told) in [
         (Integrity::Crc64, true),
+        (SHA256, true),
         (Integrity::ReadBack, true),
         (Integrity::Md5, false),
     ] {
@@ -137,6 +138,35 @@ async fn a_checksum_of_both_sides_is_told_only_where_the_store_told_one() {
         for entry in entries(&run.directory, ReportKind::Verified).await {
             assert_eq!(entry["DstHash"].is_string(), told, "{integrity:?} {entry}");
             assert_eq!(entry["SrcHash"], entry["DstHash"]);
+        }
+    }
+}
+
+/// By the receipt, by the end check, and by what an earlier one proved.
+#[tokio::test(start_paused = true)]
+async fn the_checksum_that_was_compared_is_told_with_its_algorithm() {
+    let large = vec![7; 3 * KIB as usize];
+    let tree = tree().file("large", large.clone());
+    for mode in [
+        VerifyMode::OnlyFilesTransferred,
+        VerifyMode::PointInTimeConsistent,
+    ] {
+        let mut world = World::of(MemorySource::new(tree.clone()), store(SHA256));
+        world.options().verify_mode = mode;
+        ask_for_all(&mut world);
+        let run = world.run_well().await;
+        let entries = entries(&run.directory, ReportKind::Verified).await;
+        let of_parts = [Checksum::of(Algorithm::Sha256, &large)];
+        let of_parts = ObjectChecksum::of_parts(of_parts).unwrap();
+        let of_whole = ObjectChecksum::whole(Checksum::of(Algorithm::Sha256, b"1"));
+        for (path, hash) in [("/a", of_whole), ("/large", of_parts)] {
+            let entry = entries
+                .iter()
+                .find(|entry| text(entry, "RelativePath") == path)
+                .unwrap();
+            assert_eq!(entry["HashAlgorithm"], "SHA256", "{mode} {entry}");
+            assert_eq!(entry["SrcHash"], hash.to_string(), "{mode} {entry}");
+            assert_eq!(entry["DstHash"], hash.to_string(), "{mode} {entry}");
         }
     }
 }

@@ -4,7 +4,7 @@ use datasync_endpoint::memory::{Action, Fault, MemoryDestination, MemorySource, 
 use datasync_endpoint::{ErrorKind, Integrity};
 use datasync_model::ErrorCode;
 
-use crate::world::{MIB, World, bytes};
+use crate::world::{INTEGRITIES, MIB, World, bytes};
 
 const READ_MAX: u32 = 64 << 10;
 
@@ -25,7 +25,7 @@ fn world(integrity: Integrity) -> World {
 
 #[tokio::test(start_paused = true)]
 async fn files_much_larger_than_memory_arrive() {
-    for integrity in [Integrity::Crc64, Integrity::Md5, Integrity::ReadBack] {
+    for integrity in INTEGRITIES {
         let world = world(integrity);
         world.run_well().await;
         assert_eq!(world.destination.script().count(Operation::UploadPart), 3);

@@ -16,7 +16,9 @@ use datasync_model::{
 use tokio::time::sleep;
 
 use crate::reports::{ask_for_all, assert_told};
-use crate::world::{KIB, Run, World, bytes, cut_journal, journal_kinds, store_of_small_parts};
+use crate::world::{
+    KIB, Run, SHA256, World, bytes, cut_journal, journal_kinds, store_of_small_parts,
+};
 
 /// What is varied.
 #[derive(Clone, Copy)]
@@ -254,6 +256,16 @@ async fn a_run_that_verifies_what_it_transfers() {
     sweep(Variant {
         verify: VerifyMode::OnlyFilesTransferred,
         integrity: Integrity::Md5,
+        ..PLAIN
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_is_proven_by_sha256() {
+    sweep(Variant {
+        integrity: SHA256,
+        reports: true,
         ..PLAIN
     })
     .await;

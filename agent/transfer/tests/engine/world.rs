@@ -8,7 +8,7 @@ use std::time::Duration;
 use datasync_endpoint::memory::{
     EPOCH, Expected, Fault, MemoryDestination, MemorySource, Stored, Tree, differences, expected,
 };
-use datasync_endpoint::{Destination, Integrity, Key};
+use datasync_endpoint::{Algorithm, Destination, Integrity, Key};
 use datasync_model::{
     BytesPerSecond, ErrorCode, Excludes, ExecutionReport, ExecutionSpec, ExecutionStatus, Includes,
     Location, NfsLocation, NfsVersion, Options, Pair, S3Location, Scope, StorageClass, TaskMode,
@@ -337,8 +337,14 @@ pub(crate) fn store_of_small_parts(integrity: Integrity) -> MemoryDestination {
     })
 }
 
-pub(crate) const INTEGRITIES: [Integrity; 3] =
-    [Integrity::Crc64, Integrity::Md5, Integrity::ReadBack];
+pub(crate) const SHA256: Integrity = Integrity::Checksum(Algorithm::Sha256);
+
+pub(crate) const INTEGRITIES: [Integrity; 4] = [
+    Integrity::Crc64,
+    SHA256,
+    Integrity::Md5,
+    Integrity::ReadBack,
+];
 
 pub(crate) fn assert_consistent(report: &ExecutionReport) {
     let c = report.counters;

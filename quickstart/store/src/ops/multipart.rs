@@ -14,6 +14,7 @@ use crate::bucket::{Bucket, Precondition, disk_error, now};
 use crate::checksum::{
     self, Algorithm, ChecksumKind, ObjectChecksum, Value, checksums_of, combine, tell_checksums,
 };
+use crate::config::StoreIntegrity;
 use crate::disk::random_id;
 use crate::object::ObjectRecord;
 use crate::upload::{Part, Plan, Upload};
@@ -82,7 +83,7 @@ impl Store {
         let bucket = self.bucket(&input.bucket)?;
         let rules = Rules {
             part_size_min: self.config.part_size_min,
-            full: self.keeps_checksums(),
+            integrity: self.config.integrity,
         };
         let name = input.bucket.clone();
         let precondition = Precondition {
@@ -133,7 +134,7 @@ impl Store {
 
 struct Rules {
     part_size_min: u64,
-    full: bool,
+    integrity: StoreIntegrity,
 }
 
 /// Makes the object; the upload ends only after the object is there.
@@ -222,7 +223,7 @@ fn choose<'a>(
                  been uploaded, or the specified entity tag may not match the part's entity tag."
             )
         })?;
-        if rules.full {
+        if rules.integrity.knows(Algorithm::Sha256) {
             check_named_checksum(upload, name, part)?;
         }
         parts.push(part);
@@ -266,13 +267,11 @@ fn whole_checksum(
     rules: &Rules,
     input: &CompleteMultipartUploadInput,
 ) -> S3Result<Option<ObjectChecksum>> {
-    if !rules.full {
+    let by_default = rules.integrity.default_algorithm();
+    let by_default = by_default.map(|algorithm| (algorithm, ChecksumKind::FullObject));
+    let Some((algorithm, kind)) = upload.plan.checksum.or(by_default) else {
         return Ok(None);
-    }
-    let (algorithm, kind) = upload
-        .plan
-        .checksum
-        .unwrap_or((Algorithm::Crc64Nvme, ChecksumKind::FullObject));
+    };
     if input
         .checksum_type
         .as_ref()

@@ -17,6 +17,7 @@ use super::{Store, on_disk, signed, timestamp};
 use crate::access::RequestControl;
 use crate::bucket::{Bucket, disk_error, now};
 use crate::checksum::{self, Algorithm, checksums_of, tell_checksums};
+use crate::config::StoreIntegrity;
 use crate::disk::Received;
 use crate::upload::{PART_NUMBER_MAX, Part, Plan};
 
@@ -32,9 +33,9 @@ fn plan_of(bucket: &Bucket, key: &str, upload: &str, number: i32) -> S3Result<Pl
 }
 
 /// The algorithm that parts of an upload are hashed with.
-fn part_algorithm(plan: &Plan) -> Algorithm {
-    plan.checksum
-        .map_or(Algorithm::Crc64Nvme, |(algorithm, _)| algorithm)
+fn part_algorithm(plan: &Plan, integrity: StoreIntegrity) -> Option<Algorithm> {
+    let announced = plan.checksum.map(|(algorithm, _)| algorithm);
+    announced.or(integrity.default_algorithm())
 }
 
 /// A part may carry only the kind of checksum that its upload announced.
@@ -102,7 +103,7 @@ impl Store {
             input.content_md5.take(),
         )?;
         check_algorithm(&plan, declared.algorithm())?;
-        let algorithm = self.keeps_checksums().then(|| part_algorithm(&plan));
+        let algorithm = part_algorithm(&plan, self.config.integrity);
         let (body, length) = (input.body.take(), input.content_length);
         let received = receive_verified(&bucket.disk, body, length, &declared, algorithm).await?;
         let damaged = RequestControl::flips_bit(&request.extensions);
@@ -132,7 +133,7 @@ impl Store {
         let range = copy_range(input.copy_source_range.as_deref(), source.record.size)?;
         let length = range.end - range.start;
         let body = read_as_body(&source.bucket.disk, &source.record, range);
-        let algorithm = self.keeps_checksums().then(|| part_algorithm(&plan));
+        let algorithm = part_algorithm(&plan, self.config.integrity);
         let received = receive(&bucket.disk, body, Some(length), algorithm).await?;
         let shown = plan.checksum.is_some();
         let part = store_part(bucket, plan, input.part_number, received, false).await?;

@@ -45,7 +45,7 @@ impl Declared {
             trailers,
             integrity: config.integrity,
         };
-        if config.integrity == StoreIntegrity::Full {
+        if config.integrity.knows(Algorithm::Sha256) {
             declared.read_checksums(headers, fields)?;
         }
         if config.checksum_required
@@ -62,11 +62,15 @@ impl Declared {
     }
 
     fn read_checksums(&mut self, headers: &HeaderMap, fields: &dto::Checksum) -> S3Result<()> {
-        self.value = checksum::single(fields, false)?;
+        let integrity = self.integrity;
+        let is_known = |algorithm: &Algorithm| integrity.knows(*algorithm);
+        let value = checksum::single(fields, false)?;
+        self.value = value.filter(|value| is_known(&value.algorithm));
         let trailer = headers
             .get("x-amz-trailer")
             .and_then(|text| text.to_str().ok());
-        self.trailer = trailer.and_then(|name| Algorithm::from_header(name.trim()));
+        let trailer = trailer.and_then(|name| Algorithm::from_header(name.trim()));
+        self.trailer = trailer.filter(is_known);
         let promised = headers.get("x-amz-sdk-checksum-algorithm");
         if promised.is_some() && self.algorithm().is_none() {
             return Err(s3_error!(
@@ -158,7 +162,7 @@ impl Store {
         bucket.check(&input.key, &precondition)?;
         let attributes = attributes_of!(input)?;
         let tags = tags_from_header(input.tagging.as_deref())?;
-        let kept = self.keeps_checksums().then_some(Algorithm::Crc64Nvme);
+        let kept = self.config.integrity.default_algorithm();
         let algorithm = declared.algorithm().or(kept);
         let length = input.content_length;
         let received = receive_verified(

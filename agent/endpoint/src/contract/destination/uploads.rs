@@ -2,7 +2,7 @@
 
 use super::{header, key, metadata, payload, stat, whole};
 use crate::contract::pattern;
-use crate::{Crc64, Destination, ErrorKind, Key, PartReceipt, StoredPart, UploadId};
+use crate::{Crc64, Destination, ErrorKind, Key, ObjectHasher, PartReceipt, StoredPart, UploadId};
 
 pub(super) async fn uploads_become_objects(destination: &impl Destination) {
     let key = key("up/load");
@@ -49,6 +49,16 @@ pub(super) async fn uploads_become_objects(destination: &impl Destination) {
         (size, metadata(3), &receipt.etag)
     );
     assert!(found.crc64.is_none_or(|crc64| crc64 == all));
+    let checksum = destination
+        .abilities()
+        .integrity
+        .algorithm()
+        .map(|algorithm| {
+            let mut hasher = ObjectHasher::new(algorithm, Some(part as u64));
+            hasher.update(&content);
+            hasher.finish()
+        });
+    assert_eq!((receipt.checksum, found.checksum), (checksum, checksum));
     assert_eq!(
         destination.read_back(&key).await.expect("read_back"),
         whole(&content)
@@ -127,7 +137,10 @@ async fn parts_are_listed_as_they_are(
     let parts = destination.parts(key, upload).await.expect("parts");
     for (part, wanted) in parts.iter().zip(&wanted) {
         let agrees = part.crc64.is_none_or(|found| found == wanted.crc64);
-        assert!(agrees, "{key:?} {part:?}");
+        assert!(
+            agrees && part.checksum == wanted.checksum,
+            "{key:?} {part:?}"
+        );
     }
     let seen = |part: &StoredPart| (part.number, part.etag.clone(), part.length);
     let sent = |part: &PartReceipt| (part.number, part.etag.clone(), part.length);

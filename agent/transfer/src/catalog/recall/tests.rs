@@ -44,6 +44,7 @@ fn known(crc64: Option<Crc64>) -> Entry {
         etag: "\"e\"".to_owned(),
         metadata: PosixMetadata::kept(&file(), &options()),
         crc64,
+        checksum: None,
         storage_class: Some("STANDARD".to_owned()),
     };
     Entry::found(&file(), &listed(), &found).unwrap()
@@ -125,6 +126,7 @@ fn a_touched_inode_of_a_directory_means_nothing() {
         etag: "\"e\"".to_owned(),
         metadata: PosixMetadata::kept(&directory, &options()),
         crc64: None,
+        checksum: None,
         storage_class: None,
     };
     let known = Entry::found(&directory, &empty, &found).unwrap();
@@ -192,6 +194,7 @@ fn head_about_another_object_than_the_listed_one_teaches_nothing() {
             etag: etag.to_owned(),
             metadata: PosixMetadata::default(),
             crc64: None,
+            checksum: None,
             storage_class: None,
         };
         assert_eq!(Entry::found(&file(), &listed(), &found), None);

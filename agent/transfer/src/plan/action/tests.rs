@@ -50,6 +50,7 @@ fn found() -> ObjectState {
         etag: "e".to_owned(),
         metadata: PosixMetadata::kept(&file(), &options()),
         crc64: Some(Crc64(5)),
+        checksum: None,
         storage_class: Some("GLACIER".to_owned()),
     }
 }

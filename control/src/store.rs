@@ -25,7 +25,7 @@ pub(crate) use cause::Cause;
 use connection::Connection;
 pub(crate) use lists::{PlaceInTime, UseOf};
 pub use postgres::Postgres;
-pub(crate) use rows::{Sorted, Unreadable};
+pub(crate) use rows::{Sorted, Unreadable, whole};
 pub(crate) use seal::{Place, SealError, Sealed, Sealer};
 pub(crate) use transaction::{Record, Transaction, Versioned};
 use worker::{Changes, Mode, Worker};

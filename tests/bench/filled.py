@@ -73,13 +73,13 @@ class Load:
         self.agents.stdin.flush()
         return json.loads(self.agents.stdout.readline())["heartbeats"]
 
-    def calls(self, operation, bodies, clients, seconds):
-        """What `bench-load calls` measured."""
+    def calls(self, operation, bodies, clients, seconds, once):
+        """What `bench-load calls` measured; `once`: no body is sent twice."""
         file = self.directory / "bodies"
         file.write_text("".join(json.dumps(body) + "\n" for body in bodies))
         command, environment = self.command(
             "calls", "--operation", operation, "--bodies", file, "--clients", clients,
-            "--seconds", seconds,
+            "--seconds", seconds, *(["--once"] if once else []),
         )
         done = subprocess.run(
             command, env=environment, capture_output=True, text=True, timeout=seconds + 120
@@ -133,7 +133,8 @@ class Load:
     def sample(self, original, kind, tasks, executions_each, count=1000):
         """ARNs of copies, spread over all."""
         source, destination, task, execution = original
-        chosen = [1 + place * tasks // count for place in range(min(count, tasks))]
+        count = min(count, tasks)
+        chosen = [1 + place * tasks // count for place in range(count)]
         if kind == "task":
             return [_copy(task, number) for number in chosen]
         return [

@@ -11,7 +11,7 @@ use super::page::PageInput;
 use super::{Settings, arns, locations};
 use crate::enrollment::agent_with_key;
 use crate::records::{ActivationKeyRecord, Agent, AgentPresence, LocationAgent, hash_of};
-use crate::store::{StoreError, Transaction, Versioned};
+use crate::store::{Record, Transaction, Versioned, whole};
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -181,10 +181,7 @@ pub(super) async fn delete(call: &Call<'_>) -> Result<Value, ApiError> {
                 users.join(", ")
             )));
         }
-        let (launched, unreadable) = tx.launched_executions()?;
-        if let Some(row) = unreadable.into_iter().next() {
-            return Err(StoreError::from(row).into());
-        }
+        let launched = whole(tx.launched_executions()?)?;
         let busy = launched
             .into_iter()
             .find(|execution| execution.record.agent.as_ref() == Some(&arn));
@@ -210,10 +207,16 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Value, ApiError> {
         page.answer(
             "Agents",
             |after, limit| tx.list::<Agent>(after, limit),
-            |agent| {
-                let presence = tx.get::<AgentPresence>(agent.arn.id())?;
-                let presence = presence.as_ref().map(|row| &row.record);
-                Ok::<_, StoreError>(Some(summary(agent, presence, &settings, now_ms)))
+            |_| true,
+            |agents| {
+                let ids: Vec<String> = agents.iter().map(Record::id).collect();
+                let presence = whole(tx.several::<AgentPresence>(&ids)?)?;
+                let summary = |agent: &Agent| {
+                    let mut presence = presence.iter().map(|row| &row.record);
+                    let presence = presence.find(|presence| presence.arn == agent.arn);
+                    summary(agent, presence, &settings, now_ms)
+                };
+                Ok(agents.iter().map(summary).collect())
             },
         )
     })

@@ -187,11 +187,12 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Value, ApiError> {
         page.answer(
             "Locations",
             |after, limit| tx.list::<Location>(after, limit),
-            |location| {
-                let uri = location.uri();
-                Ok(filters
-                    .keep_location(location, &uri)
-                    .then(|| json!({"LocationArn": location.arn, "LocationUri": uri})))
+            |location| filters.keep_location(location, &location.uri()),
+            |locations| {
+                let entry = |location: &Location| {
+                    json!({"LocationArn": location.arn, "LocationUri": location.uri()})
+                };
+                Ok(locations.iter().map(entry).collect())
             },
         )
     })

@@ -53,16 +53,27 @@ fn decode(token: &str) -> Result<String, ApiError> {
 }
 
 impl Page {
-    /// Gathers one page of what `fetch` lists and `show` shows; the last page has no token.
+    /// Gathers one page of what `fetch` lists and `keep` keeps, as `show` shows it; the last page has
+    /// no token.
     pub(super) fn answer<R: Record>(
         &self,
         member: &str,
         fetch: impl Fn(Option<&str>, usize) -> Result<Vec<Versioned<R>>, StoreError>,
-        show: impl Fn(&R) -> Result<Option<Value>, StoreError>,
+        keep: impl Fn(&R) -> bool,
+        show: impl FnOnce(&[R]) -> Result<Vec<Value>, StoreError>,
     ) -> Result<Value, ApiError> {
-        let mut shown = Vec::new();
+        let (rows, goes_on_after) = self.gather(fetch, keep)?;
+        Ok(page(member, show(&rows)?, goes_on_after))
+    }
+
+    /// The rows of one page, and after which id the next one begins.
+    fn gather<R: Record>(
+        &self,
+        fetch: impl Fn(Option<&str>, usize) -> Result<Vec<Versioned<R>>, StoreError>,
+        keep: impl Fn(&R) -> bool,
+    ) -> Result<(Vec<R>, Option<String>), StoreError> {
+        let mut kept: Vec<R> = Vec::new();
         let mut after = self.after.clone();
-        let mut last_shown = None;
         let mut looked_at = 0;
         // One more than is shown tells whether there is more.
         let mut batch = self.limit + 1;
@@ -70,23 +81,20 @@ impl Page {
             let rows = fetch(after.as_deref(), batch)?;
             let ended = rows.len() < batch;
             looked_at += rows.len();
-            for row in rows {
-                let id = row.record.id();
-                if let Some(entry) = show(&row.record)? {
-                    if shown.len() == self.limit {
-                        return Ok(page(member, shown, last_shown));
-                    }
-                    shown.push(entry);
-                    last_shown = Some(id.clone());
+            after = rows.last().map(|row| row.record.id());
+            for row in rows.into_iter().filter(|row| keep(&row.record)) {
+                if kept.len() == self.limit {
+                    let last = kept.last().map(Record::id);
+                    return Ok((kept, last));
                 }
-                after = Some(id);
+                kept.push(row.record);
             }
             if ended {
-                return Ok(page(member, shown, None));
+                return Ok((kept, None));
             }
             batch = PAGE_DEFAULT;
         }
-        Ok(page(member, shown, after))
+        Ok((kept, after))
     }
 
     /// The same for what is at hand, in the order of `id`.
@@ -160,11 +168,10 @@ mod tests {
             };
             let page = input.check().unwrap();
             let fetch = |after: Option<&str>, limit| Ok(self.fetch(after, limit));
-            let show = |key: &AccessKey| {
-                let number: usize = key.access_key_id.parse().unwrap();
-                Ok(keep(number).then(|| json!(number)))
-            };
-            let answer = page.answer("Keys", fetch, show).unwrap();
+            let number = |key: &AccessKey| key.access_key_id.parse::<usize>().unwrap();
+            let show = |keys: &[AccessKey]| Ok(keys.iter().map(|key| json!(number(key))).collect());
+            let answer = page.answer("Keys", fetch, |key| keep(number(key)), show);
+            let answer = answer.unwrap();
             let shown = serde_json::from_value(answer["Keys"].clone()).unwrap();
             (shown, answer["NextToken"].as_str().map(str::to_owned))
         }

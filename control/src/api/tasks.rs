@@ -23,7 +23,7 @@ use super::locations;
 use super::{Settings, arns, extensions};
 use crate::history;
 use crate::records::{Eligible, Location, LocationDetails, NOBODY, Readiness, Task};
-use crate::store::{StoreError, Transaction, Versioned};
+use crate::store::{Transaction, Versioned};
 use input::{Common, Filter};
 pub(super) use list::list;
 pub(super) use users::{of_locations, retry_those_of};
@@ -241,14 +241,17 @@ pub(super) async fn delete(call: &Call<'_>) -> Result<Value, ApiError> {
     .await
 }
 
-/// RUNNING while an execution runs, QUEUED while one only waits, else by the agents' trials.
-fn status(tx: &Transaction<'_>, task: &Task) -> Result<TaskStatus, StoreError> {
-    let first = tx.live_of_task(task.arn.id(), 1)?.into_iter().next();
-    Ok(match first.map(|row| row.record.status) {
-        None => task.readiness.status(),
-        Some(ExecutionStatus::Queued) => TaskStatus::Queued,
-        Some(_) => TaskStatus::Running,
-    })
+/// RUNNING while an execution runs, QUEUED while one only waits, else by the agents' trials. `live`
+/// are the statuses of its executions that have not ended.
+fn status(task: &Task, live: impl Iterator<Item = ExecutionStatus>) -> TaskStatus {
+    let mut live = live.peekable();
+    if live.peek().is_none() {
+        task.readiness.status()
+    } else if live.all(|status| status == ExecutionStatus::Queued) {
+        TaskStatus::Queued
+    } else {
+        TaskStatus::Running
+    }
 }
 
 pub(super) fn includes(filter: &Includes) -> Value {
@@ -271,7 +274,8 @@ pub(super) async fn describe(call: &Call<'_>) -> Result<Value, ApiError> {
     let arn = target(call)?;
     call.read(move |tx| {
         let task = find(tx, &arn)?.record;
-        let status = status(tx, &task)?;
+        let live = tx.live_of_task(arn.id(), 1)?;
+        let status = status(&task, live.iter().map(|row| row.record.status));
         let failure = task.readiness.failure();
         let mut answer = json!({
             "TaskArn": task.arn,

@@ -32,7 +32,7 @@ impl Transaction<'_> {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<Versioned<R>>, StoreError> {
-        whole(self.select(
+        all(self.select(
             PAGE,
             &[
                 Value::Text(R::KIND),
@@ -79,7 +79,7 @@ impl Transaction<'_> {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<Versioned<R>>, StoreError> {
-        whole(self.select(
+        all(self.select(
             self.sql.statements().children,
             &[
                 Value::Text(R::KIND),
@@ -160,7 +160,21 @@ impl Transaction<'_> {
         limit: usize,
     ) -> Result<Vec<Versioned<Execution>>, StoreError> {
         let values = [Value::Text(task), limit_of(limit)];
-        whole(self.select(self.sql.statements().live_of_task, &values)?)
+        all(self.select(self.sql.statements().live_of_task, &values)?)
+    }
+
+    /// Executions of the tasks with the ids `tasks` that have not ended, in no order.
+    ///
+    /// # Errors
+    /// See [`Self::get`].
+    pub(crate) fn live_of_tasks(
+        &self,
+        tasks: &[String],
+    ) -> Result<Vec<Versioned<Execution>>, StoreError> {
+        let limit = limit_of(tasks.len().saturating_mul(LIVE_OF_TASK_MAX));
+        let tasks = serde_json::Value::from(tasks).to_string();
+        let values = [Value::Text(&tasks), limit];
+        all(self.select(self.sql.statements().live_of_tasks, &values)?)
     }
 
     /// The id of the first of [`Self::live_of_task`], whether or not its row can be read.
@@ -269,7 +283,7 @@ impl Transaction<'_> {
             limit_of(limit),
         ];
         let statements = self.sql.statements();
-        whole(self.select(
+        all(self.select(
             match use_of {
                 UseOf::Source => statements.tasks_by_source,
                 UseOf::Destination => statements.tasks_by_destination,
@@ -290,6 +304,8 @@ impl Transaction<'_> {
 
 /// Ids in one statement.
 const SEVERAL_MAX: usize = 500;
+/// More executions of a task than ever wait and run at a time (AWS: 50 wait at most).
+const LIVE_OF_TASK_MAX: usize = 100;
 
 fn limit_of(limit: usize) -> Value<'static> {
     Value::Number(i64::try_from(limit).unwrap_or(i64::MAX))
@@ -297,4 +313,8 @@ fn limit_of(limit: usize) -> Value<'static> {
 
 fn of_place(place: Option<&PlaceInTime>) -> (i64, &str) {
     place.map_or((i64::MIN, ""), |(at, id)| (*at, id))
+}
+
+fn all<R>(rows: Vec<Result<Versioned<R>, Unreadable>>) -> Result<Vec<Versioned<R>>, StoreError> {
+    whole(sort(rows))
 }

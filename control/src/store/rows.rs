@@ -101,11 +101,15 @@ pub(super) fn decode<R: Record>(raw: Raw) -> Result<Versioned<R>, Unreadable> {
     })
 }
 
-pub(super) fn whole<R>(
-    rows: Vec<Result<Versioned<R>, Unreadable>>,
-) -> Result<Vec<Versioned<R>>, StoreError> {
-    let rows: Result<_, Unreadable> = rows.into_iter().collect();
-    rows.map_err(StoreError::from)
+/// The rows, if all of them can be read.
+///
+/// # Errors
+/// [`StoreError::Broken`] with the first that cannot.
+pub(crate) fn whole<R>((rows, apart): Sorted<R>) -> Result<Vec<Versioned<R>>, StoreError> {
+    match apart.into_iter().next() {
+        None => Ok(rows),
+        Some(row) => Err(row.into()),
+    }
 }
 
 pub(super) fn sort<R>(rows: Vec<Result<Versioned<R>, Unreadable>>) -> Sorted<R> {

@@ -20,6 +20,9 @@ pub(super) struct Statements {
     /// `?2` executions of the task `?1` that have not ended: first what is launched, then what
     /// waits, the longest waiting first.
     pub(super) live_of_task: &'static str,
+    /// Executions of the tasks whose ids are in the JSON array `?1` that have not ended, `?2` at
+    /// most.
+    pub(super) live_of_tasks: &'static str,
     /// `?4` executions that ended before `?3`, the earliest first and by id, from the time `?1` on
     /// after `?2`.
     pub(super) ended_executions: &'static str,

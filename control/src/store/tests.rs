@@ -116,6 +116,10 @@ fn every_statement_is_answered_by_an_index_in_its_order() {
             "USING INDEX records_live_of_task (parent=?)",
         ),
         (
+            lists.live_of_tasks,
+            "USING INDEX records_live_of_task (parent=?)",
+        ),
+        (
             lists.ended_executions,
             "USING INDEX records_ended_executions (<expr>>? AND <expr><?)",
         ),

@@ -44,15 +44,16 @@ pub(in crate::api) async fn list(call: &Call<'_>) -> Result<Value, ApiError> {
                 Some(task) => tx.list_children::<Execution>(task.id(), after, limit),
                 None => tx.list::<Execution>(after, limit),
             },
-            |execution| {
-                let is_left = !deleted.contains(execution.arn().task().id());
-                Ok(is_left.then(|| {
+            |execution| !deleted.contains(execution.arn().task().id()),
+            |executions| {
+                let entry = |execution: &Execution| {
                     json!({
                         "TaskExecutionArn": execution.arn(),
                         "Status": execution.status,
                         "TaskMode": execution.spec.task_mode,
                     })
-                }))
+                };
+                Ok(executions.iter().map(entry).collect())
             },
         )
     })

@@ -9,7 +9,7 @@ use super::super::locations::{ListFilterInput, ListFilters};
 use super::super::page::PageInput;
 use super::{of_locations, status};
 use crate::records::Task;
-use crate::store::{StoreError, Transaction};
+use crate::store::{Record, StoreError, Transaction};
 
 /// Locations of a filter whose tasks are looked up one by one; with more, tasks are gone through.
 const LOCATIONS_MAX: usize = 10;
@@ -33,26 +33,29 @@ pub(in crate::api) async fn list(call: &Call<'_>) -> Result<Value, ApiError> {
                 Some(locations) => of_locations(tx, locations, after, limit),
                 None => tx.list::<Task>(after, limit),
             },
-            |task| {
-                if filters.keep_task(task) {
-                    entry(tx, task).map(Some)
-                } else {
-                    Ok(None)
-                }
-            },
+            |task| filters.keep_task(task),
+            |tasks| entries(tx, tasks),
         )
     })
     .await
 }
 
-fn entry(tx: &Transaction<'_>, task: &Task) -> Result<Value, StoreError> {
-    let mut entry = json!({
-        "TaskArn": task.arn,
-        "Status": status(tx, task)?,
-        "TaskMode": task.mode,
-    });
-    if let (Some(name), Some(members)) = (&task.name, entry.as_object_mut()) {
-        members.insert("Name".to_owned(), name.clone().into());
-    }
-    Ok(entry)
+fn entries(tx: &Transaction<'_>, tasks: &[Task]) -> Result<Vec<Value>, StoreError> {
+    let ids: Vec<String> = tasks.iter().map(Record::id).collect();
+    let live = tx.live_of_tasks(&ids)?;
+    let entry = |task: &Task| {
+        let own = live
+            .iter()
+            .filter(|row| row.record.arn().task() == &task.arn);
+        let mut entry = json!({
+            "TaskArn": task.arn,
+            "Status": status(task, own.map(|row| row.record.status)),
+            "TaskMode": task.mode,
+        });
+        if let (Some(name), Some(members)) = (&task.name, entry.as_object_mut()) {
+            members.insert("Name".to_owned(), name.clone().into());
+        }
+        entry
+    };
+    Ok(tasks.iter().map(entry).collect())
 }

@@ -48,6 +48,12 @@ pub(in crate::store) const STATEMENTS: Statements = Statements {
         requested_at_ms!(),
         ", id LIMIT ?2"
     ),
+    live_of_tasks: select!(
+        "kind = 'execution' AND ",
+        ended_at!(),
+        " IS NULL AND parent = ANY (ARRAY(SELECT jsonb_array_elements_text(?1::text::jsonb)))
+             LIMIT ?2"
+    ),
     ended_executions: select!(
         "kind = 'execution' AND ",
         ended_at_ms!(),

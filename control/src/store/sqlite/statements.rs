@@ -35,6 +35,10 @@ pub(in crate::store) const STATEMENTS: Statements = Statements {
              AND parent = ?1
          ORDER BY json_extract(body, '$.record.status') IS 'QUEUED',
              json_extract(body, '$.record.requested_at_ms'), id LIMIT ?2",
+    live_of_tasks: "SELECT id, version, body FROM records
+         INDEXED BY records_live_of_task
+         WHERE kind = 'execution' AND json_extract(body, '$.record.ended_at_ms') IS NULL
+             AND parent IN (SELECT value FROM json_each(?1)) LIMIT ?2",
     ended_executions: "SELECT id, version, body FROM records
          INDEXED BY records_ended_executions
          WHERE kind = 'execution' AND json_extract(body, '$.record.ended_at_ms') >= ?1

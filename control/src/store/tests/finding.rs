@@ -174,6 +174,14 @@ async fn a_tasks_live_executions_begin_with_what_runs(bed: &Bed<'_>) {
     assert_eq!(found, of(&rows, &[2, 1, 0]));
     let found = ids(&store, move |tx| tx.live_of_task(&task, 1)).await;
     assert_eq!(found, of(&rows, &[2]));
+    let several = [
+        first.clone(),
+        rows[4].parent().unwrap(),
+        "task-0".to_owned(),
+    ];
+    let mut found = ids(&store, move |tx| tx.live_of_tasks(&several)).await;
+    found.sort_unstable();
+    assert_eq!(found, of(&rows, &[0, 1, 2, 4]));
     let first = store.read(move |tx| tx.first_of_task(&first)).await;
     assert_eq!(first.unwrap(), Some(rows[2].id()));
     let none = store.read(|tx| tx.first_of_task("task-0")).await;

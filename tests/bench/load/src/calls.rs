@@ -11,68 +11,70 @@ use tokio::task::JoinSet;
 use crate::Failed;
 use crate::api::Api;
 
-/// What the clients share.
-struct Work {
-    api: Api,
-    operation: String,
-    bodies: Vec<Bytes>,
-    next: AtomicUsize,
-    ends: Instant,
+/// What is called.
+#[derive(Debug)]
+pub(crate) struct Calls {
+    pub(crate) operation: String,
+    /// Sent in turn.
+    pub(crate) bodies: Vec<Bytes>,
+    pub(crate) clients: usize,
+    pub(crate) time: Duration,
+    /// Whether each body is sent once at most.
+    pub(crate) once: bool,
 }
 
-/// Calls per second, and milliseconds that a call took.
-///
-/// # Errors
-/// The first call that was not answered with 200.
-pub(crate) async fn run(
-    api: Api,
-    operation: String,
-    bodies: Vec<String>,
-    clients: usize,
-    time: Duration,
-) -> Result<Value, Failed> {
-    if bodies.is_empty() || clients == 0 {
-        return Err("no bodies or no clients".into());
-    }
-    let began = Instant::now();
-    let work = Arc::new(Work {
-        api,
-        operation,
-        bodies: bodies.into_iter().map(Bytes::from).collect(),
-        next: AtomicUsize::new(0),
-        ends: began + time,
-    });
-    let mut running = JoinSet::new();
-    for _ in 0..clients {
-        running.spawn(client(work.clone()));
-    }
-    let mut taken = Vec::new();
-    while let Some(ended) = running.join_next().await {
-        taken.extend(ended??);
-    }
-    let seconds = began.elapsed().as_secs_f64();
-    taken.sort_unstable();
-    Ok(json!({
-        "operation": work.operation,
-        "clients": clients,
-        "calls": taken.len(),
-        "per_second": taken.len() as f64 / seconds,
-        "p50_ms": milliseconds(&taken, 50),
-        "p99_ms": milliseconds(&taken, 99),
-    }))
-}
-
-async fn client(work: Arc<Work>) -> Result<Vec<Duration>, Failed> {
-    let mut connection = work.api.connect().await?;
-    let mut taken = Vec::new();
-    while Instant::now() < work.ends {
-        let next = work.next.fetch_add(1, Ordering::Relaxed);
-        let body = work.bodies[next % work.bodies.len()].clone();
+impl Calls {
+    /// Calls per second, and milliseconds that a call took.
+    ///
+    /// # Errors
+    /// The first call that was not answered with 200.
+    pub(crate) async fn run(self, api: Api) -> Result<Value, Failed> {
+        if self.bodies.is_empty() || self.clients == 0 {
+            return Err("no bodies or no clients".into());
+        }
         let began = Instant::now();
-        connection.call(&work.operation, body).await?;
-        taken.push(began.elapsed());
+        let (calls, next) = (Arc::new(self), Arc::new(AtomicUsize::new(0)));
+        let mut running = JoinSet::new();
+        for _ in 0..calls.clients {
+            let (calls, api, next) = (calls.clone(), api.clone(), next.clone());
+            running.spawn(async move { calls.one_client(api, &next, began).await });
+        }
+        let mut taken = Vec::new();
+        while let Some(ended) = running.join_next().await {
+            taken.extend(ended??);
+        }
+        let seconds = began.elapsed().as_secs_f64();
+        taken.sort_unstable();
+        Ok(json!({
+            "operation": calls.operation,
+            "clients": calls.clients,
+            "calls": taken.len(),
+            "per_second": taken.len() as f64 / seconds,
+            "p50_ms": milliseconds(&taken, 50),
+            "p99_ms": milliseconds(&taken, 99),
+        }))
     }
-    Ok(taken)
+
+    async fn one_client(
+        &self,
+        api: Api,
+        next: &AtomicUsize,
+        began: Instant,
+    ) -> Result<Vec<Duration>, Failed> {
+        let mut connection = api.connect().await?;
+        let mut taken = Vec::new();
+        while began.elapsed() < self.time {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if self.once && number >= self.bodies.len() {
+                break;
+            }
+            let body = self.bodies[number % self.bodies.len()].clone();
+            let sent = Instant::now();
+            connection.call(&self.operation, body).await?;
+            taken.push(sent.elapsed());
+        }
+        Ok(taken)
+    }
 }
 
 fn milliseconds(sorted: &[Duration], percent: usize) -> f64 {

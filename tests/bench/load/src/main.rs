@@ -51,6 +51,9 @@ enum Load {
         /// How long to call, in seconds.
         #[arg(long)]
         seconds: u64,
+        /// Ends once each body was sent.
+        #[arg(long)]
+        once: bool,
     },
     /// Activates agents and keeps them connected: says `connected`, and the figures after a line
     /// on standard input.
@@ -87,15 +90,18 @@ async fn run(arguments: Arguments) -> Result<(), Failed> {
             bodies,
             clients,
             seconds,
+            once,
         } => {
             let text = std::fs::read_to_string(&bodies)
                 .map_err(|error| format!("{}: {error}", bodies.display()))?;
-            let bodies = text.lines().map(str::to_owned).collect();
-            let time = Duration::from_secs(seconds);
-            println!(
-                "{}",
-                calls::run(api, operation, bodies, clients, time).await?
-            );
+            let load = calls::Calls {
+                operation,
+                bodies: text.lines().map(str::to_owned).map(Into::into).collect(),
+                clients,
+                time: Duration::from_secs(seconds),
+                once,
+            };
+            println!("{}", load.run(api).await?);
             Ok(())
         }
         Load::Agents { control, count } => agents::run(api, control, trust, count).await,

@@ -48,11 +48,16 @@ pub(in crate::store) const STATEMENTS: Statements = Statements {
         requested_at_ms!(),
         ", id LIMIT ?2"
     ),
+    // Ordered by its index, or the planner may go through everything that is live.
     live_of_tasks: select!(
         "kind = 'execution' AND ",
         ended_at!(),
         " IS NULL AND parent = ANY (ARRAY(SELECT jsonb_array_elements_text(?1::text::jsonb)))
-             LIMIT ?2"
+             ORDER BY parent, ",
+        is_queued!(),
+        ", ",
+        requested_at_ms!(),
+        ", id LIMIT ?2"
     ),
     ended_executions: select!(
         "kind = 'execution' AND ",

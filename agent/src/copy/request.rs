@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use datasync_model::{
-    BytesPerSecond, ExecutionSpec, Home, Location, LocationArn, NfsLocation, NfsVersion, Partition,
-    S3Location, StorageClass, TaskArn, TaskExecutionArn, UniqueId,
+    BytesPerSecond, ExecutionSpec, Home, Location, LocationArn, NfsLocation, NfsVersion, Options,
+    Partition, S3Location, StorageClass, TaskArn, TaskExecutionArn, UniqueId,
 };
 use sha2::{Digest, Sha256};
 
@@ -116,14 +116,12 @@ fn spec(
     let endpoint = endpoint.map(|url| url.to_string());
     let from = source.to_string();
     let to = format!("{destination} {}", endpoint.as_deref().unwrap_or_default());
-    // Whatever changes what the destination will hold; a rate may change from run to run.
-    let how = [
-        serde_json::to_string(&datasync_model::Options {
-            bytes_per_second: BytesPerSecond::UNLIMITED,
-            ..options.clone()
-        })
+    let options_as_text = compared(&options)
         .map_err(|error| faults.push(error.to_string()))
-        .ok()?,
+        .ok()?;
+    // Whatever changes what the destination will hold.
+    let how = [
+        options_as_text,
         storage_class.to_string(),
         includes.as_str().to_owned(),
         excludes.as_str().to_owned(),
@@ -163,6 +161,14 @@ fn spec(
         includes,
         excludes,
         extensions,
+    })
+}
+
+/// Options without the rate, which may change from run to run.
+fn compared(options: &Options) -> Result<String, serde_json::Error> {
+    serde_json::to_string(&Options {
+        bytes_per_second: BytesPerSecond::UNLIMITED,
+        ..options.clone()
     })
 }
 

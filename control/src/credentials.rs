@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 
 pub(crate) use bucket::BucketTest;
 pub(crate) use policy::Purpose;
-pub(crate) use service::{CredentialService, address};
+pub(crate) use service::{CredentialService, address, lacking};
 
 use bucket::test_bucket;
 use sts::{RoleRequest, Sts};

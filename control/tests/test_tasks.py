@@ -1,7 +1,7 @@
 import pytest
 
 from conftest import everything
-from control_process import EFS, NETWORK
+from control_process import EFS, NETWORK, NOWHERE
 
 INVALID = "InvalidRequestException"
 DEFAULTS = {
@@ -293,6 +293,13 @@ REPORT = {
 }
 
 
+@pytest.fixture
+def roles(control):
+    """The roles of both have keys."""
+    for config in (MANIFEST["Source"], REPORT["Destination"]):
+        control.set_role(config["S3"]["BucketAccessRoleArn"], NOWHERE)
+
+
 def without(config, *path):
     """A copy without the member at the end of the path."""
     first, rest = path[0], path[1:]
@@ -314,7 +321,7 @@ def without(config, *path):
     ("TaskReportConfig", without(REPORT, "Overrides", "Skipped")),
     ("TaskReportConfig", without(REPORT, "Destination", "S3", "Subdirectory")),
 ])
-def test_manifest_and_report_are_shown_as_they_were_given(world, api, name, config):
+def test_manifest_and_report_are_shown_as_they_were_given(world, api, roles, name, config):
     task = world.task(**{name: config})
     assert api.describe_task(TaskArn=task)[name] == config
     api.update_task(TaskArn=task, Name="other")
@@ -328,10 +335,39 @@ def test_manifest_and_report_are_shown_as_they_were_given(world, api, name, conf
     assert api.describe_task(TaskArn=task)[name] == config
 
 
-def test_the_result_of_a_report_is_pending_until_there_is_one(world, api):
+def test_the_result_of_a_report_is_pending_until_there_is_one(world, api, roles):
     execution = world.start(world.task(TaskReportConfig=REPORT))
     shown = api.describe_task_execution(TaskExecutionArn=execution)
     assert shown["ReportResult"] == {"Status": "PENDING"}
     api.cancel_task_execution(TaskExecutionArn=execution)
     result = api.describe_task_execution(TaskExecutionArn=execution)["ReportResult"]
     assert result["Status"] == "ERROR" and "prior to generating" in result["ErrorDetail"]
+
+
+@pytest.mark.parametrize("name,place", [
+    ("ManifestConfig", ("Source", "S3")), ("TaskReportConfig", ("Destination", "S3")),
+])
+def test_a_role_without_credentials_is_refused_at_the_start(world, refused, name, place):
+    config = MANIFEST if name == "ManifestConfig" else REPORT
+    role = "arn:aws:iam::123456789012:role/nobody-knows"
+    first, second = place
+    named = config[first][second] | {"BucketAccessRoleArn": role}
+    task = world.task(**{name: config | {first: {second: named}}})
+    refused(world.start, INVALID, role, task=task)
+    refused(world.start, INVALID, "role set-key", task=task)
+
+
+def test_a_report_among_what_the_task_deletes_is_found_however_the_store_is_spelled(
+    control, world, refused
+):
+    spelled = "arn:aws:iam::123456789012:role/spelled"
+    control.set_role(spelled, "http://S3.example:80/")
+    place = {"S3BucketArn": "arn:aws:s3:::bucket", "BucketAccessRoleArn": spelled}
+    agent = world.agent()
+    task = world.task(
+        SourceLocationArn=world.nfs(agent),
+        DestinationLocationArn=world.store(ServerProtocol="HTTP", AgentArns=[agent]),
+        Options={"PreserveDeletedFiles": "REMOVE"},
+        TaskReportConfig={"Destination": {"S3": place}},
+    )
+    refused(world.start, INVALID, "from where the task deletes", task=task)

@@ -5,17 +5,26 @@ use datasync_model::{LocationArn, S3Location, StorageClass, TaskExecutionArn, Un
 
 use super::Settings;
 use super::error::ApiError;
-use crate::credentials::address;
+use crate::credentials::{address, lacking};
 use crate::store::Transaction;
 
 /// The bucket as an agent reaches it, without a prefix. Credentials for it travel under an ARN of
 /// its own, made of the execution's and `purpose`.
+///
+/// # Errors
+/// A role that control can have no credentials of.
 pub(super) fn side_bucket(
     tx: &Transaction<'_>,
     settings: &Settings,
     (execution, purpose): (&TaskExecutionArn, &str),
     (bucket_arn, role_arn): (&str, &str),
 ) -> Result<S3Location, ApiError> {
+    if let Some(reason) = lacking(&settings.roles, tx, role_arn)? {
+        return Err(ApiError::invalid(format!(
+            "The task cannot be started: the bucket of its {purpose} needs credentials of the role \
+             {role_arn}, and {reason}."
+        )));
+    }
     let address = address(&settings.roles, tx, role_arn)?;
     let home = execution.task().home();
     let region = address.endpoint.as_ref().map(|_| home.region.to_string());

@@ -5,6 +5,7 @@ pub(super) mod input;
 mod list;
 pub(super) mod manifest;
 pub(super) mod report;
+mod same_store;
 mod schedule;
 mod users;
 

@@ -25,6 +25,10 @@ pub(crate) struct CredentialService {
     issued: IssuedKeys,
 }
 
+const NO_KEY: &str = "no key is set for this role: set one with `datasync-control role set-key`";
+const NO_WAY: &str = "control has no way to get credentials for this role: set a key with \
+    `datasync-control role set-key`, or add a [[role]] of kind assume-role to control's configuration";
+
 /// What the rows say of a role.
 enum Known {
     Sealed(Keys),
@@ -190,10 +194,7 @@ impl CredentialService {
     ) -> Result<Access, CredentialsError> {
         match self.known(role_arn).await? {
             Known::Sealed(keys) => Ok(Access::Keys(keys)),
-            Known::Configured(RoleKind::SealedKey) => Err(cannot_assume(
-                role_arn,
-                "no key is set for this role: set one with `datasync-control role set-key`",
-            )),
+            Known::Configured(RoleKind::SealedKey) => Err(cannot_assume(role_arn, NO_KEY)),
             Known::Configured(RoleKind::AssumeRole {
                 external_id,
                 sts_endpoint,
@@ -208,12 +209,7 @@ impl CredentialService {
                 purpose,
                 location_id: store.arn.id().to_owned(),
             })),
-            Known::Unknown => Err(cannot_assume(
-                role_arn,
-                "control has no way to get credentials for this role: set a key with \
-                 `datasync-control role set-key`, or add a [[role]] of kind assume-role to \
-                 control's configuration",
-            )),
+            Known::Unknown => Err(cannot_assume(role_arn, NO_WAY)),
         }
     }
 
@@ -244,6 +240,26 @@ fn configured<'a>(roles: &'a [Role], role_arn: &str) -> Option<&'a Role> {
         .iter()
         .find(|role| role.arn == role_arn)
         .or_else(|| roles.iter().find(|role| role.arn == "*"))
+}
+
+/// Why there can be no credentials of `role_arn`, and what to do, as far as that is known without
+/// asking anybody; `None` if there may be some.
+///
+/// # Errors
+/// [`StoreError`] of the store.
+pub(crate) fn lacking(
+    roles: &[Role],
+    rows: &Transaction<'_>,
+    role_arn: &str,
+) -> Result<Option<&'static str>, StoreError> {
+    if rows.get::<RoleKey>(role_arn)?.is_some() {
+        return Ok(None);
+    }
+    Ok(match configured(roles, role_arn).map(|role| &role.kind) {
+        Some(RoleKind::AssumeRole { .. }) => None,
+        Some(RoleKind::SealedKey) => Some(NO_KEY),
+        None => Some(NO_WAY),
+    })
 }
 
 /// Where the buckets of `role_arn` live. A role that nobody configured means AWS.

@@ -14,6 +14,7 @@ use super::super::error::ApiError;
 use super::super::locations::{bucket_arn, prefix};
 use super::super::side_bucket::side_bucket;
 use super::change::Change;
+use super::same_store::is_same_store;
 use crate::records::{
     ReportBucket, ReportDestination, ReportOverride, ReportOverrides, TaskReportConfig,
 };
@@ -187,7 +188,8 @@ pub(in crate::api) fn check_place(
     let (Some(report), Location::S3(to)) = (report, destination) else {
         return Ok(());
     };
-    let same_bucket = report.store.endpoint == to.endpoint && report.store.bucket == to.bucket;
+    let same_store = is_same_store(report.store.endpoint.as_deref(), to.endpoint.as_deref());
+    let same_bucket = same_store && report.store.bucket == to.bucket;
     let is_below = report.prefix.starts_with(&to.prefix);
     if deletes == PreserveDeletedFiles::Remove && same_bucket && is_below {
         return Err(ApiError::invalid(format!(

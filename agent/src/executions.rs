@@ -3,6 +3,7 @@
 //! Each execution has a directory of its own with its frozen spec, so that it goes on after a
 //! restart whether control is there or not.
 
+mod concluded;
 mod failure_list;
 mod folder;
 mod limits;

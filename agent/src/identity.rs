@@ -1,5 +1,7 @@
 //! Who the agent is: its key pair, and after activation its certificate, ARN and trust anchors.
 
+mod signer;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -14,6 +16,7 @@ use x509_parser::extensions::GeneralName;
 use zeroize::Zeroizing;
 
 use crate::state::{self, IDENTITY, StateDir, StateError};
+pub(crate) use signer::Signer;
 
 const KEY: &str = "key.pem";
 const CERTIFICATE: &str = "certificate.pem";

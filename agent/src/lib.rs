@@ -9,6 +9,7 @@ mod backoff;
 mod cgroup;
 mod config;
 mod copy;
+mod countersigning;
 mod credentials;
 mod endpoints;
 mod executions;

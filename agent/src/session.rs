@@ -17,6 +17,7 @@ use tonic::{Status, Streaming};
 
 use crate::VERSION;
 use crate::config::ControlAddresses;
+use crate::countersigning::{DeskSession, SigningDesk};
 use crate::credentials::CredentialStore;
 use crate::executions::{Executions, is_current};
 use crate::host::HostWatch;
@@ -93,6 +94,7 @@ pub(crate) struct Desk<'a> {
     pub(crate) executions: &'a mut Executions,
     pub(crate) probes: &'a mut Probes,
     pub(crate) credentials: &'a CredentialStore,
+    pub(crate) signing: &'a SigningDesk,
     pub(crate) host: &'a mut HostWatch,
     pub(crate) renewal: Pace,
 }
@@ -161,6 +163,8 @@ impl Desk<'_> {
         stop: &CancellationToken,
     ) -> End {
         warn_of_skew(welcome.now_milliseconds, SystemTime::now());
+        self.signing.welcomed(&welcome.abilities);
+        let mut reports_to_sign = self.signing.session();
         let asked = Duration::from_secs(u64::from(welcome.heartbeat_interval_seconds));
         let interval = asked.clamp(HEARTBEAT_MIN, HEARTBEAT_MAX);
         let silence = (interval * SILENT_HEARTBEATS).max(SILENCE_MIN);
@@ -178,7 +182,7 @@ impl Desk<'_> {
                 received = inbox.message() => {
                     heard_at = Instant::now();
                     match received {
-                        Ok(Some(message)) => match self.handle(message, outbox).await {
+                        Ok(Some(message)) => match self.handle(message, outbox, &reports_to_sign).await {
                             Ok(None) => Ok(()),
                             Ok(Some(end)) => return end,
                             Err(end) => return end,
@@ -191,9 +195,13 @@ impl Desk<'_> {
                     if let Some(end) = self.due_for_renewal() {
                         return end;
                     }
-                    outbox.send(self.heartbeat(AgentStatus::Online)).await
+                    match self.sign(outbox, &mut reports_to_sign).await {
+                        Ok(()) => outbox.send(self.heartbeat(AgentStatus::Online)).await,
+                        failed => failed,
+                    }
                 }
                 _ = reports.tick() => self.report(outbox, false).await,
+                () = reports_to_sign.changed() => self.sign(outbox, &mut reports_to_sign).await,
                 () = self.executions.ended() => self.report(outbox, false).await,
                 answer = self.probes.next_answer() => outbox.send(Out::Probed(answer)).await,
                 () = tokio::time::sleep_until(heard_at + silence) => {
@@ -226,6 +234,17 @@ impl Desk<'_> {
         Ok(())
     }
 
+    /// Sends reports that are to be signed and were not, or not answered for a while.
+    async fn sign(&self, outbox: &Outbox, reports: &mut DeskSession) -> Result<(), Undeliverable> {
+        let Some(membership) = self.identity.membership() else {
+            return Ok(());
+        };
+        for signed in reports.due(&membership.signer(), Instant::now()) {
+            outbox.send(Out::ReportSigned(signed)).await?;
+        }
+        Ok(())
+    }
+
     fn heartbeat(&mut self, status: AgentStatus) -> Out {
         Out::Heartbeat(Heartbeat {
             status: status.to_string(),
@@ -245,10 +264,12 @@ impl Desk<'_> {
         &mut self,
         message: ControlMessage,
         outbox: &Outbox,
+        reports_to_sign: &DeskSession,
     ) -> Result<Option<End>, End> {
         match message.message {
             Some(In::Desired(desired)) => self.adopt(desired, outbox).await?,
             Some(In::Credentials(credentials)) => self.credentials.accept(credentials),
+            Some(In::ReportCountersigned(answer)) => reports_to_sign.answered(&answer),
             Some(In::Deactivate(_)) => return Ok(Some(End::Deactivated)),
             Some(In::HeartbeatAck(_) | In::Welcome(_)) => {}
             // Of a newer control: nothing that this version could obey.

@@ -15,6 +15,7 @@ use tonic::Code;
 use crate::activation::{self, ActivationError, EnrollError, Enroller};
 use crate::backoff;
 use crate::config::Config;
+use crate::countersigning::SigningDesk;
 use crate::credentials::{CredentialStore, Giver};
 use crate::endpoints::Endpoints;
 use crate::executions::{Executions, Limits, Runner};
@@ -133,6 +134,7 @@ struct Agent {
     executions: Executions,
     endpoints: Endpoints,
     credentials: CredentialStore,
+    signing: SigningDesk,
     host: HostWatch,
     /// A key issued beforehand serves one activation.
     key_is_fresh: bool,
@@ -153,6 +155,7 @@ impl Agent {
         let rate = config.bytes_per_second;
         let shared_rate = rate.limit().map(|_| SharedRate::start(rate));
         let limits = Limits::shared_by(config.executions_max, &config.process, shared_rate);
+        let signing = SigningDesk::default();
         let runner = Runner::new(
             endpoints.clone(),
             limits,
@@ -160,7 +163,7 @@ impl Agent {
             state.path(FAILURES),
         );
         let host = HostWatch::new(name, state.root());
-        let work = runner.into_work();
+        let work = runner.into_work(signing.clone());
         let executions = Executions::resume(state, work, config.executions_max)?;
         tracing::info!(
             version = crate::VERSION,
@@ -177,6 +180,7 @@ impl Agent {
             executions,
             endpoints,
             credentials,
+            signing,
             host,
         })
     }
@@ -253,6 +257,7 @@ impl Agent {
             executions: &mut self.executions,
             probes,
             credentials: &self.credentials,
+            signing: &self.signing,
             host: &mut self.host,
             renewal,
         };

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use crate::config::is_role_arn;
 use crate::enrollment::{EnrollmentError, Origin, issue};
 use crate::records::{Access, AccessKey, RoleKey};
+use crate::reports::{PublishedKeys, SigningError, published, rotated};
 use crate::state::{State, StateError, StatePlace};
 use crate::store::{SealError, StoreError};
 
@@ -18,7 +19,7 @@ use crate::store::{SealError, StoreError};
 pub struct AdminError(String);
 
 macro_rules! admin_errors {
-    ($($error:ty),+) => {$(
+    ($($error:ty),+ $(,)?) => {$(
         impl From<$error> for AdminError {
             fn from(error: $error) -> Self {
                 Self(error.to_string())
@@ -26,7 +27,13 @@ macro_rules! admin_errors {
         }
     )+};
 }
-admin_errors!(EnrollmentError, SealError, StateError, StoreError);
+admin_errors!(
+    EnrollmentError,
+    SealError,
+    SigningError,
+    StateError,
+    StoreError
+);
 
 /// A new access key for clients. `Debug` does not show the secret.
 #[derive(Clone)]
@@ -297,6 +304,28 @@ fn check_role_key(setting: &RoleKeySetting) -> Result<(), AdminError> {
         ));
     }
     Ok(())
+}
+
+/// The public keys that task reports are verified with.
+///
+/// # Errors
+/// [`AdminError`]: the state directory cannot be used.
+pub(crate) async fn report_keys(place: impl Into<StatePlace>) -> Result<PublishedKeys, AdminError> {
+    let state = open(place)?;
+    let keys = state.store.read(published).await;
+    keys.map_err(|error: StoreError| AdminError::from(error))
+}
+
+/// Retires the key that task reports are countersigned with and makes another one, whose id it gives.
+///
+/// # Errors
+/// [`AdminError`]: the state directory cannot be used.
+pub(crate) async fn rotate_report_key(place: impl Into<StatePlace>) -> Result<String, AdminError> {
+    let state = open(place)?;
+    let (sealer, now) = (state.sealer.clone(), Timestamp::now());
+    let rotated = state.store.commit(move |rows| rotated(rows, &sealer, now));
+    let rotated: Result<String, SigningError> = rotated.await;
+    Ok(rotated?)
 }
 
 /// The CA's certificate as PEM, and its SHA-256 fingerprint.

@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::credentials::CredentialService;
 use crate::enrollment::EnrollmentService;
 use crate::fleet::{self, Fleet, Rows, SessionService, Settings, Surroundings};
+use crate::reports::Countersigner;
 use crate::served_certificate::ServedCertificate;
 use crate::state::{State, StateError};
 use crate::store::Database;
@@ -65,6 +66,7 @@ impl AgentSide {
         let rows = Rows::new(
             state.store.clone(),
             credentials,
+            Countersigner::new(state.store.clone(), state.sealer.clone()),
             Surroundings {
                 default_agents: config.default_agents.clone(),
                 region: config.home.region.to_string(),

@@ -19,7 +19,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-pub(crate) use request::{CertificateFacts, PublicKey};
+pub(crate) use request::{CertificateFacts, PublicKey, key_id};
 
 use crate::disk;
 

@@ -1,5 +1,7 @@
 //! The command line of `datasync-control`.
 
+mod report;
+
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
@@ -15,8 +17,10 @@ use crate::admin::{self, AdminError, RoleKeySetting};
 use crate::backup::{BackupError, back_up, renew_incarnation, restore};
 use crate::config::{Config, ConfigError, ENVIRONMENT_PREFIX, Flags, LogFormat};
 use crate::records::Access;
+use crate::reports::CheckError;
 use crate::serve::{ServeError, serve};
 use crate::state::StatePlace;
+use report::ReportCommand;
 
 /// `EX_USAGE` of sysexits.h: bad flags or configuration.
 const EXIT_CONFIGURATION: u8 = 64;
@@ -52,6 +56,9 @@ enum Command {
     /// Control's certificate authority
     #[command(subcommand)]
     Ca(CaCommand),
+    /// Signatures over task reports
+    #[command(subcommand)]
+    Report(ReportCommand),
     /// Copy the state directory as of one moment to a new directory, also while control serves
     Backup {
         /// Made by the command; holds secrets
@@ -151,6 +158,11 @@ enum CliError {
     },
     #[error("the log cannot be set up: {0}")]
     Log(String),
+    #[error("{0}")]
+    Check(#[from] CheckError),
+    /// What was found is told already.
+    #[error("not every report is as it was signed")]
+    Unverified(u8),
 }
 
 fn io_error(doing: &'static str) -> impl FnOnce(io::Error) -> CliError {
@@ -179,6 +191,7 @@ pub fn run(
     let (code, error) = match execute(cli, environment) {
         Ok(()) => return ExitCode::SUCCESS,
         Err(error @ CliError::Config(_)) => (ExitCode::from(EXIT_CONFIGURATION), error),
+        Err(CliError::Unverified(code)) => (ExitCode::from(code), CliError::Unverified(code)),
         Err(error) => (ExitCode::FAILURE, error),
     };
     // Nothing is left to tell it to if standard error is closed.
@@ -189,6 +202,10 @@ pub fn run(
 }
 
 fn execute(cli: Cli, environment: &dyn Fn(&str) -> Option<String>) -> Result<(), CliError> {
+    if let Command::Report(ReportCommand::Verify { paths, keys }) = &cli.command {
+        // Also where there is no control.
+        return report::verify(paths, keys);
+    }
     let config = Config::load(cli.flags, environment)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -206,6 +223,7 @@ fn execute(cli: Cli, environment: &dyn Fn(&str) -> Option<String>) -> Result<(),
             Command::Backup { directory } => Ok(back_up(&place, &directory)?),
             Command::Restore { directory } => Ok(restore(&place, &directory).await?),
             Command::Incarnation(IncarnationCommand::Renew) => Ok(renew_incarnation(place).await?),
+            Command::Report(command) => report::run(place, command).await,
             Command::Ca(CaCommand::Show) => {
                 let (pem, fingerprint) = admin::show_ca(place)?;
                 print(&format!("{pem}SHA-256 fingerprint: {fingerprint}"))

@@ -18,6 +18,7 @@ mod events;
 mod fleet;
 mod history;
 mod records;
+mod reports;
 mod rolling;
 mod scheduler;
 mod schedules;

@@ -11,6 +11,7 @@ mod execution;
 mod location;
 mod location_agent;
 mod manifest;
+mod report_key;
 mod role_key;
 mod schedule;
 mod shared_authority;
@@ -32,6 +33,7 @@ pub(crate) use location::{
 };
 pub(crate) use location_agent::LocationAgent;
 pub(crate) use manifest::{ManifestConfig, ManifestObject, ManifestSource};
+pub(crate) use report_key::ReportKey;
 pub(crate) use role_key::RoleKey;
 pub(crate) use schedule::{DisabledBy, FAILURES_MAX, TaskSchedule};
 pub(crate) use shared_authority::SharedAuthority;

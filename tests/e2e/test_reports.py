@@ -3,11 +3,16 @@
 import json
 import os
 import re
+import ssl
+import subprocess
+import urllib.request
+from hashlib import sha256
 
 import pytest
 from botocore.exceptions import ClientError
 from world import tree
 from world.expected import keys
+from world.process import binary, wait_until
 from world.secrets import remember
 from world.site import ROLE, shown
 
@@ -46,7 +51,7 @@ class Report:
         self.execution = execution.rsplit("/", 1)[1]
         self.task = execution.split("/")[1]
         self.entries = {"transferred": [], "verified": [], "skipped": [], "deleted": []}
-        self.summaries, self.objects = [], 0
+        self.summaries, self.signatures, self.objects = [], [], 0
         for key in keys(store.client, REPORTS):
             if not key.startswith(f"{subdirectory}/") or f"/{self.execution}/" not in key:
                 continue
@@ -54,6 +59,9 @@ class Report:
             self._take(key.removeprefix(f"{subdirectory}/"), json.loads(body))
 
     def _take(self, key, document):
+        if key.startswith(f"Report-Signatures/{self.task}/{self.execution}/"):
+            self.signatures.append(document)
+            return
         assert document["TaskExecutionId"] == self.execution
         if key.startswith(f"Summary-Reports/{self.task}/{self.execution}/"):
             self.summaries.append(document)
@@ -77,6 +85,11 @@ class Report:
         return found[0]
 
     @property
+    def signed(self):
+        assert len(self.signatures) == 1
+        return self.signatures[0]
+
+    @property
     def summary(self):
         assert len(self.summaries) == 1
         return self.summaries[0]
@@ -91,6 +104,32 @@ def source(site):
     os.symlink(b"d", path + b"/link")
     os.mkfifo(path + b"/fifo")
     return path
+
+
+def downloaded(store, subdirectory, folder):
+    """The files of the reports below a prefix, as `aws s3 cp --recursive` would have them."""
+    for key in keys(store.client, REPORTS):
+        if key.startswith(f"{subdirectory}/"):
+            path = folder / key
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(store.client.get_object(Bucket=REPORTS, Key=key)["Body"].read())
+    return folder
+
+
+def published(site, folder):
+    """Control's public keys as everybody gets them, in a file."""
+    file = folder / "report-keys.json"
+    trusting = ssl.create_default_context(cafile=site.control.ca)
+    with urllib.request.urlopen(f"{site.control.endpoint}/report-keys", context=trusting) as answer:
+        file.write_bytes(answer.read())
+    return file
+
+
+def verified(folder, key_file):
+    """The exit code of `report verify` in an environment without anything, and what it printed."""
+    command = [binary("datasync-control"), "report", "verify", str(folder), "--keys", str(key_file)]
+    done = subprocess.run(command, capture_output=True, text=True, env={}, timeout=60)
+    return done.returncode, done.stdout + done.stderr
 
 
 FILES = ["/d/caf\u00e9", "/d/caf\U0010f7e9", "/d/one", '/d/say "hi"', "/d/two"]
@@ -336,3 +375,192 @@ def test_a_cancelled_execution_reports_what_it_did(site, store):
     report = Report(store, "cancelled", execution)
     assert report.summary["Outcome"] == "CANCELLED"
     assert len(report.paths("transferred")) == ended["FilesTransferred"] > 4
+
+
+@pytest.fixture
+def signed(site, store, source, tmp_path):
+    """The downloaded report of a run, the public keys, and the run."""
+    place = bucket = site.bucket("signed")
+    task = site.task(source, bucket, TaskReportConfig=config(place, **ALL))
+    done = site.run(task)
+    assert done["ReportResult"] == {"Status": "SUCCESS"}, shown(done)
+    folder = downloaded(store, place, tmp_path / "report")
+    return folder, published(site, tmp_path), done["TaskExecutionArn"].rsplit("/", 1)[1]
+
+
+def test_a_report_is_verified_offline(site, signed):
+    folder, key_file, execution = signed
+    code, told = verified(folder, key_file)
+    assert code == 0, told
+    assert f"{execution}: as it was signed" in told and "4 objects" in told, told
+    printed = json.loads(site.control.cli("report", "keys"))
+    assert printed == json.loads(key_file.read_text())
+    assert [key["Algorithm"] for key in printed["Keys"]] == ["ECDSA_P256_SHA256"]
+    agent = json.loads(next(folder.rglob("*signature-v1*")).read_text())["Agent"]["AgentArn"]
+    assert agent in told
+
+
+def root_over(records):
+    """RFC 6962, section 2.1, word for word."""
+    if len(records) <= 1:
+        return sha256(b"\0" + records[0]).digest() if records else sha256(b"").digest()
+    half = 1
+    while half * 2 < len(records):
+        half *= 2
+    return sha256(b"\1" + root_over(records[:half]) + root_over(records[half:])).digest()
+
+
+def raw_entries(text):
+    """The bytes of each entry of an object; a summary is one."""
+    found = re.match(r'\{"TaskExecutionId":"[^"]+","(Transferred|Verified|Skipped|Deleted)":\[', text)
+    if not found:
+        return [text.encode()]
+    entries, at = [], found.end()
+    while text[at] != "]":
+        _, end = json.JSONDecoder().raw_decode(text, at)
+        entries.append(text[at:end].encode())
+        at = end + (text[end] == ",")
+    return entries
+
+
+def test_the_root_is_the_one_that_others_compute(signed):
+    folder, _, _ = signed
+    document = json.loads(next(folder.rglob("*signature-v1*")).read_text())
+    records = []
+    for written in document["Objects"]:
+        leaves = raw_entries(next(folder.rglob(written["Name"])).read_text())
+        hashes = sorted(sha256(b"\0" + leaf).digest() for leaf in leaves)
+        own = [written["Name"], str(len(leaves)), root_over(leaves).hex(),
+               sha256(b"".join(hashes)).hexdigest()]
+        assert own[1:] == [str(written["Entries"]), written["Root"], written["Set"]]
+        records.append("\n".join(own).encode())
+    assert root_over(records).hex() == document["Root"]
+
+
+def altered(path, change):
+    text = path.read_text()
+    assert change(text) != text
+    path.write_text(change(text))
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "tamper"),
+    [
+        (25, "was altered", lambda folder: altered(
+            next(folder.rglob("*files-transferred*")), lambda t: t.replace('"Uid":0', '"Uid":7', 1))),
+        (20, "is missing", lambda folder: next(folder.rglob("*files-verified*")).unlink()),
+        (21, "was added", lambda folder: (folder / re.sub(
+            "files-[a-z]+", "files-deleted", next(folder.rglob("*files-skipped*")).name
+        )).write_text("{}")),
+        (25, "was altered", lambda folder: altered(
+            next(folder.rglob("*summary-v1*")), lambda t: t.replace("COMPLETED", "ERROR"))),
+        (10, "not signed", lambda folder: next(folder.rglob("*signature-v1*")).unlink()),
+        (13, "not countersigned", lambda folder: altered(
+            next(folder.rglob("*signature-v1*")),
+            lambda t: json.dumps(json.loads(t) | {"Control": None}))),
+    ],
+)
+def test_what_was_tampered_with_is_told(signed, code, words, tamper):
+    folder, key_file, execution = signed
+    tamper(folder)
+    found, told = verified(folder, key_file)
+    assert found == code, told
+    assert execution in told and words in told, told
+
+
+def test_keys_are_rotated_and_old_reports_stay_good(site, store, source, tmp_path):
+    task = site.task(source, site.bucket("rotated"), TaskReportConfig=config("rotated", **ALL))
+    first = Report(store, "rotated", site.run(task)["TaskExecutionArn"]).signed
+    old = published(site, tmp_path)
+    old = old.rename(tmp_path / "old-keys.json")
+    new = site.control.cli("report", "rotate-key").strip()
+    second = Report(store, "rotated", site.run(task)["TaskExecutionArn"]).signed
+    assert first["Control"]["KeyId"] != new == second["Control"]["KeyId"]
+    listed = {key["KeyId"]: key for key in json.loads(published(site, tmp_path).read_text())["Keys"]}
+    assert "NotAfter" in listed[first["Control"]["KeyId"]] and "NotAfter" not in listed[new]
+    folder = downloaded(store, "rotated", tmp_path / "report")
+    code, told = verified(folder, tmp_path / "report-keys.json")
+    assert code == 0, told
+    code, told = verified(folder, old)
+    assert code == 14 and new in told, told
+
+
+def test_a_report_waits_for_control_and_is_the_same_after_a_kill(site, store, source, tmp_path):
+    for number in range(8):
+        tree.write(source + b"/slow%d" % number, tree.noise(number, 256 * KIB))
+    task = site.task(
+        source, site.bucket("waits"), options={"BytesPerSecond": MIB},
+        TaskReportConfig=config("waits", **ALL),
+    )
+    execution = site.launch(task)
+    site.wait_execution(execution, until=lambda d: d["FilesTransferred"] >= 2)
+    site.control.server.kill()
+
+    def summary():
+        written = [key for key in keys(store.client, REPORTS) if key.startswith("waits/Summary")]
+        return [store.client.get_object(Bucket=REPORTS, Key=key)["Body"].read() for key in written]
+
+    before = wait_until("a summary", summary, timeout=60)
+    assert Report(store, "waits", execution).signatures == []
+    site.agent.server.kill()
+    site.agent.start()
+    site.control.start()
+    ended = site.wait_execution(execution)
+    assert ended["Status"] == "SUCCESS", shown(ended)
+    assert ended["ReportResult"] == {"Status": "SUCCESS"}, shown(ended)
+    assert summary() == before
+    code, told = verified(downloaded(store, "waits", tmp_path / "report"), published(site, tmp_path))
+    assert code == 0, told
+
+
+def test_a_role_that_control_has_no_credentials_of_is_refused_at_the_start(site, source):
+    role = "arn:aws:iam::123456789012:role/nobody-knows"
+    task = site.task(source, site.bucket("no-role"), TaskReportConfig=config("r", role=role))
+    message = refused(site.datasync.start_task_execution, TaskArn=task)
+    assert role in message and "role set-key" in message, message
+    listed = {
+        "ManifestObjectPath": "list.csv",
+        "S3BucketArn": f"arn:aws:s3:::{REPORTS}",
+        "BucketAccessRoleArn": role,
+    }
+    message = refused(
+        site.datasync.start_task_execution, TaskArn=task, TaskReportConfig={},
+        ManifestConfig={"Source": {"S3": listed}},
+    )
+    assert role in message and "manifest" in message, message
+
+
+def test_a_cancel_while_the_report_is_written_is_in_its_summary(site, store, tmp_path):
+    role = "arn:aws:iam::123456789012:role/late"
+
+    def set_key(endpoint):
+        arguments = ["role", "set-key", role, "--access-key-id", store.access_key]
+        site.control.cli(*arguments, "--endpoint", endpoint, text_in=store.secret_key + "\n")
+
+    source = site.source("late")
+    for number in range(10):
+        tree.write(source + b"/%02d" % number, tree.noise(number, 128 * KIB))
+    set_key(store.endpoint)
+    task = site.task(
+        source, site.bucket("late"), options={"BytesPerSecond": 256 * KIB},
+        TaskReportConfig=config("late", role=role, **ALL),
+    )
+    execution = site.launch(task)
+    site.wait_execution(execution, until=lambda d: d["FilesTransferred"] >= 2)
+    # An agent that is started anew gets no keys of another store: its report waits.
+    site.agent.server.kill()
+    set_key("http://127.0.0.1:9")
+    site.agent.start()
+    concluded = site.agent.state / "executions" / execution.rsplit("/", 1)[1] / "concluded.json"
+    wait_until("the end of the transfer", concluded.exists, timeout=60)
+    site.datasync.cancel_task_execution(TaskExecutionArn=execution)
+    set_key(store.endpoint)
+    ended = site.wait_execution(execution)
+    assert (ended["Status"], ended["Result"]["ErrorCode"]) == ("ERROR", "Cancelled"), shown(ended)
+    assert "already" in ended["Result"]["ErrorDetail"], shown(ended)
+    assert ended["ReportResult"] == {"Status": "SUCCESS"}, shown(ended)
+    summary = Report(store, "late", execution).summary
+    assert (summary["Status"], summary["Outcome"]) == ("ERROR", "CANCELLED")
+    assert summary["FilesTransferred"] == 10
+    code, told = verified(downloaded(store, "late", tmp_path / "report"), published(site, tmp_path))
+    assert code == 0, told

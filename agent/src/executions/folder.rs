@@ -1,5 +1,6 @@
 //! One directory per execution: `spec.json` (frozen), `order.json` (rate, cancel), `report.json`
-//! (once it has ended), and the engine's files.
+//! (once it has ended), `concluded.json` (its end before its task report is written), and the engine's
+//! files.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,11 +9,13 @@ use std::sync::Arc;
 use datasync_model::{BytesPerSecond, ExecutionReport, ExecutionSpec, Rate};
 use serde::{Deserialize, Serialize};
 
+use super::concluded::Concluded;
 use crate::state::{self, StateError};
 
 const SPEC: &str = "spec.json";
 const ORDER: &str = "order.json";
 const REPORT: &str = "report.json";
+const CONCLUDED: &str = "concluded.json";
 const VERSION: u32 = 1;
 
 /// What of a desired execution may change while it runs.
@@ -56,6 +59,11 @@ impl Folder {
         Self(executions.join(id))
     }
 
+    /// The one whose directory this is.
+    pub(super) fn of(directory: PathBuf) -> Self {
+        Self(directory)
+    }
+
     /// Writes down what is to be done, before anything is done.
     pub(super) fn create(
         executions: &Path,
@@ -86,6 +94,15 @@ impl Folder {
 
     pub(super) fn write_report(&self, report: &ExecutionReport) -> Result<(), StateError> {
         self.write(REPORT, report)
+    }
+
+    pub(super) fn write_concluded(&self, concluded: &Concluded) -> Result<(), StateError> {
+        self.write(CONCLUDED, concluded)
+    }
+
+    /// `None` if the engine has not ended.
+    pub(super) fn concluded(&self) -> Result<Option<Concluded>, StateError> {
+        self.read(CONCLUDED)
     }
 
     pub(super) fn remove(&self) -> Result<(), StateError> {

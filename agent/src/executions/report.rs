@@ -4,21 +4,21 @@
 
 mod keys;
 mod page;
+mod signed;
 mod summary;
+mod writing;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use datasync_endpoint::{EndpointError, ErrorKind};
-use datasync_model::{
-    ErrorCode, ExecutionReport, Failure, PhaseStatus, ReportKind, ReportResult, TaskReport,
-};
-use datasync_s3::S3Objects;
-use datasync_transfer::ReportEntries;
+use datasync_model::{ErrorCode, ExecutionReport, Failure, ReportResult, TaskReport};
 
-use super::run::{ATTEMPTS_MAX, Runner};
+use super::concluded::Concluded;
+use super::folder::Folder;
+use super::run::Runner;
 use super::{Assignment, Ended};
-use crate::backoff;
-use page::Page;
+use crate::countersigning::SigningDesk;
+use writing::{Writing, Written, retried};
 
 /// What a report says that was not even begun, in AWS's words.
 const NOTHING: &str = "Execution error occurred prior to generating any Task Reports";
@@ -33,15 +33,10 @@ enum Fault {
     NoKeys(String),
     /// The agent's own disk.
     Local(std::io::Error),
+    /// Control's words.
+    Unsigned(String),
     /// It was cancelled.
     TooLong,
-}
-
-fn failed(failure: Failure) -> ReportResult {
-    ReportResult {
-        status: PhaseStatus::Error,
-        failure: Some(failure),
-    }
 }
 
 impl Runner {
@@ -50,12 +45,38 @@ impl Runner {
     pub(super) async fn reported(
         &self,
         assignment: &Assignment,
-        mut report: ExecutionReport,
+        signing: &SigningDesk,
+        report: ExecutionReport,
+    ) -> Ended {
+        let concluded = Concluded {
+            report,
+            ended_at_ms: now_ms(),
+        };
+        if assignment.spec.extensions.report.is_some() {
+            let folder = Folder::of(assignment.directory.clone());
+            if let Err(error) = folder.write_concluded(&concluded) {
+                // After a restart the engine finds its end in its journal.
+                tracing::error!(%error, "cannot keep the end of an execution");
+            }
+        }
+        self.concluded(assignment, signing, concluded).await
+    }
+
+    /// What is left to do for an execution that the engine has ended.
+    pub(super) async fn concluded(
+        &self,
+        assignment: &Assignment,
+        signing: &SigningDesk,
+        concluded: Concluded,
     ) -> Ended {
         let extensions = &assignment.spec.extensions;
-        if let Some(asked) = &extensions.report {
-            report.result.report = Some(self.result(assignment, asked, &report).await?);
-        }
+        let report = match &extensions.report {
+            None => concluded.report,
+            Some(asked) => {
+                self.report_of(assignment, asked, signing, &concluded)
+                    .await?
+            }
+        };
         let manifest = extensions.manifest.as_ref().map(|m| &m.store.arn);
         let written = extensions.report.as_ref().map(|asked| &asked.store.arn);
         for arn in manifest.into_iter().chain(written) {
@@ -64,112 +85,78 @@ impl Runner {
         Some(report)
     }
 
-    async fn result(
+    async fn report_of(
         &self,
         assignment: &Assignment,
         asked: &TaskReport,
-        report: &ExecutionReport,
-    ) -> Option<ReportResult> {
+        signing: &SigningDesk,
+        concluded: &Concluded,
+    ) -> Ended {
+        let result = &concluded.report.result;
         let begun = assignment.directory.join("journal").exists();
-        if let (false, Some(failure)) = (begun, &report.result.failure) {
+        let (cancelled, written) = if let Some(given_up) = &result.report {
+            (assignment.cancel.is_cancelled(), given_up.clone())
+        } else if let (false, Some(failure)) = (begun, &result.failure) {
             let detail = format!("{NOTHING}: {}", failure.detail);
             let failure = Failure::new(ErrorCode::TaskReportNotGenerated, detail);
-            return Some(failed(failure));
-        }
-        let too_long = async {
-            assignment.cancel.cancelled().await;
-            tokio::time::sleep(PATIENCE_AFTER_CANCEL).await;
-        };
-        let written = tokio::select! {
-            biased;
-            () = assignment.stop.cancelled() => return None,
-            written = self.write_report(assignment, asked, report) => written,
-            () = too_long => Err(Fault::TooLong),
-        };
-        Some(match written {
-            Ok(objects) => {
-                tracing::info!(
-                    objects,
-                    bucket = asked.store.bucket,
-                    "the task report is written"
-                );
-                ReportResult {
-                    status: PhaseStatus::Success,
-                    failure: None,
+            let cancelled = assignment.cancel.is_cancelled();
+            (cancelled, ReportResult::error(failure))
+        } else {
+            let writing = self.write_report(assignment, asked, signing, concluded);
+            match within_patience(assignment, writing).await? {
+                Ok(written) => {
+                    let (objects, bucket) = (written.objects, &asked.store.bucket);
+                    tracing::info!(objects, bucket, "the task report is written");
+                    (written.cancelled, ReportResult::success())
+                }
+                Err(fault) => {
+                    let failure = told(asked, &fault);
+                    tracing::error!(%failure, "the task report is not complete");
+                    let cancelled = assignment.cancel.is_cancelled();
+                    (cancelled, ReportResult::error(failure))
                 }
             }
-            Err(fault) => {
-                let failure = told(asked, &fault);
-                tracing::error!(%failure, "the task report is not complete");
-                failed(failure)
-            }
-        })
+        };
+        let mut report = concluded.report_if(cancelled);
+        report.result.report = Some(written);
+        Some(report)
     }
 
-    /// Writes all objects, the summary last; gives their number.
     async fn write_report(
         &self,
         assignment: &Assignment,
         asked: &TaskReport,
-        report: &ExecutionReport,
-    ) -> Result<u32, Fault> {
+        signing: &SigningDesk,
+        concluded: &Concluded,
+    ) -> Result<Written, Fault> {
         let keys = self.await_keys(&asked.store.arn).await;
         keys.map_err(Fault::NoKeys)?;
         let bucket = retried(|| self.endpoints().bucket(&asked.store)).await?;
-        let spec = &assignment.spec;
-        let (prefix, execution) = (asked.prefix.as_str(), &spec.execution);
-        let mut objects = 0;
-        for kind in ReportKind::ALL {
-            let mut entries = ReportEntries::of(&assignment.directory, *kind);
-            let mut page = Page::new(execution, *kind);
-            let mut number = 0;
-            loop {
-                let entry = entries.next().await.map_err(Fault::Local)?;
-                let full = match &entry {
-                    Some(entry) => page.add(entry),
-                    None => page.take(),
-                };
-                if let Some(full) = full {
-                    number += 1;
-                    let key = keys::detailed(prefix, execution, *kind, number);
-                    put(&bucket, &key, full).await?;
-                }
-                if entry.is_none() {
-                    break;
-                }
-            }
-            objects += number;
-        }
-        let summary = summary::summary(spec, report, now_ms()).to_string();
-        let key = keys::summary(prefix, execution);
-        put(&bucket, &key, summary.into_bytes()).await?;
-        Ok(objects + 1)
+        let writing = Writing {
+            assignment,
+            asked,
+            concluded,
+            signing,
+            bucket,
+        };
+        writing.all().await
     }
 }
 
-async fn put(bucket: &S3Objects, key: &str, content: Vec<u8>) -> Result<(), Fault> {
-    let content = bytes::Bytes::from(content);
-    retried(|| bucket.put(key, "application/json", content.clone())).await
-}
-
-/// Tries again while an error is transient, a bounded number of times.
-async fn retried<T, F>(call: impl Fn() -> F) -> Result<T, Fault>
-where
-    F: Future<Output = Result<T, EndpointError>>,
-{
-    let mut failures = 0;
-    loop {
-        let error = match call().await {
-            Ok(done) => return Ok(done),
-            Err(error) => error,
-        };
-        failures += 1;
-        if !error.kind.is_transient() || failures >= ATTEMPTS_MAX {
-            return Err(Fault::Store(error));
-        }
-        let delay = backoff::STORAGE.random_delay(failures);
-        tracing::warn!(%error, failures, retry_ms = delay.as_millis(), "cannot write the task report");
-        tokio::time::sleep(delay).await;
+/// `None` if the execution was stopped.
+async fn within_patience(
+    assignment: &Assignment,
+    writing: impl Future<Output = Result<Written, Fault>>,
+) -> Option<Result<Written, Fault>> {
+    let too_long = async {
+        assignment.cancel.cancelled().await;
+        tokio::time::sleep(PATIENCE_AFTER_CANCEL).await;
+    };
+    tokio::select! {
+        biased;
+        () = assignment.stop.cancelled() => None,
+        written = writing => Some(written),
+        () = too_long => Some(Err(Fault::TooLong)),
     }
 }
 
@@ -196,6 +183,9 @@ fn told(asked: &TaskReport, fault: &Fault) -> Failure {
         },
         Fault::TooLong => format!("{upload}: the execution was cancelled, and it took too long"),
         Fault::Local(error) => format!("Cannot write to Task Report: on the agent: {error}"),
+        Fault::Unsigned(reason) => {
+            format!("the report is below {place}, but control did not countersign it: {reason}")
+        }
     };
     Failure::new(ErrorCode::TaskReportUploadFailed, detail)
 }

@@ -13,9 +13,11 @@ use datasync_transfer::{Controls, Interrupted, Settings, with_open_uploads};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::folder::Folder;
 use super::limits::Limits;
 use super::{Assignment, Ended, Work, failed, failure_list};
 use crate::backoff;
+use crate::countersigning::SigningDesk;
 use crate::credentials::{Availability, last_use};
 use crate::endpoints::{self, Endpoints, Side};
 use crate::host;
@@ -70,20 +72,28 @@ impl Runner {
         }
     }
 
-    pub(crate) fn into_work(self) -> Work {
+    /// `signing` is where the roots of task reports are signed.
+    pub(crate) fn into_work(self, signing: SigningDesk) -> Work {
         Arc::new(move |assignment| {
-            let runner = self.clone();
-            Box::pin(async move { runner.run(&assignment).await })
+            let (runner, signing) = (self.clone(), signing.clone());
+            Box::pin(async move { runner.run(&assignment, &signing).await })
                 as Pin<Box<dyn Future<Output = Ended> + Send>>
         })
     }
 
-    async fn run(&self, assignment: &Assignment) -> Ended {
+    async fn run(&self, assignment: &Assignment, signing: &SigningDesk) -> Ended {
+        match Folder::of(assignment.directory.clone()).concluded() {
+            Ok(None) => {}
+            Ok(Some(concluded)) => return self.concluded(assignment, signing, concluded).await,
+            Err(error) => {
+                tracing::error!(%error, "the journal tells the end of an execution again")
+            }
+        }
         failure_list::prune(&self.failures);
         let mut stalls = Stalls::default();
         loop {
             let halt = match self.run_once(assignment).await {
-                Ok(report) => return self.reported(assignment, report).await,
+                Ok(report) => return self.reported(assignment, signing, report).await,
                 Err(halt) => halt,
             };
             // Paused: go on from the journal when there is what it waits for.
@@ -105,7 +115,7 @@ impl Runner {
                 Err(Halt::Failed(failure)) => {
                     let mut report = failed(assignment.spec.execution.clone(), failure);
                     report.counters = assignment.reports.borrow().counters;
-                    return self.reported(assignment, report).await;
+                    return self.reported(assignment, signing, report).await;
                 }
                 Err(Halt::Stopped | Halt::Expired | Halt::LocalState(_) | Halt::Stalled(_)) => {
                     return None;

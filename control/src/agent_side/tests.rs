@@ -5,6 +5,7 @@ mod enrolling;
 mod keys;
 mod lost;
 mod replicas;
+mod reports;
 mod roles;
 mod strangers;
 mod work;

@@ -16,9 +16,12 @@ use super::{Api, operations};
 use crate::audit::{Entry, Outcome, Pending};
 use crate::auth::{self, AuthError, Authorization, SignedRequest};
 use crate::records::AccessKey;
+use crate::reports::published;
 
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
+/// Where the public keys of task reports are, for everybody.
+const REPORT_KEYS: &str = "/report-keys";
 const TARGET_PREFIX: &str = "FmrsService.";
 
 /// Answers one request of `client` whose body arrives within `body_timeout`.
@@ -29,6 +32,9 @@ pub(super) async fn answer(
     body_timeout: Duration,
 ) -> Response<Full<Bytes>> {
     let id = request_id();
+    if request.method() == Method::GET && request.uri().path() == REPORT_KEYS {
+        return respond_report_keys(api, &id).await;
+    }
     let mut pending = Pending::new(&api.audit, Entry::new(&id, client));
     let target = request
         .headers()
@@ -67,6 +73,14 @@ fn request_id() -> String {
         &text[20..],
     ];
     parts.join("-")
+}
+
+async fn respond_report_keys(api: &Api, id: &str) -> Response<Full<Bytes>> {
+    let keys: Result<_, ApiError> = api.store.read(|rows| Ok(published(rows)?)).await;
+    match keys.map(|keys| serde_json::json!(keys)) {
+        Ok(keys) => respond(200, id, &keys),
+        Err(error) => respond(error.status, id, &error.body()),
+    }
 }
 
 fn respond(status: u16, id: &str, body: &Value) -> Response<Full<Bytes>> {

@@ -39,18 +39,23 @@ impl PublicKey {
         Ok(Self(key.to_vec()))
     }
 
-    pub(super) fn of_key_pair(key: &KeyPair) -> Self {
+    pub(crate) fn of_key_pair(key: &KeyPair) -> Self {
         Self(key.subject_public_key_info())
     }
 
-    pub(super) fn der(&self) -> &[u8] {
+    pub(crate) fn der(&self) -> &[u8] {
         &self.0
     }
 
     /// SHA-256 of the SubjectPublicKeyInfo, lower-case hexadecimal.
     pub(crate) fn fingerprint(&self) -> String {
-        hex::encode(Sha256::digest(&self.0))
+        key_id(&self.0)
     }
+}
+
+/// SHA-256 of a public key's DER, lower-case hexadecimal.
+pub(crate) fn key_id(der: &[u8]) -> String {
+    hex::encode(Sha256::digest(der))
 }
 
 /// What control reads from a certificate.

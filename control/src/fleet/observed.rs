@@ -1,8 +1,6 @@
 //! Agents' reports against control's rows, by the model's transition table.
 
-use datasync_model::{
-    ErrorCode, ExecutionEvent, ExecutionReport, ExecutionResult, ExecutionStatus, Failure, Refused,
-};
+use datasync_model::{ExecutionEvent, ExecutionReport, ExecutionResult, ExecutionStatus, Refused};
 
 /// The status that a row has after a report; `None` where the report changes nothing at all.
 ///
@@ -36,19 +34,16 @@ pub(crate) fn status_after(
 
 /// The result to record with the status that [`status_after`] gave.
 pub(crate) fn result_after(status: ExecutionStatus, report: &ExecutionReport) -> ExecutionResult {
-    let mut result = report.result.clone();
-    if status == ExecutionStatus::Error && report.status == ExecutionStatus::Success {
-        result.failure = Some(Failure::new(
-            ErrorCode::Cancelled,
-            "cancelled when everything had been transferred already: the destination is complete",
-        ));
+    if status == ExecutionStatus::Error {
+        report.clone().cancelled().result
+    } else {
+        report.result.clone()
     }
-    result
 }
 
 #[cfg(test)]
 mod tests {
-    use datasync_model::{Counters, Telemetry};
+    use datasync_model::{Counters, ErrorCode, Telemetry};
 
     use super::super::fixture;
     use super::*;

@@ -9,7 +9,7 @@ mod writes;
 use std::sync::Arc;
 
 use datasync_model::{AgentArn, AgentStatus};
-use datasync_proto::Generation;
+use datasync_proto::{Generation, ReportCountersigned};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
@@ -23,6 +23,7 @@ use super::views::{AgentView, Snapshot};
 use crate::config::Role;
 use crate::credentials::{CredentialService, CredentialsError, Keys};
 use crate::records::{Agent, AgentPresence};
+use crate::reports::{Countersigner, Signed, SigningError};
 use crate::scheduler::{self, Launch};
 use crate::store::{Store, StoreError, Versioned};
 pub(super) use snapshot::Look;
@@ -41,6 +42,7 @@ pub(crate) struct Surroundings {
 pub(crate) struct Rows {
     store: Store,
     credentials: Arc<CredentialService>,
+    countersigner: Countersigner,
     surroundings: Surroundings,
 }
 
@@ -97,11 +99,13 @@ impl Rows {
     pub(crate) fn new(
         store: Store,
         credentials: Arc<CredentialService>,
+        countersigner: Countersigner,
         surroundings: Surroundings,
     ) -> Self {
         Self {
             store,
             credentials,
+            countersigner,
             surroundings,
         }
     }
@@ -133,6 +137,14 @@ impl Rows {
                 keys.await
             }
         }
+    }
+
+    pub(super) async fn countersign(
+        &self,
+        signed: &Signed,
+        now: Timestamp,
+    ) -> Result<ReportCountersigned, SigningError> {
+        self.countersigner.sign(signed, now).await
     }
 
     /// What the decisions of one round need, of one moment, and where the next look begins.

@@ -1,5 +1,6 @@
 //! One agent's session: Hello, then desired state and credentials down, heartbeats and reports up.
 
+mod countersigning;
 mod messages;
 mod running;
 mod stores;
@@ -24,7 +25,7 @@ use super::presence::{Entered, Machine};
 use super::stream::SessionStream;
 use super::{Fleet, lock, wall};
 use crate::agent_port::Peer;
-use crate::ca::{CaError, CertificateFacts};
+use crate::ca::{CaError, CertificateFacts, PublicKey};
 pub(super) use messages::superseded;
 use running::Running;
 
@@ -81,12 +82,22 @@ impl SessionService {
             }
             None => return Ok(Identified::Deleted(agent)),
         }
-        Ok(Identified::Known(agent, facts.not_after))
+        Ok(Identified::Known(Box::new(Known {
+            agent,
+            key: facts.public_key,
+            certificate_end: facts.not_after,
+        })))
     }
 }
 
+struct Known {
+    agent: AgentArn,
+    key: PublicKey,
+    certificate_end: Timestamp,
+}
+
 enum Identified {
-    Known(AgentArn, Timestamp),
+    Known(Box<Known>),
     /// A certificate of ours for an agent that exists no more.
     Deleted(AgentArn),
 }
@@ -107,12 +118,9 @@ impl Session for SessionService {
         let fleet = self.fleet.clone();
         let stream = SessionStream::new(move |outgoing| async move {
             let end = match identified {
-                Identified::Known(agent, certificate_end) => {
-                    let caller = Caller {
-                        agent,
-                        address,
-                        certificate_end,
-                    };
+                Identified::Known(known) => {
+                    let known = *known;
+                    let caller = Caller { known, address };
                     run(fleet, caller, incoming, outgoing.clone()).await
                 }
                 Identified::Deleted(agent) => {
@@ -174,9 +182,8 @@ fn known_abilities(said: &[String]) -> Vec<String> {
 
 /// An agent that proved who it is.
 struct Caller {
-    agent: AgentArn,
+    known: Known,
     address: SocketAddr,
-    certificate_end: Timestamp,
 }
 
 /// Runs a session to its end. `Ok` means that the agent ended it.
@@ -187,7 +194,11 @@ async fn run(
     outgoing: Outgoing,
 ) -> Result<(), Status> {
     let hello = hello(&mut incoming).await?;
-    let agent = caller.agent;
+    let Known {
+        agent,
+        key,
+        certificate_end,
+    } = caller.known;
     let machine = Machine {
         boot_nonce: hello.boot_nonce.clone(),
         address: caller.address,
@@ -213,9 +224,9 @@ async fn run(
     tracing::info!(%agent, version = facts.version, "agent connected");
     let session = Running::new(
         fleet,
-        agent.clone(),
+        (agent.clone(), key),
         facts,
-        end_of(caller.certificate_end),
+        end_of(certificate_end),
         outgoing,
     );
     let result = session.run(incoming, entered.superseded, claim).await;

@@ -2,6 +2,7 @@
 //!
 //! Everything here is a value or a pure function of values. No I/O, no clock, no randomness.
 
+mod ability;
 mod activation_key;
 mod amount;
 mod arn;
@@ -13,6 +14,7 @@ mod failure;
 mod filter;
 mod location;
 mod manifest;
+mod merkle;
 mod operator;
 mod options;
 mod plan;
@@ -20,6 +22,7 @@ mod proxy;
 mod rate;
 mod report;
 mod schedule;
+mod signed_report;
 mod spec;
 mod status;
 mod task_report;
@@ -27,6 +30,7 @@ mod telemetry;
 mod timetable;
 mod word;
 
+pub use ability::{Ability, ControlAbility};
 pub use activation_key::{ActivationKey, KEY_LIFETIME_SECONDS, MalformedKey};
 pub use amount::{NotAnAmount, parse_bytes};
 pub use arn::{
@@ -40,7 +44,8 @@ pub use extensions::Extensions;
 pub use failure::{ErrorCode, Failure};
 pub use filter::{Excludes, FilterError, Includes, Scope};
 pub use location::{Location, NfsLocation, NfsVersion, S3Location, StorageClass};
-pub use manifest::{Ability, MANIFEST_BYTES_MAX, Manifest, ManifestAction, ManifestFormat};
+pub use manifest::{MANIFEST_BYTES_MAX, Manifest, ManifestAction, ManifestFormat};
+pub use merkle::{Digest, MerkleTree, NotADigest};
 pub use operator::Operator;
 pub use options::{
     Atime, BytesPerSecond, Gid, LogLevel, Mtime, ObjectMetadata, ObjectTags, Options, OptionsError,
@@ -52,6 +57,9 @@ pub use proxy::{NotAProxy, Proxy};
 pub use rate::Rate;
 pub use report::{ExecutionReport, ExecutionResult, PhaseStatus, ReportResult};
 pub use schedule::{EXPRESSION_CHARACTERS_MAX, Schedule, ScheduleError};
+pub use signed_report::{
+    AgentSignature, ControlSignature, ObjectTree, ReportObject, ReportStatement, SignedReport,
+};
 pub use spec::ExecutionSpec;
 pub use status::{AgentStatus, ExecutionEvent, ExecutionStatus, Refused, TaskStatus};
 pub use task_report::{ObjectVersionIds, ReportKind, ReportLevel, ReportOutputType, TaskReport};

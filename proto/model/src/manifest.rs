@@ -15,21 +15,6 @@ words! {
     ManifestFormat { Csv = "CSV" }
 }
 
-words! {
-    /// What an agent says in its Hello that it can do beyond the first release: an execution that
-    /// needs one of these is never given to an agent that does not name it.
-    Ability {
-        /// Executions of [`crate::Extensions::manifest`].
-        Manifest = "manifest",
-        /// Executions of [`crate::Extensions::report`].
-        TaskReport = "task-report",
-        /// Executions of [`crate::Extensions::bandwidth_timetable`].
-        BandwidthTimetable = "bandwidth-timetable",
-        /// Executions of [`crate::Extensions::checksum_algorithm`].
-        ChecksumAlgorithm = "checksum-algorithm",
-    }
-}
-
 /// The largest manifest in bytes (DataSync quotas, ENHANCED mode: 20 GB).
 pub const MANIFEST_BYTES_MAX: u64 = 20_000_000_000;
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::word::words;
-use crate::{Counters, ExecutionStatus, Failure, TaskExecutionArn, Telemetry};
+use crate::{Counters, ErrorCode, ExecutionStatus, Failure, TaskExecutionArn, Telemetry};
 
 words! {
     /// `PrepareStatus`, `TransferStatus`, `VerifyStatus`.
@@ -59,6 +59,26 @@ impl Default for ExecutionResult {
     }
 }
 
+impl ReportResult {
+    /// All of it is at the bucket.
+    #[must_use]
+    pub fn success() -> Self {
+        Self {
+            status: PhaseStatus::Success,
+            failure: None,
+        }
+    }
+
+    /// It is not complete.
+    #[must_use]
+    pub fn error(failure: Failure) -> Self {
+        Self {
+            status: PhaseStatus::Error,
+            failure: Some(failure),
+        }
+    }
+}
+
 /// The observed state of one execution. Later reports replace earlier ones.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExecutionReport {
@@ -73,4 +93,20 @@ pub struct ExecutionReport {
     /// What the API does not show.
     #[serde(default)]
     pub telemetry: Telemetry,
+}
+
+impl ExecutionReport {
+    /// The same where a cancel came before the end was told: what succeeded ends in ERROR, as the
+    /// caller of CancelTaskExecution was promised.
+    #[must_use]
+    pub fn cancelled(mut self) -> Self {
+        if self.status == ExecutionStatus::Success {
+            self.status = ExecutionStatus::Error;
+            self.result.failure = Some(Failure::new(
+                ErrorCode::Cancelled,
+                "cancelled when everything had been transferred already: the destination is complete",
+            ));
+        }
+        self
+    }
 }

@@ -32,6 +32,17 @@ pub(super) fn summary(prefix: &str, execution: &TaskExecutionArn) -> String {
     key(prefix, "Summary-Reports", execution, "summary-v1")
 }
 
+/// The key of the document with the signatures: in a folder of its own, so that the others hold
+/// nothing but what AWS writes.
+pub(super) fn signature(prefix: &str, execution: &TaskExecutionArn) -> String {
+    key(prefix, "Report-Signatures", execution, "signature-v1")
+}
+
+/// What a key ends with: no other object of any report has the same.
+pub(super) fn name(key: &str) -> &str {
+    key.rsplit('/').next().unwrap_or(key)
+}
+
 /// The key of an object of entries; objects of a kind are numbered from 1.
 pub(super) fn detailed(
     prefix: &str,
@@ -65,6 +76,12 @@ mod tests {
         assert!(digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
         assert_eq!(one, detailed("r/", &execution, ReportKind::Transferred, 1));
         assert_ne!(one, detailed("r/", &execution, ReportKind::Transferred, 2));
+        assert_eq!(
+            format!("{begin}{digits}.json").rsplit('/').next(),
+            Some(name(&one))
+        );
+        let signature = signature("r/", &execution);
+        assert!(signature.starts_with("r/Report-Signatures/task-0123456789abcdef0/"));
         let summary = summary("", &execution);
         assert!(summary.starts_with(
             "Summary-Reports/task-0123456789abcdef0/exec-0123456789abcdef1/exec-0123456789abcdef1."

@@ -1,6 +1,6 @@
 //! Entries gathered into objects of bounded size, each a JSON document of its own.
 
-use datasync_model::{ReportKind, TaskExecutionArn};
+use datasync_model::{ObjectTree, ReportKind, TaskExecutionArn};
 
 /// An object is full with so many bytes.
 pub(super) const PAGE_BYTES: usize = 8 << 20;
@@ -10,7 +10,15 @@ pub(super) const PAGE_BYTES: usize = 8 << 20;
 pub(super) struct Page {
     head: String,
     body: Vec<u8>,
-    entries: u64,
+    tree: ObjectTree,
+}
+
+/// An object that takes no more.
+#[derive(Debug)]
+pub(super) struct Full {
+    pub(super) content: Vec<u8>,
+    /// Over its entries.
+    pub(super) tree: ObjectTree,
 }
 
 impl Page {
@@ -20,32 +28,35 @@ impl Page {
         Self {
             head,
             body: Vec::new(),
-            entries: 0,
+            tree: ObjectTree::default(),
         }
     }
 
     /// Adds the JSON of an entry. The object before it, if there was no room for both.
-    pub(super) fn add(&mut self, entry: &[u8]) -> Option<Vec<u8>> {
-        let is_full = self.entries > 0 && self.body.len() + entry.len() > PAGE_BYTES;
+    pub(super) fn add(&mut self, entry: &[u8]) -> Option<Full> {
+        let is_full = !self.body.is_empty() && self.body.len() + entry.len() > PAGE_BYTES;
         let full = if is_full { self.take() } else { None };
-        if self.entries == 0 {
+        if self.body.is_empty() {
             self.body.extend_from_slice(self.head.as_bytes());
         } else {
             self.body.push(b',');
         }
         self.body.extend_from_slice(entry);
-        self.entries += 1;
+        self.tree.push(entry);
         full
     }
 
     /// What is left, if anything.
-    pub(super) fn take(&mut self) -> Option<Vec<u8>> {
-        if std::mem::take(&mut self.entries) == 0 {
+    pub(super) fn take(&mut self) -> Option<Full> {
+        if self.body.is_empty() {
             return None;
         }
-        let mut whole = std::mem::take(&mut self.body);
-        whole.extend_from_slice(b"]}");
-        Some(whole)
+        let mut content = std::mem::take(&mut self.body);
+        content.extend_from_slice(b"]}");
+        Some(Full {
+            content,
+            tree: std::mem::take(&mut self.tree),
+        })
     }
 }
 
@@ -70,8 +81,11 @@ mod tests {
             .filter_map(|entry| page.add(entry.to_string().as_bytes()))
             .collect();
         full.extend(page.take());
-        assert!(full.iter().all(|page| page.len() <= PAGE_BYTES + 200));
-        let read = |page: &Vec<u8>| serde_json::from_slice(page).unwrap();
+        assert!(
+            full.iter()
+                .all(|page| page.content.len() <= PAGE_BYTES + 200)
+        );
+        let read = |page: &Full| serde_json::from_slice(&page.content).unwrap();
         full.iter().map(read).collect()
     }
 

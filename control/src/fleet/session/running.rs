@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use datasync_model::{AgentArn, AgentStatus};
+use datasync_model::{AgentArn, AgentStatus, ControlAbility, TaskExecutionArn};
 use datasync_proto::agent_message::Message as Up;
 use datasync_proto::control_message::Message as Down;
 use datasync_proto::{AgentMessage, DesiredState, Heartbeat, HeartbeatAck, Welcome};
@@ -17,6 +17,7 @@ use tonic::{Status, Streaming};
 use super::messages::{bounded_failure, credentials_message, host_facts, superseded_status};
 use super::stores::Stores;
 use super::{Outgoing, deactivate, send};
+use crate::ca::PublicKey;
 use crate::credentials::{CredentialsError, Keys};
 use crate::fleet::claim::Claim;
 use crate::fleet::desired::NeededStore;
@@ -38,10 +39,12 @@ struct Found {
 }
 
 pub(super) struct Running {
-    fleet: Arc<Fleet>,
-    agent: AgentArn,
+    pub(super) fleet: Arc<Fleet>,
+    pub(super) agent: AgentArn,
+    /// Of its certificate.
+    pub(super) key: PublicKey,
     facts: Facts,
-    outgoing: Outgoing,
+    pub(super) outgoing: Outgoing,
     published: watch::Receiver<Arc<Published>>,
     /// What the agent was told last.
     sent: Option<DesiredState>,
@@ -55,7 +58,7 @@ pub(super) struct Running {
 impl Running {
     pub(super) fn new(
         fleet: Arc<Fleet>,
-        agent: AgentArn,
+        (agent, key): (AgentArn, PublicKey),
         facts: Facts,
         certificate_end: Instant,
         outgoing: Outgoing,
@@ -66,6 +69,7 @@ impl Running {
             published: fleet.published.subscribe(),
             fleet,
             agent,
+            key,
             facts,
             outgoing,
             sent: None,
@@ -92,6 +96,10 @@ impl Running {
         Down::Welcome(Welcome {
             heartbeat_interval_seconds: u32::try_from(interval).unwrap_or(u32::MAX),
             now_milliseconds: wall().as_millisecond(),
+            abilities: ControlAbility::ALL
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
         })
     }
 
@@ -179,6 +187,7 @@ impl Running {
                 tracing::debug!(agent = %self.agent, ?generation, "desired state applied");
                 Ok(())
             }
+            Some(Up::ReportSigned(signed)) => self.countersign(&signed).await,
             Some(Up::Hello(_)) => Err(Status::invalid_argument("Hello came twice")),
             None => {
                 tracing::debug!(agent = %self.agent, "a message of a kind not known here");
@@ -206,15 +215,16 @@ impl Running {
         send(&self.outgoing, Down::HeartbeatAck(ack)).await
     }
 
+    /// Whether this agent is to have the execution.
+    pub(super) fn has(&self, execution: &TaskExecutionArn) -> bool {
+        let published = self.published.borrow();
+        let desired = published.agents.get(&self.agent.to_string());
+        desired.is_some_and(|desired| desired.has(execution))
+    }
+
     /// Reports count only for executions that this agent was told to run.
     fn report(&self, report: datasync_model::ExecutionReport) {
-        let asked = self
-            .published
-            .borrow()
-            .agents
-            .get(&self.agent.to_string())
-            .is_some_and(|desired| desired.has(&report.execution));
-        if !asked {
+        if !self.has(&report.execution) {
             tracing::debug!(agent = %self.agent, execution = %report.execution,
                 "report of an execution that the agent should not have");
             return;

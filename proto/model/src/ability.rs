@@ -1,0 +1,27 @@
+//! What the two ends of a session can do beyond the first release, each in its first message.
+
+use crate::word::words;
+
+words! {
+    /// What an agent says in its Hello that it can do beyond the first release: an execution that
+    /// needs one of these is never given to an agent that does not name it.
+    Ability {
+        /// Executions of [`crate::Extensions::manifest`].
+        Manifest = "manifest",
+        /// Executions of [`crate::Extensions::report`].
+        TaskReport = "task-report",
+        /// Executions of [`crate::Extensions::bandwidth_timetable`].
+        BandwidthTimetable = "bandwidth-timetable",
+        /// Executions of [`crate::Extensions::checksum_algorithm`].
+        ChecksumAlgorithm = "checksum-algorithm",
+    }
+}
+
+words! {
+    /// What control says in its Welcome that it can do beyond the first release: an agent asks for
+    /// nothing else.
+    ControlAbility {
+        /// It countersigns the roots of task reports.
+        CountersignReports = "countersign-reports",
+    }
+}

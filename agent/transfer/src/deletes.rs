@@ -19,12 +19,11 @@ pub(crate) use candidates::{CANDIDATES_FILE, Candidate, Candidates, CandidatesEr
 pub(crate) use extra::{Extra, judge};
 
 use crate::attempts::Attempts;
-use crate::disk::{Disk, DiskError};
 use crate::failures::{FailureList, Verdict};
 use crate::journal::{Journal, JournalError, Record};
 use crate::outcome::counted;
 use crate::progress::Progress;
-use crate::report::Reporter;
+use crate::report::Teller;
 use crate::silence::Silence;
 use presence::gone;
 use settled::Settled;
@@ -100,7 +99,6 @@ pub(crate) enum DeleteError {
     Journal(JournalError),
     Candidates(CandidatesError),
     List(std::io::Error),
-    Disk(DiskError),
     Failed(Failure),
 }
 
@@ -116,8 +114,7 @@ pub(crate) struct Deleter<S, D> {
     pub(crate) source_silence: Silence,
     pub(crate) destination_silence: Silence,
     /// `None` without a report.
-    pub(crate) reporter: Option<Arc<Reporter>>,
-    pub(crate) disk: Disk,
+    pub(crate) teller: Option<Arc<Teller>>,
 }
 
 impl<S: Source, D: Destination> Deleter<S, D> {
@@ -185,7 +182,7 @@ impl<S: Source, D: Destination> Deleter<S, D> {
             delete_failed: 1,
             ..Counters::default()
         };
-        let told = self.told(&settled)?;
+        let told = self.told(&settled).await?;
         let mut failed = Counters::default();
         for (key, failure) in settled.failed {
             failed.add(&counted(&key, one));
@@ -211,19 +208,20 @@ impl<S: Source, D: Destination> Deleter<S, D> {
     }
 
     /// What the report tells of a batch, as frames.
-    fn told(&self, settled: &Settled) -> Result<Vec<u8>, DeleteError> {
+    async fn told(&self, settled: &Settled) -> Result<Vec<u8>, DeleteError> {
+        let Some(teller) = &self.teller else {
+            return Ok(Vec::new());
+        };
+        let reporter = teller.reporter();
         let mut frames = Vec::new();
-        if let Some(reporter) = &self.reporter {
-            for key in &settled.deleted_keys {
-                frames.extend(reporter.of_deleted(key, Ok(())));
-            }
-            for (key, failure) in &settled.failed {
-                frames.extend(reporter.of_deleted(key, Err(failure)));
-            }
+        for key in &settled.deleted_keys {
+            frames.extend(reporter.of_deleted(key, Ok(())));
         }
-        let taken = self.disk.take(frames.len() as u64);
-        taken.map_err(DeleteError::Disk)?;
-        Ok(frames)
+        for (key, failure) in &settled.failed {
+            frames.extend(reporter.of_deleted(key, Err(failure)));
+        }
+        let admitted = teller.admit(frames).await;
+        admitted.map_err(DeleteError::Journal)
     }
 }
 

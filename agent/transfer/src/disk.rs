@@ -143,8 +143,14 @@ impl Disk {
     /// # Errors
     /// If they are too many; then none is counted.
     pub(crate) fn take(&self, bytes: u64) -> Result<(), DiskError> {
+        self.take_leaving(bytes, 0)
+    }
+
+    /// The same, if so many are left afterwards.
+    fn take_leaving(&self, bytes: u64, left: u64) -> Result<(), DiskError> {
         let Budget { allowed, used } = &*self.0;
-        let more = |used: u64| used.checked_add(bytes).filter(|sum| sum <= allowed);
+        let most = allowed.saturating_sub(left);
+        let more = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= most);
         match used.fetch_update(Ordering::AcqRel, Ordering::Acquire, more) {
             Ok(_) => Ok(()),
             Err(_) => Err(DiskError::UsedUp { allowed: *allowed }),
@@ -160,12 +166,23 @@ impl Disk {
             .ok();
     }
 
-    /// A file that has nothing yet.
-    pub(crate) fn share(&self) -> Share {
+    /// Bytes that may still be taken.
+    pub(crate) fn left(&self) -> u64 {
+        let Budget { allowed, used } = &*self.0;
+        allowed.saturating_sub(used.load(Ordering::Acquire))
+    }
+
+    /// A file of which so many bytes are counted already.
+    pub(crate) fn held(&self, bytes: u64) -> Share {
         Share {
             disk: self.clone(),
-            bytes: 0,
+            bytes,
         }
+    }
+
+    /// A file that has nothing yet.
+    pub(crate) fn share(&self) -> Share {
+        self.held(0)
     }
 }
 
@@ -182,7 +199,15 @@ impl Share {
     /// # Errors
     /// As [`Disk::take`].
     pub(crate) fn grow(&mut self, bytes: u64) -> Result<(), DiskError> {
-        self.disk.take(bytes)?;
+        self.grow_leaving(bytes, 0)
+    }
+
+    /// The same, if so many may still be taken afterwards.
+    ///
+    /// # Errors
+    /// As [`Disk::take`].
+    pub(crate) fn grow_leaving(&mut self, bytes: u64, left: u64) -> Result<(), DiskError> {
+        self.disk.take_leaving(bytes, left)?;
         self.bytes += bytes;
         Ok(())
     }
@@ -281,8 +306,14 @@ mod tests {
         assert!(disk.take(1).is_err());
         assert!(disk.take(u64::MAX).is_err());
         drop(second);
+        assert_eq!(disk.left(), 8);
         disk.take(8).unwrap();
         disk.give_back(8);
+        let mut third = disk.held(2);
+        assert!(third.grow_leaving(6, 3).is_err());
+        third.grow_leaving(5, 3).unwrap();
+        drop(third);
+        assert_eq!(disk.left(), 10);
     }
 
     #[test]

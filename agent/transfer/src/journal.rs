@@ -117,6 +117,9 @@ pub(crate) enum Record {
     /// Time spent so far.
     #[serde(rename = "e")]
     Elapsed { elapsed: Elapsed },
+    /// The report had no room on the disk: its file is gone, and nothing more is told.
+    #[serde(rename = "n")]
+    ReportGivenUp { failure: Failure },
     /// A fact, and the bytes that the report's file has of it.
     #[serde(rename = "t")]
     Told { record: Box<Record>, bytes: u64 },

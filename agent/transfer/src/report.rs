@@ -3,8 +3,10 @@
 
 mod entry;
 mod log;
+mod teller;
 
 pub use log::ReportEntries;
 
 pub(crate) use entry::{Found, ItemFacts, Reporter};
 pub(crate) use log::{REPORT_FILE, VERIFIED_FILE};
+pub(crate) use teller::Teller;

@@ -46,7 +46,7 @@ use crate::limiter::Limiter;
 use crate::mover::Mover;
 use crate::owed::OwedAbort;
 use crate::progress::Progress;
-use crate::report::Reporter;
+use crate::report::Teller;
 use crate::server::Spared;
 use crate::silence::Silence;
 use crate::uploads::Uploads;
@@ -196,7 +196,7 @@ struct Engine<S, D> {
     failures: FailureList,
     catalog: Option<Catalog>,
     /// `None` without a report.
-    reporter: Option<Arc<Reporter>>,
+    teller: Option<Arc<Teller>>,
     /// Entries of the end check, while it runs.
     verified: Option<BufWriter<File>>,
     mover: Arc<Mover<S, D>>,

@@ -71,6 +71,9 @@ pub(crate) struct State {
     /// The length of the report's file, in bytes: what it has beyond belongs to no record.
     #[serde(default)]
     pub(crate) report_bytes: u64,
+    /// Why the report was given up, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) report_given_up: Option<Failure>,
     /// The last delete candidate that was dealt with.
     pub(crate) last_deleted: Option<Key>,
 }
@@ -127,6 +130,10 @@ impl State {
             Record::Root { root } => self.root = Some(root),
             Record::Withheld { failure } => self.withheld = Some(failure),
             Record::Elapsed { elapsed } => self.elapsed = elapsed,
+            Record::ReportGivenUp { failure } => {
+                self.report_bytes = 0;
+                self.report_given_up = Some(failure);
+            }
             Record::Told { record, bytes } => {
                 self.report_bytes += bytes;
                 self.apply(*record);

@@ -84,6 +84,8 @@ pub(super) struct Writer {
     journal_buffer: Vec<u8>,
     candidates_buffer: Vec<u8>,
     report_buffer: Vec<u8>,
+    /// It was given up, and its file may still be there.
+    report_is_to_go: bool,
     /// When the oldest record came that is not with the kernel.
     unflushed_since: Option<Instant>,
     /// When the oldest record came that is not on disk.
@@ -106,7 +108,7 @@ impl Writer {
                 .append(true)
                 .open(directory.join(CANDIDATES_FILE))
                 .await?;
-            let report = report_of(directory, state.report_bytes).await?;
+            let report = report_of(directory, &state).await?;
             Ok((journal, candidates, report, failures_synced))
         };
         let (journal, candidates, report, failures_synced) = open
@@ -124,6 +126,7 @@ impl Writer {
             journal_buffer: Vec::new(),
             candidates_buffer: Vec::new(),
             report_buffer: Vec::new(),
+            report_is_to_go: false,
             unflushed_since: None,
             unsynced_since: None,
         })
@@ -177,6 +180,9 @@ impl Writer {
                 self.note_arrival();
                 return Reach::Process;
             }
+            Message::Told(record, _) if self.state.report_given_up.is_some() => {
+                (record, Reach::Process)
+            }
             Message::Told(record, frames) => {
                 self.report_buffer.extend_from_slice(&frames);
                 let told = Record::Told {
@@ -196,7 +202,13 @@ impl Writer {
             }
         };
         encode(&record, &mut self.journal_buffer);
+        let gives_report_up = matches!(record, Record::ReportGivenUp { .. });
         self.state.apply(record);
+        if gives_report_up {
+            self.report_buffer.clear();
+            self.report = None;
+            self.report_is_to_go = true;
+        }
         self.note_arrival();
         wanted
     }
@@ -258,6 +270,9 @@ impl Writer {
             self.candidates.sync_data().await?;
             self.journal.sync_data().await?;
             self.unsynced_since = None;
+            if std::mem::take(&mut self.report_is_to_go) {
+                remove_report(&self.directory).await?;
+            }
             if self.journal_length > ROTATE_AT {
                 self.journal = fresh_journal(&self.directory, &self.state).await?;
                 self.journal_length = 0;
@@ -277,8 +292,12 @@ async fn synced(file: &File, before: u64) -> io::Result<u64> {
 }
 
 /// The report's file as far as the journal knows of it; `None` if it knows of nothing.
-async fn report_of(directory: &Path, bytes: u64) -> io::Result<Option<File>> {
-    let path = directory.join(REPORT_FILE);
+async fn report_of(directory: &Path, state: &State) -> io::Result<Option<File>> {
+    if state.report_given_up.is_some() {
+        remove_report(directory).await?;
+        return Ok(None);
+    }
+    let (path, bytes) = (directory.join(REPORT_FILE), state.report_bytes);
     if bytes == 0 && !fs::try_exists(&path).await? {
         return Ok(None);
     }
@@ -289,6 +308,13 @@ async fn report_of(directory: &Path, bytes: u64) -> io::Result<Option<File>> {
         .await?;
     file.set_len(bytes).await?;
     Ok(Some(file))
+}
+
+async fn remove_report(directory: &Path) -> io::Result<()> {
+    match fs::remove_file(directory.join(REPORT_FILE)).await {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 fn encode(record: &Record, into: &mut Vec<u8>) {

@@ -116,11 +116,10 @@ impl Reporter {
             Outcome::Transferred { write, .. } => {
                 self.transferred(key, facts, write, &mut frames);
                 if is_verified {
-                    let crc64 = write.crc64.filter(|_| self.tells_crc64);
                     let found = Found {
                         metadata: PosixMetadata::kept(&write.attributes, &self.options),
                         size: write.size,
-                        hash: write.checksum.map(Hash::Other).or(crc64.map(Hash::Crc64)),
+                        hash: self.proven(write),
                     };
                     let facts = ItemFacts {
                         object: Some(found),
@@ -131,6 +130,12 @@ impl Reporter {
             }
         }
         frames
+    }
+
+    /// What the receipt of a write proves that both sides have.
+    fn proven(&self, write: &Write) -> Option<Hash> {
+        let crc64 = write.crc64.filter(|_| self.tells_crc64);
+        write.checksum.map(Hash::Other).or(crc64.map(Hash::Crc64))
     }
 
     fn transferred(&self, key: &Key, facts: ItemFacts, write: &Write, frames: &mut Vec<u8>) {
@@ -150,6 +155,9 @@ impl Reporter {
             "METADATA"
         };
         entry.insert("TransferType".to_owned(), what.into());
+        let proven = self.proven(write).filter(|_| write.is_content);
+        let read = write.crc64.filter(|_| write.is_content).map(Hash::Crc64);
+        put_hashes(proven.or(read), proven, &mut entry);
         self.end(&mut entry, "Transfer", Ok(()));
         self.put(ReportKind::Transferred, true, entry, frames);
     }
@@ -173,11 +181,8 @@ impl Reporter {
             let object = of_object(key, &found.metadata, found.size);
             entry.insert(self.destination_member().to_owned(), object);
             // They are equal, or it would not be verified.
-            if let Some(hash) = found.hash.filter(|_| result.is_ok()) {
-                entry.insert("SrcHash".to_owned(), hash.text().into());
-                entry.insert("DstHash".to_owned(), hash.text().into());
-                entry.insert("HashAlgorithm".to_owned(), hash.algorithm().into());
-            }
+            let hash = found.hash.filter(|_| result.is_ok());
+            put_hashes(hash, hash, &mut entry);
         }
         self.end(&mut entry, "Verify", result);
         let mut frames = Vec::new();
@@ -249,6 +254,16 @@ impl Reporter {
     ) {
         if self.report.wants(kind, is_success) {
             put_entry(kind, Value::Object(entry).to_string().as_bytes(), frames);
+        }
+    }
+}
+
+/// What is known of the content on both sides.
+fn put_hashes(source: Option<Hash>, destination: Option<Hash>, entry: &mut Map<String, Value>) {
+    for (member, hash) in [("SrcHash", source), ("DstHash", destination)] {
+        if let Some(hash) = hash {
+            entry.insert(member.to_owned(), hash.text().into());
+            entry.insert("HashAlgorithm".to_owned(), hash.algorithm().into());
         }
     }
 }

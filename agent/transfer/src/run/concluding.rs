@@ -46,12 +46,14 @@ impl<S: Source, D: Destination> Engine<S, D> {
         let failure = name_owed(failure, &owed);
         self.pass_on(owed).await;
         let verified = self.spec.options.verify_mode != VerifyMode::None;
-        Ok(self.progress.terminal(
+        let mut report = self.progress.terminal(
             &self.spec.execution,
             self.limiter.granted_bytes(),
             failure,
             verified,
-        ))
+        );
+        report.result.report = self.report_result();
+        Ok(report)
     }
 
     /// What a complete run has to complain of.

@@ -97,8 +97,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
             failures_max: self.settings.failures_max,
             source_silence: Silence::new(SILENT_CANDIDATES_MAX),
             destination_silence: Silence::new(SILENT_CANDIDATES_MAX),
-            reporter: self.reporter.clone(),
-            disk: self.disk.clone(),
+            teller: self.teller.clone(),
         };
         let candidates = Candidates::open(&self.directory).await?;
         let last = state.last_deleted.as_ref();
@@ -109,7 +108,6 @@ impl<S: Source, D: Destination> Engine<S, D> {
                 DeleteError::Journal(error) => error.into(),
                 DeleteError::Candidates(error) => error.into(),
                 DeleteError::List(error) => error.into(),
-                DeleteError::Disk(error) => error.into(),
                 DeleteError::Failed(failure) => Ended::Failed(failure),
             })
     }

@@ -54,7 +54,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
         }
         self.remember(&ticket.key, &outcome).await;
         self.progress.finish(&add);
-        let told = self.told(&ticket.key, ticket.facts, &outcome)?;
+        let told = self.told(&ticket.key, ticket.facts, &outcome).await?;
         let last = Record::Final {
             n: ticket.number,
             add,
@@ -106,7 +106,9 @@ impl<S: Source, D: Destination> Engine<S, D> {
             endpoint_wide: false,
         };
         let facts = ItemFacts::of(directory.node.attributes);
-        let told = self.told(&key, facts, &Outcome::Failed(failed.clone()))?;
+        let told = self
+            .told(&key, facts, &Outcome::Failed(failed.clone()))
+            .await?;
         self.journal.told(Record::Unread { key, add }, told).await?;
         self.survive(failed)
     }

@@ -17,6 +17,7 @@ use crate::journal::{Journal, State};
 use crate::limiter::Limiter;
 use crate::mover::Mover;
 use crate::progress::Progress;
+use crate::report::Teller;
 use crate::silence::Silence;
 use crate::uploads::Uploads;
 use crate::verify::Verifier;
@@ -67,7 +68,13 @@ impl<S: Source, D: Destination> Engine<S, D> {
             verifier,
             now_seconds: settings.now_seconds,
         });
-        let reporter = telling::reporter(spec, &settings, &*destination);
+        let teller = match telling::reporter(spec, &settings, &*destination) {
+            Some(reporter) => {
+                let so_far = (state.report_bytes, state.report_given_up.take());
+                Some(Teller::begin(reporter, journal.clone(), &disk, so_far).await?)
+            }
+            None => None,
+        };
         let engine = Self {
             spec: spec.clone(),
             directory: directory.to_owned(),
@@ -83,7 +90,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
             progress,
             failures,
             catalog,
-            reporter,
+            teller: teller.map(Arc::new),
             verified: None,
             mover,
             root: state.root,

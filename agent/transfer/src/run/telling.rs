@@ -1,10 +1,8 @@
 //! What the report tells, along the stages of an execution.
 
-use std::sync::Arc;
-
 use datasync_endpoint::{Destination, Integrity, Key, Source};
-use datasync_model::{ExecutionSpec, Failure, VerifyMode};
-use tokio::fs::File;
+use datasync_model::{ExecutionSpec, Failure, ReportResult, VerifyMode};
+use tokio::fs::{self, File};
 use tokio::io::{AsyncWriteExt, BufWriter};
 
 use super::{Ended, Engine, Settings};
@@ -16,16 +14,16 @@ pub(super) fn reporter<D: Destination>(
     spec: &ExecutionSpec,
     settings: &Settings,
     destination: &D,
-) -> Option<Arc<Reporter>> {
+) -> Option<Reporter> {
     let report = spec.extensions.report.clone()?;
     let integrity = destination.abilities().integrity;
-    Some(Arc::new(Reporter {
+    Some(Reporter {
         report,
         mode: spec.task_mode,
         options: spec.options.clone(),
         tells_crc64: matches!(integrity, Integrity::Crc64 | Integrity::ReadBack),
         now_seconds: settings.now_seconds,
-    }))
+    })
 }
 
 impl<S: Source, D: Destination> Engine<S, D> {
@@ -35,23 +33,26 @@ impl<S: Source, D: Destination> Engine<S, D> {
     }
 
     /// What the report tells of an item that ended, as frames.
-    pub(super) fn told(
+    pub(super) async fn told(
         &self,
         key: &Key,
         facts: ItemFacts,
         outcome: &Outcome,
     ) -> Result<Vec<u8>, Ended> {
-        let Some(reporter) = &self.reporter else {
+        let Some(teller) = &self.teller else {
             return Ok(Vec::new());
         };
+        let reporter = teller.reporter();
         let frames = reporter.of_outcome(key, facts, outcome, self.receipts_verify());
-        self.disk.take(frames.len() as u64)?;
-        Ok(frames)
+        Ok(teller.admit(frames).await?)
     }
 
     /// Begins the entries of the end check, anew after a restart.
     pub(super) async fn begin_verified(&mut self) -> Result<(), Ended> {
-        if self.reporter.is_some() {
+        let Some(teller) = &self.teller else {
+            return Ok(());
+        };
+        if teller.given_up().is_none() {
             let file = File::create(self.directory.join(VERIFIED_FILE)).await?;
             self.verified = Some(BufWriter::new(file));
         }
@@ -65,12 +66,16 @@ impl<S: Source, D: Destination> Engine<S, D> {
         facts: ItemFacts,
         result: Result<(), &Failure>,
     ) -> Result<(), Ended> {
-        let (Some(reporter), Some(file)) = (&self.reporter, &mut self.verified) else {
+        let (Some(teller), Some(file)) = (&self.teller, &mut self.verified) else {
             return Ok(());
         };
-        let frames = reporter.of_verified(key, facts, result);
-        self.disk.take(frames.len() as u64)?;
-        Ok(file.write_all(&frames).await?)
+        let frames = teller.reporter().of_verified(key, facts, result);
+        let frames = teller.admit(frames).await?;
+        if teller.given_up().is_none() {
+            return Ok(file.write_all(&frames).await?);
+        }
+        self.verified = None;
+        Ok(fs::remove_file(self.directory.join(VERIFIED_FILE)).await?)
     }
 
     /// Gives all entries of the end check to the kernel.
@@ -79,5 +84,11 @@ impl<S: Source, D: Destination> Engine<S, D> {
             file.flush().await?;
         }
         Ok(())
+    }
+
+    /// What is known of the report before it is written: that it was given up.
+    pub(super) fn report_result(&self) -> Option<ReportResult> {
+        let failure = self.teller.as_ref()?.given_up()?;
+        Some(ReportResult::error(failure))
     }
 }

@@ -24,6 +24,7 @@ mod metadata;
 mod protecting;
 mod rates;
 mod reopening;
+mod report_room;
 mod reports;
 mod requests;
 mod restarts;

@@ -15,7 +15,7 @@ use datasync_model::{
 };
 use tokio::time::sleep;
 
-use crate::reports::{ask_for_all, assert_told};
+use crate::reports::{ask_for_all, assert_told, roots};
 use crate::world::{
     KIB, Run, SHA256, World, bytes, cut_journal, journal_kinds, store_of_small_parts,
 };
@@ -229,6 +229,11 @@ async fn sweep(variant: Variant) {
         assert_same(found, &wanted, &when);
         if variant.reports {
             assert_told(&resumed, &when).await;
+            // Killed once more when all was done: what is signed does not change.
+            let anew = variant.verify == VerifyMode::PointInTimeConsistent;
+            let told = roots(&resumed, anew).await;
+            let again = world.resume(resumed.directory).await;
+            assert_eq!(roots(&again, anew).await, told, "{when}");
         }
 
         let world = forked(&end);

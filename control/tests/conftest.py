@@ -16,7 +16,7 @@ from world.postgres import Postgres  # noqa: E402
 
 # Modules whose tests run on both databases: those that are about rows.
 ON_BOTH = {"test_agents", "test_durability", "test_events", "test_executions", "test_lists",
-           "test_schedules", "test_tasks"}
+           "test_report_keys", "test_schedules", "test_tasks"}
 
 
 def pytest_generate_tests(metafunc):

@@ -52,11 +52,18 @@ impl<S: Source, D: Destination> Engine<S, D> {
         let Some(teller) = &self.teller else {
             return Ok(());
         };
+        // Also where it was given up: what an earlier run of the process told takes room.
+        let file = File::create(self.directory.join(VERIFIED_FILE)).await?;
         if teller.given_up().is_none() {
-            let file = File::create(self.directory.join(VERIFIED_FILE)).await?;
             self.verified = Some(BufWriter::new(file));
+            return Ok(());
         }
-        Ok(())
+        self.remove_verified().await
+    }
+
+    async fn remove_verified(&mut self) -> Result<(), Ended> {
+        self.verified = None;
+        Ok(fs::remove_file(self.directory.join(VERIFIED_FILE)).await?)
     }
 
     /// Tells what the end check made of an item.
@@ -74,8 +81,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
         if teller.given_up().is_none() {
             return Ok(file.write_all(&frames).await?);
         }
-        self.verified = None;
-        Ok(fs::remove_file(self.directory.join(VERIFIED_FILE)).await?)
+        self.remove_verified().await
     }
 
     /// Gives all entries of the end check to the kernel.

@@ -452,3 +452,32 @@ def test_sha256_is_what_the_store_tells(pair, store):
     assert head["ChecksumSHA256"] == base64.b64encode(digest).decode(), head
     answer = pair.run("--checksum-algorithm", "sha256", code=64)
     assert "--checksum-algorithm: \"sha256\" is not a ChecksumAlgorithm" in answer.stderr, answer
+
+
+def test_a_file_that_is_proven_by_sha256_goes_on_at_the_part(pair, store):
+    part = 8 * MIB
+    tree.big(pair.source + b"/large", 2 * part + 5)
+    sha256 = ("--checksum-algorithm", "SHA256")
+    server = pair.start(*sha256, "--bytes-per-second", "4MiB")
+
+    def has_a_part():
+        uploads = store.client.list_multipart_uploads(Bucket=pair.bucket).get("Uploads", [])
+        names = [(upload["Key"], upload["UploadId"]) for upload in uploads]
+        return any(
+            store.client.list_parts(Bucket=pair.bucket, Key=key, UploadId=upload).get("Parts")
+            for key, upload in names
+            if key == "to/large"
+        )
+
+    server.wait_for("a part is with the store", has_a_part, 60)
+    server.kill()
+    document = pair.document(*sha256)
+    assert (document["status"], document["resumed"]) == ("SUCCESS", True), document
+    # The one of the probe: the upload goes on.
+    assert document["requests"]["destination"]["CreateMultipartUpload"] == 1, document
+    with open(pair.source + b"/large", "rb") as file:
+        digests = [hashlib.sha256(file.read(part)).digest() for _ in range(3)]
+    whole = base64.b64encode(hashlib.sha256(b"".join(digests)).digest()).decode()
+    head = store.client.head_object(Bucket=pair.bucket, Key="to/large", ChecksumMode="ENABLED")
+    assert head["ChecksumSHA256"] == f"{whole}-3", head
+    assert open_uploads(store.client, pair.bucket) == []

@@ -70,7 +70,8 @@ ALGORITHM = "datasync:checksum-algorithm"
 
 
 def test_a_checksum_algorithm_is_one_that_can_be_asked_for(control, world, api, refused):
-    text = f"Tag {ALGORITHM} is not allowed: \"MD5\" is not a ChecksumAlgorithm: it must be one of AUTOMATIC, SHA256."
+    text = (f"Tag {ALGORITHM} is not allowed: \"MD5\" is not a ChecksumAlgorithm: it must be one of "
+            "AUTOMATIC, SHA256.")
     wrong = [{"Key": ALGORITHM, "Value": "MD5"}]
     refused(world.task, INVALID, text, Tags=wrong)
     task = world.task(Tags=[{"Key": ALGORITHM, "Value": "SHA256"}])

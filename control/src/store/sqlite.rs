@@ -17,6 +17,9 @@ pub(super) use statements::STATEMENTS;
 /// How long to wait for another process, such as `access-key create`, to finish its commit.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Statements that stay prepared: more than there are.
+const STATEMENTS_MAX: usize = 64;
+
 /// Makes the file with mode 0600 before SQLite does; its companions inherit the mode.
 pub(super) fn create_private(path: &Path) -> Result<(), StoreError> {
     OpenOptions::new()
@@ -40,6 +43,7 @@ pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
     let failed = failed(path.display().to_string(), "opening the database");
     let connection = Connection::open(path).map_err(&failed)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(&failed)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     connection
         .execute_batch(
             "PRAGMA journal_mode = WAL;

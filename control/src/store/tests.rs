@@ -92,9 +92,18 @@ fn every_statement_is_answered_by_an_index_in_its_order() {
     let sql = rusqlite::Connection::open(directory.path().join(DATABASE_FILE)).unwrap();
     let lists = &sqlite::STATEMENTS;
     for (statement, index) in [
-        (transaction::ONE, "USING PRIMARY KEY (kind=? AND id=?)"),
-        (super::lists::PAGE, "USING PRIMARY KEY (kind=? AND id>?)"),
-        (lists.several, "USING PRIMARY KEY (kind=? AND id=?)"),
+        (
+            transaction::ONE,
+            "USING INDEX sqlite_autoindex_records_1 (kind=? AND id=?)",
+        ),
+        (
+            super::lists::PAGE,
+            "USING INDEX sqlite_autoindex_records_1 (kind=? AND id>?)",
+        ),
+        (
+            lists.several,
+            "USING INDEX sqlite_autoindex_records_1 (kind=? AND id=?)",
+        ),
         (
             lists.children,
             "USING INDEX records_by_parent (kind=? AND parent=? AND id>?)",

@@ -9,7 +9,7 @@ use datasync_model::{AgentArn, LocationArn, TaskExecutionArn, TaskStatus};
 use jiff::Timestamp;
 
 use super::located::Locations;
-use super::walk::{QUEUE, TASKS, Walk, goes_on};
+use super::walk::{NEW_TASKS, QUEUE, TRIED_TASKS, Walk, goes_on};
 use super::{Surroundings, agents};
 use crate::fleet::views::{LiveExecution, Snapshot, TaskView};
 use crate::records::{Eligible, Execution, Task};
@@ -159,14 +159,16 @@ impl Reader<'_> {
         let mut tasks: BTreeMap<String, Task> = BTreeMap::new();
         let tried = self.rows.several::<Task>(&self.look.tried)?;
         self.take(tried, &mut tasks);
-        let (read, next) = self.readiness(TaskStatus::Creating, walk.creating)?;
+        let (read, next) = self.readiness(TaskStatus::Creating, walk.creating, NEW_TASKS)?;
         self.take(read, &mut tasks);
         self.next.creating = next;
         if self.look.is_wide {
-            let (read, next) = self.readiness(TaskStatus::Unavailable, walk.unavailable)?;
+            let (read, next) =
+                self.readiness(TaskStatus::Unavailable, walk.unavailable, TRIED_TASKS)?;
             self.take(read, &mut tasks);
             self.next.unavailable = next;
-            let (read, next) = self.readiness(TaskStatus::Available, walk.available)?;
+            let (read, next) =
+                self.readiness(TaskStatus::Available, walk.available, TRIED_TASKS)?;
             self.take(read, &mut tasks);
             self.next.available = next;
         }
@@ -186,12 +188,13 @@ impl Reader<'_> {
         &self,
         readiness: TaskStatus,
         after: Option<String>,
+        limit: usize,
     ) -> Result<(Sorted<Task>, Option<String>), StoreError> {
         let rows = self
             .rows
-            .tasks_by_readiness(readiness, after.as_deref(), TASKS)?;
+            .tasks_by_readiness(readiness, after.as_deref(), limit)?;
         let id = |task: &Task| task.arn.id().to_owned();
-        let next = goes_on(&rows, TASKS, id, |row| row.id.clone());
+        let next = goes_on(&rows, limit, id, |row| row.id.clone());
         Ok((rows, next))
     }
 

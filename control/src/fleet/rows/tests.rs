@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use datasync_model::{ExecutionStatus, TaskStatus, UniqueId};
 
 use super::snapshot;
-use super::walk::{QUEUE, TASKS, Walk};
+use super::walk::{NEW_TASKS, QUEUE, TRIED_TASKS, Walk};
 use super::*;
 use crate::fleet::fixture;
 use crate::records::{
@@ -13,8 +13,8 @@ use crate::records::{
 };
 use crate::store::Record;
 
-/// More than two looks take.
-const MANY: u64 = 250;
+/// More than two looks take of those that were tried.
+const MANY: u64 = 2 * TRIED_TASKS as u64 + 50;
 
 fn look() -> Look {
     Look {
@@ -109,24 +109,24 @@ async fn of_many_tasks_each_round_sees_some_and_some_time_all() {
         },
     )
     .await;
-    assert_eq!(statuses(&few), [TASKS, 0, 0]);
+    assert_eq!(statuses(&few), [NEW_TASKS, 0, 0]);
     let available = fixture::task_row(2 * MANY - 1, None);
     let tried = Look {
         is_wide: false,
         tried: vec![available.id(), "task-0".to_owned()],
         ..look()
     };
-    assert_eq!(statuses(&seen(&store, tried).await.0), [TASKS, 1, 0]);
+    assert_eq!(statuses(&seen(&store, tried).await.0), [NEW_TASKS, 1, 0]);
 
     let mut all = std::collections::BTreeSet::new();
     let mut walk = Walk::default();
-    for expected in [TASKS, TASKS, 50, TASKS] {
+    for expected in [TRIED_TASKS, TRIED_TASKS, 50, TRIED_TASKS] {
         let (part, next) = seen(&store, Look { walk, ..look() }).await;
-        assert_eq!(statuses(&part), [expected; 3]);
+        assert_eq!(statuses(&part), [NEW_TASKS, expected, expected]);
         all.extend(part.tasks.iter().map(|task| task.arn.to_string()));
         walk = next;
     }
-    assert_eq!(all.len(), 3 * MANY as usize);
+    assert_eq!(all.len(), 2 * MANY as usize + 4 * NEW_TASKS);
 }
 
 #[tokio::test]

@@ -3,8 +3,10 @@
 
 use crate::store::{PlaceInTime, Sorted};
 
-/// Tasks of each readiness that a round looks at.
-pub(super) const TASKS: usize = 100;
+/// Tasks that were never tried that a round looks at.
+pub(super) const NEW_TASKS: usize = 100;
+/// Tasks of each other readiness that a round looks at, once a second.
+pub(super) const TRIED_TASKS: usize = 500;
 /// Executions in the queue that a round looks at.
 pub(super) const QUEUE: usize = 500;
 

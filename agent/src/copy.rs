@@ -111,7 +111,7 @@ async fn transfer(
     };
     let mut progress = reports.subscribe();
     let mut display = ProgressDisplay::new();
-    let mut running = Box::pin(runner.run_once(&assignment));
+    let mut running = Box::pin(runner.run_once(&assignment, None));
     let mut keeping = Box::pin(access.keep(&store, &arn));
     let following = follow_rate(&assignment.spec, order.subscribe(), limit, Timestamp::now);
     let mut following = Box::pin(following);

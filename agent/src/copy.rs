@@ -10,7 +10,8 @@ mod summary;
 
 use std::sync::Arc;
 
-use datasync_model::{ExecutionReport, ExecutionStatus, Location};
+use datasync_model::{ExecutionReport, ExecutionStatus, Location, Rate};
+use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -20,7 +21,7 @@ pub use request::CopyRequest;
 
 use crate::credentials::{CredentialStore, Giver};
 use crate::endpoints::{Endpoints, no_credentials};
-use crate::executions::{Assignment, Halt, Limits, Runner, failed, launching};
+use crate::executions::{Assignment, Halt, Limits, Runner, failed, follow_rate, launching};
 use crate::progress_line::{ProgressDisplay, Standing};
 use access::{Access, Way};
 use pair_directory::PairDirectory;
@@ -97,23 +98,28 @@ async fn transfer(
     }
     let limits = Limits::shared_by(1, &request.process, None);
     let runner = Runner::new(endpoints, limits, pair.history(), pair.failures());
+    let order = watch::Sender::new(Rate::of(&spec));
+    let (limit, rate) = watch::channel(order.borrow().limit_at(&spec, Timestamp::now()).0);
     let assignment = Assignment {
         directory: pair.execution(),
         cancel: CancellationToken::new(),
         give_up: CancellationToken::new(),
         stop: stop.clone(),
-        rate: watch::Sender::new(spec.options.bytes_per_second).subscribe(),
+        rate,
         reports: reports.clone(),
         spec: Arc::new(spec),
     };
     let mut progress = reports.subscribe();
     let mut display = ProgressDisplay::new();
-    let mut running = Box::pin(runner.run_once(&assignment));
+    let mut running = Box::pin(runner.run_once(&assignment, None));
     let mut keeping = Box::pin(access.keep(&store, &arn));
+    let following = follow_rate(&assignment.spec, order.subscribe(), limit, Timestamp::now);
+    let mut following = Box::pin(following);
     let result = loop {
         tokio::select! {
             result = &mut running => break result,
             () = &mut keeping => {}
+            () = &mut following => {}
             Ok(()) = progress.changed() => {
                 display.show(&Standing::from(&*progress.borrow_and_update()));
             }

@@ -38,6 +38,7 @@ use reconcile::{Action, Here, Wanted};
 
 pub(crate) use failure_list::{path as failure_list_path, plan_path};
 pub(crate) use limits::Limits;
+pub(crate) use rate::follow as follow_rate;
 pub(crate) use reconcile::is_current;
 pub(crate) use run::{Halt, Runner};
 
@@ -403,4 +404,4 @@ pub(crate) fn failed(execution: TaskExecutionArn, failure: Failure) -> Execution
 #[cfg(test)]
 mod simulated;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

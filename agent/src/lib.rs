@@ -18,6 +18,7 @@ mod host;
 mod identity;
 mod link;
 mod logging;
+mod logs;
 mod probe;
 mod progress_line;
 mod renewal;

@@ -23,6 +23,7 @@ use crate::executions::{Executions, is_current};
 use crate::host::HostWatch;
 use crate::identity::{Identity, IdentityError};
 use crate::link::{self, LinkError, Trust};
+use crate::logs::{Courier, Logs};
 use crate::probe::Probes;
 use crate::renewal::Pace;
 use outbox::{Outbox, Undeliverable};
@@ -92,6 +93,7 @@ pub(crate) struct Desk<'a> {
     pub(crate) boot_nonce: &'a str,
     pub(crate) identity: &'a mut Identity,
     pub(crate) executions: &'a mut Executions,
+    pub(crate) logs: &'a Logs,
     pub(crate) probes: &'a mut Probes,
     pub(crate) credentials: &'a CredentialStore,
     pub(crate) signing: &'a SigningDesk,
@@ -173,6 +175,7 @@ impl Desk<'_> {
         let mut reports = tokio::time::interval(REPORT_INTERVAL);
         reports.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut heard_at = Instant::now();
+        let mut courier = Courier::new(self.logs, &welcome.abilities);
         if let Err(error) = self.repeat_observations(outbox).await {
             return error.into();
         }
@@ -182,6 +185,10 @@ impl Desk<'_> {
                 received = inbox.message() => {
                     heard_at = Instant::now();
                     match received {
+                        Ok(Some(ControlMessage { message: Some(In::LogKept(kept)) })) => {
+                            courier.kept(&kept);
+                            Ok(())
+                        }
                         Ok(Some(message)) => match self.handle(message, outbox, &reports_to_sign).await {
                             Ok(None) => Ok(()),
                             Ok(Some(end)) => return end,
@@ -203,6 +210,7 @@ impl Desk<'_> {
                 _ = reports.tick() => self.report(outbox, false).await,
                 () = reports_to_sign.changed() => self.sign(outbox, &mut reports_to_sign).await,
                 () = self.executions.ended() => self.report(outbox, false).await,
+                lines = courier.next() => outbox.send(Out::Log(lines)).await,
                 answer = self.probes.next_answer() => outbox.send(Out::Probed(answer)).await,
                 () = tokio::time::sleep_until(heard_at + silence) => {
                     return End::lost(format!("control was silent for {} s", silence.as_secs()));
@@ -271,7 +279,7 @@ impl Desk<'_> {
             Some(In::Credentials(credentials)) => self.credentials.accept(credentials),
             Some(In::ReportCountersigned(answer)) => reports_to_sign.answered(&answer),
             Some(In::Deactivate(_)) => return Ok(Some(End::Deactivated)),
-            Some(In::HeartbeatAck(_) | In::Welcome(_)) => {}
+            Some(In::HeartbeatAck(_) | In::Welcome(_) | In::LogKept(_)) => {}
             // Of a newer control: nothing that this version could obey.
             None => tracing::debug!("control sent a message of an unknown kind"),
         }

@@ -13,6 +13,8 @@ pub(crate) const EXECUTIONS: &str = "executions";
 pub(crate) const HISTORY: &str = "history";
 /// Lists of the items that were not done, one file for each execution; they outlive it.
 pub(crate) const FAILURES: &str = "failures";
+/// Logs of executions that control has not kept to their end.
+pub(crate) const LOGS: &str = "logs";
 
 /// A failed access to the state directory.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +68,7 @@ impl StateDir {
     pub(crate) fn open(root: &Path) -> Result<Self, StateError> {
         make_private_directory(root)?;
         let lock = lock(root)?;
-        for name in [IDENTITY, EXECUTIONS, HISTORY, FAILURES] {
+        for name in [IDENTITY, EXECUTIONS, HISTORY, FAILURES, LOGS] {
             make_private_directory(&root.join(name))?;
         }
         Ok(Self {

@@ -23,10 +23,11 @@ use crate::health;
 use crate::host::{self, HostWatch};
 use crate::identity::{Identity, IdentityError};
 use crate::link::Trust;
+use crate::logs::Logs;
 use crate::probe::Probes;
 use crate::renewal::Pace;
 use crate::session::{Desk, End};
-use crate::state::{FAILURES, HISTORY, StateDir, StateError};
+use crate::state::{FAILURES, HISTORY, LOGS, StateDir, StateError};
 
 /// Together with the farewell to control under 5 s.
 const STOP_DEADLINE: Duration = Duration::from_millis(2500);
@@ -132,6 +133,7 @@ struct Agent {
     boot_nonce: String,
     identity: Identity,
     executions: Executions,
+    logs: Logs,
     endpoints: Endpoints,
     credentials: CredentialStore,
     signing: SigningDesk,
@@ -162,6 +164,8 @@ impl Agent {
             state.path(HISTORY),
             state.path(FAILURES),
         );
+        let logs = Logs::resume(state.path(LOGS));
+        let runner = runner.with_logs(logs.clone());
         let host = HostWatch::new(name, state.root());
         let work = runner.into_work(signing.clone());
         let executions = Executions::resume(state, work, config.executions_max)?;
@@ -178,6 +182,7 @@ impl Agent {
             phase,
             identity,
             executions,
+            logs,
             endpoints,
             credentials,
             signing,
@@ -255,6 +260,7 @@ impl Agent {
             boot_nonce: &self.boot_nonce,
             identity: &mut self.identity,
             executions: &mut self.executions,
+            logs: &self.logs,
             probes,
             credentials: &self.credentials,
             signing: &self.signing,
@@ -326,6 +332,7 @@ impl Agent {
         self.identity.deactivate()?;
         // They still need the credentials to abort their uploads.
         self.executions.discard(DISCARD_DEADLINE).await;
+        self.logs.discard();
         self.credentials.clear();
         Ok(())
     }

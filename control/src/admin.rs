@@ -18,6 +18,12 @@ use crate::store::{SealError, StoreError};
 #[error("{0}")]
 pub struct AdminError(String);
 
+impl AdminError {
+    pub(crate) fn new(text: String) -> Self {
+        Self(text)
+    }
+}
+
 macro_rules! admin_errors {
     ($($error:ty),+ $(,)?) => {$(
         impl From<$error> for AdminError {

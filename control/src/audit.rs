@@ -6,76 +6,68 @@
 
 mod entry;
 mod strangers;
-
-use std::sync::{Mutex, PoisonError};
+mod writer;
 
 use jiff::Timestamp;
+use tokio::sync::{mpsc, oneshot};
 
 pub(crate) use entry::{Entry, Outcome};
-use strangers::Strangers;
+pub(crate) use writer::Writer;
 
-use crate::rolling::{RollingFile, RollingSettings};
+use crate::rolling::RollingSettings;
 
-/// Where the lines go. A disk that fails costs lines, never an answer.
+/// Calls under way that have a place in the log; more wait before anything is done for them. More
+/// than the API has connections.
+const PLACES: usize = 1024;
+
+/// A call that was answered, or given up.
 #[derive(Debug)]
-pub(crate) struct Audit {
-    state: Mutex<State>,
+struct Decided {
+    entry: Entry,
+    outcome: Outcome,
+    at: Timestamp,
+    /// Who waits for the line.
+    written: Option<oneshot::Sender<()>>,
 }
 
+/// Where the lines go. A disk that fails costs lines, never an answer; a slow one delays answers.
 #[derive(Debug)]
-struct State {
+pub(crate) struct Audit {
     /// `None`: no audit log is kept.
-    file: Option<RollingFile>,
-    strangers: Strangers,
-    /// Lines that the disk did not take since it last took one.
-    lost: u64,
+    writer: Option<mpsc::Sender<Decided>>,
 }
 
 impl Audit {
-    pub(crate) fn new(settings: Option<RollingSettings>) -> Self {
-        Self {
-            state: Mutex::new(State {
-                file: settings.map(RollingFile::new),
-                strangers: Strangers::default(),
-                lost: 0,
-            }),
-        }
+    /// Nothing is kept.
+    pub(crate) fn off() -> Self {
+        Self { writer: None }
     }
 
-    /// Writes the line of a call that was answered, or given up, at `now`.
-    fn write(&self, entry: &Entry, outcome: &Outcome, now: Timestamp) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let State {
-            file: Some(file),
-            strangers,
-            lost,
-        } = &mut *state
-        else {
-            return;
+    /// The log, and what writes it until the log is dropped.
+    pub(crate) fn new(settings: RollingSettings) -> (Self, Writer) {
+        let (sender, decided) = mpsc::channel(PLACES);
+        let audit = Self {
+            writer: Some(sender),
         };
-        let mut left_out = 0;
-        if !entry.is_authenticated() {
-            match strangers.admit(now) {
-                Some(before) => left_out = before,
-                None => return,
-            }
-        }
-        let line = entry.line(outcome, now, left_out);
-        match file.append(line.as_bytes()) {
-            Ok(()) if *lost > 0 => {
-                tracing::warn!(path = %file.path().display(), lost = *lost,
-                    "the audit log can be written again; lines are missing");
-                *lost = 0;
-            }
-            Ok(()) => {}
-            Err(error) => {
-                if *lost == 0 {
-                    let advice = crate::disk::advice(&error);
-                    tracing::error!(path = %file.path().display(),
-                        "the audit log cannot be written, calls go on without it: {error}{advice}");
+        (audit, Writer::new(settings, decided))
+    }
+
+    /// Waits for a place in the log, so that there is one for the call whatever becomes of it.
+    pub(crate) async fn begin(&self, entry: Entry) -> Pending {
+        let place = match &self.writer {
+            None => None,
+            Some(writer) => match writer.clone().reserve_owned().await {
+                Ok(place) => Some(place),
+                Err(_) => {
+                    tracing::error!("the audit log is closed: a call is not written");
+                    None
                 }
-                *lost += 1;
-            }
+            },
+        };
+        Pending {
+            place,
+            entry,
+            outcome: Outcome::ClientGone,
         }
     }
 }
@@ -83,89 +75,111 @@ impl Audit {
 /// A call on its way to an answer. A call whose client goes away first is written as well: what it
 /// asked for may have been done.
 #[derive(Debug)]
-pub(crate) struct Pending<'a> {
-    audit: &'a Audit,
+pub(crate) struct Pending {
+    place: Option<mpsc::OwnedPermit<Decided>>,
     pub(crate) entry: Entry,
     outcome: Outcome,
 }
 
-impl<'a> Pending<'a> {
-    pub(crate) fn new(audit: &'a Audit, entry: Entry) -> Self {
-        Self {
-            audit,
-            entry,
-            outcome: Outcome::ClientGone,
+impl Pending {
+    /// Writes the line; returns once the kernel has it, or the disk has refused it.
+    pub(crate) async fn decided(mut self, outcome: Outcome) {
+        self.outcome = outcome;
+        let (written, line) = oneshot::channel();
+        if self.hand_over(Some(written)) && line.await.is_err() {
+            tracing::error!("the audit log was closed before a call was written");
         }
     }
 
-    /// Writes the line.
-    pub(crate) fn decided(mut self, outcome: Outcome) {
-        self.outcome = outcome;
+    /// Whether it was still to be handed over.
+    fn hand_over(&mut self, written: Option<oneshot::Sender<()>>) -> bool {
+        let Some(place) = self.place.take() else {
+            return false;
+        };
+        place.send(Decided {
+            entry: self.entry.clone(),
+            outcome: self.outcome,
+            at: Timestamp::now(),
+            written,
+        });
+        true
     }
 }
 
-impl Drop for Pending<'_> {
+impl Drop for Pending {
     fn drop(&mut self) {
-        self.audit
-            .write(&self.entry, &self.outcome, Timestamp::now());
+        self.hand_over(None);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use serde_json::Value;
+    use tokio::task::JoinSet;
 
     use super::*;
+    use crate::records::{Access, AccessKey};
+    use crate::store::Sealer;
 
     fn entry(id: &str) -> Entry {
         Entry::new(id, ([192, 0, 2, 1], 5000).into())
     }
 
-    fn lines(directory: &std::path::Path) -> Vec<Value> {
+    fn settings(directory: &Path) -> RollingSettings {
+        RollingSettings {
+            path: directory.join("audit.jsonl"),
+            bytes_max: 1 << 20,
+        }
+    }
+
+    fn lines(directory: &Path) -> Vec<Value> {
         let text = std::fs::read_to_string(directory.join("audit.jsonl")).unwrap();
         let parse = |line| serde_json::from_str(line).unwrap();
         text.lines().map(parse).collect()
     }
 
-    fn audit(directory: &std::path::Path) -> Audit {
-        Audit::new(Some(RollingSettings {
-            path: directory.join("audit.jsonl"),
-            bytes_max: 1 << 20,
-        }))
-    }
-
-    #[test]
-    fn a_call_that_is_given_up_is_written() {
+    #[tokio::test]
+    async fn every_call_is_written_also_one_that_is_given_up() {
         let directory = tempfile::tempdir().unwrap();
-        let audit = audit(directory.path());
-        drop(Pending::new(&audit, entry("one")));
-        Pending::new(&audit, entry("two")).decided(Outcome::Answered);
+        let (audit, writer) = Audit::new(settings(directory.path()));
+        let mut writing = JoinSet::new();
+        writing.spawn_blocking(move || writer.run());
+        drop(audit.begin(entry("one")).await);
+        let two = audit.begin(entry("two")).await;
+        two.decided(Outcome::Answered).await;
         let lines = lines(directory.path());
         assert_eq!(lines[0]["result"], "ClientGone");
         assert_eq!(lines[1]["result"], "ok");
+        drop(audit);
+        writing.join_next().await.unwrap().unwrap();
     }
 
-    #[test]
-    fn strangers_cannot_push_out_what_was_done() {
+    #[tokio::test]
+    async fn calls_wait_for_a_place_and_none_is_lost() {
         let directory = tempfile::tempdir().unwrap();
-        let audit = audit(directory.path());
-        for _ in 0..10_000 {
-            Pending::new(&audit, entry("x"))
-                .decided(Outcome::Refused("MissingAuthentication", 403));
+        let sealer = Sealer::open(directory.path()).unwrap();
+        let id = "AKIAEXAMPLE".to_owned();
+        let key = AccessKey::new(&sealer, id, "secret", None, Access::Full, 0).unwrap();
+        let (audit, writer) = Audit::new(settings(directory.path()));
+        for _ in 0..PLACES {
+            audit.begin(entry("given up")).await.entry.signed_by(&key);
         }
-        assert!(lines(directory.path()).len() < 200);
+        {
+            let mut waiting = std::pin::pin!(audit.begin(entry("waits")));
+            assert!(futures::poll!(waiting.as_mut()).is_pending());
+        }
+        drop(audit);
+        let mut writing = JoinSet::new();
+        writing.spawn_blocking(move || writer.run());
+        writing.join_next().await.unwrap().unwrap();
+        assert_eq!(lines(directory.path()).len(), PLACES);
     }
 
-    #[test]
-    fn a_disk_that_fails_costs_lines_and_no_answer() {
-        let directory = tempfile::tempdir().unwrap();
-        let away = directory.path().join("away");
-        let audit = audit(&away);
-        Pending::new(&audit, entry("lost")).decided(Outcome::Answered);
-        assert_eq!(audit.state.lock().unwrap().lost, 1);
-        std::fs::create_dir(&away).unwrap();
-        Pending::new(&audit, entry("kept")).decided(Outcome::Answered);
-        assert_eq!(audit.state.lock().unwrap().lost, 0);
-        assert_eq!(lines(&away)[0]["requestId"], "kept");
+    #[tokio::test]
+    async fn without_a_log_nothing_is_waited_for() {
+        let pending = Audit::off().begin(entry("x")).await;
+        pending.decided(Outcome::Answered).await;
     }
 }

@@ -1,5 +1,6 @@
 //! The command line of `datasync-control`.
 
+mod logs;
 mod report;
 
 use std::ffi::OsString;
@@ -59,6 +60,14 @@ enum Command {
     /// Signatures over task reports
     #[command(subcommand)]
     Report(ReportCommand),
+    /// Print the log of an execution, as its LogLevel says
+    Logs {
+        /// arn:aws:datasync:…:task/task-…/execution/exec-…
+        execution_arn: String,
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
     /// Copy the state directory as of one moment to a new directory, also while control serves
     Backup {
         /// Made by the command; holds secrets
@@ -220,6 +229,10 @@ fn execute(cli: Cli, environment: &dyn Fn(&str) -> Option<String>) -> Result<(),
                 activation_key(place, agent_name).await
             }
             Command::Role(command) => role(place, command).await,
+            Command::Logs {
+                execution_arn,
+                json,
+            } => logs::print(place, &execution_arn, json).await,
             Command::Backup { directory } => Ok(back_up(&place, &directory)?),
             Command::Restore { directory } => Ok(restore(&place, &directory).await?),
             Command::Incarnation(IncarnationCommand::Renew) => Ok(renew_incarnation(place).await?),

@@ -107,6 +107,15 @@ impl Egress {
     }
 }
 
+/// The system's or the TLS library's words: those above them may repeat the URL.
+pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}
+
 /// The HTTP client panics at certificates that it cannot read.
 fn check_certificates(pem: &str) -> Result<(), ()> {
     let mut roots = rustls::RootCertStore::empty();

@@ -169,6 +169,16 @@ impl Fleet {
     }
 }
 
+impl Fleet {
+    /// Remembers that a machine was refused because another one acts as `agent`: that is told as a
+    /// warning. A store that is away is in the log already, and the machine comes again.
+    async fn note_clone(&self, agent: &AgentArn) {
+        if let Err(error) = self.rows.note_clone(agent, wall()).await {
+            tracing::error!(%agent, %error, "a cloned agent cannot be remembered");
+        }
+    }
+}
+
 /// The wall clock, for records; waits use the monotonic one.
 fn wall() -> Timestamp {
     Timestamp::now()

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::logs;
 use crate::records::{DeletedTask, Execution, Task};
 use crate::store::{PlaceInTime, Record, Store, StoreError, Transaction};
 
@@ -148,5 +149,6 @@ fn forget_some_of(rows: &Transaction<'_>, task: &str) -> Result<(u64, bool), Sto
 
 /// Deletes ended executions, with all that is kept of them.
 fn forget(rows: &Transaction<'_>, executions: &[String]) -> Result<u64, StoreError> {
+    logs::forget(rows, executions)?;
     rows.delete_several::<Execution>(executions)
 }

@@ -9,14 +9,17 @@ mod auth;
 mod backup;
 mod ca;
 mod cli;
+mod cloudwatch;
 mod config;
 mod credentials;
 mod disk;
 mod egress;
 mod enrollment;
 mod events;
+mod expiry;
 mod fleet;
 mod history;
+mod logs;
 mod records;
 mod reports;
 mod rolling;
@@ -26,6 +29,8 @@ mod serve;
 mod served_certificate;
 mod state;
 mod store;
+mod turn;
+mod uuid;
 
 pub use admin::{
     AccessKeyEntry, AdminError, NewAccessKey, NewActivationKey, RoleKeySetting, create_access_key,

@@ -8,8 +8,10 @@ mod deleted_task;
 mod eligible;
 mod event;
 mod execution;
+mod execution_log;
 mod location;
 mod location_agent;
+mod log_shipment;
 mod manifest;
 mod report_key;
 mod role_key;
@@ -21,17 +23,19 @@ mod task_report;
 pub use access_key::Access;
 pub(crate) use access_key::AccessKey;
 pub(crate) use activation_key::{ActivationKeyRecord, Claim, hash_of};
-pub(crate) use agent::{Agent, AgentPresence};
+pub(crate) use agent::{Agent, AgentPresence, Life};
 pub(crate) use answer::Answer;
 pub(crate) use deleted_task::DeletedTask;
 pub(crate) use eligible::{Eligible, NOBODY};
-pub(crate) use event::{Announced, Delivery, Event, EventQueue, Subject};
+pub(crate) use event::{Announced, Delivery, Event, EventQueue, Subject, Warning, WarningKind};
 pub(crate) use execution::Execution;
+pub(crate) use execution_log::{ExecutionLog, LogChunk, LogSource};
 pub(crate) use location::{
     EfsDetails, Location, LocationDetails, NfsDetails, ObjectStorageDetails, Protocol, S3Details,
     StoreAddress,
 };
 pub(crate) use location_agent::LocationAgent;
+pub(crate) use log_shipment::{LogSender, LogShipment};
 pub(crate) use manifest::{ManifestConfig, ManifestObject, ManifestSource};
 pub(crate) use report_key::ReportKey;
 pub(crate) use role_key::RoleKey;

@@ -20,6 +20,22 @@ pub struct RollingSettings {
     pub bytes_max: u64,
 }
 
+impl RollingSettings {
+    /// Every file that is written or renamed, the present one first.
+    pub(crate) fn files(&self) -> impl Iterator<Item = PathBuf> + '_ {
+        (0..FILES).map(|number| self.numbered(number))
+    }
+
+    fn numbered(&self, number: u64) -> PathBuf {
+        if number == 0 {
+            return self.path.clone();
+        }
+        let mut name = self.path.clone().into_os_string();
+        name.push(format!(".{number}"));
+        name.into()
+    }
+}
+
 /// See the module. Each file has mode 0600.
 #[derive(Debug)]
 pub(crate) struct RollingFile {
@@ -112,21 +128,16 @@ impl RollingFile {
     fn roll(&self) -> io::Result<()> {
         let oldest = FILES - 1;
         for number in (0..oldest).rev() {
-            match fs::rename(self.numbered(number), self.numbered(number + 1)) {
+            let (from, to) = (
+                self.settings.numbered(number),
+                self.settings.numbered(number + 1),
+            );
+            match fs::rename(from, to) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
         }
         Ok(())
-    }
-
-    fn numbered(&self, number: u64) -> PathBuf {
-        if number == 0 {
-            return self.settings.path.clone();
-        }
-        let mut name = self.settings.path.clone().into_os_string();
-        name.push(format!(".{number}"));
-        name.into()
     }
 }
 

@@ -1,5 +1,7 @@
 //! Control as a whole: everything is opened and bound before anything starts.
 
+mod outputs;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,16 +14,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::agent_side::{AgentSide, AgentSideError};
 use crate::api;
-use crate::audit::Audit;
 use crate::ca::{Authority, CaError};
 use crate::config::{ApiSecurity, Config};
 use crate::credentials::CredentialService;
-use crate::events::{self, Receiver};
 use crate::history;
 use crate::schedules;
 use crate::served_certificate::{CHECK_INTERVAL, ServedCertificate, Source, keep_current};
-use crate::state::{ServeLock, State, StateError, control_id};
-use crate::store::Store;
+use crate::state::{ServeLock, State, StateError};
+use outputs::{audit, logging, telling, watching};
 
 /// After the shutdown, how long connections may take to end.
 const GRACE: Duration = Duration::from_secs(10);
@@ -148,14 +148,16 @@ pub async fn serve(config: Config, shutdown: CancellationToken) -> Result<Servin
     let (ours, stop) = (certificates.own.clone(), shutdown.clone());
     let agents = AgentSide::new(&config, &state, credentials.clone(), ours, stop).await?;
     let told = telling(&config, &state.store, shutdown.clone()).await?;
+    let logged = logging(&config, &state.store, credentials.clone(), shutdown.clone())?;
     let mut tasks = JoinSet::new();
+    let audit = audit(&config, &mut tasks);
     let settings = Arc::new(api::Settings::of(&config));
     let api = api::Api {
         store: state.store.clone(),
         sealer: state.sealer.clone(),
         credentials,
         settings: settings.clone(),
-        audit: Arc::new(Audit::new(config.outputs.audit.clone())),
+        audit: Arc::new(audit),
     };
     let api_shutdown = shutdown.clone();
     tasks.spawn(async move {
@@ -176,9 +178,11 @@ pub async fn serve(config: Config, shutdown: CancellationToken) -> Result<Servin
         shutdown.clone(),
     );
     let started = schedules::keep_starting(state.store.clone(), settings, shutdown.clone());
-    let renewed = keep_current(certificates.all(), CHECK_INTERVAL, shutdown.clone());
+    let served = certificates.all();
+    let watched = watching(&config, &state, served.clone(), shutdown.clone())?;
+    let renewed = keep_current(served, CHECK_INTERVAL, shutdown.clone());
     tasks.spawn(async move {
-        tokio::join!(pruned, started, renewed, told);
+        tokio::join!(pruned, started, renewed, watched, told, logged);
         Ok(())
     });
     tracing::info!(%api_addr, %agent_addr, "control serves");
@@ -191,19 +195,6 @@ pub async fn serve(config: Config, shutdown: CancellationToken) -> Result<Servin
         shutdown,
         _lock: lock,
     })
-}
-
-/// Delivers events until `shutdown`.
-async fn telling(
-    config: &Config,
-    store: &Store,
-    shutdown: CancellationToken,
-) -> Result<impl Future<Output = ()> + Send + use<>, ServeError> {
-    let receivers = Receiver::all(&config.outputs, &config.egress).map_err(ServeError::State)?;
-    let adopted = events::adopt(store).await;
-    adopted.map_err(|error| ServeError::State(error.to_string()))?;
-    let us = control_id(&config.state_dir)?;
-    Ok(events::deliver(store.clone(), receivers, us, shutdown))
 }
 
 async fn bind(

@@ -12,6 +12,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::ca::{Authority, CaError, ServerIdentity, read_identity};
+use crate::expiry::life_of;
+use crate::records::Life;
 
 /// How often certificates are looked at.
 pub(crate) const CHECK_INTERVAL: Duration = Duration::from_secs(60);
@@ -73,6 +75,19 @@ impl ServedCertificate {
     fn current(&self) -> Arc<CertifiedKey> {
         let current = self.current.read();
         current.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How long the shown certificate is good.
+    ///
+    /// # Errors
+    /// [`CaError`]: it cannot be parsed.
+    pub(crate) fn life(&self) -> Result<Life, CaError> {
+        let current = self.current();
+        let leaf = current.cert.first().ok_or_else(|| CaError::Broken {
+            what: self.source.to_string(),
+            reason: "it is empty".to_owned(),
+        })?;
+        life_of(leaf)
     }
 
     /// Takes over what the source has now. Whether that is another certificate. Blocks on the

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use datasync_model::{ErrorCode, ExecutionReport, ExecutionSpec, Failure, Location, Rate};
+use datasync_model::{
+    self as model, ErrorCode, ExecutionReport, ExecutionSpec, Failure, Location, Rate, Severity,
+};
 
 use crate::report;
 use crate::{Credentials, DesiredExecution, DesiredProbe, ExecutionObserved, LocationProbed};
@@ -98,6 +100,27 @@ impl ExecutionObserved {
     /// [`Malformed`] if it is not JSON, or names no execution.
     pub fn report(&self) -> Result<ExecutionReport, Malformed> {
         report::read(&self.report_json).map_err(|e| Malformed::new("report_json", e))
+    }
+}
+
+impl From<model::LogLine> for crate::LogLine {
+    fn from(line: model::LogLine) -> Self {
+        Self {
+            at_milliseconds: line.at_ms,
+            severity: line.severity.to_string(),
+            text: line.text,
+        }
+    }
+}
+
+/// A severity that this version does not know counts as [`Severity::Notice`].
+impl From<crate::LogLine> for model::LogLine {
+    fn from(line: crate::LogLine) -> Self {
+        Self {
+            at_ms: line.at_milliseconds,
+            severity: line.severity.parse().unwrap_or(Severity::Notice),
+            text: line.text,
+        }
     }
 }
 

@@ -223,13 +223,18 @@ def test_a_dry_run_says_what_a_copy_then_does(pair, store):
     assert versions(store.client, pair.bucket) == before
     assert set(dry["requests"]["destination"]) <= {"ListObjectsV2", "HeadObject"}, dry
     assert dry["plan"]["at_limit_ms"] // 1000 == 9, dry
+    limits = ("--bytes-per-second", "1MiB", "--bandwidth-timetable", "UTC 3MiB")
+    by_time = pair.document(*remove, "--dry-run", *limits)
+    assert by_time["plan"]["at_limit_ms"] // 1000 == 3, by_time
+    shown = pair.run(*remove, "--dry-run", *limits)
+    assert re.search(r"to transfer: 3 seconds by the timetable$", shown.stdout, re.M), shown
     with open(dry["plan_list"]) as lines:
         planned = {line["path"]: line["action"] for line in map(json.loads, lines)}
     names = {path: planned.get(path) for path in ("/kept", "/edited", "/large", "/gone")}
     assert names == {"/kept": None, "/edited": "transfer", "/large": "transfer", "/gone": "delete"}
     shown = pair.run(*remove, "--dry-run")
     assert "a dry run: nothing was written" in shown.stdout, shown
-    done = pair.document(*remove)
+    done = pair.document(*remove, "--bandwidth-timetable", "Europe/Berlin Mon-Sun unlimited")
     for said, counted in [("to_transfer", "transferred"), ("to_delete", "deleted")]:
         assert dry["counters"][said] == done["counters"][counted], (dry, done)
     assert done["counters"]["bytes_written"] == dry["counters"]["bytes_to_transfer"]

@@ -58,6 +58,10 @@ pub struct CopyFlags {
     /// Bandwidth limit, such as 100MiB; -1 for none [default: -1]
     #[arg(long, value_name = "BYTES", allow_hyphen_values = true)]
     pub(super) bytes_per_second: Option<String>,
+    /// Limits by the time of the week, such as 'Europe/Berlin Mon-Fri 08:00-18:00 10MiB / Sat+Sun
+    /// unlimited'; --bytes-per-second is for the rest
+    #[arg(long, value_name = "TIMETABLE")]
+    pub(super) bandwidth_timetable: Option<String>,
     /// INT_VALUE or NONE [default: INT_VALUE]
     #[arg(long, value_name = "WORD")]
     pub(super) uid: Option<String>,

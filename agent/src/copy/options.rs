@@ -92,6 +92,7 @@ pub(super) fn extensions(
         Some(other) => faults.push(format!("--verify: {other:?} is not deep")),
     }
     let share = flags.delete_share_max_percent.as_ref();
+    let timetable = flags.bandwidth_timetable.as_ref();
     Extensions {
         dry_run: flags.dry_run,
         verify_deep: flags.verify.is_some(),
@@ -102,7 +103,7 @@ pub(super) fn extensions(
             faults,
         )
         .unwrap_or_default(),
-        bandwidth_timetable: None,
+        bandwidth_timetable: word("bandwidth-timetable", timetable, faults),
         manifest: None,
         report: None,
     }
@@ -226,6 +227,27 @@ mod tests {
         assert_eq!(deep("deep", None), (point_in_time, true, 0));
         assert_eq!(deep("deep", Some("NONE")).2, 1);
         assert_eq!(deep("shallow", None).2, 1);
+    }
+
+    #[test]
+    fn a_timetable_has_the_syntax_of_the_tag() {
+        let found = |text: &str| {
+            let flags = CopyFlags {
+                bandwidth_timetable: Some(text.to_owned()),
+                ..CopyFlags::default()
+            };
+            let (options, mut faults) = checked(&flags);
+            let found = extensions(&flags, &options, &mut faults);
+            (found.bandwidth_timetable.map(String::from), faults)
+        };
+        let text = "Europe/Berlin Mon-Fri 08:00-18:00 10MiB / Sat+Sun unlimited";
+        assert_eq!(found(text), (Some(text.to_owned()), Vec::new()));
+        let (none, faults) = found("Europe/Berlin Mon-Fri 08:00-18:00 fast");
+        assert_eq!((none, faults.len()), (None, 1));
+        assert!(
+            faults[0].starts_with("--bandwidth-timetable: "),
+            "{faults:?}"
+        );
     }
 
     #[test]

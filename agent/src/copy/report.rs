@@ -68,6 +68,8 @@ pub struct CopyReport {
     pub(super) plan_list: Option<PathBuf>,
     /// The rate that a plan reckons with.
     pub(super) bytes_per_second: BytesPerSecond,
+    /// A plan reckons with the timetable, and with the rate for the rest.
+    pub(super) has_timetable: bool,
     /// The first items on the list that failed or did not match.
     pub(super) first_failures: Vec<ListedItem>,
 }
@@ -158,6 +160,7 @@ impl CopyReport {
             failure_list: None,
             plan_list: None,
             bytes_per_second: spec.options.bytes_per_second,
+            has_timetable: spec.extensions.bandwidth_timetable.is_some(),
             first_failures: Vec::new(),
         }
     }

@@ -52,9 +52,13 @@ impl CopyReport {
             counters.failed,
             HumanBytes(counters.bytes_to_transfer),
         )?;
-        if let (Some(ms), Some(rate)) = (plan.at_limit_ms, self.bytes_per_second.limit()) {
-            let (time, rate) = (Duration::from_millis(ms), HumanBytes(rate.get()));
-            write!(f, ": {} at {rate}/s", HumanDuration(time))?;
+        if let Some(ms) = plan.at_limit_ms {
+            write!(f, ": {}", HumanDuration(Duration::from_millis(ms)))?;
+            match self.bytes_per_second.limit() {
+                _ if self.has_timetable => write!(f, " by the timetable")?,
+                Some(rate) => write!(f, " at {}/s", HumanBytes(rate.get()))?,
+                None => {}
+            }
         }
         if counters.to_delete > 0 {
             write!(
@@ -302,6 +306,10 @@ mod tests {
              requests  1 CopyObject, 4 PutObject, 90 READ, besides those of looking\n  \
              all of it: /state/plan.jsonl";
         assert!(text.ends_with(expected), "{text}");
+        planned.has_timetable = true;
+        let text = planned.to_string();
+        let expected = "90.00 MiB to transfer: 2 minutes by the timetable\n";
+        assert!(text.contains(expected), "{text}");
     }
 
     #[test]

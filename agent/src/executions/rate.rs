@@ -11,7 +11,7 @@ use tokio::sync::watch;
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Keeps `limit` at what the order in force says, for ever. Without control the last one stays.
-pub(super) async fn follow(
+pub(crate) async fn follow(
     spec: &ExecutionSpec,
     mut order: watch::Receiver<Rate>,
     limit: watch::Sender<BytesPerSecond>,

@@ -1,5 +1,6 @@
 //! Carrying out one execution: credentials, both sides open, then the engine.
 
+mod last_words;
 mod stalls;
 
 use std::path::{Path, PathBuf};
@@ -8,8 +9,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use datasync_endpoint::EndpointError;
-use datasync_model::{ErrorCode, ExecutionReport, ExecutionSpec, Failure, Location, LocationArn};
-use datasync_transfer::{Controls, Interrupted, Settings, with_open_uploads};
+use datasync_model::{
+    ErrorCode, ExecutionReport, ExecutionSpec, Failure, Location, LocationArn, Severity,
+};
+use datasync_transfer::{Controls, Interrupted, LogSink, Settings, with_open_uploads};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -21,6 +24,7 @@ use crate::countersigning::SigningDesk;
 use crate::credentials::{Availability, last_use};
 use crate::endpoints::{self, Endpoints, Side};
 use crate::host;
+use crate::logs::Logs;
 use stalls::Stalls;
 
 /// Attempts to open one side while its error is transient.
@@ -41,6 +45,8 @@ pub(crate) struct Runner {
     limits: Limits,
     history: PathBuf,
     failures: PathBuf,
+    /// `None`: no logs are kept.
+    logs: Option<Logs>,
 }
 
 /// Why an execution does not come to the engine, or comes back from it before its end.
@@ -69,19 +75,46 @@ impl Runner {
             limits,
             history,
             failures,
+            logs: None,
         }
+    }
+
+    /// Keeps a log of each execution whose `LogLevel` wants one.
+    pub(crate) fn with_logs(mut self, logs: Logs) -> Self {
+        self.logs = Some(logs);
+        self
     }
 
     /// `signing` is where the roots of task reports are signed.
     pub(crate) fn into_work(self, signing: SigningDesk) -> Work {
         Arc::new(move |assignment| {
             let (runner, signing) = (self.clone(), signing.clone());
-            Box::pin(async move { runner.run(&assignment, &signing).await })
+            Box::pin(async move { runner.run_logged(&assignment, &signing).await })
                 as Pin<Box<dyn Future<Output = Ended> + Send>>
         })
     }
 
-    async fn run(&self, assignment: &Assignment, signing: &SigningDesk) -> Ended {
+    async fn run_logged(&self, assignment: &Assignment, signing: &SigningDesk) -> Ended {
+        let spec = &assignment.spec;
+        let Some((sink, writer)) = self.logs.as_ref().and_then(|logs| logs.begin(spec)) else {
+            return self.run(assignment, signing, None).await;
+        };
+        sink.tell(Severity::Info, last_words::begun(spec));
+        let running = Box::pin(self.run(assignment, signing, Some(sink)));
+        let (ended, writer) = tokio::join!(running, writer.run());
+        if let (Some(report), Some(writer)) = (&ended, writer) {
+            let (severity, text) = last_words::ended(spec, report);
+            writer.close(severity, text);
+        }
+        ended
+    }
+
+    async fn run(
+        &self,
+        assignment: &Assignment,
+        signing: &SigningDesk,
+        log: Option<LogSink>,
+    ) -> Ended {
         match Folder::of(assignment.directory.clone()).concluded() {
             Ok(None) => {}
             Ok(Some(concluded)) => return self.concluded(assignment, signing, concluded).await,
@@ -92,10 +125,13 @@ impl Runner {
         failure_list::prune(&self.failures);
         let mut stalls = Stalls::default();
         loop {
-            let halt = match self.run_once(assignment).await {
+            let halt = match self.run_once(assignment, log.clone()).await {
                 Ok(report) => return self.reported(assignment, signing, report).await,
                 Err(halt) => halt,
             };
+            if let (Some(log), Some(text)) = (&log, last_words::halted(&assignment.spec, &halt)) {
+                log.tell(Severity::Warn, text);
+            }
             // Paused: go on from the journal when there is what it waits for.
             let waited = match halt {
                 Halt::Expired => Ok(()),
@@ -125,7 +161,11 @@ impl Runner {
     }
 
     /// Opens both sides and runs the engine, up to its end or to what keeps it from going on.
-    pub(crate) async fn run_once(&self, assignment: &Assignment) -> Result<ExecutionReport, Halt> {
+    pub(crate) async fn run_once(
+        &self,
+        assignment: &Assignment,
+        log: Option<LogSink>,
+    ) -> Result<ExecutionReport, Halt> {
         let spec = &assignment.spec;
         let nfs = endpoints::as_source(&spec.source).map_err(Halt::Failed)?;
         let s3 = endpoints::as_destination(&spec.destination).map_err(Halt::Failed)?;
@@ -172,6 +212,7 @@ impl Runner {
             stalled_after: self.limits.stalled_after,
             seed: getrandom::u64().unwrap_or_default(),
             cpu_time: host::cpu_time,
+            log,
             ..Settings::default()
         };
         let running = datasync_transfer::run(

@@ -9,7 +9,7 @@ use super::*;
 
 const DEADLINE: Duration = Duration::from_secs(5);
 
-pub(super) fn spec(number: u8) -> ExecutionSpec {
+pub(crate) fn spec(number: u8) -> ExecutionSpec {
     let pair = Pair {
         object_to_object: false,
         storage_class: None,

@@ -1,12 +1,14 @@
 //! Desired state in, observed state out.
 
 use datasync_model::{
-    ErrorCode, Excludes, ExecutionSpec, ExecutionStatus, Includes, Location, NfsLocation,
+    ErrorCode, Excludes, ExecutionSpec, ExecutionStatus, Includes, Location, LogLevel, NfsLocation,
     NfsVersion, Options, Pair, S3Location, StorageClass, TaskMode,
 };
 use datasync_proto::agent_message::Message as FromAgent;
 use datasync_proto::control_message::Message as ToAgent;
-use datasync_proto::{Deactivate, DesiredExecution, DesiredProbe, Generation, Heartbeat, Hello};
+use datasync_proto::{
+    Deactivate, DesiredExecution, DesiredProbe, Generation, Heartbeat, Hello, LogKept, LogLines,
+};
 
 use crate::agent::Agent;
 use crate::control::FakeControl;
@@ -261,4 +263,56 @@ async fn messages_of_a_newer_control_are_tolerated() {
         .await;
     assert_eq!(control.sessions(), 1);
     agent.stop().await;
+}
+
+fn log_parts(received: &[FromAgent]) -> Vec<LogLines> {
+    let parts = received.iter().filter_map(|message| match message {
+        FromAgent::Log(part) => Some(part.clone()),
+        _ => None,
+    });
+    parts.collect()
+}
+
+#[tokio::test]
+async fn the_log_of_an_execution_is_sent_until_control_has_it() {
+    let mut control = FakeControl::start().await;
+    let agent = member(&control).await;
+    let (mut spec, _) = doomed(7);
+    spec.options.log_level = LogLevel::Basic;
+    let desired = DesiredExecution::new(&spec, spec.options.bytes_per_second, false);
+    control.desire("one", 1, vec![desired], Vec::new()).await;
+    let whole = |all: &[FromAgent]| {
+        let ends = |part: &LogLines| part.lines.iter().any(|line| line.text.contains("finished"));
+        log_parts(all).into_iter().find(ends)
+    };
+    let part = control.until("the log's end", whole).await;
+    assert_eq!(part.execution_arn, spec.execution.to_string());
+    let last = part.lines.last().unwrap();
+    assert_eq!(last.severity, "ERROR");
+    assert!(last.text.contains("with status Error"), "{last:?}");
+    // It was not answered, and the execution is forgotten meanwhile.
+    control.desire("one", 2, Vec::new(), Vec::new()).await;
+    control.forget_received();
+    control.stop().await;
+    control.come_back().await;
+    control.until_sessions(2).await;
+    let again = control
+        .until("the same lines", |all| log_parts(all).pop())
+        .await;
+    assert_eq!(again.log_id, part.log_id);
+    let next = again.first + again.lines.len() as u64;
+    let kept = LogKept {
+        log_id: again.log_id,
+        next,
+    };
+    control.say(ToAgent::LogKept(kept)).await;
+    let logs = agent.state_dir().join("logs");
+    let gone = async {
+        while std::fs::read_dir(&logs).unwrap().count() > 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(crate::agent::PATIENCE, gone)
+        .await
+        .expect("what control has is removed");
 }

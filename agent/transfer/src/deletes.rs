@@ -20,6 +20,7 @@ pub(crate) use extra::{Extra, judge};
 
 use crate::attempts::Attempts;
 use crate::failures::{FailureList, Verdict};
+use crate::item_log::ItemLog;
 use crate::journal::{Journal, JournalError, Record};
 use crate::outcome::counted;
 use crate::progress::Progress;
@@ -115,6 +116,8 @@ pub(crate) struct Deleter<S, D> {
     pub(crate) destination_silence: Silence,
     /// `None` without a report.
     pub(crate) teller: Option<Arc<Teller>>,
+    /// `None` without a log.
+    pub(crate) log: Option<ItemLog>,
 }
 
 impl<S: Source, D: Destination> Deleter<S, D> {
@@ -186,6 +189,9 @@ impl<S: Source, D: Destination> Deleter<S, D> {
         let mut failed = Counters::default();
         for (key, failure) in settled.failed {
             failed.add(&counted(&key, one));
+            if let Some(log) = &self.log {
+                log.deleted(&key, Err(&failure));
+            }
             let path = key.path().unwrap_or_default();
             failures
                 .add(&path, &key, Verdict::Failed, &failure)
@@ -204,7 +210,12 @@ impl<S: Source, D: Destination> Deleter<S, D> {
             None => return Ok(()),
         };
         let appended = self.journal.told(record, told).await;
-        appended.map_err(DeleteError::Journal)
+        appended.map_err(DeleteError::Journal)?;
+        if let Some(log) = &self.log {
+            let deleted = settled.deleted_keys.iter();
+            deleted.for_each(|key| log.deleted(key, Ok(())));
+        }
+        Ok(())
     }
 
     /// What the report tells of a batch, as frames.

@@ -15,6 +15,7 @@ mod estimate;
 mod failures;
 mod forecast;
 mod history;
+mod item_log;
 mod journal;
 mod lanes;
 mod limiter;
@@ -44,6 +45,7 @@ mod waits;
 mod walk;
 
 pub use failures::{FAILURES_FILE, ListedItem, Verdict, first_listed};
+pub use item_log::{LogEntry, LogSink};
 pub use limiter::SharedRate;
 pub use manifest::{ManifestError, ManifestIntake, is_frozen as has_manifest};
 pub use planned::{PLAN_FILE, PlannedAction, PlannedItem};

@@ -41,6 +41,7 @@ use crate::catalog::Catalog;
 use crate::disk::Disk;
 use crate::failures::FailureList;
 use crate::history::Root;
+use crate::item_log::ItemLog;
 use crate::journal::{Journal, Record, Stage, State};
 use crate::limiter::Limiter;
 use crate::mover::Mover;
@@ -197,6 +198,8 @@ struct Engine<S, D> {
     catalog: Option<Catalog>,
     /// `None` without a report.
     teller: Option<Arc<Teller>>,
+    /// `None` without a log.
+    log: Option<ItemLog>,
     /// Entries of the end check, while it runs.
     verified: Option<BufWriter<File>>,
     mover: Arc<Mover<S, D>>,

@@ -3,6 +3,7 @@
 mod broken;
 mod enrolling;
 mod keys;
+mod logs;
 mod lost;
 mod replicas;
 mod reports;

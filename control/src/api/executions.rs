@@ -153,6 +153,7 @@ impl Start {
             report: None,
             manifest,
             report_config: report,
+            log_group_arn: task.record.log_group_arn,
             tags: self.tags,
         })?;
         Ok(self.arn)

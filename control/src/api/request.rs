@@ -13,10 +13,11 @@ use serde_json::Value;
 use super::call::Call;
 use super::error::ApiError;
 use super::{Api, operations};
-use crate::audit::{Entry, Outcome, Pending};
+use crate::audit::{Entry, Outcome};
 use crate::auth::{self, AuthError, Authorization, SignedRequest};
 use crate::records::AccessKey;
 use crate::reports::published;
+use crate::uuid;
 
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
@@ -35,7 +36,7 @@ pub(super) async fn answer(
     if request.method() == Method::GET && request.uri().path() == REPORT_KEYS {
         return respond_report_keys(api, &id).await;
     }
-    let mut pending = Pending::new(&api.audit, Entry::new(&id, client));
+    let mut pending = api.audit.begin(Entry::new(&id, client)).await;
     let target = request
         .headers()
         .get("x-amz-target")
@@ -47,11 +48,12 @@ pub(super) async fn answer(
         Ok(body) => {
             tracing::debug!(request_id = %id, %target, "answered");
             pending.entry.names(&body);
-            pending.decided(Outcome::Answered);
+            pending.decided(Outcome::Answered).await;
             (200, body)
         }
         Err(error) => {
-            pending.decided(Outcome::Refused(error.kind(), error.status));
+            let refused = Outcome::Refused(error.kind(), error.status);
+            pending.decided(refused).await;
             tracing::info!(request_id = %id, %target, status = error.status, kind = error.kind(), "refused");
             (error.status, error.body())
         }
@@ -64,15 +66,7 @@ fn request_id() -> String {
     if getrandom::fill(&mut random).is_err() {
         return "unavailable".to_owned();
     }
-    let text = hex::encode(random);
-    let parts = [
-        &text[..8],
-        &text[8..12],
-        &text[12..16],
-        &text[16..20],
-        &text[20..],
-    ];
-    parts.join("-")
+    uuid::text(random)
 }
 
 async fn respond_report_keys(api: &Api, id: &str) -> Response<Full<Bytes>> {

@@ -25,7 +25,7 @@ pub(crate) enum Outcome {
 }
 
 /// What is known of a call so far.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Entry {
     request_id: String,
     source: SocketAddr,

@@ -62,6 +62,7 @@ pub(crate) fn key_id(der: &[u8]) -> String {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CertificateFacts {
     pub(crate) public_key: PublicKey,
+    pub(crate) not_before: Timestamp,
     pub(crate) not_after: Timestamp,
     /// URI subject alternative names: an agent's ARN.
     pub(crate) uris: Vec<String>,
@@ -73,8 +74,12 @@ impl CertificateFacts {
     pub(crate) fn of(der: &[u8]) -> Result<Self, CaError> {
         let (_, certificate) = x509_parser::certificate::X509Certificate::from_der(der)
             .map_err(|_| CaError::Request("not a DER X.509 certificate"))?;
-        let not_after = Timestamp::from_second(certificate.validity().not_after.timestamp())
-            .map_err(|_| CaError::Request("its end of life is out of range"))?;
+        let time = |time: x509_parser::time::ASN1Time| {
+            Timestamp::from_second(time.timestamp())
+                .map_err(|_| CaError::Request("its life is out of range"))
+        };
+        let validity = certificate.validity();
+        let (not_before, not_after) = (time(validity.not_before)?, time(validity.not_after)?);
         let names = certificate
             .subject_alternative_name()
             .map_err(|_| CaError::Request("its alternative names are malformed"))?;
@@ -88,6 +93,7 @@ impl CertificateFacts {
             .collect();
         Ok(Self {
             public_key: PublicKey(certificate.public_key().raw.to_vec()),
+            not_before,
             not_after,
             uris,
         })

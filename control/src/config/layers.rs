@@ -120,6 +120,11 @@ settings! {
     event_webhook_url,
     /// File with the secret that signs what is posted, 16 to 4096 bytes
     event_webhook_secret_file,
+    /// Role, by its [[role]] or key, whose credentials send logs to CloudWatch Logs [default: the
+    /// AWS default chain]
+    cloudwatch_role_arn,
+    /// URL to send logs to in place of AWS's CloudWatch Logs
+    cloudwatch_endpoint,
     /// File of the audit log, JSON lines; empty: none [default: audit.jsonl in state_dir]
     audit_file,
     /// Disk that the audit log takes at most, in MiB [default: 256]

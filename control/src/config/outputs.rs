@@ -1,10 +1,12 @@
 //! Where events and the audit log go.
 
+mod files;
+
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::in_range;
 use super::layers::Layers;
+use super::{in_range, is_role_arn};
 use crate::events::{Webhook, WebhookError};
 use crate::rolling::RollingSettings;
 
@@ -20,26 +22,62 @@ pub struct Outputs {
     pub event_webhook: Option<Webhook>,
     /// Where the audit log goes; `None`: none is kept.
     pub audit: Option<RollingSettings>,
+    /// In place of AWS's CloudWatch Logs.
+    pub cloudwatch_endpoint: Option<String>,
+    /// Whose credentials send to CloudWatch Logs; `None`: those of the AWS default chain.
+    pub cloudwatch_role_arn: Option<String>,
 }
 
 pub(super) fn outputs(layers: &mut Layers, state_dir: Option<&Path>) -> Option<Outputs> {
     let event_file = rolling(layers, &EVENTS, state_dir);
     let event_webhook = webhook(layers);
+    let cloudwatch_endpoint = checked(layers, "cloudwatch_endpoint", is_url, "an http[s] URL");
+    let role = checked(
+        layers,
+        "cloudwatch_role_arn",
+        is_role_arn,
+        "the ARN of an IAM role",
+    );
     let audit = rolling(layers, &AUDIT, state_dir);
     let (event_file, audit) = (event_file?, audit?);
-    if let (Some(events), Some(audit)) = (&event_file, &audit)
-        && events.path == audit.path
-    {
-        layers.fault(format!(
-            "event_file and audit_file are both {}: each needs a file of its own",
-            audit.path.display()
-        ));
+    let others = files::of_others(layers, state_dir);
+    let ours = [(EVENTS.file, &event_file), (AUDIT.file, &audit)];
+    let clashes = files::clashes(&ours, &others);
+    if !clashes.is_empty() {
+        clashes.into_iter().for_each(|clash| layers.fault(clash));
         return None;
     }
     Some(Outputs {
         event_file,
         event_webhook,
         audit,
+        cloudwatch_endpoint,
+        cloudwatch_role_arn: role,
+    })
+}
+
+/// A text that is `what`; an empty one is none.
+fn checked(
+    layers: &mut Layers,
+    name: &'static str,
+    is_good: impl Fn(&str) -> bool,
+    what: &str,
+) -> Option<String> {
+    let text = layers.optional(name).filter(|text| !text.is_empty())?;
+    if is_good(&text) {
+        return Some(text);
+    }
+    layers.fault(format!("{name}: {text:?} must be {what}"));
+    None
+}
+
+fn is_url(text: &str) -> bool {
+    let uri: Result<http::Uri, _> = text.parse();
+    uri.is_ok_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri
+                .authority()
+                .is_some_and(|authority| !authority.as_str().contains('@'))
     })
 }
 

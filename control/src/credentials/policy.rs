@@ -31,6 +31,8 @@ pub(crate) enum Purpose {
     Manifest,
     /// Writing below a prefix, where task reports go.
     Report,
+    /// Writing to a log group; the bucket is its ARN.
+    Logs,
 }
 
 /// A policy for `purpose` in `bucket`, limited to `prefix` where that fits STS's bound on length.
@@ -44,6 +46,7 @@ pub(super) fn session_policy(
         Purpose::Location => of_location,
         Purpose::Manifest => of_manifest,
         Purpose::Report => of_report,
+        Purpose::Logs => of_logs,
     };
     let limited = policy(partition, bucket, Some(prefix));
     if limited.chars().count() > POLICY_LENGTH_MAX {
@@ -85,6 +88,19 @@ fn of_report(partition: &str, bucket: &str, prefix: Option<&str>) -> String {
             },
             of_kms(),
         ],
+    })
+    .to_string()
+}
+
+fn of_logs(_partition: &str, group_arn: &str, _prefix: Option<&str>) -> String {
+    let group = group_arn.strip_suffix(":*").unwrap_or(group_arn);
+    json!({
+        "Version": "2012-10-17",
+        "Statement": [{
+            "Effect": "Allow",
+            "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+            "Resource": [group, format!("{group}:*")],
+        }],
     })
     .to_string()
 }

@@ -29,6 +29,14 @@ const NO_KEY: &str = "no key is set for this role: set one with `datasync-contro
 const NO_WAY: &str = "control has no way to get credentials for this role: set a key with \
     `datasync-control role set-key`, or add a [[role]] of kind assume-role to control's configuration";
 
+/// What keys of a role are limited to.
+struct RolePlace<'a> {
+    bucket: &'a str,
+    prefix: &'a str,
+    /// Names the session in AWS's own logs.
+    name: &'a str,
+}
+
 /// What the rows say of a role.
 enum Known {
     Sealed(Keys),
@@ -162,6 +170,33 @@ impl CredentialService {
             .await
     }
 
+    /// Keys for the log group with this ARN: of the role, or of the default chain.
+    ///
+    /// # Errors
+    /// [`CredentialsError`]: there are none, or the role cannot be assumed.
+    pub(crate) async fn keys_for_logs(
+        &self,
+        role_arn: Option<&str>,
+        group_arn: &str,
+        now: Timestamp,
+    ) -> Result<Keys, CredentialsError> {
+        let Some(role_arn) = role_arn else {
+            return self.sts.own().await;
+        };
+        let place = RolePlace {
+            bucket: group_arn,
+            prefix: "",
+            name: "logs",
+        };
+        match self
+            .role_access_at(place, (role_arn, Purpose::Logs))
+            .await?
+        {
+            Access::Keys(keys) => Ok(keys),
+            Access::Assume(request) => self.sts.assume(&request, now).await,
+        }
+    }
+
     /// A location's row, and the location as agents take it.
     async fn current(
         &self,
@@ -190,6 +225,19 @@ impl CredentialService {
         &self,
         store: &S3Location,
         prefix: &str,
+        role: (&str, Purpose),
+    ) -> Result<Access, CredentialsError> {
+        let place = RolePlace {
+            bucket: &store.bucket,
+            prefix,
+            name: store.arn.id(),
+        };
+        self.role_access_at(place, role).await
+    }
+
+    async fn role_access_at(
+        &self,
+        place: RolePlace<'_>,
         (role_arn, purpose): (&str, Purpose),
     ) -> Result<Access, CredentialsError> {
         match self.known(role_arn).await? {
@@ -204,10 +252,10 @@ impl CredentialService {
                 external_id,
                 sts_endpoint,
                 partition: self.home.partition.as_str(),
-                bucket: store.bucket.clone(),
-                prefix: prefix.to_owned(),
+                bucket: place.bucket.to_owned(),
+                prefix: place.prefix.to_owned(),
                 purpose,
-                location_id: store.arn.id().to_owned(),
+                location_id: place.name.to_owned(),
             })),
             Known::Unknown => Err(cannot_assume(role_arn, NO_WAY)),
         }

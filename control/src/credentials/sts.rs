@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::provider::ProvideCredentials;
 use aws_sdk_sts::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use jiff::Timestamp;
@@ -78,6 +79,30 @@ impl Sts {
             egress,
             base: OnceCell::new_with(Some(base)),
         }
+    }
+
+    /// Keys of the default chain itself; the SDK keeps them fresh.
+    ///
+    /// # Errors
+    /// [`CredentialsError`]: it has none.
+    pub(super) async fn own(&self) -> Result<Keys, CredentialsError> {
+        let none = |reason: String| {
+            CredentialsError::Refused(format!(
+                "the AWS default chain has no credentials: {reason}"
+            ))
+        };
+        let base = self.base().await.map_err(none)?;
+        let provider = base.credentials_provider();
+        let provider = provider.ok_or_else(|| none("no provider".to_owned()))?;
+        let found = provider.provide_credentials().await;
+        let found = found.map_err(|error| none(DisplayErrorContext(&error).to_string()))?;
+        let mut keys = Keys::unlimited(
+            found.access_key_id().to_owned(),
+            Zeroizing::new(found.secret_access_key().to_owned()),
+        );
+        let token = found.session_token();
+        keys.session_token = token.map(|token| Zeroizing::new(token.to_owned()));
+        Ok(keys)
     }
 
     /// # Errors

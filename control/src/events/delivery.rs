@@ -8,14 +8,14 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::envelope::envelope;
-use super::outbox::{OFFERED_MAX_MS, advance};
-use super::turn::{Turn, Watch};
+use super::queue::{OFFERED_MAX_MS, advance};
 use super::webhook::Caller;
 use crate::config::Outputs;
 use crate::egress::Egress;
 use crate::records::{Delivery, Event};
 use crate::rolling::RollingFile;
-use crate::store::{Store, StoreError, Versioned};
+use crate::store::{Store, StoreError, Unreadable, Versioned};
+use crate::turn::{Turn, Watch};
 
 /// Events that are told between two notes of how far it went.
 const BATCH: usize = 100;
@@ -173,6 +173,28 @@ struct Teller {
     failures: u32,
 }
 
+/// What is to be told.
+struct Looked {
+    row: Option<Versioned<Delivery>>,
+    events: Vec<Event>,
+    unreadable: Vec<Unreadable>,
+}
+
+/// How far it went once the first `told` of `events` were taken. A row that cannot be read is passed
+/// over with what is before it.
+fn passed(before: String, events: &[Event], told: usize, unreadable: &[Unreadable]) -> String {
+    let untold = events.get(told).map(|event| &event.sequence);
+    let last = told.checked_sub(1).and_then(|last| events.get(last));
+    let unreadable = unreadable.iter().map(|row| &row.id);
+    let passed_over = unreadable.filter(|id| untold.is_none_or(|untold| id < &untold));
+    let last = last.map(|event| &event.sequence);
+    last.into_iter()
+        .chain(passed_over)
+        .max()
+        .cloned()
+        .unwrap_or(before)
+}
+
 /// What comes after a round.
 enum Next {
     /// There may be more.
@@ -217,12 +239,19 @@ impl Teller {
 
     async fn round(&mut self) -> Result<Next, String> {
         let broken = |error: StoreError| error.to_string();
-        let (row, events) = self.look().await.map_err(broken)?;
-        if events.is_empty() {
+        let Looked {
+            row,
+            events,
+            unreadable,
+        } = self.look().await.map_err(broken)?;
+        if events.is_empty() && unreadable.is_empty() {
             self.watch.idle();
             return Ok(Next::Change);
         }
-        match self.watch.turn(row.as_ref(), &self.holder, Instant::now()) {
+        let seen = row
+            .as_ref()
+            .map(|row| (row.record.holder.as_str(), row.version));
+        match self.watch.turn(seen, &self.holder, Instant::now()) {
             Turn::Wait => return Ok(Next::Later(LOOK)),
             Turn::Take => {
                 self.take(row).await.map_err(broken)?;
@@ -232,8 +261,14 @@ impl Teller {
         }
         let (told, result) = self.receiver.tell(&events, Timestamp::now()).await;
         let before = row.map(|row| row.record.delivered).unwrap_or_default();
-        let last = told.checked_sub(1).and_then(|last| events.get(last));
-        let delivered = last.map_or(before, |event| event.sequence.clone());
+        let delivered = passed(before, &events, told, &unreadable);
+        for row in unreadable.iter().filter(|row| row.id <= delivered) {
+            tracing::error!(
+                id = row.id,
+                reason = row.reason,
+                "an event cannot be read and is not told"
+            );
+        }
         self.note(delivered).await.map_err(broken)?;
         result?;
         if self.failures > 0 {
@@ -246,13 +281,17 @@ impl Teller {
         Ok(Next::Round)
     }
 
-    async fn look(&self) -> Result<(Option<Versioned<Delivery>>, Vec<Event>), StoreError> {
+    async fn look(&self) -> Result<Looked, StoreError> {
         let name = self.receiver.name();
         let look = move |rows: &crate::store::Transaction<'_>| {
             let row = rows.get::<Delivery>(name)?;
             let after = row.as_ref().map(|row| row.record.delivered.clone());
-            let events = rows.list::<Event>(after.as_deref(), BATCH)?;
-            Ok((row, events.into_iter().map(|event| event.record).collect()))
+            let (events, unreadable) = rows.sorted_page::<Event>(after.as_deref(), BATCH)?;
+            Ok(Looked {
+                row,
+                events: events.into_iter().map(|event| event.record).collect(),
+                unreadable,
+            })
         };
         self.store.read(look).await
     }
@@ -301,6 +340,28 @@ impl Teller {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_that_cannot_be_read_are_passed_over_with_what_is_before_them() {
+        let event = |number| Event {
+            sequence: Event::sequence(number, 0),
+            id: String::new(),
+            subject: crate::records::Subject::Agent(crate::fleet::fixture::agent(0)),
+            state: "ONLINE".to_owned(),
+            at_ms: 0,
+            warning: None,
+        };
+        let broken = |number| Unreadable::new("event", Event::sequence(number, 0), String::new());
+        let (events, unreadable) = ([event(2), event(4)], [broken(1), broken(3), broken(5)]);
+        let passed = |told| passed("before".to_owned(), &events, told, &unreadable);
+        assert_eq!(passed(0), Event::sequence(1, 0));
+        assert_eq!(passed(1), Event::sequence(3, 0));
+        assert_eq!(passed(2), Event::sequence(5, 0));
+        assert_eq!(
+            super::passed("before".to_owned(), &events, 0, &[]),
+            "before"
+        );
+    }
 
     #[test]
     fn pauses_grow_to_a_bound_and_differ() {

@@ -2,22 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use aws_lc_rs::digest;
-use datasync_model::{AgentStatus, ExecutionStatus, TaskStatus};
+use datasync_model::{ExecutionStatus, TaskStatus};
 
-use crate::records::{
-    Agent, AgentPresence, Announced, Delivery, Event, EventQueue, Execution, Subject, Task,
-};
+use super::queue::append;
+use super::warnings::{Change, of_agent, of_control};
+use crate::records::{Agent, AgentPresence, Announced, Execution, Life, Subject, Task, Warning};
 use crate::store::{Record, StoreError, Transaction, Versioned};
 
-/// Events that are kept for receivers that cannot be told; the oldest go first. Some 50 MB.
-const EVENTS_MAX: u64 = 100_000;
-/// An event that a webhook has not taken by then is dropped, as EventBridge does, in milliseconds.
-pub(super) const OFFERED_MAX_MS: i64 = 24 * 60 * 60 * 1000;
-/// More receivers than controls of one database have.
-const RECEIVERS_MAX: usize = 100;
-/// Events that are deleted in one commit.
-const PRUNED_MAX: usize = 1000;
 /// Live executions of a task that are looked at (AWS: 50 wait at most).
 const LIVE_MAX: usize = 1000;
 
@@ -49,7 +40,7 @@ pub(crate) fn record(
             Task::KIND => {
                 tasks.insert(id);
             }
-            _ => passing_over_broken(agent(rows, &id, &mut made))?,
+            _ => passing_over_broken(agent(rows, &id, now_ms, &mut made))?,
         }
     }
     for id in tasks {
@@ -69,26 +60,88 @@ fn passing_over_broken(told: Result<(), StoreError>) -> Result<(), StoreError> {
     }
 }
 
+/// Events without what their commit gives them.
 #[derive(Default)]
-struct Made(Vec<(Subject, String)>);
+pub(super) struct Made(pub(super) Vec<(Subject, String, Option<Warning>)>);
 
-fn agent(rows: &Transaction<'_>, id: &str, made: &mut Made) -> Result<(), StoreError> {
+fn agent(rows: &Transaction<'_>, id: &str, now_ms: i64, made: &mut Made) -> Result<(), StoreError> {
     if rows.get::<Agent>(id)?.is_none() {
         return forget(rows, id);
     }
-    match rows.get::<AgentPresence>(id)? {
-        // It has never been heard of.
-        None => Ok(()),
-        Some(row) => {
-            let status: AgentStatus = row.record.reported;
-            tell(
-                rows,
-                Subject::Agent(row.record.arn),
-                &status.to_string(),
-                made,
-            )
-        }
+    // Without one it has never been heard of.
+    let Some(row) = rows.get::<AgentPresence>(id)? else {
+        return Ok(());
+    };
+    let presence = row.record;
+    let known = rows.get::<Announced>(id)?;
+    let before = known.as_ref().map(|row| row.record.warnings.as_slice());
+    let (warnings, changes) = of_agent(before.unwrap_or_default(), &presence, now_ms);
+    let next = Announced {
+        subject: Subject::Agent(presence.arn),
+        state: presence.reported.to_string(),
+        warnings,
+    };
+    tell_all(rows, known, next, changes, made)
+}
+
+/// Writes the events of what `next` has and `known` has not.
+fn tell_all(
+    rows: &Transaction<'_>,
+    known: Option<Versioned<Announced>>,
+    next: Announced,
+    changes: Vec<Change>,
+    made: &mut Made,
+) -> Result<(), StoreError> {
+    let subject = next.subject.clone();
+    let before = known.as_ref().map_or("", |row| &row.record.state);
+    if next.state != before {
+        made.0.push((subject.clone(), next.state.clone(), None));
     }
+    for change in changes {
+        let word = if change.is_raised {
+            "RAISED"
+        } else {
+            "CLEARED"
+        };
+        tracing::warn!(subject = subject.id(), kind = ?change.warning.kind, "warning {word}: {}",
+            change.warning.message);
+        made.0
+            .push((subject.clone(), word.to_owned(), Some(change.warning)));
+    }
+    match known {
+        Some(row) if row.record == next => Ok(()),
+        Some(row) => rows.update(&Versioned {
+            version: row.version,
+            record: next,
+        }),
+        None => rows.insert(&next),
+    }
+}
+
+/// Tells of the lives of control's own certificates and its authority what is news at `now_ms`.
+///
+/// # Errors
+/// [`StoreError`] of the database.
+pub(crate) fn warn_of_control(
+    rows: &Transaction<'_>,
+    control_arn: &str,
+    lives: (&[Life], Life),
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    let known = rows.get::<Announced>(control_arn)?;
+    let before = known.as_ref().map(|row| row.record.warnings.as_slice());
+    let (warnings, changes) = of_control(before.unwrap_or_default(), lives, now_ms);
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let next = Announced {
+        subject: Subject::Control(control_arn.to_owned()),
+        state: String::new(),
+        warnings,
+    };
+    let mut made = Made::default();
+    tell_all(rows, known, next, changes, &mut made)?;
+    append(rows, made, now_ms)
 }
 
 fn execution(
@@ -136,7 +189,7 @@ fn tell(
     made: &mut Made,
 ) -> Result<(), StoreError> {
     if announce(rows, &subject, state)? {
-        made.0.push((subject, state.to_owned()));
+        made.0.push((subject, state.to_owned(), None));
     }
     Ok(())
 }
@@ -155,7 +208,13 @@ pub(super) fn announce(
         }
         None => {
             let (subject, state) = (subject.clone(), state.to_owned());
-            rows.insert(&Announced { subject, state }).map(|()| true)
+            let warnings = Vec::new();
+            let announced = Announced {
+                subject,
+                state,
+                warnings,
+            };
+            rows.insert(&announced).map(|()| true)
         }
     }
 }
@@ -165,136 +224,6 @@ fn forget(rows: &Transaction<'_>, id: &str) -> Result<(), StoreError> {
         Some(row) => rows.delete::<Announced>(id, row.version),
         None => Ok(()),
     }
-}
-
-fn append(rows: &Transaction<'_>, made: Made, now_ms: i64) -> Result<(), StoreError> {
-    if made.0.is_empty() {
-        return Ok(());
-    }
-    let before = rows.generation()?;
-    let added = made.0.len() as u64;
-    for (index, (subject, state)) in made.0.into_iter().enumerate() {
-        let sequence = Event::sequence(before.number + 1, index);
-        rows.insert(&Event {
-            id: uuid(&before.incarnation, &sequence),
-            sequence,
-            subject,
-            state,
-            at_ms: now_ms,
-        })?;
-    }
-    let mut queue = queue(rows)?;
-    queue.record.length += added;
-    let excess = queue.record.length.saturating_sub(EVENTS_MAX);
-    if excess > 0 {
-        let gone = delete_while(
-            rows,
-            |_| true,
-            usize::try_from(excess).unwrap_or(PRUNED_MAX),
-        )?;
-        queue.record.length -= gone;
-        queue.record.dropped += gone;
-        tracing::warn!(
-            gone,
-            dropped = queue.record.dropped,
-            "events that were not told are dropped: \
-            a receiver has been out of reach for too long"
-        );
-    }
-    rows.update(&queue)
-}
-
-/// From what no other event has: version 8 of RFC 9562, section 5.8.
-fn uuid(incarnation: &str, sequence: &str) -> String {
-    let text = format!("event/{incarnation}/{sequence}");
-    let hash = digest::digest(&digest::SHA256, text.as_bytes());
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&hash.as_ref()[..16]);
-    bytes[6] = (bytes[6] & 0x0f) | 0x80;
-    bytes[8] = (bytes[8] & 0x3f) | 0x80;
-    let text = hex::encode(bytes);
-    [
-        &text[..8],
-        &text[8..12],
-        &text[12..16],
-        &text[16..20],
-        &text[20..],
-    ]
-    .join("-")
-}
-
-fn queue(rows: &Transaction<'_>) -> Result<Versioned<EventQueue>, StoreError> {
-    if let Some(row) = rows.get::<EventQueue>(EventQueue::ID)? {
-        return Ok(row);
-    }
-    rows.insert(&EventQueue::default())?;
-    Ok(Versioned {
-        version: 1,
-        record: EventQueue::default(),
-    })
-}
-
-/// Deletes the oldest events, at most `limit`, up to the first that is to stay; says how many.
-fn delete_while(
-    rows: &Transaction<'_>,
-    is_to_go: impl Fn(&Event) -> bool,
-    limit: usize,
-) -> Result<u64, StoreError> {
-    let mut gone = 0;
-    for row in rows.list::<Event>(None, limit)? {
-        if !is_to_go(&row.record) {
-            break;
-        }
-        rows.delete::<Event>(&row.record.sequence, row.version)?;
-        gone += 1;
-    }
-    Ok(gone)
-}
-
-/// Notes that `receiver` was told up to `delivered` by `holder`, and deletes what all were told:
-/// `receivers`, and those that another control has besides. Theirs are waited for as long as an event is
-/// offered to a webhook: one that no control has any more does not keep events. `false`: another holder
-/// has taken over, and nothing is noted.
-///
-/// # Errors
-/// [`StoreError`] of the database.
-pub(super) fn advance(
-    rows: &Transaction<'_>,
-    delivery: &Delivery,
-    receivers: &[&'static str],
-    now_ms: i64,
-) -> Result<bool, StoreError> {
-    match rows.get::<Delivery>(&delivery.receiver)? {
-        Some(row) if row.record.holder != delivery.holder => return Ok(false),
-        Some(mut row) => {
-            row.record.delivered.clone_from(&delivery.delivered);
-            rows.update(&row)?;
-        }
-        None => rows.insert(delivery)?,
-    }
-    let mut told = Vec::new();
-    for receiver in receivers {
-        let row = rows.get::<Delivery>(receiver)?;
-        told.push(row.map_or_else(String::new, |row| row.record.delivered));
-    }
-    if let Some(ours) = told.iter().min() {
-        let others = rows.list::<Delivery>(None, RECEIVERS_MAX)?;
-        let others = others.into_iter().map(|row| row.record.delivered);
-        let all = others
-            .min()
-            .map_or(ours.clone(), |others| others.min(ours.clone()));
-        let is_told = |event: &Event| {
-            let is_late = now_ms.saturating_sub(event.at_ms) >= OFFERED_MAX_MS;
-            event.sequence <= all || (is_late && event.sequence <= *ours)
-        };
-        let gone = delete_while(rows, is_told, PRUNED_MAX)?;
-        if gone > 0 {
-            let mut queue = queue(rows)?;
-            queue.record.length = queue.record.length.saturating_sub(gone);
-            rows.update(&queue)?;
-        }
-    }
-    Ok(true)
 }
 
 #[cfg(test)]

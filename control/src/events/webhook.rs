@@ -1,6 +1,5 @@
 //! A webhook: one POST for each event, with its JSON as the body.
 
-use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::Uri;
 use percent_encoding::percent_decode_str;
 
-use crate::egress::Egress;
+use crate::egress::{Egress, innermost};
 use crate::records::Event;
 
 /// How long one POST may take, from the connection to the answer's head.
@@ -167,15 +166,6 @@ impl Caller {
     }
 }
 
-/// The system's or the TLS library's words: those above them may repeat the URL.
-fn innermost(error: &dyn Error) -> String {
-    let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    innermost.to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -188,6 +178,7 @@ mod tests {
             subject: Subject::Agent(crate::fleet::fixture::agent(0)),
             state: "ONLINE".to_owned(),
             at_ms: 0,
+            warning: None,
         }
     }
 

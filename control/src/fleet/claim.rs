@@ -44,13 +44,14 @@ impl Claim {
             tracing::error!(%agent, %error, "an agent's row cannot be written");
             Status::unavailable("control's store cannot be used: try again later")
         })?;
-        claimed.map_err(|lost| {
+        if let Err(lost) = &claimed {
             tracing::warn!(%agent, winner_boot_nonce = lost.boot_nonce,
                 loser_boot_nonce = facts.boot_nonce,
                 "two machines use the identity of one agent: the one that was started last wins; \
                  activate the other one as an agent of its own");
-            superseded()
-        })
+            fleet.note_clone(agent).await;
+        }
+        claimed.map_err(|_| superseded())
     }
 }
 

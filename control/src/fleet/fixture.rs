@@ -8,7 +8,7 @@ use datasync_model::{
 use jiff::Timestamp;
 
 use super::views::{AgentView, LiveExecution, Revision, Side, Snapshot, TaskView};
-use crate::records::{Eligible, Execution, Readiness, Tags, Task};
+use crate::records::{AgentPresence, Eligible, Execution, Readiness, Tags, Task};
 
 pub(crate) const MANIFEST_ROLE: &str = "arn:aws:iam::000000000000:role/manifest";
 
@@ -20,6 +20,23 @@ pub(crate) fn agent(number: u8) -> AgentArn {
     format!("arn:aws:datasync:us-east-1:000000000000:agent/agent-0000000000000000{number}")
         .parse()
         .unwrap()
+}
+
+/// The row of an agent that was heard of at the epoch.
+pub(crate) fn presence(number: u8) -> AgentPresence {
+    AgentPresence {
+        arn: agent(number),
+        reported: datasync_model::AgentStatus::Online,
+        last_contact_ms: 0,
+        version: "1".to_owned(),
+        boot_nonce: "boot".to_owned(),
+        abilities: Vec::new(),
+        host: None,
+        replica: String::new(),
+        losers: Vec::new(),
+        certificate: None,
+        clone_seen_ms: None,
+    }
 }
 
 pub(crate) fn snapshot(agents: u8) -> Snapshot {
@@ -172,6 +189,7 @@ pub(crate) fn execution_row(task: u64, number: u64) -> Execution {
         report: None,
         manifest: None,
         report_config: None,
+        log_group_arn: None,
         tags: Tags::new(),
     }
 }

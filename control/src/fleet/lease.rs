@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use datasync_model::AgentArn;
 use jiff::Timestamp;
 
+use crate::records::Life;
+
 /// What is known of one agent that was heard of.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Lease {
@@ -27,6 +29,8 @@ pub(crate) struct Facts {
     pub(crate) abilities: Vec<String>,
     /// The newest facts about its host.
     pub(crate) host: Option<serde_json::Value>,
+    /// Of the certificate that it showed.
+    pub(crate) certificate: Option<Life>,
     /// The generation in which its session claimed it; older rows do not say so yet.
     pub(crate) claimed: u64,
 }

@@ -9,8 +9,7 @@ use std::net::SocketAddr;
 use datasync_model::AgentArn;
 use tokio::sync::oneshot;
 
-/// Boot nonces of machines that lost, remembered for each agent.
-const LOSERS_MAX: usize = 16;
+use crate::records::AgentPresence;
 
 /// Why a session must end for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,7 +90,7 @@ impl Presence {
             }
             if !same && lives {
                 losers.push_back(before.winner.boot_nonce.clone());
-                if losers.len() > LOSERS_MAX {
+                if losers.len() > AgentPresence::LOSERS_MAX {
                     losers.pop_front();
                 }
             }
@@ -238,10 +237,10 @@ mod tests {
     #[test]
     fn the_number_of_remembered_losers_is_bounded() {
         let mut presence = Presence::default();
-        for boot in 0..LOSERS_MAX + 5 {
+        for boot in 0..AgentPresence::LOSERS_MAX + 5 {
             enter(&mut presence, &boot.to_string(), None).unwrap();
         }
         let losers = presence.by_agent[&fixture::agent(0)].losers.len();
-        assert_eq!(losers, LOSERS_MAX);
+        assert_eq!(losers, AgentPresence::LOSERS_MAX);
     }
 }

@@ -15,9 +15,6 @@ use super::lease::Facts;
 use super::views::AgentView;
 use crate::records::AgentPresence;
 
-/// Boot nonces of machines that lost, remembered for each agent.
-const LOSERS_MAX: usize = 16;
-
 /// One start of control among those that share a store.
 #[derive(Debug)]
 pub(crate) struct Replica {
@@ -115,6 +112,7 @@ pub(crate) fn claimed(
 ) -> Result<AgentPresence, LostTo> {
     let mut losers = Vec::new();
     let mut host = None;
+    let mut clone_seen_ms = None;
     if let Some(before) = row {
         let same = before.boot_nonce == facts.boot_nonce;
         let lives = before.reported == AgentStatus::Online;
@@ -128,9 +126,10 @@ pub(crate) fn claimed(
         }
         if !same && lives {
             losers.push(before.boot_nonce);
-            losers.drain(..losers.len().saturating_sub(LOSERS_MAX));
+            losers.drain(..losers.len().saturating_sub(AgentPresence::LOSERS_MAX));
         }
         host = before.host;
+        clone_seen_ms = before.clone_seen_ms;
     }
     Ok(AgentPresence {
         arn: agent.clone(),
@@ -142,6 +141,8 @@ pub(crate) fn claimed(
         host,
         replica: replica.to_owned(),
         losers,
+        certificate: facts.certificate,
+        clone_seen_ms,
     })
 }
 
@@ -194,11 +195,14 @@ mod tests {
     #[test]
     fn the_number_of_remembered_losers_is_bounded() {
         let mut row = claim(None, "a", "0").unwrap();
-        for number in 1..LOSERS_MAX + 5 {
+        for number in 1..AgentPresence::LOSERS_MAX + 5 {
             row = claim(Some(&row), "a", &number.to_string()).unwrap();
         }
-        assert_eq!(row.losers.len(), LOSERS_MAX);
-        assert_eq!(row.losers.last().unwrap(), &(LOSERS_MAX + 3).to_string());
+        assert_eq!(row.losers.len(), AgentPresence::LOSERS_MAX);
+        assert_eq!(
+            row.losers.last().unwrap(),
+            &(AgentPresence::LOSERS_MAX + 3).to_string()
+        );
     }
 
     #[test]

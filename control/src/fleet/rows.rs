@@ -22,6 +22,7 @@ use super::replica::{LostTo, claimed};
 use super::views::{AgentView, Snapshot};
 use crate::config::Role;
 use crate::credentials::{CredentialService, CredentialsError, Keys};
+use crate::logs::{self, Part};
 use crate::records::{Agent, AgentPresence};
 use crate::reports::{Countersigner, Signed, SigningError};
 use crate::scheduler::{self, Launch};
@@ -197,6 +198,14 @@ impl Rows {
             .await
     }
 
+    /// Keeps a part of a log; the number of the next line that is wanted.
+    pub(super) async fn keep_log(&self, agent: &AgentArn, part: Part) -> Result<u64, StoreError> {
+        let agent = agent.clone();
+        self.store
+            .commit(move |rows| logs::keep(rows, &agent, part))
+            .await
+    }
+
     /// Says in the agent's row that it is connected to `replica`. The generation that says so, or
     /// the machine that the agent's machine lost against.
     pub(super) async fn claim(
@@ -227,6 +236,25 @@ impl Rows {
                     None => rows.insert(&record)?,
                 }
                 Ok(Ok(next))
+            })
+            .await
+    }
+
+    /// Says in the agent's row that another machine with its identity was refused; at most once a
+    /// minute.
+    pub(super) async fn note_clone(
+        &self,
+        agent: &AgentArn,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (id, now_ms) = (agent.id().to_owned(), now.as_millisecond());
+        self.store
+            .commit(move |rows| match rows.get::<AgentPresence>(&id)? {
+                Some(mut row) if writes::is_clone_news(&row.record, now_ms) => {
+                    row.record.clone_seen_ms = Some(now_ms);
+                    rows.update(&row)
+                }
+                _ => Ok(()),
             })
             .await
     }

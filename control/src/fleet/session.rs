@@ -1,6 +1,7 @@
 //! One agent's session: Hello, then desired state and credentials down, heartbeats and reports up.
 
 mod countersigning;
+mod logs;
 mod messages;
 mod running;
 mod stores;
@@ -14,7 +15,6 @@ use datasync_proto::agent_message::Message as Up;
 use datasync_proto::control_message::Message as Down;
 use datasync_proto::session_server::Session;
 use datasync_proto::{AgentMessage, ControlMessage, Deactivate, Hello};
-use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status, Streaming};
@@ -26,6 +26,7 @@ use super::stream::SessionStream;
 use super::{Fleet, lock, wall};
 use crate::agent_port::Peer;
 use crate::ca::{CaError, CertificateFacts, PublicKey};
+use crate::records::Life;
 pub(super) use messages::superseded;
 use running::Running;
 
@@ -82,10 +83,14 @@ impl SessionService {
             }
             None => return Ok(Identified::Deleted(agent)),
         }
+        let certificate = Life {
+            from_ms: facts.not_before.as_millisecond(),
+            until_ms: facts.not_after.as_millisecond(),
+        };
         Ok(Identified::Known(Box::new(Known {
             agent,
             key: facts.public_key,
-            certificate_end: facts.not_after,
+            certificate,
         })))
     }
 }
@@ -93,7 +98,7 @@ impl SessionService {
 struct Known {
     agent: AgentArn,
     key: PublicKey,
-    certificate_end: Timestamp,
+    certificate: Life,
 }
 
 enum Identified {
@@ -197,13 +202,14 @@ async fn run(
     let Known {
         agent,
         key,
-        certificate_end,
+        certificate,
     } = caller.known;
     let machine = Machine {
         boot_nonce: hello.boot_nonce.clone(),
         address: caller.address,
     };
     let mut facts = Facts {
+        certificate: Some(certificate),
         version: hello.agent_version,
         boot_nonce: hello.boot_nonce,
         abilities: known_abilities(&hello.abilities),
@@ -212,7 +218,13 @@ async fn run(
     };
     let claim = Claim::new(&fleet, &agent);
     facts.claimed = claim.take(&facts).await?;
-    let entered = enter(&fleet, &agent, machine)?;
+    let entered = match enter(&fleet, &agent, machine) {
+        Ok(entered) => entered,
+        Err(superseded) => {
+            fleet.note_clone(&agent).await;
+            return Err(superseded);
+        }
+    };
     let _leave = Leave {
         fleet: fleet.clone(),
         agent: agent.clone(),
@@ -226,7 +238,7 @@ async fn run(
         fleet,
         (agent.clone(), key),
         facts,
-        end_of(certificate_end),
+        end_of(certificate),
         outgoing,
     );
     let result = session.run(incoming, entered.superseded, claim).await;
@@ -272,7 +284,7 @@ impl Drop for Leave {
     }
 }
 
-fn end_of(certificate_end: Timestamp) -> Instant {
-    let left = Duration::try_from(certificate_end.duration_since(wall())).unwrap_or_default();
-    Instant::now() + left
+fn end_of(certificate: Life) -> Instant {
+    let left_ms = certificate.until_ms.saturating_sub(wall().as_millisecond());
+    Instant::now() + Duration::from_millis(u64::try_from(left_ms).unwrap_or(0))
 }

@@ -61,9 +61,25 @@ pub(crate) struct AgentPresence {
     /// Boot nonces of machines that lost against this one.
     #[serde(default)]
     pub(crate) losers: Vec<String>,
+    /// The life of the certificate that it last showed.
+    #[serde(default)]
+    pub(crate) certificate: Option<Life>,
+    /// When another machine with its identity was last refused.
+    #[serde(default)]
+    pub(crate) clone_seen_ms: Option<i64>,
+}
+
+/// How long a certificate is good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Life {
+    pub(crate) from_ms: i64,
+    pub(crate) until_ms: i64,
 }
 
 impl AgentPresence {
+    /// Machines that lost, remembered for each agent.
+    pub(crate) const LOSERS_MAX: usize = 16;
+
     /// ONLINE while the lease of the last heartbeat lasts.
     pub(crate) fn status(&self, now_ms: i64, offline_after: Duration) -> AgentStatus {
         let lease_ms = i64::try_from(offline_after.as_millis()).unwrap_or(i64::MAX);

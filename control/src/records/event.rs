@@ -12,6 +12,8 @@ pub(crate) enum Subject {
     Agent(AgentArn),
     Task(TaskArn),
     Execution(TaskExecutionArn),
+    /// A control: `arn:PARTITION:datasync:REGION:ACCOUNT:control/ID`, an ARN of ours.
+    Control(String),
 }
 
 impl Subject {
@@ -21,6 +23,7 @@ impl Subject {
             Self::Agent(arn) => arn.id(),
             Self::Task(arn) => arn.id(),
             Self::Execution(arn) => arn.id(),
+            Self::Control(arn) => arn,
         }
     }
 }
@@ -34,10 +37,37 @@ pub(crate) struct Event {
     pub(crate) id: String,
     /// Whose state.
     pub(crate) subject: Subject,
-    /// The new state, in the API's words.
+    /// The new state, in the API's words; of a warning `RAISED` or `CLEARED`.
     pub(crate) state: String,
     /// When it was committed.
     pub(crate) at_ms: i64,
+    /// Set if it is not of a state but of a warning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) warning: Option<Warning>,
+}
+
+/// What is about to break.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Warning {
+    pub(crate) kind: WarningKind,
+    /// For people.
+    pub(crate) message: String,
+}
+
+/// The words are those of the events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub(crate) enum WarningKind {
+    /// Of an agent: little room for journals and catalogs.
+    StateDiskLow,
+    /// Of an agent: it should have renewed its certificate.
+    CertificateExpiring,
+    /// Of an agent: another machine has its identity.
+    CloneDetected,
+    /// Of control: what it shows to agents or clients ends.
+    ServerCertificateExpiring,
+    /// Of control: its certificate authority ends.
+    AuthorityExpiring,
 }
 
 impl Event {
@@ -59,11 +89,16 @@ impl Record for Event {
     }
 }
 
-/// The state of a resource that was last made an event. Ended executions have none any more.
+/// The state and the warnings of a resource that were last made an event. Ended executions have none
+/// any more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Announced {
     pub(crate) subject: Subject,
+    /// Empty: it has none.
     pub(crate) state: String,
+    /// Warnings that are raised.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) warnings: Vec<WarningKind>,
 }
 
 impl Record for Announced {
@@ -77,7 +112,7 @@ impl Record for Announced {
     fn parent(&self) -> Option<String> {
         match &self.subject {
             Subject::Execution(arn) => Some(arn.task().id().to_owned()),
-            Subject::Agent(_) | Subject::Task(_) => None,
+            Subject::Agent(_) | Subject::Task(_) | Subject::Control(_) => None,
         }
     }
 }

@@ -41,6 +41,9 @@ pub(crate) struct Execution {
     /// The report that it writes, as it was given.
     #[serde(default)]
     pub(crate) report_config: Option<TaskReportConfig>,
+    /// Where its log goes besides control's own store: an ARN of CloudWatch Logs.
+    #[serde(default)]
+    pub(crate) log_group_arn: Option<String>,
     /// Its tags.
     pub(crate) tags: Tags,
 }

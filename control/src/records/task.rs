@@ -30,7 +30,7 @@ pub(crate) struct Task {
     pub(crate) includes: Includes,
     /// What to leave out.
     pub(crate) excludes: Excludes,
-    /// Where a log would go at AWS; kept and shown.
+    /// Where the logs of its executions go: an ARN of CloudWatch Logs.
     pub(crate) log_group_arn: Option<String>,
     /// Whether its locations can be used, as an agent found them.
     pub(crate) readiness: Readiness,

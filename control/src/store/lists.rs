@@ -53,6 +53,20 @@ impl Transaction<'_> {
         )?))
     }
 
+    /// Like [`Self::list`], apart from rows that cannot be read.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub(crate) fn sorted_page<R: Record>(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Sorted<R>, StoreError> {
+        let after = Value::Text(after.unwrap_or(""));
+        let values = [Value::Text(R::KIND), after, limit_of(limit)];
+        Ok(sort(self.select(PAGE, &values)?))
+    }
+
     /// Those of the records `ids` that exist, in no order, apart from rows that cannot be read.
     ///
     /// # Errors

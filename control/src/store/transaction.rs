@@ -148,6 +148,17 @@ impl<'a> Transaction<'a> {
         self.change(self.sql.statements().delete_several, &values)
     }
 
+    /// Deletes every record whose parent is `parent`, whatever its version.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    pub(crate) fn delete_children<R: Record>(&self, parent: &str) -> Result<u64, StoreError> {
+        self.change(
+            "DELETE FROM records WHERE kind = ?1 AND parent = ?2",
+            &[Value::Text(R::KIND), Value::Text(parent)],
+        )
+    }
+
     /// Deletes every record whose parent sorts before `parent`; says how many.
     ///
     /// # Errors

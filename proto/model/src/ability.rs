@@ -14,6 +14,8 @@ words! {
         BandwidthTimetable = "bandwidth-timetable",
         /// Executions of [`crate::Extensions::checksum_algorithm`].
         ChecksumAlgorithm = "checksum-algorithm",
+        /// Making logs of executions; no execution needs it.
+        Logs = "logs",
     }
 }
 
@@ -23,5 +25,7 @@ words! {
     ControlAbility {
         /// It countersigns the roots of task reports.
         CountersignReports = "countersign-reports",
+        /// It keeps logs of executions.
+        KeepLogs = "keep-logs",
     }
 }

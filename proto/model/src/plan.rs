@@ -1,5 +1,6 @@
 //! What a dry run found.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{BytesPerSecond, Failure};
@@ -58,26 +59,89 @@ pub struct Plan {
     pub requests: PlannedRequests,
     /// Why nothing would be deleted, although there is something to delete.
     pub withheld: Option<Failure>,
-    /// How long the bytes take at the task's `BytesPerSecond`, in milliseconds; `None` without a
-    /// limit.
+    /// How long the bytes take at the limits of the execution, its timetable or `BytesPerSecond`,
+    /// from the end of the dry run on, in milliseconds; `None` where nothing limits them.
     pub at_limit_ms: Option<u64>,
 }
 
-/// How long `bytes` take at `rate`, in milliseconds; `None` without a limit.
+/// Changes of the limit that are looked at; what is left then goes on at the mean rate of them all.
+const CHANGES_MAX: u32 = 2000;
+
+/// How long `bytes` take from `now` on, in milliseconds; `None` where nothing limits them. What is
+/// sent without a limit takes no time. `limit_at` tells the limit at a time, and when there is another.
 #[must_use]
-pub fn time_at(rate: BytesPerSecond, bytes: u64) -> Option<u64> {
-    let milliseconds = u128::from(bytes) * 1000 / u128::from(rate.limit()?.get());
-    Some(u64::try_from(milliseconds).unwrap_or(u64::MAX))
+pub fn time_at(
+    limit_at: impl Fn(Timestamp) -> (BytesPerSecond, Option<Timestamp>),
+    bytes: u64,
+    now: Timestamp,
+) -> Option<u64> {
+    let (mut at, mut sent_milli) = (now, 0_u128);
+    let wanted_milli = u128::from(bytes) * 1000;
+    for _ in 0..CHANGES_MAX {
+        let (limit, until) = limit_at(at);
+        let Some(limit) = limit.limit().map(|limit| u128::from(limit.get())) else {
+            let passed = milliseconds(now, at);
+            return (passed > 0).then(|| u64::try_from(passed).unwrap_or(u64::MAX));
+        };
+        let left = wanted_milli.saturating_sub(sent_milli);
+        let needed = left / limit;
+        let until = until.filter(|until| milliseconds(at, *until) < needed);
+        let Some(until) = until else {
+            let all = milliseconds(now, at) + needed;
+            return Some(u64::try_from(all).unwrap_or(u64::MAX));
+        };
+        sent_milli += milliseconds(at, until) * limit;
+        at = until;
+    }
+    let mean = milliseconds(now, at) * wanted_milli / sent_milli.max(1);
+    Some(u64::try_from(mean).unwrap_or(u64::MAX))
+}
+
+fn milliseconds(from: Timestamp, to: Timestamp) -> u128 {
+    u128::try_from(to.duration_since(from).as_millis()).unwrap_or(0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::BandwidthTimetable;
+
+    const MIB: u64 = 1 << 20;
+
+    /// From noon of a Thursday on, in whole seconds.
+    fn time(rest: i64, timetable: Option<&str>, bytes: u64) -> Option<u64> {
+        let rest = BytesPerSecond::try_from(rest).unwrap();
+        let timetable: Option<BandwidthTimetable> = timetable.map(|text| text.parse().unwrap());
+        let limit_at = |at| match &timetable {
+            Some(timetable) => timetable.limit_at(rest, at),
+            None => (rest, None),
+        };
+        let noon = "2026-11-26T12:00:00Z".parse().unwrap();
+        time_at(limit_at, bytes, noon).map(|ms| ms / 1000)
+    }
 
     #[test]
     fn a_limit_says_how_long_it_takes() {
-        let rate = BytesPerSecond::try_from(1 << 20).unwrap();
-        assert_eq!(time_at(rate, 90 << 20), Some(90_000));
-        assert_eq!(time_at(BytesPerSecond::UNLIMITED, 90 << 20), None);
+        assert_eq!(time(1 << 20, None, 90 * MIB), Some(90));
+        assert_eq!(time(-1, None, 90 * MIB), None);
+    }
+
+    #[test]
+    fn the_timetable_counts_and_not_the_option_that_is_for_the_rest() {
+        let until_one = "UTC Thu 12:00-13:00 1MiB / Thu 13:00-14:00 2MiB";
+        assert_eq!(time(-1, Some(until_one), 60 * MIB), Some(60));
+        assert_eq!(time(-1, Some(until_one), (3600 + 7200) * MIB), Some(7200));
+        // From two o'clock on nothing limits it.
+        assert_eq!(time(-1, Some(until_one), 1 << 50), Some(7200));
+        assert_eq!(time(-1, Some("UTC Sat 1MiB"), 1 << 50), None);
+        let evening = time(10 << 20, Some("UTC 08:00-20:00 1B"), 100 * MIB + 8 * 3600);
+        assert_eq!(evening, Some(8 * 3600 + 10));
+    }
+
+    #[test]
+    fn a_time_beyond_all_weeks_that_are_looked_at_is_still_told() {
+        let bytes = 1_000_000_000_000;
+        let mean = time(1, Some("UTC 08:00-20:00 3B"), bytes).unwrap();
+        assert!(mean.abs_diff(bytes / 2) < bytes / 100, "{mean}");
     }
 }

@@ -162,7 +162,7 @@ impl Session for Services {
             message: Some(ToAgent::Welcome(Welcome {
                 heartbeat_interval_seconds: 1,
                 now_milliseconds: i64::try_from(now.as_millis()).unwrap(),
-                abilities: Vec::new(),
+                abilities: vec!["keep-logs".to_owned()],
             })),
         };
         sender.send(welcome).await.unwrap();

@@ -98,6 +98,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
             source_silence: Silence::new(SILENT_CANDIDATES_MAX),
             destination_silence: Silence::new(SILENT_CANDIDATES_MAX),
             teller: self.teller.clone(),
+            log: self.log.clone(),
         };
         let candidates = Candidates::open(&self.directory).await?;
         let last = state.last_deleted.as_ref();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use datasync_endpoint::{Destination, EndpointError, EntryPath, Key, ListedObject, Source};
-use datasync_model::{Counters, ErrorCode, Failure, Plan, time_at};
+use datasync_model::{Counters, ErrorCode, Failure, Plan, Rate, time_at};
 use tokio::task::{JoinError, JoinSet};
 
 use super::deciding::{Planned, Work, planned};
@@ -80,7 +80,9 @@ impl<S: Source, D: Destination> Engine<S, D> {
             )
             .await?;
         let bytes = self.progress.finished().bytes_to_transfer;
-        plan.at_limit_ms = time_at(self.spec.options.bytes_per_second, bytes);
+        let now = jiff::Timestamp::from_second((self.settings.now_seconds)()).unwrap_or_default();
+        let limit_at = |at| Rate::of(&self.spec).limit_at(&self.spec, at);
+        plan.at_limit_ms = time_at(limit_at, bytes, now);
         Ok(plan)
     }
 

@@ -60,6 +60,9 @@ impl<S: Source, D: Destination> Engine<S, D> {
             add,
         };
         self.journal.told(last, told).await?;
+        if let Some(log) = &self.log {
+            log.outcome(&ticket.key, &outcome, self.receipts_verify());
+        }
         match outcome {
             Outcome::Failed(failed) => self.survive(failed),
             Outcome::Transferred { .. } | Outcome::Unchanged { .. } => {
@@ -106,9 +109,11 @@ impl<S: Source, D: Destination> Engine<S, D> {
             endpoint_wide: false,
         };
         let facts = ItemFacts::of(directory.node.attributes);
-        let told = self
-            .told(&key, facts, &Outcome::Failed(failed.clone()))
-            .await?;
+        let outcome = Outcome::Failed(failed.clone());
+        let told = self.told(&key, facts, &outcome).await?;
+        if let Some(log) = &self.log {
+            log.outcome(&key, &outcome, false);
+        }
         self.journal.told(Record::Unread { key, add }, told).await?;
         self.survive(failed)
     }

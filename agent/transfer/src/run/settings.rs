@@ -4,6 +4,7 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::item_log::LogSink;
 use crate::limiter::SharedRate;
 use crate::retry::RetryLimits;
 use crate::server::Server;
@@ -43,6 +44,8 @@ pub struct Settings {
     /// A run in which nothing moves for so long is given up, to be begun again from its journal.
     /// `None`: it waits for ever.
     pub stalled_after: Option<Duration>,
+    /// Takes the lines of the execution's log, if its `LogLevel` wants any; `None`: nobody does.
+    pub log: Option<LogSink>,
     /// Retries of a single request.
     pub retries: RetryLimits,
     /// Seeds the jitter of retries.
@@ -74,6 +77,7 @@ impl Default for Settings {
             source_server: Server::default(),
             destination_server: Server::default(),
             state_disk_max_bytes: None,
+            log: None,
             retries: RetryLimits::default(),
             seed: 0,
             now_seconds,

@@ -13,6 +13,7 @@ use crate::attempts::Attempts;
 use crate::budget::Budget;
 use crate::catalog::Catalog;
 use crate::failures::{FAILURES_FILE, FailureList};
+use crate::item_log::ItemLog;
 use crate::journal::{Journal, State};
 use crate::limiter::Limiter;
 use crate::mover::Mover;
@@ -75,6 +76,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
             }
             None => None,
         };
+        let log = ItemLog::of(spec, settings.log.clone());
         let engine = Self {
             spec: spec.clone(),
             directory: directory.to_owned(),
@@ -91,6 +93,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
             failures,
             catalog,
             teller: teller.map(Arc::new),
+            log,
             verified: None,
             mover,
             root: state.root,

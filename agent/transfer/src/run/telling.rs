@@ -73,6 +73,9 @@ impl<S: Source, D: Destination> Engine<S, D> {
         facts: ItemFacts,
         result: Result<(), &Failure>,
     ) -> Result<(), Ended> {
+        if let Some(log) = &self.log {
+            log.verified(key, facts.object.map(|found| found.size), result);
+        }
         let (Some(teller), Some(file)) = (&self.teller, &mut self.verified) else {
             return Ok(());
         };

@@ -130,6 +130,7 @@ pub(super) async fn add_execution(control: &Control, task: &Task, number: u64) -
                 report: None,
                 manifest: None,
                 report_config: None,
+                log_group_arn: None,
                 tags: Tags::new(),
             })
         })

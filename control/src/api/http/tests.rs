@@ -69,7 +69,7 @@ impl Door {
             sealer: state.sealer.clone(),
             credentials: Arc::new(credentials),
             settings: Arc::new(crate::api::Settings::of(&config)),
-            audit: Arc::new(crate::audit::Audit::new(None)),
+            audit: Arc::new(crate::audit::Audit::off()),
         };
         let (server, connector) = tls(&state.authority);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

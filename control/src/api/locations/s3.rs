@@ -232,7 +232,7 @@ mod tests {
             sealer: state.sealer.clone(),
             credentials: Arc::new(service),
             settings: Arc::new(Settings::of(&config)),
-            audit: Arc::new(crate::audit::Audit::new(None)),
+            audit: Arc::new(crate::audit::Audit::off()),
         };
         let input = json!({
             "S3BucketArn": "arn:aws:s3:::bucket",

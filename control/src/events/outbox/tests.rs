@@ -1,8 +1,11 @@
 use std::path::Path;
 
+use datasync_model::AgentStatus;
+
 use super::*;
+use crate::events::queue::{OFFERED_MAX_MS, advance, queue};
 use crate::fleet::fixture;
-use crate::records::Readiness;
+use crate::records::{Delivery, Event, Readiness};
 use crate::store::Store;
 
 async fn store(directory: &Path) -> Store {
@@ -48,15 +51,9 @@ fn agent(fingerprint: &str) -> Agent {
 
 fn presence(reported: AgentStatus, last_contact_ms: i64) -> AgentPresence {
     AgentPresence {
-        arn: fixture::agent(0),
         reported,
         last_contact_ms,
-        version: "1".to_owned(),
-        boot_nonce: "boot".to_owned(),
-        abilities: Vec::new(),
-        host: None,
-        replica: String::new(),
-        losers: Vec::new(),
+        ..fixture::presence(0)
     }
 }
 
@@ -88,6 +85,66 @@ async fn an_agent_tells_when_it_comes_and_goes_and_not_at_each_heartbeat() {
     deleted::<Agent>(&store, agent("two").id()).await;
     let left = store.read(|rows| rows.list::<Announced>(None, 10)).await;
     assert_eq!(left.unwrap(), []);
+}
+
+#[tokio::test]
+async fn warnings_are_told_once_along_with_states() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(directory.path()).await;
+    changed(&store, agent("one")).await;
+    let with_free = |free: u64, at| AgentPresence {
+        host: Some(serde_json::json!({
+            "state_disk_total_bytes": 1000, "state_disk_available_bytes": free,
+        })),
+        ..presence(AgentStatus::Online, at)
+    };
+    for (free, at) in [(500, 1), (50, 2), (60, 3), (500, 4), (500, 5)] {
+        changed(&store, with_free(free, at)).await;
+    }
+    let expected = pairs(&[
+        ("agent", "ONLINE"),
+        ("agent", "RAISED"),
+        ("agent", "CLEARED"),
+    ]);
+    assert_eq!(told(&store).await, expected);
+    let events = store.read(|rows| rows.list::<Event>(None, 10)).await;
+    let kinds: Vec<_> = events
+        .unwrap()
+        .into_iter()
+        .map(|row| row.record.warning)
+        .collect();
+    assert_eq!(kinds.iter().flatten().count(), 2);
+    assert_eq!(
+        kinds[1].as_ref().unwrap().kind,
+        crate::records::WarningKind::StateDiskLow
+    );
+}
+
+#[tokio::test]
+async fn a_certificate_of_controls_own_is_told_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(directory.path()).await;
+    let life = |until_ms| Life {
+        from_ms: 0,
+        until_ms,
+    };
+    for now_ms in [0, 900, 950] {
+        let warn = move |rows: &Transaction<'_>| {
+            warn_of_control(
+                rows,
+                "arn:…:control/1",
+                (&[life(1000)], life(100_000)),
+                now_ms,
+            )
+        };
+        store.commit(warn).await.unwrap();
+    }
+    let events = store
+        .read(|rows| rows.list::<Event>(None, 10))
+        .await
+        .unwrap();
+    assert_eq!(events.len(), 1);
+    assert_eq!(events[0].record.at_ms, 900);
 }
 
 #[tokio::test]
@@ -203,4 +260,27 @@ async fn what_another_control_has_to_tell_stays_for_a_day() {
     )
     .await;
     assert_eq!(told(&store).await.len(), 0);
+}
+
+#[tokio::test]
+async fn an_event_that_cannot_be_read_stops_neither_commits_nor_the_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(directory.path()).await;
+    changed(&store, fixture::task_row(1, None)).await;
+    let file = rusqlite::Connection::open(Store::file(directory.path())).unwrap();
+    let damage = "UPDATE records SET body = 'damaged' WHERE kind IN ('event', 'event-queue')";
+    assert_eq!(file.execute(damage, []).unwrap(), 2);
+    changed(&store, fixture::task_row(2, None)).await;
+    let page = |rows: &Transaction<'_>| rows.sorted_page::<Event>(None, 10);
+    let (events, unreadable) = store.read(page).await.unwrap();
+    assert_eq!((events.len(), unreadable.len()), (1, 1));
+    let delivery = Delivery {
+        receiver: "file".to_owned(),
+        delivered: events[0].record.sequence.clone(),
+        holder: "us".to_owned(),
+    };
+    let noted = move |rows: &Transaction<'_>| advance(rows, &delivery, &["file"], 0);
+    assert!(store.commit(noted).await.unwrap());
+    let (events, unreadable) = store.read(page).await.unwrap();
+    assert_eq!((events.len(), unreadable.len()), (0, 0));
 }

@@ -50,20 +50,6 @@ fn agent(number: u8) -> Agent {
     }
 }
 
-fn presence(number: u8) -> AgentPresence {
-    AgentPresence {
-        arn: fixture::agent(number),
-        reported: AgentStatus::Online,
-        last_contact_ms: 0,
-        version: "1".to_owned(),
-        boot_nonce: "boot".to_owned(),
-        abilities: Vec::new(),
-        host: None,
-        replica: String::new(),
-        losers: Vec::new(),
-    }
-}
-
 fn queued(task: u64, number: u64) -> Execution {
     Execution {
         requested_at_ms: i64::try_from(number).unwrap(),
@@ -172,7 +158,7 @@ async fn the_queue_is_read_part_by_part_while_an_agent_has_room() {
     assert_eq!((nobody.executions.len(), next.queue), (0, None));
 
     put(&store, vec![agent(0), agent(1)]).await;
-    put(&store, vec![presence(0)]).await;
+    put(&store, vec![fixture::presence(0)]).await;
     let (first, next) = seen(&store, look()).await;
     let of_first: Vec<i64> = (0..QUEUE as i64).collect();
     assert_eq!(numbers(&first), of_first);

@@ -36,6 +36,7 @@ pub(super) fn write_presence(
                 row.record.boot_nonce.clone_from(&facts.boot_nonce);
                 row.record.abilities.clone_from(&facts.abilities);
                 row.record.host.clone_from(&facts.host);
+                row.record.certificate = facts.certificate;
             }
             rows.update(&row)
         }
@@ -49,6 +50,8 @@ pub(super) fn write_presence(
             host: facts.host.clone(),
             replica: change.seen.replica.clone(),
             losers: Vec::new(),
+            certificate: facts.certificate,
+            clone_seen_ms: None,
         }),
         (None, None) => Ok(()),
     }
@@ -60,6 +63,14 @@ fn is_as_seen(row: &AgentPresence, change: &PresenceChange) -> bool {
     let last_contact = Timestamp::from_millisecond(row.last_contact_ms).ok();
     row.replica == change.seen.replica
         && (change.heard.is_some() || last_contact == change.seen.last_contact)
+}
+
+/// A clone that is refused again and again is written this often.
+const CLONE_INTERVAL_MS: i64 = 60_000;
+
+pub(super) fn is_clone_news(row: &AgentPresence, now_ms: i64) -> bool {
+    let age_ms = row.clone_seen_ms.map(|seen| now_ms.saturating_sub(seen));
+    age_ms.is_none_or(|age_ms| age_ms >= CLONE_INTERVAL_MS)
 }
 
 pub(super) fn write_verdict(rows: &Transaction<'_>, verdict: Verdict) -> Result<(), StoreError> {

@@ -14,6 +14,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
+use super::logs::LogWrites;
 use super::messages::{bounded_failure, credentials_message, host_facts, superseded_status};
 use super::stores::Stores;
 use super::{Outgoing, deactivate, send};
@@ -51,6 +52,7 @@ pub(super) struct Running {
     stores: Stores,
     /// As many as there are stores at most.
     look_ups: FuturesUnordered<BoxFuture<'static, Found>>,
+    log_writes: LogWrites,
     certificate_end: Instant,
     silence_end: Instant,
 }
@@ -75,6 +77,7 @@ impl Running {
             sent: None,
             stores: Stores::default(),
             look_ups: FuturesUnordered::new(),
+            log_writes: LogWrites::default(),
         }
     }
 
@@ -135,6 +138,9 @@ impl Running {
                     self.tell().await?;
                 }
                 () = sleep_until_or_forever(due) => self.look_up_due(),
+                kept = self.log_writes.next() => {
+                    send(&self.outgoing, Down::LogKept(kept)).await?;
+                }
                 message = incoming.message() => match message? {
                     Some(message) => self.receive(message).await?,
                     None => return Ok(()),
@@ -188,6 +194,10 @@ impl Running {
                 Ok(())
             }
             Some(Up::ReportSigned(signed)) => self.countersign(&signed).await,
+            Some(Up::Log(sent)) => {
+                self.log_writes.begin(&self.fleet, &self.agent, sent);
+                Ok(())
+            }
             Some(Up::Hello(_)) => Err(Status::invalid_argument("Hello came twice")),
             None => {
                 tracing::debug!(agent = %self.agent, "a message of a kind not known here");

@@ -1,0 +1,176 @@
+use std::path::Path;
+use std::time::Duration;
+
+use datasync_model::Severity;
+use datasync_proto::{LogKept, LogLines};
+
+use super::*;
+use crate::executions::tests as executions;
+
+fn spec(number: u8) -> ExecutionSpec {
+    let mut spec = executions::spec(number);
+    spec.options.log_level = LogLevel::Transfer;
+    spec
+}
+
+/// Writes lines with these texts, and with an end if there is one.
+async fn write(logs: &Logs, number: u8, texts: &[&str], end: Option<&str>) {
+    let (sink, writer) = logs.begin(&spec(number)).unwrap();
+    for text in texts {
+        sink.tell(Severity::Info, (*text).to_owned());
+    }
+    drop(sink);
+    let writer = writer.run().await.unwrap();
+    if let Some(end) = end {
+        writer.close(Severity::Info, end.to_owned());
+    }
+}
+
+fn wanted(logs: &Logs) -> Courier {
+    Courier::new(logs, &["keep-logs".to_owned()])
+}
+
+async fn next(courier: &mut Courier) -> LogLines {
+    let next = tokio::time::timeout(Duration::from_secs(90), courier.next());
+    next.await.expect("there are lines to send")
+}
+
+fn texts(part: &LogLines) -> Vec<&str> {
+    part.lines.iter().map(|line| line.text.as_str()).collect()
+}
+
+fn kept(part: &LogLines) -> LogKept {
+    LogKept {
+        log_id: part.log_id.clone(),
+        next: part.first + part.lines.len() as u64,
+    }
+}
+
+fn files(directory: &Path) -> usize {
+    std::fs::read_dir(directory).unwrap().count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn lines_are_sent_until_control_has_them_and_then_the_file_goes() {
+    let scratch = tempfile::tempdir().unwrap();
+    let logs = Logs::resume(scratch.path().to_owned());
+    write(&logs, 1, &["a", "b"], None).await;
+    let mut courier = wanted(&logs);
+    let first = next(&mut courier).await;
+    assert_eq!((first.first, texts(&first)), (0, vec!["a", "b"]));
+    let again = next(&mut courier).await;
+    assert_eq!(again, first, "nobody answered");
+    courier.kept(&kept(&again));
+    write(&logs, 1, &["c"], Some("the end")).await;
+    let second = next(&mut courier).await;
+    assert_eq!((second.first, texts(&second)), (2, vec!["c", "the end"]));
+    assert_eq!(second.log_id, first.log_id);
+    assert_eq!(files(scratch.path()), 1);
+    courier.kept(&kept(&second));
+    assert_eq!(files(scratch.path()), 0);
+    let idle = tokio::time::timeout(Duration::from_secs(90), courier.next());
+    assert!(idle.await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_restart_control_says_where_to_go_on() {
+    let scratch = tempfile::tempdir().unwrap();
+    let logs = Logs::resume(scratch.path().to_owned());
+    write(&logs, 1, &["a", "b", "c"], None).await;
+    let path = logs.0.logs().values().next().unwrap().path.clone();
+    drop(logs);
+    let torn = [std::fs::read(&path).unwrap(), b"{\"at\":1,".to_vec()].concat();
+    std::fs::write(&path, torn).unwrap();
+    let logs = Logs::resume(scratch.path().to_owned());
+    write(&logs, 1, &["d"], Some("the end")).await;
+    let mut courier = wanted(&logs);
+    let part = next(&mut courier).await;
+    assert_eq!(texts(&part), ["a", "b", "c", "d", "the end"]);
+    let known = LogKept {
+        next: 3,
+        ..kept(&part)
+    };
+    courier.kept(&known);
+    let rest = next(&mut courier).await;
+    assert_eq!((rest.first, texts(&rest)), (3, vec!["d", "the end"]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_older_control_is_sent_nothing() {
+    let scratch = tempfile::tempdir().unwrap();
+    let logs = Logs::resume(scratch.path().to_owned());
+    write(&logs, 1, &["a"], Some("the end")).await;
+    let mut courier = Courier::new(&logs, &["countersign-reports".to_owned()]);
+    let sent = tokio::time::timeout(Duration::from_secs(90), courier.next());
+    assert!(sent.await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn executions_take_turns() {
+    let scratch = tempfile::tempdir().unwrap();
+    let logs = Logs::resume(scratch.path().to_owned());
+    let many: Vec<String> = (0..1500).map(|number| number.to_string()).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    for number in [1, 2] {
+        write(&logs, number, &many, Some("the end")).await;
+    }
+    let mut courier = wanted(&logs);
+    let mut parts = Vec::new();
+    for _ in 0..4 {
+        let part = next(&mut courier).await;
+        courier.kept(&kept(&part));
+        parts.push((part.execution_arn.chars().last(), part.lines.len()));
+    }
+    assert_eq!(parts[0].1, 1000);
+    assert_eq!((parts[0], parts[1]).0.0, parts[2].0);
+    assert_ne!(parts[0].0, parts[1].0);
+    assert_eq!(parts[2].1, 501);
+    assert_eq!(files(scratch.path()), 0);
+}
+
+#[tokio::test]
+async fn the_log_says_how_many_lines_it_lacks() {
+    let scratch = tempfile::tempdir().unwrap();
+    let logs = Logs::resume(scratch.path().to_owned());
+    let (sink, writer) = logs.begin(&spec(1)).unwrap();
+    // Nobody takes them meanwhile.
+    for _ in 0..3000 {
+        sink.tell(Severity::Info, "x".to_owned());
+    }
+    drop(sink);
+    let writer = writer.run().await.unwrap();
+    writer.close(Severity::Error, "the end".to_owned());
+    let (_, kept) = logs.next_log(None).unwrap();
+    let last = file::read(&kept.path, Place::Line(kept.lines - 2), kept.lines);
+    let last = last.await.unwrap().lines;
+    assert!(
+        last[0].text.starts_with("952 lines were left out"),
+        "{last:?}"
+    );
+    assert_eq!(last[1].to_string(), "[ERROR] the end");
+    logs.discard();
+    assert_eq!(files(scratch.path()), 0);
+}
+
+#[test]
+fn no_log_is_begun_without_a_level() {
+    let scratch = tempfile::tempdir().unwrap();
+    let logs = Logs::resume(scratch.path().to_owned());
+    assert!(logs.begin(&executions::spec(1)).is_none());
+    assert_eq!(files(scratch.path()), 0);
+}
+
+#[test]
+fn logs_that_control_does_not_take_are_bounded_in_number() {
+    let scratch = tempfile::tempdir().unwrap();
+    let logs = Logs::resume(scratch.path().to_owned());
+    for number in 0..u8::try_from(WAITING_MAX).unwrap() + 3 {
+        let (_, writer) = logs.begin(&spec(number)).unwrap();
+        writer.close(Severity::Info, "the end".to_owned());
+    }
+    assert_eq!(files(scratch.path()), WAITING_MAX);
+    assert_eq!(
+        Logs::resume(scratch.path().to_owned()).0.logs().len(),
+        WAITING_MAX
+    );
+}

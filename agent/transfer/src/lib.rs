@@ -43,6 +43,10 @@ mod verify;
 mod waits;
 mod walk;
 
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub use manifest::fuzzing;
+
 pub use failures::{FAILURES_FILE, ListedItem, Verdict, first_listed};
 pub use limiter::SharedRate;
 pub use manifest::{ManifestError, ManifestIntake, is_frozen as has_manifest};

@@ -224,6 +224,10 @@ impl Agent {
                 End::Stopped => return Ok(()),
                 End::Deactivated => return self.deactivate().await,
                 End::RenewalDue => failures = 0,
+                End::RenewalAsked => {
+                    failures = 0;
+                    pace.ask();
+                }
                 End::Lost { welcomed, reason } => {
                     failures = if welcomed {
                         1
@@ -278,7 +282,7 @@ impl Agent {
         match result {
             Ok(()) => {
                 tracing::info!("certificate renewed");
-                pace.attempted(Instant::now());
+                pace.succeeded(Instant::now());
                 None
             }
             Err(EnrollError::Refused {

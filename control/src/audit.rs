@@ -5,16 +5,15 @@
 //! of an error, which may repeat a client's value.
 
 mod entry;
-mod strangers;
 
 use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
 
 pub(crate) use entry::{Entry, Outcome};
-use strangers::Strangers;
 
 use crate::rolling::{RollingFile, RollingSettings};
+use crate::strangers::Strangers;
 
 /// Where the lines go. A disk that fails costs lines, never an answer.
 #[derive(Debug)]

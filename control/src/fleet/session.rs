@@ -2,6 +2,7 @@
 
 mod countersigning;
 mod messages;
+mod renewals;
 mod running;
 mod stores;
 
@@ -25,8 +26,9 @@ use super::presence::{Entered, Machine};
 use super::stream::SessionStream;
 use super::{Fleet, lock, wall};
 use crate::agent_port::Peer;
-use crate::ca::{CaError, CertificateFacts, PublicKey};
+use crate::ca::{CaError, CertificateFacts, PublicKey, fingerprint_of};
 pub(super) use messages::superseded;
+use renewals::Renewals;
 use running::Running;
 
 /// An agent that does not say Hello by then is sent away.
@@ -84,6 +86,7 @@ impl SessionService {
         }
         Ok(Identified::Known(Box::new(Known {
             agent,
+            certificate: fingerprint_of(certificate),
             key: facts.public_key,
             certificate_end: facts.not_after,
         })))
@@ -92,6 +95,8 @@ impl SessionService {
 
 struct Known {
     agent: AgentArn,
+    /// SHA-256 of its DER.
+    certificate: String,
     key: PublicKey,
     certificate_end: Timestamp,
 }
@@ -196,6 +201,7 @@ async fn run(
     let hello = hello(&mut incoming).await?;
     let Known {
         agent,
+        certificate,
         key,
         certificate_end,
     } = caller.known;
@@ -222,11 +228,18 @@ async fn run(
         fleet.note_applied(&agent, applied).await?;
     }
     tracing::info!(%agent, version = facts.version, "agent connected");
+    let held = fleet.rows.certificate_shown(&agent, &certificate);
+    let held = held.await.map_err(|error| {
+        tracing::error!(%agent, %error, "an agent's certificate cannot be looked up");
+        Status::unavailable("control's store cannot be used: try again later")
+    })?;
+    let renewals = Renewals::new(&fleet.authorities, held);
     let session = Running::new(
         fleet,
         (agent.clone(), key),
         facts,
         end_of(certificate_end),
+        renewals,
         outgoing,
     );
     let result = session.run(incoming, entered.superseded, claim).await;

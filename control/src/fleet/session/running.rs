@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
 use super::messages::{bounded_failure, credentials_message, host_facts, superseded_status};
+use super::renewals::Renewals;
 use super::stores::Stores;
 use super::{Outgoing, deactivate, send};
 use crate::ca::PublicKey;
@@ -52,6 +53,7 @@ pub(super) struct Running {
     /// As many as there are stores at most.
     look_ups: FuturesUnordered<BoxFuture<'static, Found>>,
     certificate_end: Instant,
+    renewals: Renewals,
     silence_end: Instant,
 }
 
@@ -61,10 +63,12 @@ impl Running {
         (agent, key): (AgentArn, PublicKey),
         facts: Facts,
         certificate_end: Instant,
+        renewals: Renewals,
         outgoing: Outgoing,
     ) -> Self {
         Self {
             certificate_end,
+            renewals,
             silence_end: Instant::now() + fleet.settings.offline_after,
             published: fleet.published.subscribe(),
             fleet,
@@ -110,6 +114,7 @@ impl Running {
     ) -> Result<(), Status> {
         let shutdown = self.fleet.shutdown.clone();
         self.tell().await?;
+        self.ask_to_renew().await?;
         loop {
             let due = self.stores.next_due();
             tokio::select! {
@@ -130,6 +135,7 @@ impl Running {
                     changed.map_err(|_| Status::unavailable("control is stopping"))?;
                     self.tell().await?;
                 }
+                () = self.renewals.changed() => self.ask_to_renew().await?,
                 Some(found) = self.look_ups.next() => {
                     self.deliver(found).await?;
                     self.tell().await?;
@@ -140,6 +146,13 @@ impl Running {
                     None => return Ok(()),
                 },
             }
+        }
+    }
+
+    async fn ask_to_renew(&mut self) -> Result<(), Status> {
+        match self.renewals.due(wall()) {
+            Some(message) => send(&self.outgoing, message).await,
+            None => Ok(()),
         }
     }
 

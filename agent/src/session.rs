@@ -49,6 +49,8 @@ pub(crate) enum End {
     Deactivated,
     /// The certificate is due for renewal.
     RenewalDue,
+    /// Control wants the certificate renewed.
+    RenewalAsked,
     /// To be opened again; `welcomed` if control had accepted the agent.
     Lost { welcomed: bool, reason: String },
 }
@@ -279,6 +281,7 @@ impl Desk<'_> {
             Some(In::Credentials(credentials)) => self.credentials.accept(credentials),
             Some(In::ReportCountersigned(answer)) => reports_to_sign.answered(&answer),
             Some(In::Deactivate(_)) => return Ok(Some(End::Deactivated)),
+            Some(In::Renew(_)) => return Ok(Some(End::RenewalAsked)),
             Some(In::HeartbeatAck(_) | In::Welcome(_) | In::LogKept(_)) => {}
             // Of a newer control: nothing that this version could obey.
             None => tracing::debug!("control sent a message of an unknown kind"),

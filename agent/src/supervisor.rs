@@ -229,6 +229,10 @@ impl Agent {
                 End::Stopped => return Ok(()),
                 End::Deactivated => return self.deactivate().await,
                 End::RenewalDue => failures = 0,
+                End::RenewalAsked => {
+                    failures = 0;
+                    pace.ask();
+                }
                 End::Lost { welcomed, reason } => {
                     failures = if welcomed {
                         1
@@ -284,7 +288,7 @@ impl Agent {
         match result {
             Ok(()) => {
                 tracing::info!("certificate renewed");
-                pace.attempted(Instant::now());
+                pace.succeeded(Instant::now());
                 None
             }
             Err(EnrollError::Refused {

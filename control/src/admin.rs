@@ -1,11 +1,14 @@
 //! What an administrator does beside the API: keys for clients, for agents, for roles. Works on
 //! the state directory, also while control serves from it.
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use zeroize::Zeroizing;
 
+use crate::ca::{AuthoritiesError, Authority};
 use crate::config::is_role_arn;
 use crate::enrollment::{EnrollmentError, Origin, issue};
 use crate::records::{Access, AccessKey, RoleKey};
@@ -34,6 +37,7 @@ macro_rules! admin_errors {
     )+};
 }
 admin_errors!(
+    AuthoritiesError,
     EnrollmentError,
     SealError,
     SigningError,
@@ -334,16 +338,16 @@ pub(crate) async fn rotate_report_key(place: impl Into<StatePlace>) -> Result<St
     Ok(rotated?)
 }
 
-/// The CA's certificate as PEM, and its SHA-256 fingerprint.
+/// The certificate of the CA as PEM and its SHA-256 fingerprint; two of them while another CA takes
+/// its place.
 ///
 /// # Errors
 /// [`AdminError`]: the state directory cannot be used.
-pub fn show_ca(place: impl Into<StatePlace>) -> Result<(String, String), AdminError> {
+pub async fn show_ca(place: impl Into<StatePlace>) -> Result<Vec<(String, String)>, AdminError> {
     let state = open(place)?;
-    Ok((
-        state.authority.pem().to_owned(),
-        state.authority.fingerprint(),
-    ))
+    let trusted = state.authorities(Timestamp::now()).await?.trusted();
+    let shown = |anchor: &Arc<Authority>| (anchor.pem().to_owned(), anchor.fingerprint());
+    Ok(trusted.anchors().map(shown).collect())
 }
 
 #[cfg(test)]

@@ -3,13 +3,13 @@
 
 mod admission;
 mod connection;
+mod members;
+mod tls;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rustls::RootCertStore;
-use rustls::server::WebPkiClientVerifier;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -20,10 +20,12 @@ use tokio_util::sync::CancellationToken;
 
 use admission::Admission;
 pub(crate) use admission::{Bucket, Rates, source};
+use connection::Held;
 pub(crate) use connection::{AgentConnection, Peer};
+use members::Members;
+pub(crate) use tls::AgentTls;
 
-use crate::ca::{Authority, CaError};
-use crate::served_certificate::ServedCertificate;
+use crate::strangers::StrangerLog;
 
 /// A peer that has not finished its handshake by then is dropped.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -32,44 +34,13 @@ const ACCEPTED_QUEUE: usize = 16;
 /// After an accept error such as "too many open files", so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
-/// TLS for agents: our certificate, and client certificates of our CA if any is shown.
-///
-/// # Errors
-/// [`CaError::Broken`] if rustls refuses the certificates.
-pub(crate) fn tls_config(
-    authority: &Authority,
-    certificate: Arc<ServedCertificate>,
-) -> Result<rustls::ServerConfig, CaError> {
-    let broken = |reason: &dyn std::fmt::Display| CaError::Broken {
-        what: "TLS for agents".to_owned(),
-        reason: reason.to_string(),
-    };
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut roots = RootCertStore::empty();
-    roots
-        .add(authority.certificate().clone())
-        .map_err(|e| broken(&e))?;
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
-        .allow_unauthenticated()
-        .build()
-        .map_err(|e| broken(&e))?;
-    let mut config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .map_err(|e| broken(&e))?
-        .with_client_cert_verifier(verifier)
-        .with_cert_resolver(certificate);
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    Ok(config)
-}
-
 /// Accepts connections until `shutdown`, and hands those with a finished handshake to `accepted`.
 pub(crate) async fn accept(
     listener: TcpListener,
-    tls: Arc<rustls::ServerConfig>,
+    tls: AgentTls,
     accepted: mpsc::Sender<AgentConnection>,
     shutdown: CancellationToken,
 ) {
-    let acceptor = TlsAcceptor::from(tls);
     let doors = Doors::default();
     let mut handshakes = JoinSet::new();
     loop {
@@ -78,13 +49,13 @@ pub(crate) async fn accept(
             Some(_) = handshakes.join_next() => {}
             result = listener.accept() => match result {
                 Ok((stream, address)) => {
-                    let Some(place) = Place::take(&doors.handshakes, address.ip()) else {
+                    let Some(place) = doors.take(&doors.handshakes, address) else {
                         continue;
                     };
-                    let (acceptor, accepted) = (acceptor.clone(), accepted.clone());
+                    let (acceptor, accepted) = (tls.acceptor(), accepted.clone());
                     let doors = doors.clone();
                     handshakes.spawn(async move {
-                        if let Some(tls) = handshake(stream, address, acceptor).await {
+                        if let Some(tls) = handshake(stream, address, acceptor, &doors.log).await {
                             admit(tls, address, &doors, accepted).await;
                         }
                         drop(place);
@@ -112,6 +83,7 @@ async fn handshake(
     stream: TcpStream,
     address: SocketAddr,
     acceptor: TlsAcceptor,
+    log: &StrangerLog,
 ) -> Option<TlsStream<TcpStream>> {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%address, %error, "cannot disable Nagle's algorithm");
@@ -119,11 +91,11 @@ async fn handshake(
     match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
         Ok(Ok(tls)) => Some(tls),
         Ok(Err(error)) => {
-            tracing::info!(%address, %error, "TLS handshake with an agent failed");
+            log.note(address, "TLS handshake with an agent failed", &error);
             None
         }
-        Err(_) => {
-            tracing::info!(%address, "TLS handshake with an agent took too long");
+        Err(slow) => {
+            log.note(address, "TLS handshake with an agent failed", &slow);
             None
         }
     }
@@ -142,20 +114,21 @@ async fn admit(
         .peer_certificates()
         .and_then(|chain| chain.first())
         .map(|certificate| certificate.clone().into_owned());
-    let place = if certificate.is_some() {
-        None
-    } else {
-        match Place::take(&doors.strangers, address.ip()) {
-            Some(place) => Some(place),
-            None => return,
-        }
+    let held = match &certificate {
+        Some(certificate) => doors.member(certificate, address),
+        None => doors
+            .take(&doors.strangers, address)
+            .map(|place| Held::Stranger { _place: place }),
+    };
+    let Some(held) = held else {
+        return;
     };
     let peer = Peer {
         address,
         certificate,
     };
     if accepted
-        .send(AgentConnection::new(tls, peer, place))
+        .send(AgentConnection::new(tls, peer, held))
         .await
         .is_err()
     {
@@ -169,6 +142,36 @@ async fn admit(
 struct Doors {
     handshakes: Arc<Mutex<Admission>>,
     strangers: Arc<Mutex<Admission>>,
+    members: Members,
+    log: Arc<StrangerLog>,
+}
+
+impl Doors {
+    fn take(&self, admission: &Arc<Mutex<Admission>>, address: SocketAddr) -> Option<Place> {
+        let result = admission
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .enter(address.ip(), Instant::now().into_std());
+        match result {
+            Ok(()) => Some(Place {
+                admission: admission.clone(),
+                address: address.ip(),
+            }),
+            Err(refusal) => {
+                self.log.note(address, "agent connection refused", &refusal);
+                None
+            }
+        }
+    }
+
+    fn member(&self, certificate: &[u8], address: SocketAddr) -> Option<Held> {
+        let place = self.members.enter(certificate);
+        if place.is_none() {
+            let reason = "too many connections with this certificate";
+            self.log.note(address, "agent connection refused", &reason);
+        }
+        place.map(|place| Held::Member { _place: place })
+    }
 }
 
 /// A place among connections of a kind; given back on drop.
@@ -176,25 +179,6 @@ struct Doors {
 pub(crate) struct Place {
     admission: Arc<Mutex<Admission>>,
     address: IpAddr,
-}
-
-impl Place {
-    fn take(admission: &Arc<Mutex<Admission>>, address: IpAddr) -> Option<Self> {
-        let result = admission
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .enter(address, Instant::now().into_std());
-        match result {
-            Ok(()) => Some(Self {
-                admission: admission.clone(),
-                address,
-            }),
-            Err(refusal) => {
-                tracing::info!(%address, %refusal, "agent connection refused");
-                None
-            }
-        }
-    }
 }
 
 impl Drop for Place {

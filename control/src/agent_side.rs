@@ -13,7 +13,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 
-use crate::agent_port::{self, AgentConnection};
+use crate::agent_port::{self, AgentConnection, AgentTls};
+use crate::ca::Authorities;
 use crate::config::Config;
 use crate::credentials::CredentialService;
 use crate::enrollment::EnrollmentService;
@@ -29,13 +30,19 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Bounds on what one connection may have open, in HTTP/2's terms.
 const STREAMS_MAX: u32 = 16;
 const PENDING_RESETS_MAX: usize = 32;
+/// Streams that break the protocol before their connection is given up.
+const LOCAL_RESETS_MAX: usize = 32;
 const HEADER_BYTES_MAX: u32 = 16 * 1024;
+const FRAME_BYTES_MAX: u32 = 16 * 1024;
+/// What a peer may send before it is read, on a stream and on all of a connection, in bytes.
+const STREAM_WINDOW: u32 = 64 * 1024;
+const CONNECTION_WINDOW: u32 = 256 * 1024;
 
 /// The agents' half of control, ready to run.
 pub(crate) struct AgentSide {
     fleet: Arc<Fleet>,
     enrollment: EnrollmentService,
-    tls: Arc<rustls::ServerConfig>,
+    tls: AgentTls,
     shutdown: CancellationToken,
 }
 
@@ -55,11 +62,12 @@ impl AgentSide {
     pub(crate) async fn new(
         config: &Config,
         state: &State,
+        authorities: Arc<Authorities>,
         credentials: Arc<CredentialService>,
         certificate: Arc<ServedCertificate>,
         shutdown: CancellationToken,
     ) -> Result<Self, AgentSideError> {
-        let tls = agent_port::tls_config(&state.authority, certificate);
+        let tls = AgentTls::new(authorities.clone(), certificate);
         let tls = tls.map_err(StateError::from)?;
         let mut start = [0; 8];
         getrandom::fill(&mut start).map_err(|e| StateError::Random(e.to_string()))?;
@@ -79,18 +87,24 @@ impl AgentSide {
             executions_per_agent: config.executions_per_agent,
             alone: config.database == Database::Sqlite,
         };
-        let fleet = Arc::new(Fleet::new(settings, rows, start, shutdown.clone()));
+        let fleet = Arc::new(Fleet::new(
+            settings,
+            rows,
+            authorities.clone(),
+            start,
+            shutdown.clone(),
+        ));
         fleet::reconcile(&fleet).await?;
         Ok(Self {
             fleet,
             enrollment: EnrollmentService::new(
                 state.store.clone(),
-                state.authority.clone(),
+                authorities,
                 config.home.clone(),
                 config.agent_certificate_lifetime,
                 shutdown.clone(),
             ),
-            tls: Arc::new(tls),
+            tls,
             shutdown,
         })
     }
@@ -107,7 +121,12 @@ impl AgentSide {
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
             .http2_max_pending_accept_reset_streams(Some(PENDING_RESETS_MAX))
+            .http2_max_local_error_reset_streams(Some(LOCAL_RESETS_MAX))
             .http2_max_header_list_size(HEADER_BYTES_MAX)
+            .http2_adaptive_window(Some(false))
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_frame_size(FRAME_BYTES_MAX)
             .add_service(
                 EnrollmentServer::new(self.enrollment)
                     .max_decoding_message_size(ENROLLMENT_MESSAGE_BYTES_MAX),

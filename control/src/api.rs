@@ -4,11 +4,14 @@
 
 mod agents;
 mod arns;
+mod body;
 mod call;
 mod check;
 mod error;
 mod executions;
 mod extensions;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod http;
 mod locations;
 mod operations;
@@ -25,8 +28,9 @@ use std::time::Duration;
 
 use datasync_model::{AgentArn, Home};
 
+pub(crate) use body::BodyRoom;
 pub(crate) use executions::start_scheduled;
-pub(crate) use http::{Limits, serve};
+pub(crate) use http::{Limits, SeatLimits, serve};
 
 use crate::audit::Audit;
 use crate::config::{Config, Role};
@@ -66,4 +70,5 @@ pub(crate) struct Api {
     pub(crate) credentials: Arc<CredentialService>,
     pub(crate) settings: Arc<Settings>,
     pub(crate) audit: Arc<Audit>,
+    pub(crate) body_room: BodyRoom,
 }

@@ -5,7 +5,6 @@
 //! of an error, which may repeat a client's value.
 
 mod entry;
-mod strangers;
 mod writer;
 
 use jiff::Timestamp;

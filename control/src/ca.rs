@@ -1,10 +1,12 @@
 //! Control's own certificate authority: one EC key made at the first start, which signs control's
 //! server certificate and the agents' client certificates.
 
+mod authorities;
 mod files;
 mod request;
+pub(crate) mod rotation;
+mod server;
 
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,19 +16,24 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose, SanType, SerialNumber,
 };
+use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
+pub(crate) use authorities::{Authorities, AuthoritiesError, IssuedToAgent, Trusted};
 pub(crate) use request::{CertificateFacts, PublicKey, key_id};
+pub(crate) use server::{ServerIdentity, read_identity};
 
 use crate::disk;
+use crate::records::SharedAuthority;
 
+const DIRECTORY: &str = "ca";
+const KEY: &str = "ca.key.pem";
+const CERTIFICATE: &str = "ca.pem";
+/// The key of a CA that is being put in place: the present one once `ca.pem` is its certificate.
+const NEXT_KEY: &str = "ca.key.next.pem";
 const CA_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
-const SERVER_LIFETIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-/// A server certificate with less time than this left is replaced at start.
-const SERVER_RENEWAL: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 /// Certificates begin in the past, so that a peer whose clock is slow accepts them.
 const CLOCK_SKEW: Duration = Duration::from_secs(60 * 60);
 
@@ -79,6 +86,8 @@ pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate_pem: String,
     certificate: CertificateDer<'static>,
+    not_after: Timestamp,
+    state_dir: PathBuf,
     directory: PathBuf,
 }
 
@@ -90,77 +99,121 @@ impl std::fmt::Debug for Authority {
     }
 }
 
-/// A certificate with its chain and private key, as rustls takes them.
-pub(crate) struct ServerIdentity {
-    pub(crate) chain: Vec<CertificateDer<'static>>,
-    pub(crate) key: PrivateKeyDer<'static>,
-}
-
 impl Authority {
     /// Opens the CA under `state_dir`, or makes it at the first start.
     ///
     /// # Errors
     /// [`CaError`]: files that cannot be read, are damaged, or a CA that has expired.
     pub(crate) fn open(state_dir: &Path, now: Timestamp) -> Result<Self, CaError> {
-        let directory = state_dir.join("ca");
+        let directory = state_dir.join(DIRECTORY);
         files::make_private_directory(&directory)?;
-        let (key_path, certificate_path) = (directory.join("ca.key.pem"), directory.join("ca.pem"));
-        if !certificate_path.exists() {
+        if !directory.join(CERTIFICATE).exists() {
             let (key, certificate) = new_ca(now)?;
-            files::write_private(&key_path, key.as_bytes())?;
-            files::write_public(&certificate_path, certificate.as_bytes())?;
+            files::write_private(&directory.join(KEY), key.as_bytes())?;
+            files::write_public(&directory.join(CERTIFICATE), certificate.as_bytes())?;
         }
-        let key_pem = files::read(&key_path)?;
-        let certificate_pem = files::read(&certificate_path)?;
-        let key = KeyPair::from_pem(&key_pem).map_err(|e| broken(key_path.display(), e))?;
+        let certificate = files::read(&directory.join(CERTIFICATE))?;
+        let next_key = directory.join(NEXT_KEY);
+        if next_key.exists() {
+            let key = Zeroizing::new(files::read(&next_key)?);
+            if Self::of_pem(state_dir, &key, &certificate, now).is_ok() {
+                files::rename(&next_key, &directory.join(KEY))?;
+            }
+        }
+        let key = Zeroizing::new(files::read(&directory.join(KEY))?);
+        Self::of_pem(state_dir, &key, &certificate, now)
+    }
+
+    /// The CA of this key and certificate, whose files are, or will be, under `state_dir`.
+    ///
+    /// # Errors
+    /// [`CaError`]: they are damaged or do not belong together, or the CA has expired.
+    pub(crate) fn of_pem(
+        state_dir: &Path,
+        key_pem: &str,
+        certificate_pem: &str,
+        now: Timestamp,
+    ) -> Result<Self, CaError> {
+        let directory = state_dir.join(DIRECTORY);
+        let (key_path, path) = (directory.join(KEY), directory.join(CERTIFICATE));
+        let key = KeyPair::from_pem(key_pem).map_err(|e| broken(key_path.display(), e))?;
         let certificate = CertificateDer::from_pem_slice(certificate_pem.as_bytes())
-            .map_err(|e| broken(certificate_path.display(), e))?;
-        let facts = CertificateFacts::of(&certificate)
-            .map_err(|e| broken(certificate_path.display(), e))?;
+            .map_err(|e| broken(path.display(), e))?;
+        let facts = CertificateFacts::of(&certificate).map_err(|e| broken(path.display(), e))?;
         if facts.public_key != PublicKey::of_key_pair(&key) {
             return Err(broken(key_path.display(), "is not the key of ca.pem"));
         }
         if facts.not_after <= now {
             return Err(CaError::Expired {
-                path: certificate_path,
+                path,
                 expired: facts.not_after,
             });
         }
-        let issuer = Issuer::from_ca_cert_pem(&certificate_pem, key)
-            .map_err(|e| broken(certificate_path.display(), e))?;
+        let issuer = Issuer::from_ca_cert_pem(certificate_pem, key)
+            .map_err(|e| broken(path.display(), e))?;
         Ok(Self {
             issuer,
-            certificate_pem,
+            certificate_pem: certificate_pem.to_owned(),
             certificate,
+            not_after: facts.not_after,
+            state_dir: state_dir.to_owned(),
             directory,
         })
     }
 
-    /// Opens the CA under `state_dir`, which others made: its files are written if there are none.
+    /// Opens the CA under `state_dir`, which others made: its files are written if there are none,
+    /// or if they are those of a CA whose place it took.
     ///
     /// # Errors
     /// [`CaError`] as of [`Self::open`], and if `state_dir` holds another CA.
     pub(crate) fn adopt(
         state_dir: &Path,
         key_pem: &str,
-        certificate_pem: &str,
+        shared: &SharedAuthority,
         now: Timestamp,
     ) -> Result<Self, CaError> {
-        let directory = state_dir.join("ca");
+        let directory = state_dir.join(DIRECTORY);
+        let certificate_path = directory.join(CERTIFICATE);
         files::make_private_directory(&directory)?;
-        let certificate_path = directory.join("ca.pem");
-        if !certificate_path.exists() {
-            files::write_private(&directory.join("ca.key.pem"), key_pem.as_bytes())?;
-            files::write_public(&certificate_path, certificate_pem.as_bytes())?;
-        }
-        let opened = Self::open(state_dir, now)?;
-        if opened.certificate_pem != certificate_pem {
-            return Err(broken(
+        let adopted = Self::of_pem(state_dir, key_pem, &shared.certificate_pem, now)?;
+        let present = match certificate_path.exists() {
+            true => Some(Self::certificate_in(state_dir)?),
+            false => None,
+        };
+        match present {
+            Some(pem) if pem == shared.certificate_pem => Self::open(state_dir, now),
+            Some(pem) if !shared.has_replaced(&fingerprint_of_pem(&pem)?) => Err(broken(
                 certificate_path.display(),
                 "is not the CA of the database: use a state directory of its own for each database",
-            ));
+            )),
+            _ => {
+                adopted.put_in_place(key_pem)?;
+                Ok(adopted)
+            }
         }
-        Ok(opened)
+    }
+
+    /// Writes the files of this CA over those of another one. A crash in between leaves the one or
+    /// the other: [`Self::open`] ends what was begun.
+    ///
+    /// # Errors
+    /// [`CaError::File`].
+    pub(crate) fn put_in_place(&self, key_pem: &str) -> Result<(), CaError> {
+        let next_key = self.directory.join(NEXT_KEY);
+        files::write_private(&next_key, key_pem.as_bytes())?;
+        files::write_public(
+            &self.directory.join(CERTIFICATE),
+            self.certificate_pem.as_bytes(),
+        )?;
+        files::rename(&next_key, &self.directory.join(KEY))
+    }
+
+    /// A key and a certificate for another CA, PEM.
+    ///
+    /// # Errors
+    /// [`CaError::Broken`] if there is no randomness.
+    pub(crate) fn generate(now: Timestamp) -> Result<(Zeroizing<String>, String), CaError> {
+        new_ca(now).map(|(key, certificate)| (Zeroizing::new(key), certificate))
     }
 
     /// The private key of the CA under `state_dir`.
@@ -168,7 +221,24 @@ impl Authority {
     /// # Errors
     /// [`CaError::File`].
     pub(crate) fn key_pem(state_dir: &Path) -> Result<Zeroizing<String>, CaError> {
-        files::read(&state_dir.join("ca").join("ca.key.pem")).map(Zeroizing::new)
+        files::read(&state_dir.join(DIRECTORY).join(KEY)).map(Zeroizing::new)
+    }
+
+    /// The certificate of the CA under `state_dir`, PEM.
+    ///
+    /// # Errors
+    /// [`CaError::File`].
+    pub(crate) fn certificate_in(state_dir: &Path) -> Result<String, CaError> {
+        files::read(&state_dir.join(DIRECTORY).join(CERTIFICATE))
+    }
+
+    pub(crate) fn state_dir(&self) -> &Path {
+        &self.state_dir
+    }
+
+    /// The end of the CA's life.
+    pub(crate) fn not_after(&self) -> Timestamp {
+        self.not_after
     }
 
     /// The CA's certificate.
@@ -183,81 +253,16 @@ impl Authority {
 
     /// The file with [`Self::pem`].
     pub(crate) fn pem_path(&self) -> PathBuf {
-        self.directory.join("ca.pem")
+        self.directory.join(CERTIFICATE)
     }
 
     /// SHA-256 of the certificate's DER, lower-case hexadecimal: what an agent is told to pin.
     pub(crate) fn fingerprint(&self) -> String {
-        hex::encode(Sha256::digest(&self.certificate))
+        fingerprint_of(&self.certificate)
     }
 
-    /// Control's server certificate for `names`, kept on disk, made anew when it nears its end or
-    /// the names have changed.
-    ///
-    /// # Errors
-    /// [`CaError`]: files, or names that cannot be in a certificate.
-    pub(crate) fn server_identity(
-        &self,
-        names: &[String],
-        now: Timestamp,
-    ) -> Result<ServerIdentity, CaError> {
-        let (key_path, chain_path, names_path) = (
-            self.directory.join("server.key.pem"),
-            self.directory.join("server.pem"),
-            self.directory.join("server.names"),
-        );
-        let wanted = all_names(names).join("\n");
-        if !self.server_is_usable(&chain_path, &names_path, &wanted, now) {
-            let (key, certificate) = self.new_server(names, now)?;
-            files::write_private(&key_path, key.as_bytes())?;
-            let chain = format!("{certificate}{}", self.certificate_pem);
-            files::write_public(&chain_path, chain.as_bytes())?;
-            // Last: a crash before this line makes the whole anew at the next start.
-            files::write_public(&names_path, wanted.as_bytes())?;
-        }
-        read_identity(&chain_path, &key_path)
-    }
-
-    fn server_is_usable(&self, chain: &Path, names: &Path, wanted: &str, now: Timestamp) -> bool {
-        let Ok(chain) = std::fs::read(chain) else {
-            return false;
-        };
-        let names_agree = std::fs::read_to_string(names).is_ok_and(|text| text == wanted);
-        let mut certificates = CertificateDer::pem_slice_iter(&chain);
-        let (Some(Ok(server)), Some(Ok(ca))) = (certificates.next(), certificates.next()) else {
-            return false;
-        };
-        names_agree
-            && ca == self.certificate
-            && CertificateFacts::of(&server)
-                .is_ok_and(|facts| facts.not_after > now + SERVER_RENEWAL)
-    }
-
-    fn new_server(&self, names: &[String], now: Timestamp) -> Result<(String, String), CaError> {
-        let mut params = CertificateParams::default();
-        params.distinguished_name = subject("datasync-control");
-        for name in all_names(names) {
-            let san = match name.parse::<IpAddr>() {
-                Ok(address) => SanType::IpAddress(address),
-                Err(_) => SanType::DnsName(
-                    name.as_str()
-                        .try_into()
-                        .map_err(|e| broken(format!("server name {name:?}"), e))?,
-                ),
-            };
-            params.subject_alt_names.push(san);
-        }
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        set_validity(&mut params, now, SERVER_LIFETIME)?;
-        let key = KeyPair::generate().map_err(|e| broken("server key", e))?;
-        let certificate = params
-            .signed_by(&key, &self.issuer)
-            .map_err(|e| broken("server certificate", e))?;
-        Ok((key.serialize_pem(), certificate.pem()))
-    }
-
-    /// A client certificate for `agent` over `key`: PEM, with the CA's certificate behind it.
+    /// A client certificate for `agent` over `key`: PEM with the CA's certificate behind it, and its
+    /// own DER.
     ///
     /// # Errors
     /// [`CaError::Broken`] if the key cannot be certified.
@@ -267,7 +272,7 @@ impl Authority {
         key: &PublicKey,
         now: Timestamp,
         lifetime: Duration,
-    ) -> Result<String, CaError> {
+    ) -> Result<(String, CertificateDer<'static>), CaError> {
         let mut params = CertificateParams::default();
         params.distinguished_name = subject(agent.id());
         let uri = agent.to_string();
@@ -284,41 +289,24 @@ impl Authority {
         let certificate = params
             .signed_by(&key, &self.issuer)
             .map_err(|e| broken("agent certificate", e))?;
-        Ok(format!("{}{}", certificate.pem(), self.certificate_pem))
+        let chain = format!("{}{}", certificate.pem(), self.certificate_pem);
+        Ok((chain, certificate.der().clone()))
     }
 }
 
-/// Reads a PEM chain and its key.
+/// SHA-256 of a certificate's DER, lower-case hexadecimal.
+pub(crate) fn fingerprint_of(certificate: &[u8]) -> String {
+    hex::encode(Sha256::digest(certificate))
+}
+
+/// The same of a certificate in PEM.
 ///
 /// # Errors
-/// [`CaError`]: files that cannot be read or hold no certificate or no key.
-pub(crate) fn read_identity(chain: &Path, key: &Path) -> Result<ServerIdentity, CaError> {
-    let certificates: Result<Vec<_>, _> =
-        CertificateDer::pem_slice_iter(files::read(chain)?.as_bytes()).collect();
-    let certificates = certificates.map_err(|e| broken(chain.display(), e))?;
-    if certificates.is_empty() {
-        return Err(broken(chain.display(), "holds no PEM certificate"));
-    }
-    let key_der = PrivateKeyDer::from_pem_slice(files::read(key)?.as_bytes()).map_err(|e| {
-        broken(
-            key.display(),
-            format!("holds no usable PEM private key: {e}"),
-        )
-    })?;
-    Ok(ServerIdentity {
-        chain: certificates,
-        key: key_der,
-    })
-}
-
-fn all_names(configured: &[String]) -> Vec<String> {
-    let mut names: Vec<String> = ["localhost", "127.0.0.1", "::1"].map(String::from).into();
-    for name in configured {
-        if !names.contains(name) {
-            names.push(name.clone());
-        }
-    }
-    names
+/// [`CaError::Broken`].
+pub(crate) fn fingerprint_of_pem(pem: &str) -> Result<String, CaError> {
+    let certificate = CertificateDer::from_pem_slice(pem.as_bytes());
+    let certificate = certificate.map_err(|e| broken(CERTIFICATE, e))?;
+    Ok(fingerprint_of(&certificate))
 }
 
 fn subject(common_name: &str) -> DistinguishedName {

@@ -1,24 +1,35 @@
 //! The command line of `datasync-control`.
 
+mod commands;
 mod logs;
 mod report;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::Parser;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
+use commands::{
+    AccessKeyCommand, ActivationKeyCommand, CaCommand, Command, IncarnationCommand, RoleCommand,
+    SealingKeyCommand,
+};
+
 use crate::admin::{self, AdminError, RoleKeySetting};
 use crate::backup::{BackupError, back_up, renew_incarnation, restore};
+use crate::ca_rotation::{CaRotationError, ca_status, rotate_ca};
 use crate::config::{Config, ConfigError, ENVIRONMENT_PREFIX, Flags, LogFormat};
+use crate::open_files;
 use crate::records::Access;
 use crate::reports::CheckError;
+use crate::sealing_key::{
+    SealingKeyError, forget_sealing_key, prepare_sealing_key, rotate_sealing_key,
+};
 use crate::serve::{ServeError, serve};
 use crate::state::StatePlace;
 use report::ReportCommand;
@@ -41,114 +52,6 @@ struct Cli {
     command: Command,
 }
 
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Serve the DataSync API and agents until SIGTERM or SIGINT
-    Serve,
-    /// Keys that clients sign with
-    #[command(subcommand)]
-    AccessKey(AccessKeyCommand),
-    /// Keys that machines become agents with
-    #[command(subcommand)]
-    ActivationKey(ActivationKeyCommand),
-    /// Credentials behind role ARNs
-    #[command(subcommand)]
-    Role(RoleCommand),
-    /// Control's certificate authority
-    #[command(subcommand)]
-    Ca(CaCommand),
-    /// Signatures over task reports
-    #[command(subcommand)]
-    Report(ReportCommand),
-    /// Print the log of an execution, as its LogLevel says
-    Logs {
-        /// arn:aws:datasync:…:task/task-…/execution/exec-…
-        execution_arn: String,
-        /// One JSON object a line
-        #[arg(long)]
-        json: bool,
-    },
-    /// Copy the state directory as of one moment to a new directory, also while control serves
-    Backup {
-        /// Made by the command; holds secrets
-        directory: PathBuf,
-    },
-    /// Make the state directory from a backup, with a new incarnation
-    Restore {
-        /// What `backup` made
-        directory: PathBuf,
-    },
-    /// Which store this is, for agents that were told things by it
-    #[command(subcommand)]
-    Incarnation(IncarnationCommand),
-}
-
-#[derive(Debug, Subcommand)]
-enum IncarnationCommand {
-    /// After a restore of PostgreSQL and before control serves: agents are not to take the older
-    /// rows for the newest
-    Renew,
-}
-
-#[derive(Debug, Subcommand)]
-enum AccessKeyCommand {
-    /// Make a key; its secret is shown once, as JSON on standard output
-    Create {
-        /// What the key is called: 1 to 64 letters, digits and +=,.@_-
-        #[arg(long)]
-        name: Option<String>,
-        /// The key may describe and list, and nothing else
-        #[arg(long)]
-        read_only: bool,
-    },
-    /// List keys, one JSON object a line
-    List,
-    /// Take a key out of use; it stays listed
-    Disable {
-        /// AKIA…
-        access_key_id: String,
-    },
-    /// Delete a key: it signs nothing more
-    Delete {
-        /// AKIA…
-        access_key_id: String,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-enum ActivationKeyCommand {
-    /// Issue a key for `datasync-agent run --activation-key`; good once, for 30 minutes
-    Create {
-        /// Make the agent, with this name, when the key is claimed; without it, call CreateAgent
-        #[arg(long)]
-        agent_name: Option<String>,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-enum RoleCommand {
-    /// Set the key that stands for a role; the secret access key is read from standard input
-    SetKey {
-        /// As locations name it in BucketAccessRoleArn
-        role_arn: String,
-        /// The store's access key id
-        #[arg(long)]
-        access_key_id: String,
-        /// Base URL of an S3-compatible store [default: AWS]
-        #[arg(long)]
-        endpoint: Option<String>,
-        /// Region to sign for [default: control's own]
-        #[arg(long = "store-region")]
-        store_region: Option<String>,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-enum CaCommand {
-    /// Print the CA's certificate (PEM) and its SHA-256 fingerprint
-    Show,
-}
-
 /// What ends a command badly.
 #[derive(Debug, thiserror::Error)]
 enum CliError {
@@ -160,6 +63,10 @@ enum CliError {
     Admin(#[from] AdminError),
     #[error("{0}")]
     Backup(#[from] BackupError),
+    #[error("{0}")]
+    SealingKey(#[from] SealingKeyError),
+    #[error("{0}")]
+    CaRotation(#[from] CaRotationError),
     #[error("{doing}: {source}")]
     Io {
         doing: &'static str,
@@ -233,14 +140,12 @@ fn execute(cli: Cli, environment: &dyn Fn(&str) -> Option<String>) -> Result<(),
                 execution_arn,
                 json,
             } => logs::print(place, &execution_arn, json).await,
+            Command::SealingKey(command) => sealing_key(place, command).await,
             Command::Backup { directory } => Ok(back_up(&place, &directory)?),
             Command::Restore { directory } => Ok(restore(&place, &directory).await?),
             Command::Incarnation(IncarnationCommand::Renew) => Ok(renew_incarnation(place).await?),
             Command::Report(command) => report::run(place, command).await,
-            Command::Ca(CaCommand::Show) => {
-                let (pem, fingerprint) = admin::show_ca(place)?;
-                print(&format!("{pem}SHA-256 fingerprint: {fingerprint}"))
-            }
+            Command::Ca(command) => ca(place, command, config.agent_certificate_lifetime).await,
         }
     })
 }
@@ -265,6 +170,7 @@ fn start_log(config: &Config) -> Result<(), CliError> {
 
 async fn serve_until_signal(config: Config) -> Result<(), CliError> {
     start_log(&config)?;
+    open_files::raise_limit();
     let cannot = "cannot listen for signals";
     let mut terminate = signal(SignalKind::terminate()).map_err(io_error(cannot))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(io_error(cannot))?;
@@ -315,6 +221,39 @@ async fn access_key(place: StatePlace, command: AccessKeyCommand) -> Result<(), 
         }
         AccessKeyCommand::Delete { access_key_id } => {
             Ok(admin::delete_access_key(place, access_key_id).await?)
+        }
+    }
+}
+
+async fn ca(
+    place: StatePlace,
+    command: CaCommand,
+    certificate_lifetime: Duration,
+) -> Result<(), CliError> {
+    match command {
+        CaCommand::Show => {
+            for (pem, fingerprint) in admin::show_ca(place).await? {
+                print(&format!("{pem}SHA-256 fingerprint: {fingerprint}"))?;
+            }
+            Ok(())
+        }
+        CaCommand::Rotate => print(&rotate_ca(place, certificate_lifetime).await?.to_string()),
+        CaCommand::Status => print(&ca_status(place, certificate_lifetime).await?.to_string()),
+    }
+}
+
+async fn sealing_key(place: StatePlace, command: SealingKeyCommand) -> Result<(), CliError> {
+    match command {
+        SealingKeyCommand::Prepare => {
+            prepare_sealing_key(&place)?;
+            print(
+                "the next key is in the file: copy it to every control, then run `sealing-key rotate`",
+            )
+        }
+        SealingKeyCommand::Rotate => print(&rotate_sealing_key(place).await?.to_string()),
+        SealingKeyCommand::ForgetOld => {
+            forget_sealing_key(place).await?;
+            print("the old key is forgotten")
         }
     }
 }

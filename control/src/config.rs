@@ -37,6 +37,15 @@ pub enum ApiSecurity {
     Plain,
 }
 
+/// Bounds on connections of the API; those on which nothing is being answered yield to new ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ApiConnections {
+    /// At a time.
+    pub total: usize,
+    /// With one address, or one /64 network of IPv6, at a time.
+    pub per_address: usize,
+}
+
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
@@ -84,6 +93,8 @@ pub struct Config {
     pub api_listen: SocketAddr,
     /// Where agents connect (gRPC over TLS).
     pub agent_listen: SocketAddr,
+    /// How many connections the API has at a time.
+    pub api_connections: ApiConnections,
     /// HTTPS or HTTP for the API.
     pub api_security: ApiSecurity,
     /// Names and addresses in control's certificate, besides localhost and loopback.
@@ -246,6 +257,7 @@ impl std::error::Error for ConfigError {}
 fn validate(mut layers: Layers) -> Result<Config, ConfigError> {
     let api_listen = layers.parsed("api_listen", "0.0.0.0:8443", str::parse::<SocketAddr>);
     let agent_listen = layers.parsed("agent_listen", "0.0.0.0:9443", str::parse::<SocketAddr>);
+    let api_connections = api_connections(&mut layers);
     let api_security = api_security(&mut layers, api_listen);
     let (heartbeat_interval, offline_after) = lease(&mut layers);
     let home = home(&mut layers);
@@ -287,6 +299,7 @@ fn validate(mut layers: Layers) -> Result<Config, ConfigError> {
             sealing_key_file,
             api_listen: api_listen?,
             agent_listen: agent_listen?,
+            api_connections: api_connections?,
             api_security: api_security?,
             server_names,
             home: home?,
@@ -326,6 +339,20 @@ fn in_range(text: &str, min: u64, max: u64, unit: &str) -> Result<u64, String> {
         .ok()
         .filter(|number| (min..=max).contains(number))
         .ok_or_else(|| format!("must be a whole number of {unit} from {min} to {max}"))
+}
+
+fn api_connections(layers: &mut Layers) -> Option<ApiConnections> {
+    let total = layers.parsed("api_connections_max", "512", |text| {
+        in_range(text, 16, 65_536, "connections")
+    })?;
+    let half = (total / 2).to_string();
+    let per_address = layers.parsed("api_connections_per_address", &half, |text| {
+        in_range(text, 1, total, "connections")
+    })?;
+    Some(ApiConnections {
+        total: usize::try_from(total).ok()?,
+        per_address: usize::try_from(per_address).ok()?,
+    })
 }
 
 fn lease(layers: &mut Layers) -> (Option<Duration>, Option<Duration>) {

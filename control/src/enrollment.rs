@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use crate::agent_port::{Bucket, Peer, Rates, source};
-use crate::ca::{Authority, CaError, PublicKey};
+use crate::ca::{Authorities, AuthoritiesError, CaError, IssuedToAgent, PublicKey};
 use crate::store::Store;
 
 use keys::{Claimant, Waiting};
@@ -41,7 +41,7 @@ const CALLS: Bucket = Bucket {
 #[derive(Debug)]
 pub(crate) struct EnrollmentService {
     store: Store,
-    authority: Arc<Authority>,
+    authorities: Arc<Authorities>,
     home: Home,
     certificate_lifetime: Duration,
     rates: Mutex<Rates>,
@@ -52,14 +52,14 @@ pub(crate) struct EnrollmentService {
 impl EnrollmentService {
     pub(crate) fn new(
         store: Store,
-        authority: Arc<Authority>,
+        authorities: Arc<Authorities>,
         home: Home,
         certificate_lifetime: Duration,
         shutdown: CancellationToken,
     ) -> Self {
         Self {
             store,
-            authority,
+            authorities,
             home,
             certificate_lifetime,
             rates: Mutex::new(Rates::new(CALLS)),
@@ -88,14 +88,21 @@ impl EnrollmentService {
         }
     }
 
-    fn certify(&self, agent: &AgentArn, key: &PublicKey) -> Result<String, Status> {
+    /// What it is, is read from the rows: another control may have begun to replace the CA.
+    async fn certify(&self, agent: &AgentArn, key: &PublicKey) -> Result<IssuedToAgent, Status> {
+        let now = Timestamp::now();
+        let certified = async {
+            let trusted = self.authorities.look(now).await?;
+            let issued = trusted.issue_agent(agent, key, now, self.certificate_lifetime)?;
+            keys::remember(&self.store, issued.record.clone()).await?;
+            Ok::<_, AuthoritiesError>(issued)
+        };
+        let issued = certified.await.map_err(|error| {
+            tracing::error!(%agent, %error, "a certificate cannot be issued");
+            Status::internal("the certificate cannot be issued: see control's log")
+        })?;
         tracing::info!(%agent, key = key.fingerprint(), "certificate issued");
-        self.authority
-            .issue_agent(agent, key, Timestamp::now(), self.certificate_lifetime)
-            .map_err(|error| {
-                tracing::error!(%agent, %error, "a certificate cannot be issued");
-                Status::internal("the certificate cannot be issued: see control's log")
-            })
+        Ok(issued)
     }
 
     async fn wait(&self, ticket: &[u8]) -> Result<Option<Activated>, Status> {
@@ -105,11 +112,11 @@ impl EnrollmentService {
             changes.mark_unchanged();
             match keys::waiting(&self.store, ticket, Timestamp::now()).await? {
                 Waiting::Activated { agent, key } => {
-                    let certificate_chain = self.certify(&agent, &key)?;
+                    let issued = self.certify(&agent, &key).await?;
                     return Ok(Some(Activated {
                         agent_arn: agent.to_string(),
-                        certificate_chain,
-                        trust_anchors: self.authority.pem().to_owned(),
+                        certificate_chain: issued.chain_pem,
+                        trust_anchors: issued.anchors_pem,
                     }));
                 }
                 Waiting::NotYet => {}
@@ -228,9 +235,10 @@ impl Enrollment for EnrollmentService {
         self.pace(&request)?;
         let key = public_key(&request.into_inner().certificate_request)?;
         let agent = keys::agent_of(&self.store, &key).await?;
+        let issued = self.certify(&agent, &key).await?;
         Ok(Response::new(RenewCertificateResponse {
-            certificate_chain: self.certify(&agent, &key)?,
-            trust_anchors: self.authority.pem().to_owned(),
+            certificate_chain: issued.chain_pem,
+            trust_anchors: issued.anchors_pem,
         }))
     }
 }

@@ -44,6 +44,7 @@ use progress::Progress;
 use replica::{Replica, Silence};
 use views::AgentKey;
 
+use crate::ca::Authorities;
 use crate::state::new_incarnation;
 
 /// How the fleet is run.
@@ -69,6 +70,7 @@ pub(crate) struct Fleet {
     settings: Settings,
     replica: Replica,
     rows: Rows,
+    authorities: Arc<Authorities>,
     leases: Mutex<Leases>,
     inbox: Mutex<Inbox>,
     probes: Mutex<Probes>,
@@ -105,6 +107,7 @@ impl Fleet {
     pub(crate) fn new(
         settings: Settings,
         rows: Rows,
+        authorities: Arc<Authorities>,
         start: [u8; 8],
         shutdown: CancellationToken,
     ) -> Self {
@@ -115,6 +118,7 @@ impl Fleet {
                 alone: settings.alone,
             },
             rows,
+            authorities,
             leases: Mutex::new(Leases::new(
                 settings.offline_after,
                 Instant::now().into_std(),

@@ -8,6 +8,7 @@ mod audit;
 mod auth;
 mod backup;
 mod ca;
+mod ca_rotation;
 mod cli;
 mod cloudwatch;
 mod config;
@@ -20,17 +21,28 @@ mod expiry;
 mod fleet;
 mod history;
 mod logs;
+mod open_files;
 mod records;
 mod reports;
 mod rolling;
 mod scheduler;
 mod schedules;
+mod sealing_key;
 mod serve;
 mod served_certificate;
 mod state;
 mod store;
+mod strangers;
 mod turn;
 mod uuid;
+
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing {
+    //! What the fuzz targets of `tests/fuzz` call.
+    pub use crate::api::fuzzing::{api_input, page_token};
+    pub use crate::auth::fuzzing::signature;
+}
 
 pub use admin::{
     AccessKeyEntry, AdminError, NewAccessKey, NewActivationKey, RoleKeySetting, create_access_key,
@@ -39,12 +51,19 @@ pub use admin::{
 };
 pub use backup::{BackupError, back_up, renew_incarnation, restore};
 pub use ca::CaError;
+pub use ca_rotation::{CaRotationError, CaStatus, Lacking, ca_status, rotate_ca};
 pub use cli::run;
-pub use config::{ApiSecurity, Config, ConfigError, LogFormat, Outputs, Role, RoleKind};
+pub use config::{
+    ApiConnections, ApiSecurity, Config, ConfigError, LogFormat, Outputs, Role, RoleKind,
+};
 pub use egress::Egress;
 pub use events::{Webhook, WebhookError};
 pub use records::Access;
 pub use rolling::RollingSettings;
+pub use sealing_key::{
+    NoSuchStep, SealedAnew, SealingKeyError, forget_sealing_key, prepare_sealing_key,
+    rotate_sealing_key,
+};
 pub use serve::{ServeError, Serving, serve};
 pub use state::StatePlace;
 pub use store::{Database, Postgres};

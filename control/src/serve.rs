@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::agent_side::{AgentSide, AgentSideError};
 use crate::api;
-use crate::ca::{Authority, CaError};
+use crate::ca::{Authorities, AuthoritiesError, CaError};
 use crate::config::{ApiSecurity, Config};
 use crate::credentials::CredentialService;
 use crate::history;
@@ -56,6 +56,12 @@ impl From<StateError> for ServeError {
 impl From<AgentSideError> for ServeError {
     fn from(error: AgentSideError) -> Self {
         Self::Ended(error.to_string())
+    }
+}
+
+impl From<AuthoritiesError> for ServeError {
+    fn from(error: AuthoritiesError) -> Self {
+        Self::State(error.to_string())
     }
 }
 
@@ -134,7 +140,8 @@ pub async fn serve(config: Config, shutdown: CancellationToken) -> Result<Servin
     let now = Timestamp::now();
     let state = State::open(config.state_place(), now)?;
     let lock = ServeLock::take(&config.state_dir)?;
-    let certificates = Certificates::load(&config, &state.authority, now)?;
+    let authorities = state.authorities(now).await?;
+    let certificates = Certificates::load(&config, &authorities, now)?;
     let api_tls = certificates.api.clone().map(api_tls).transpose()?;
     let (api_listener, api_addr) = bind("the API", config.api_listen).await?;
     let (agent_listener, agent_addr) = bind("agents", config.agent_listen).await?;
@@ -146,7 +153,8 @@ pub async fn serve(config: Config, shutdown: CancellationToken) -> Result<Servin
     );
     let credentials = Arc::new(credentials.through(config.egress.clone()));
     let (ours, stop) = (certificates.own.clone(), shutdown.clone());
-    let agents = AgentSide::new(&config, &state, credentials.clone(), ours, stop).await?;
+    let (trusted, keys) = (authorities.clone(), credentials.clone());
+    let agents = AgentSide::new(&config, &state, trusted, keys, ours, stop).await?;
     let told = telling(&config, &state.store, shutdown.clone()).await?;
     let logged = logging(&config, &state.store, credentials.clone(), shutdown.clone())?;
     let mut tasks = JoinSet::new();
@@ -158,17 +166,12 @@ pub async fn serve(config: Config, shutdown: CancellationToken) -> Result<Servin
         credentials,
         settings: settings.clone(),
         audit: Arc::new(audit),
+        body_room: api::BodyRoom::new(),
     };
+    let limits = limits(&config);
     let api_shutdown = shutdown.clone();
     tasks.spawn(async move {
-        api::serve(
-            api,
-            api_listener,
-            api_tls,
-            api::Limits::default(),
-            api_shutdown,
-        )
-        .await;
+        api::serve(api, api_listener, api_tls, limits, api_shutdown).await;
         Ok(())
     });
     tasks.spawn(async move { Ok(agents.run(agent_listener).await?) });
@@ -178,9 +181,10 @@ pub async fn serve(config: Config, shutdown: CancellationToken) -> Result<Servin
         shutdown.clone(),
     );
     let started = schedules::keep_starting(state.store.clone(), settings, shutdown.clone());
+    let ca_fingerprint = authorities.trusted().issuer().fingerprint();
     let served = certificates.all();
     let watched = watching(&config, &state, served.clone(), shutdown.clone())?;
-    let renewed = keep_current(served, CHECK_INTERVAL, shutdown.clone());
+    let renewed = keep_current(authorities, served, CHECK_INTERVAL, shutdown.clone());
     tasks.spawn(async move {
         tokio::join!(pruned, started, renewed, watched, told, logged);
         Ok(())
@@ -190,10 +194,17 @@ pub async fn serve(config: Config, shutdown: CancellationToken) -> Result<Servin
         api_addr,
         agent_addr,
         ca_pem_path: state.authority.pem_path(),
-        ca_fingerprint: state.authority.fingerprint(),
+        ca_fingerprint,
         tasks,
         shutdown,
         _lock: lock,
+    })
+}
+
+fn limits(config: &Config) -> api::Limits {
+    api::Limits::new(api::SeatLimits {
+        total: config.api_connections.total,
+        per_source: config.api_connections.per_address,
     })
 }
 
@@ -219,9 +230,13 @@ struct Certificates {
 }
 
 impl Certificates {
-    fn load(config: &Config, authority: &Arc<Authority>, now: Timestamp) -> Result<Self, CaError> {
+    fn load(
+        config: &Config,
+        authorities: &Arc<Authorities>,
+        now: Timestamp,
+    ) -> Result<Self, CaError> {
         let source = Source::OwnCa {
-            authority: authority.clone(),
+            authorities: authorities.clone(),
             names: config.server_names.clone(),
         };
         let own = ServedCertificate::load(source, now)?;

@@ -9,21 +9,24 @@ use jiff::Timestamp;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::ca::{Authority, CaError, ServerIdentity, read_identity};
+use crate::ca::{Authorities, CaError, ServerIdentity, read_identity};
 use crate::expiry::life_of;
 use crate::records::Life;
 
 /// How often certificates are looked at.
 pub(crate) const CHECK_INTERVAL: Duration = Duration::from_secs(60);
+/// So many times as often, the CAs that issue them.
+const AUTHORITY_LOOKS: u32 = 12;
 
 /// Where a certificate comes from.
 #[derive(Debug)]
 pub(crate) enum Source {
     /// Control's own CA, for these names besides localhost.
     OwnCa {
-        authority: Arc<Authority>,
+        authorities: Arc<Authorities>,
         names: Vec<String>,
     },
     /// PEM files that somebody else keeps.
@@ -33,7 +36,9 @@ pub(crate) enum Source {
 impl Source {
     fn load(&self, now: Timestamp) -> Result<CertifiedKey, CaError> {
         let ServerIdentity { chain, key } = match self {
-            Self::OwnCa { authority, names } => authority.server_identity(names, now)?,
+            Self::OwnCa { authorities, names } => {
+                authorities.trusted().issuer().server_identity(names, now)?
+            }
             Self::Files { certificate, key } => read_identity(certificate, key)?,
         };
         let provider = rustls::crypto::aws_lc_rs::default_provider();
@@ -123,18 +128,30 @@ impl ResolvesServerCert for ServedCertificate {
     }
 }
 
-/// Looks at the certificates each `interval` until `shutdown`.
+/// Looks at the certificates each `interval` until `shutdown`, and as soon as another CA issues.
 pub(crate) async fn keep_current(
+    authorities: Arc<Authorities>,
     certificates: Vec<Arc<ServedCertificate>>,
     interval: Duration,
     shutdown: CancellationToken,
 ) {
     let mut looks = JoinSet::new();
+    let mut changes = authorities.changes();
+    let mut due = Instant::now() + interval;
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return,
-            () = tokio::time::sleep(interval) => {}
+            () = tokio::time::sleep(interval / AUTHORITY_LOOKS) => {}
         }
+        if let Err(error) = authorities.look(Timestamp::now()).await {
+            tracing::warn!(%error, "the CAs cannot be looked up: those of before are used");
+        }
+        let has_changed = changes.has_changed().is_ok_and(|changed| changed);
+        changes.mark_unchanged();
+        if !has_changed && Instant::now() < due {
+            continue;
+        }
+        due = Instant::now() + interval;
         for certificate in &certificates {
             let certificate = certificate.clone();
             looks.spawn_blocking(move || certificate.renew_and_log(Timestamp::now()));
@@ -153,6 +170,8 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::ca::Authority;
+    use crate::state::State;
 
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
     const PATIENCE: Duration = Duration::from_secs(30);
@@ -181,12 +200,17 @@ mod tests {
         }
     }
 
-    #[test]
-    fn certificates_of_our_ca_are_renewed_before_they_expire() {
+    async fn authorities(directory: &Path) -> Arc<Authorities> {
+        let state = State::open(directory, now()).unwrap();
+        state.authorities(now()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn certificates_of_our_ca_are_renewed_before_they_expire() {
         let directory = tempfile::tempdir().unwrap();
-        let authority = Arc::new(Authority::open(directory.path(), now()).unwrap());
+        let authorities = authorities(directory.path()).await;
         let names = vec!["control.example".to_owned()];
-        let source = Source::OwnCa { authority, names };
+        let source = Source::OwnCa { authorities, names };
         let served = ServedCertificate::load(source, now()).unwrap();
         let first = served.current();
         assert!(!served.renew(now() + DAY * 200).unwrap());
@@ -223,7 +247,15 @@ mod tests {
         let first = served.current();
         let (mut tasks, shutdown) = (JoinSet::new(), CancellationToken::new());
         let pause = Duration::from_millis(5);
-        tasks.spawn(keep_current(vec![served.clone()], pause, shutdown.clone()));
+        let state = tempfile::tempdir().unwrap();
+        let authorities = authorities(state.path()).await;
+        let certificates = vec![served.clone()];
+        tasks.spawn(keep_current(
+            authorities,
+            certificates,
+            pause,
+            shutdown.clone(),
+        ));
         put(directory.path(), true, true);
         let noticed = async {
             while served.current().cert == first.cert {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use crate::ca::{Authority, CaError};
+use crate::ca::{Authorities, AuthoritiesError, Authority, CaError};
 use crate::disk;
 use crate::records::SharedAuthority;
 use crate::store::{Database, SealError, Sealer, Store, StoreError, Transaction};
@@ -130,6 +130,20 @@ impl State {
     }
 }
 
+impl State {
+    /// The CAs of the state, also while one takes the place of another.
+    ///
+    /// # Errors
+    /// [`AuthoritiesError`].
+    pub(crate) async fn authorities(
+        &self,
+        now: Timestamp,
+    ) -> Result<Arc<Authorities>, AuthoritiesError> {
+        let (store, sealer) = (self.store.clone(), self.sealer.clone());
+        Authorities::load(store, sealer, self.authority.clone(), now).await
+    }
+}
+
 /// Replicas have one CA: the first one makes it and puts it into the database, sealed; the others
 /// bring the sealing key and take it from there.
 fn shared_secrets(
@@ -141,7 +155,7 @@ fn shared_secrets(
     if let Some(row) = rows.get::<SharedAuthority>(SharedAuthority::ID)? {
         let sealer = place.existing_sealer()?;
         let key = row.record.open_key(&sealer)?;
-        let authority = Authority::adopt(directory, &key, &row.record.certificate_pem, now)?;
+        let authority = Authority::adopt(directory, &key, &row.record, now)?;
         return Ok((sealer, authority));
     }
     let sealer = place.make_sealer()?;

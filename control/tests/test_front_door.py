@@ -103,10 +103,67 @@ def test_incomplete_signature(control):
     assert (status, body["__type"]) == (400, "IncompleteSignatureException")
 
 
-@pytest.mark.parametrize("body", [b"{", b"[]", b"nonsense", b'"x"', b"\xff", b'{"MaxResults": "x"}'])
+@pytest.mark.parametrize("body", [
+    b"{", b"[]", b"nonsense", b'"x"', b"\xff", b'{"MaxResults": "x"}', b'{"NextToken": "\xc3("}',
+    b'{"NextToken": "\\ud800"}', b'{"Filters": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    b'{"a":' * 100_000 + b"1" + b"}" * 100_000, b"{}{}", b'{"MaxResults": 1e999}',
+])
 def test_malformed_json(control, body):
     status, answer = send(control, body)
     assert (status, answer["__type"]) == (400, "SerializationException")
+
+
+def test_a_signature_does_not_cover_another_body(control):
+    body = json.dumps({"ActivationKey": control.activation_key()}).encode()
+    headers = sign(control, body, "FmrsService.CreateAgent")
+    other = json.dumps({"ActivationKey": control.activation_key()}).encode()
+    for wrong in (other, body + b" ", b""):
+        status, answer = exchange(control, wrong, headers)
+        assert (status, answer["__type"]) == (400, "InvalidSignatureException"), answer
+    status, answer = exchange(control, body, headers | {"X-Amz-Target": "FmrsService.ListAgents"})
+    assert (status, answer["__type"]) == (400, "InvalidSignatureException"), answer
+    assert exchange(control, body, headers)[0] == 200
+
+
+def test_an_expired_request_is_not_answered_again(control, monkeypatch):
+    then = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(minutes=16)
+
+    def past(remove_tzinfo=True):
+        return then.replace(tzinfo=None) if remove_tzinfo else then
+
+    monkeypatch.setattr(botocore.auth, "get_current_datetime", past)
+    status, answer = send(control, b"{}")
+    assert (status, answer["__type"]) == (400, "InvalidSignatureException")
+    assert answer["message"].startswith("Signature expired"), answer
+
+
+@pytest.mark.parametrize("name,kind", [
+    ("Authorization", "IncompleteSignatureException"), ("X-Amz-Date", "InvalidSignatureException"),
+    ("X-Amz-Target", "InvalidSignatureException"), ("Host", None),
+])
+def test_headers_that_come_twice(control, name, kind):
+    headers = sign(control, b"{}", "FmrsService.ListTasks")
+    connection = http.client.HTTPConnection(control.address, timeout=30)
+    connection.putrequest("POST", "/", skip_host=True)
+    given = {"Host": control.address, "Content-Length": "2"} | headers
+    for header, value in given.items():
+        connection.putheader(header, value)
+    connection.putheader(name, given[name])
+    connection.endheaders(b"{}")
+    answer = connection.getresponse()
+    text = answer.read()
+    connection.close()
+    assert answer.status == 400, text
+    # HTTP itself takes one Host; what refuses a second says nothing, or is our own check.
+    assert kind is None or json.loads(text)["__type"] == kind
+
+
+@pytest.mark.parametrize("target", [b"FmrsService.List\xff", b"FmrsService." + b"x" * 10_000])
+def test_targets_that_are_no_text(control, target):
+    status, answer = send(control, b"{}", target=target.decode("latin-1"), is_signed=False,
+                          headers={"Authorization": "AWS4-HMAC-SHA256 x"})
+    assert (status, answer["__type"]) == (400, "IncompleteSignatureException")
+    assert len(json.dumps(answer)) < 2000
 
 
 def test_an_empty_body_is_an_empty_object(control):

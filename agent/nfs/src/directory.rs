@@ -1,6 +1,8 @@
 //! READDIRPLUS, and READDIR where a server lacks it (RFC 1813 §3.3.16 and §3.3.17).
 
 mod cycle;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -28,6 +28,10 @@ mod xdr;
 #[cfg(test)]
 mod script;
 
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub use directory::fuzzing;
+
 pub use config::{NfsConfig, PrivilegedPorts};
 pub use counts::CallCounts;
 pub use hostname::{NotAServer, ServerName};

@@ -4,6 +4,8 @@
 //! are left to the SDK.
 
 mod answer;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod get;
 mod page;
 mod put;

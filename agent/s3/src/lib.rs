@@ -33,6 +33,10 @@ mod sums;
 mod trailer;
 mod upload_part;
 
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub use lean::fuzzing;
+
 pub use calls::CallCounts;
 pub use config::{Encryption, Kms, S3Config};
 pub use destination::S3Destination;

@@ -122,7 +122,7 @@ fn listed(object: RawObject, url_encoded: bool, prefix: &str) -> Result<ListedOb
 }
 
 /// Reads one page that was asked for with keys greater than `after`.
-fn page(raw: RawPage, prefix: &str, after: Option<&Key>) -> Result<ListPage, String> {
+pub(crate) fn page(raw: RawPage, prefix: &str, after: Option<&Key>) -> Result<ListPage, String> {
     if raw.objects.len() > PAGE_MAX {
         return Err(format!(
             "more than the {PAGE_MAX} objects that were asked for"

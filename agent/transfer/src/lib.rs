@@ -44,6 +44,10 @@ mod verify;
 mod waits;
 mod walk;
 
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub use manifest::fuzzing;
+
 pub use failures::{FAILURES_FILE, ListedItem, Verdict, first_listed};
 pub use item_log::{LogEntry, LogSink};
 pub use limiter::SharedRate;

@@ -7,6 +7,8 @@
 
 mod csv;
 mod frozen;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod intake;
 mod line;
 mod listing;

@@ -14,6 +14,7 @@ use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
 use super::Place;
+use super::members::MemberPlace;
 
 /// How long a peer without a certificate may stay: the life of an activation key, and some.
 const STRANGER_LIFETIME: Duration = Duration::from_secs(35 * 60);
@@ -26,22 +27,29 @@ pub(crate) struct Peer {
     pub(crate) certificate: Option<CertificateDer<'static>>,
 }
 
+/// What a connection holds while it lasts.
+#[derive(Debug)]
+pub(super) enum Held {
+    Stranger { _place: Place },
+    Member { _place: MemberPlace },
+}
+
 /// A TLS stream that remembers its peer and ends strangers after a time.
 pub(crate) struct AgentConnection {
     stream: TlsStream<TcpStream>,
     peer: Peer,
     deadline: Option<Pin<Box<Sleep>>>,
-    _place: Option<Place>,
+    _held: Held,
 }
 
 impl AgentConnection {
-    pub(super) fn new(stream: TlsStream<TcpStream>, peer: Peer, place: Option<Place>) -> Self {
+    pub(super) fn new(stream: TlsStream<TcpStream>, peer: Peer, held: Held) -> Self {
         let stranger = peer.certificate.is_none();
         Self {
             stream,
             peer,
             deadline: stranger.then(|| Box::pin(tokio::time::sleep(STRANGER_LIFETIME))),
-            _place: place,
+            _held: held,
         }
     }
 }

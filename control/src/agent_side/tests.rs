@@ -8,6 +8,7 @@ mod lost;
 mod replicas;
 mod reports;
 mod roles;
+mod rotation;
 mod strangers;
 mod work;
 mod working;

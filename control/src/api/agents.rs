@@ -10,7 +10,9 @@ use super::error::ApiError;
 use super::page::PageInput;
 use super::{Settings, arns, locations};
 use crate::enrollment::agent_with_key;
-use crate::records::{ActivationKeyRecord, Agent, AgentPresence, LocationAgent, hash_of};
+use crate::records::{
+    ActivationKeyRecord, Agent, AgentCertificate, AgentPresence, LocationAgent, hash_of,
+};
 use crate::store::{Record, Transaction, Versioned, whole};
 
 #[derive(Debug, Deserialize)]
@@ -194,6 +196,9 @@ pub(super) async fn delete(call: &Call<'_>) -> Result<Value, ApiError> {
         tx.delete::<Agent>(arn.id(), agent.version)?;
         if let Some(presence) = tx.get::<AgentPresence>(arn.id())? {
             tx.delete::<AgentPresence>(arn.id(), presence.version)?;
+        }
+        if let Some(certificate) = tx.get::<AgentCertificate>(arn.id())? {
+            tx.delete::<AgentCertificate>(arn.id(), certificate.version)?;
         }
         Ok(json!({}))
     })

@@ -63,16 +63,22 @@ impl<'a> Call<'a> {
         self.now.as_millisecond()
     }
 
-    /// Whether the members are what the model says of the operation's input.
-    pub(super) fn check(&self, input: &'static [Member]) -> Result<(), ApiError> {
-        shapes::check(&self.members, input)
+    /// Whether the members are what the model says of the operation's input; those that it does
+    /// not have are dropped.
+    pub(super) fn check(&mut self, input: &'static [Member]) -> Result<(), ApiError> {
+        shapes::check(&self.members, input)?;
+        shapes::retain_known(&mut self.members, input);
+        Ok(())
     }
 
     /// The members as the operation's input.
     pub(super) fn decode<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
-        T::deserialize(&self.members).map_err(|error| {
-            ApiError::serialization(format!("{} cannot be read: {error}", self.operation))
-        })
+        decode(self.operation, &self.members)
+    }
+
+    /// The members as they came.
+    pub(super) fn members(&self) -> &Value {
+        &self.members
     }
 
     pub(super) fn unique_id(&self) -> Result<UniqueId, ApiError> {
@@ -115,4 +121,10 @@ impl<'a> Call<'a> {
     ) -> Result<Value, ApiError> {
         self.api.store.read(f).await
     }
+}
+
+/// `members` as the input of `operation`.
+pub(super) fn decode<T: DeserializeOwned>(operation: &str, members: &Value) -> Result<T, ApiError> {
+    T::deserialize(members)
+        .map_err(|error| ApiError::serialization(format!("{operation} cannot be read: {error}")))
 }

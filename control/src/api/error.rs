@@ -119,6 +119,14 @@ impl ApiError {
         )
     }
 
+    pub(crate) fn unavailable() -> Self {
+        Self::new(
+            503,
+            "ServiceUnavailable",
+            "There are too many connections: the request was not looked at. Send it again.",
+        )
+    }
+
     pub(crate) fn internal() -> Self {
         Self {
             code: Some("InternalError"),

@@ -1,5 +1,8 @@
 //! The HTTP server in front of the operations: bounded in connections, time and size.
 
+mod places;
+mod seats;
+
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,18 +14,20 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+use places::{NoPlace, Place, Places};
+pub(crate) use seats::SeatLimits;
+
 use super::{Api, request};
+use crate::strangers::StrangerLog;
 
 /// Bounds of the server.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// Connections at a time; more wait to be accepted.
-    pub(crate) connections_max: usize,
+    pub(crate) connections: SeatLimits,
     pub(crate) handshake: Duration,
     /// For the head of a request, and so for an idle connection too.
     pub(crate) header: Duration,
@@ -32,10 +37,10 @@ pub(crate) struct Limits {
     pub(crate) drain: Duration,
 }
 
-impl Default for Limits {
-    fn default() -> Self {
+impl Limits {
+    pub(crate) fn new(connections: SeatLimits) -> Self {
         Self {
-            connections_max: 512,
+            connections,
             handshake: Duration::from_secs(10),
             header: Duration::from_secs(30),
             body: Duration::from_secs(30),
@@ -59,22 +64,33 @@ pub(crate) async fn serve(
     shutdown: CancellationToken,
 ) {
     let acceptor = tls.map(TlsAcceptor::from);
-    let places = Arc::new(Semaphore::new(limits.connections_max));
+    let places = Places::new(limits.connections);
+    let strangers = Arc::new(StrangerLog::default());
     let mut connections = JoinSet::new();
     loop {
-        tokio::select! {
+        let accepted = tokio::select! {
             () = shutdown.cancelled() => break,
-            Some(_) = connections.join_next() => {}
-            accepted = accept(&listener, &places) => {
-                let Some((stream, address, place)) = accepted else { continue };
-                let (api, acceptor) = (api.clone(), acceptor.clone());
-                let serving = Serving { limits, shutdown: shutdown.clone() };
-                connections.spawn(async move {
-                    connection(api, stream, address, acceptor, serving).await;
-                    drop(place);
-                });
-            }
-        }
+            Some(_) = connections.join_next() => continue,
+            accepted = accept(&listener) => accepted,
+        };
+        let Some((stream, address)) = accepted else {
+            continue;
+        };
+        let placed = tokio::select! {
+            () = shutdown.cancelled() => break,
+            placed = place(&places, address, &strangers) => placed,
+        };
+        let Some(place) = placed else {
+            continue;
+        };
+        let serving = Serving {
+            api: api.clone(),
+            acceptor: acceptor.clone(),
+            strangers: strangers.clone(),
+            limits,
+            shutdown: shutdown.clone(),
+        };
+        connections.spawn(async move { serving.connection(stream, address, place).await });
     }
     let drained = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(limits.drain, drained).await.is_err() {
@@ -83,19 +99,9 @@ pub(crate) async fn serve(
     }
 }
 
-/// What every connection is served under.
-struct Serving {
-    limits: Limits,
-    shutdown: CancellationToken,
-}
-
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> Option<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
-    let place = places.clone().acquire_owned().await.ok()?;
+async fn accept(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
     match listener.accept().await {
-        Ok((stream, address)) => Some((stream, address, place)),
+        Ok(accepted) => Some(accepted),
         Err(error) => {
             tracing::warn!(%error, "cannot accept an API connection");
             tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -104,55 +110,98 @@ async fn accept(
     }
 }
 
-async fn connection(
-    api: Api,
-    stream: TcpStream,
+/// A place for a new connection, which may take a while; none if its address has too many.
+async fn place(
+    places: &Arc<Places>,
     address: SocketAddr,
-    acceptor: Option<TlsAcceptor>,
-    serving: Serving,
-) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%address, %error, "cannot disable Nagle's algorithm");
-    }
-    let Some(acceptor) = acceptor else {
-        return talk(api, stream, address, serving).await;
-    };
-    match tokio::time::timeout(serving.limits.handshake, acceptor.accept(stream)).await {
-        Ok(Ok(tls)) => talk(api, tls, address, serving).await,
-        Ok(Err(error)) => tracing::info!(%address, %error, "TLS handshake with a client failed"),
-        Err(_) => tracing::info!(%address, "TLS handshake with a client took too long"),
+    strangers: &StrangerLog,
+) -> Option<Arc<Place>> {
+    loop {
+        match places.enter(address.ip()) {
+            Ok(place) => return Some(Arc::new(place)),
+            Err(NoPlace::Refused) => {
+                strangers.note(
+                    address,
+                    "API connection refused",
+                    &"its address has too many",
+                );
+                return None;
+            }
+            Err(NoPlace::AllBusy) => places.changed().await,
+        }
     }
 }
 
-async fn talk(
+/// What every connection is served with.
+struct Serving {
     api: Api,
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    address: SocketAddr,
-    Serving { limits, shutdown }: Serving,
-) {
-    let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let api = api.clone();
-        async move {
-            let response: hyper::Response<Full<Bytes>> =
-                request::answer(&api, request, address, limits.body).await;
+    acceptor: Option<TlsAcceptor>,
+    strangers: Arc<StrangerLog>,
+    limits: Limits,
+    shutdown: CancellationToken,
+}
+
+impl Serving {
+    async fn connection(self, stream: TcpStream, address: SocketAddr, place: Arc<Place>) {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%address, %error, "cannot disable Nagle's algorithm");
+        }
+        tokio::select! {
+            () = place.must_yield() => {
+                tracing::debug!(%address, "an idle API connection yields to a new one");
+            }
+            () = self.secured(stream, address, &place) => {}
+        }
+    }
+
+    async fn secured(&self, stream: TcpStream, address: SocketAddr, place: &Arc<Place>) {
+        let Some(acceptor) = &self.acceptor else {
+            return self.talk(stream, address, place).await;
+        };
+        match tokio::time::timeout(self.limits.handshake, acceptor.accept(stream)).await {
+            Ok(Ok(tls)) => self.talk(tls, address, place).await,
+            Ok(Err(error)) => {
+                self.strangers
+                    .note(address, "TLS handshake with a client failed", &error);
+            }
+            Err(slow) => {
+                self.strangers
+                    .note(address, "TLS handshake with a client failed", &slow);
+            }
+        }
+    }
+
+    async fn talk(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        address: SocketAddr,
+        place: &Arc<Place>,
+    ) {
+        let service = service_fn(|request: hyper::Request<Incoming>| async move {
+            let response: hyper::Response<Full<Bytes>> = match place.answering() {
+                Some(_answering) => {
+                    request::answer(&self.api, request, address, self.limits.body).await
+                }
+                None => request::unavailable(),
+            };
             Ok::<_, Infallible>(response)
+        });
+        let connection = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.limits.header)
+            .max_buf_size(BUFFER_BYTES_MAX)
+            .serve_connection(TokioIo::new(stream), service);
+        let mut connection = std::pin::pin!(connection);
+        let result = tokio::select! {
+            result = connection.as_mut() => result,
+            () = self.shutdown.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = result {
+            tracing::debug!(%address, %error, "an API connection ended early");
         }
-    });
-    let connection = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header)
-        .max_buf_size(BUFFER_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut connection = std::pin::pin!(connection);
-    let result = tokio::select! {
-        result = connection.as_mut() => result,
-        () = shutdown.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = result {
-        tracing::debug!(%address, %error, "an API connection ended early");
     }
 }
 

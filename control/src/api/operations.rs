@@ -7,11 +7,12 @@ use super::error::ApiError;
 use super::{agents, executions, locations, shapes, tags, tasks};
 
 /// Carries out `operation`, once its members fit the API's model.
-pub(super) async fn dispatch(operation: &str, call: &Call<'_>) -> Result<Value, ApiError> {
+pub(super) async fn dispatch(operation: &str, mut call: Call<'_>) -> Result<Value, ApiError> {
     let input = shapes::input_of(operation).ok_or_else(|| {
         ApiError::unknown_operation(format!("{operation:?} is not an operation of DataSync."))
     })?;
     call.check(input)?;
+    let call = &call;
     match operation {
         "CreateAgent" => agents::create(call).await,
         "DescribeAgent" => agents::describe(call).await,

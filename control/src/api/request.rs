@@ -4,12 +4,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::HeaderMap;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::{Method, Request, Response};
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::body;
 use super::call::Call;
 use super::error::ApiError;
 use super::{Api, operations};
@@ -19,7 +20,6 @@ use crate::records::AccessKey;
 use crate::reports::published;
 use crate::uuid;
 
-const BODY_BYTES_MAX: usize = 1024 * 1024;
 const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
 /// Where the public keys of task reports are, for everybody.
 const REPORT_KEYS: &str = "/report-keys";
@@ -52,13 +52,22 @@ pub(super) async fn answer(
             (200, body)
         }
         Err(error) => {
+            // What strangers do is in the audit log, up to a number of lines.
+            if pending.entry.is_authenticated() {
+                tracing::info!(request_id = %id, %target, status = error.status, kind = error.kind(), "refused");
+            }
             let refused = Outcome::Refused(error.kind(), error.status);
             pending.decided(refused).await;
-            tracing::info!(request_id = %id, %target, status = error.status, kind = error.kind(), "refused");
             (error.status, error.body())
         }
     };
     respond(status, &id, &body)
+}
+
+/// The answer to a request that came when its connection's place was another's.
+pub(super) fn unavailable() -> Response<Full<Bytes>> {
+    let error = ApiError::unavailable();
+    respond(error.status, &request_id(), &error.body())
 }
 
 fn request_id() -> String {
@@ -115,14 +124,15 @@ async fn handle(
     }
     let authorization = Authorization::of(&head.headers)?;
     entry.claimed_by(&authorization.access_key_id);
-    let body = read(body, body_timeout).await?;
+    let body = body::read(body, &api.body_room, body_timeout).await?;
+    let body = &body.bytes;
     let now = Timestamp::now();
-    let key = authenticate(api, &authorization, &head.headers, &body, now).await?;
+    let key = authenticate(api, &authorization, &head.headers, body, now).await?;
     entry.signed_by(&key);
     let target = target.ok_or_else(|| {
         ApiError::unknown_operation("X-Amz-Target must be FmrsService.<operation>.")
     })?;
-    let members = object(&body);
+    let members = object(body);
     if let Ok(members) = &members {
         entry.names(members);
     }
@@ -133,21 +143,9 @@ async fn handle(
         .headers
         .get("amz-sdk-invocation-id")
         .map_or(authorization.signature.as_slice(), |id| id.as_bytes());
-    let identity = Call::identity(&authorization.access_key_id, attempt, target, &body);
+    let identity = Call::identity(&authorization.access_key_id, attempt, target, body);
     let call = Call::new(api, target, members, now, Some(identity));
-    operations::dispatch(target, &call).await
-}
-
-async fn read(body: Incoming, body_timeout: Duration) -> Result<Bytes, ApiError> {
-    let collected = Limited::new(body, BODY_BYTES_MAX).collect();
-    match tokio::time::timeout(body_timeout, collected).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            Err(ApiError::too_large(BODY_BYTES_MAX))
-        }
-        Ok(Err(_)) => Err(ApiError::serialization("The request body ended early.")),
-        Err(_) => Err(ApiError::too_slow()),
-    }
+    operations::dispatch(target, call).await
 }
 
 async fn authenticate(
@@ -186,7 +184,7 @@ fn authorize(api: &Api, key: &AccessKey, operation: &str) -> Result<(), ApiError
 }
 
 /// Every operation takes one JSON object; an empty body stands for an empty one.
-fn object(body: &[u8]) -> Result<Value, ApiError> {
+pub(super) fn object(body: &[u8]) -> Result<Value, ApiError> {
     if body.is_empty() {
         return Ok(Value::Object(serde_json::Map::new()));
     }

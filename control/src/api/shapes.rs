@@ -23,6 +23,8 @@ use regex::Regex;
 use serde_json::{Map, Value};
 
 use super::error::ApiError;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) use operations::OPERATIONS;
 pub(super) use operations::input_of;
 
 /// What a member may be.
@@ -160,6 +162,13 @@ pub(super) fn check(value: &Value, members: &'static [Member]) -> Result<(), Api
         _ => Err(ApiError::serialization(
             "The request body must be a JSON object.",
         )),
+    }
+}
+
+/// Drops what `members` does not have, whatever it is.
+pub(super) fn retain_known(value: &mut Value, members: &'static [Member]) {
+    if let Value::Object(given) = value {
+        given.retain(|name, _| members.iter().any(|member| member.name == name));
     }
 }
 

@@ -60,7 +60,7 @@ impl Entry {
         self.authenticated = true;
     }
 
-    pub(super) fn is_authenticated(&self) -> bool {
+    pub(crate) fn is_authenticated(&self) -> bool {
         self.authenticated
     }
 

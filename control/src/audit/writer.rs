@@ -3,7 +3,7 @@
 use tokio::sync::mpsc;
 
 use super::Decided;
-use super::strangers::Strangers;
+use crate::strangers::Strangers;
 use crate::rolling::{RollingFile, RollingSettings};
 
 /// Lines that are written at once.

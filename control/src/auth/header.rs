@@ -34,7 +34,13 @@ impl Authorization {
     /// # Errors
     /// [`AuthError::Missing`] or [`AuthError::Incomplete`]; a session token is of no key of ours.
     pub(crate) fn of(headers: &HeaderMap) -> Result<Self, AuthError> {
-        let header = headers.get(AUTHORIZATION).ok_or(AuthError::Missing)?;
+        let mut given = headers.get_all(AUTHORIZATION).iter();
+        let header = given.next().ok_or(AuthError::Missing)?;
+        if given.next().is_some() {
+            return Err(AuthError::Incomplete(
+                "There must be one Authorization header.".to_owned(),
+            ));
+        }
         let header = header.to_str().map_err(|_| {
             AuthError::Incomplete("The Authorization header is not ASCII.".to_owned())
         })?;

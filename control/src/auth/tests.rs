@@ -130,6 +130,28 @@ fn foreign_scopes_and_missing_parts_are_told_apart() {
     );
 }
 
+#[test]
+fn repeated_headers_do_not_pass_for_single_ones() {
+    let vector = &vectors()[0];
+    let good = headers(vector);
+    let mut two = good.clone();
+    two.append("authorization", good["authorization"].clone());
+    let result = Authorization::of(&two);
+    assert!(
+        matches!(result, Err(AuthError::Incomplete(_))),
+        "{result:?}"
+    );
+    for name in ["host", "x-amz-date", "x-amz-target"] {
+        let mut added = good.clone();
+        added.append(name, good[name].clone());
+        let result = check(vector, &added, vector.body.as_bytes(), 0);
+        assert!(
+            matches!(result, Err(AuthError::InvalidSignature(_))),
+            "{name}: {result:?}"
+        );
+    }
+}
+
 /// What botocore, the Rust and the JavaScript SDK send beside what they sign, and what they never
 /// leave unsigned.
 #[test]

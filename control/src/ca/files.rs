@@ -58,6 +58,18 @@ fn write(path: &Path, content: &[u8], mode: u32) -> Result<(), CaError> {
     written().map_err(error(path, "cannot be written"))
 }
 
+/// Puts a file in the place of another; durable when this returns.
+pub(super) fn rename(from: &Path, to: &Path) -> Result<(), CaError> {
+    let renamed = || -> std::io::Result<()> {
+        fs::rename(from, to)?;
+        match to.parent() {
+            Some(parent) => File::open(parent)?.sync_all(),
+            None => Ok(()),
+        }
+    };
+    renamed().map_err(error(to, "cannot be written"))
+}
+
 pub(super) fn read(path: &Path) -> Result<String, CaError> {
     fs::read_to_string(path).map_err(error(path, "cannot be read"))
 }

@@ -1,6 +1,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use super::request::CERTIFICATE_REQUEST_BYTES_MAX;
+use super::server::{SERVER_LIFETIME, SERVER_RENEWAL};
 use super::*;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -80,13 +81,14 @@ fn an_agents_certificate_says_who_it_is_and_nothing_that_the_request_wished() {
     let request = wishes.serialize_request(&key).unwrap();
     let public = PublicKey::of_request(request.der()).unwrap();
     let agent: AgentArn = AGENT.parse().unwrap();
-    let pem = authority
+    let (pem, der) = authority
         .issue_agent(&agent, &public, now(), DAY * 30)
         .unwrap();
     let chain: Vec<_> = CertificateDer::pem_slice_iter(pem.as_bytes())
         .collect::<Result<_, _>>()
         .unwrap();
     assert_eq!(chain.len(), 2);
+    assert_eq!(chain[0], der);
     let facts = CertificateFacts::of(&chain[0]).unwrap();
     assert_eq!(facts.uris, [AGENT]);
     assert_eq!(facts.public_key, public);
@@ -111,4 +113,26 @@ fn requests_that_prove_nothing_are_refused() {
     assert!(PublicKey::of_request(&longer).is_err());
     assert!(PublicKey::of_request(&vec![0x30; CERTIFICATE_REQUEST_BYTES_MAX + 1]).is_err());
     assert!(PublicKey::of_request(b"").is_err());
+}
+
+/// A crash after each of the files that are written.
+#[test]
+fn another_ca_is_put_in_place_whole_or_not_at_all() {
+    let state = tempfile::tempdir().unwrap();
+    let old = Authority::open(state.path(), now()).unwrap();
+    let file = |name: &str| state.path().join(DIRECTORY).join(name);
+    let (key, pem) = Authority::generate(now()).unwrap();
+    let next = Authority::of_pem(state.path(), &key, &pem, now()).unwrap();
+    files::write_private(&file(NEXT_KEY), key.as_bytes()).unwrap();
+    let opened = Authority::open(state.path(), now()).unwrap();
+    assert_eq!(opened.fingerprint(), old.fingerprint());
+    files::write_public(&file(CERTIFICATE), pem.as_bytes()).unwrap();
+    let opened = Authority::open(state.path(), now()).unwrap();
+    assert_eq!(opened.fingerprint(), next.fingerprint());
+    assert!(!file(NEXT_KEY).exists());
+    next.put_in_place(&key).unwrap();
+    let opened = Authority::open(state.path(), now()).unwrap();
+    assert_eq!(opened.fingerprint(), next.fingerprint());
+    let mode = std::fs::metadata(file(KEY)).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
 }

@@ -70,6 +70,10 @@ settings! {
     api_listen,
     /// Address for agents, gRPC over TLS [default: 0.0.0.0:9443]
     agent_listen,
+    /// Connections that the API has at a time, 16 to 65536 [default: 512]
+    api_connections_max,
+    /// Connections that the API has with one address at a time [default: half of all]
+    api_connections_per_address,
     /// Whether the API speaks TLS [default: true]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     api_tls,

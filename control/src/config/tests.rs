@@ -187,3 +187,22 @@ fn a_database_on_a_server_is_named_and_its_password_is_never_shown() {
         "{faults}"
     );
 }
+
+#[test]
+fn an_address_may_have_half_of_the_connections_unless_it_is_said() {
+    let connections = |text: &str| {
+        let text = format!("state_dir = \"/x\"\n{text}");
+        with_file(&text, &no_environment).map(|config| config.api_connections)
+    };
+    let of = |total, per_address| ApiConnections { total, per_address };
+    assert_eq!(connections(""), Ok(of(512, 256)));
+    assert_eq!(connections("api_connections_max = 100"), Ok(of(100, 50)));
+    let both = "api_connections_max = 100\napi_connections_per_address = 100";
+    assert_eq!(connections(both), Ok(of(100, 100)));
+    for wrong in [
+        "api_connections_max = 15",
+        "api_connections_max = 100\napi_connections_per_address = 101",
+    ] {
+        assert!(connections(wrong).is_err(), "{wrong}");
+    }
+}

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
 use crate::ca::PublicKey;
-use crate::records::{ActivationKeyRecord, Agent, Claim, Tags, hash_of};
+use crate::records::{ActivationKeyRecord, Agent, AgentCertificate, Claim, Tags, hash_of};
 use crate::store::{Store, StoreError, Transaction};
 
 /// Keys that machines asked for and that may be live at a time. An operator's keys have as many
@@ -322,6 +322,18 @@ pub(super) async fn agent_of(store: &Store, key: &PublicKey) -> Result<AgentArn,
     store
         .read(move |rows| agent_with_key(rows, &fingerprint)?.ok_or(EnrollmentError::NoSuchAgent))
         .await
+}
+
+/// Remembers which certificate an agent is given.
+pub(super) async fn remember(store: &Store, issued: AgentCertificate) -> Result<(), StoreError> {
+    let job = move |rows: &Transaction<'_>| match rows.get::<AgentCertificate>(&issued.agent)? {
+        Some(mut row) => {
+            row.record = issued;
+            rows.update(&row)
+        }
+        None => rows.insert(&issued),
+    };
+    store.commit(job).await
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use super::views::{AgentView, Snapshot};
 use crate::config::Role;
 use crate::credentials::{CredentialService, CredentialsError, Keys};
 use crate::logs::{self, Part};
-use crate::records::{Agent, AgentPresence};
+use crate::records::{Agent, AgentCertificate, AgentPresence};
 use crate::reports::{Countersigner, Signed, SigningError};
 use crate::scheduler::{self, Launch};
 use crate::store::{Store, StoreError, Versioned};
@@ -122,6 +122,33 @@ impl Rows {
         Ok(row
             .filter(|row| row.record.arn == *agent)
             .and_then(|row| row.record.public_key_fingerprint))
+    }
+
+    /// Remembers that `agent` came with the certificate that it was given last, if it is that one,
+    /// and answers what is known of it.
+    pub(super) async fn certificate_shown(
+        &self,
+        agent: &AgentArn,
+        sha256: &str,
+    ) -> Result<Option<AgentCertificate>, StoreError> {
+        let id = agent.id().to_owned();
+        let read = self
+            .store
+            .read(move |rows| rows.get::<AgentCertificate>(&id));
+        let known: Option<Versioned<AgentCertificate>> = read.await?;
+        let Some(mut row) = known.filter(|row| row.record.sha256 == sha256) else {
+            return Ok(None);
+        };
+        if !row.record.is_shown {
+            row.record.is_shown = true;
+            let shown = row.clone();
+            match self.store.commit(move |rows| rows.update(&shown)).await {
+                // It was given another one meanwhile: that one counts.
+                Ok(()) | Err(StoreError::Conflict { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Some(row.record))
     }
 
     pub(super) async fn keys_for(

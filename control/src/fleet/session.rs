@@ -3,6 +3,7 @@
 mod countersigning;
 mod logs;
 mod messages;
+mod renewals;
 mod running;
 mod stores;
 
@@ -25,9 +26,10 @@ use super::presence::{Entered, Machine};
 use super::stream::SessionStream;
 use super::{Fleet, lock, wall};
 use crate::agent_port::Peer;
-use crate::ca::{CaError, CertificateFacts, PublicKey};
+use crate::ca::{CaError, CertificateFacts, PublicKey, fingerprint_of};
 use crate::records::Life;
 pub(super) use messages::superseded;
+use renewals::Renewals;
 use running::Running;
 
 /// An agent that does not say Hello by then is sent away.
@@ -83,22 +85,25 @@ impl SessionService {
             }
             None => return Ok(Identified::Deleted(agent)),
         }
-        let certificate = Life {
+        let life = Life {
             from_ms: facts.not_before.as_millisecond(),
             until_ms: facts.not_after.as_millisecond(),
         };
         Ok(Identified::Known(Box::new(Known {
             agent,
+            certificate: fingerprint_of(certificate),
             key: facts.public_key,
-            certificate,
+            life,
         })))
     }
 }
 
 struct Known {
     agent: AgentArn,
+    /// SHA-256 of its DER.
+    certificate: String,
     key: PublicKey,
-    certificate: Life,
+    life: Life,
 }
 
 enum Identified {
@@ -201,15 +206,16 @@ async fn run(
     let hello = hello(&mut incoming).await?;
     let Known {
         agent,
-        key,
         certificate,
+        key,
+        life,
     } = caller.known;
     let machine = Machine {
         boot_nonce: hello.boot_nonce.clone(),
         address: caller.address,
     };
     let mut facts = Facts {
-        certificate: Some(certificate),
+        certificate: Some(life),
         version: hello.agent_version,
         boot_nonce: hello.boot_nonce,
         abilities: known_abilities(&hello.abilities),
@@ -234,11 +240,18 @@ async fn run(
         fleet.note_applied(&agent, applied).await?;
     }
     tracing::info!(%agent, version = facts.version, "agent connected");
+    let held = fleet.rows.certificate_shown(&agent, &certificate);
+    let held = held.await.map_err(|error| {
+        tracing::error!(%agent, %error, "an agent's certificate cannot be looked up");
+        Status::unavailable("control's store cannot be used: try again later")
+    })?;
+    let renewals = Renewals::new(&fleet.authorities, held);
     let session = Running::new(
         fleet,
         (agent.clone(), key),
         facts,
-        end_of(certificate),
+        end_of(life),
+        renewals,
         outgoing,
     );
     let result = session.run(incoming, entered.superseded, claim).await;

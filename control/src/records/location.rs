@@ -212,6 +212,22 @@ impl Location {
         let secret = sealer.open_secret(place(self.arn.id()), sealed)?;
         Ok(Some((access_key.clone(), secret)))
     }
+
+    pub(super) fn sealed(&self) -> Option<(Place<'_>, &Sealed)> {
+        match &self.details {
+            LocationDetails::ObjectStorage(store) => {
+                let sealed = store.secret_key.as_ref()?;
+                Some((place(self.arn.id()), sealed))
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn set_sealed(&mut self, sealed: Sealed) {
+        if let LocationDetails::ObjectStorage(store) = &mut self.details {
+            store.secret_key = Some(sealed);
+        }
+    }
 }
 
 fn place(id: &str) -> Place<'_> {

@@ -58,6 +58,15 @@ impl ReportKey {
     pub(crate) fn is_in_use(&self) -> bool {
         self.private_key.is_some()
     }
+
+    pub(super) fn sealed(&self) -> Option<(Place<'_>, &Sealed)> {
+        let sealed = self.private_key.as_ref()?;
+        Some((place(&self.key_id), sealed))
+    }
+
+    pub(super) fn set_sealed(&mut self, sealed: Sealed) {
+        self.private_key = Some(sealed);
+    }
 }
 
 fn place(id: &str) -> Place<'_> {

@@ -38,6 +38,13 @@ impl RoleKey {
     pub(crate) fn open_secret(&self, sealer: &Sealer) -> Result<Zeroizing<String>, SealError> {
         sealer.open_secret(place(&self.role_arn), &self.secret)
     }
+    pub(super) fn sealed(&self) -> Option<(Place<'_>, &Sealed)> {
+        Some((place(&self.role_arn), &self.secret))
+    }
+
+    pub(super) fn set_sealed(&mut self, sealed: Sealed) {
+        self.secret = sealed;
+    }
 }
 
 fn place(id: &str) -> Place<'_> {

@@ -12,6 +12,9 @@ mod delete_share;
 mod extensions;
 mod failure;
 mod filter;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod location;
 mod log;
 mod manifest;

@@ -186,7 +186,7 @@ async fn both_sides_refuse_a_wrong_ca() {
     let forged = other
         .issue_agent(&agent, &key, Timestamp::now(), lifetime)
         .unwrap();
-    machine.certificate = Some(forged);
+    machine.certificate = Some(forged.0);
     assert!(machine.attach("boot").await.is_err());
     assert_eq!(control.status(&agent).await, None);
     control.stop().await;
@@ -201,7 +201,7 @@ async fn an_agent_whose_certificate_expired_gets_a_new_one() {
     let hour = std::time::Duration::from_secs(3600);
     let authority = &control.state.authority;
     let expired = authority.issue_agent(&agent, &key, Timestamp::now() - hour, hour / 2);
-    machine.certificate = Some(expired.unwrap());
+    machine.certificate = Some(expired.unwrap().0);
     assert!(machine.attach("boot").await.is_err());
     let request = RenewCertificateRequest {
         certificate_request: machine.certificate_request(),

@@ -25,6 +25,7 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity
 use tonic::{Status, Streaming};
 
 use crate::agent_side::AgentSide;
+use crate::ca::Authorities;
 use crate::config::Config;
 use crate::credentials::CredentialService;
 use crate::records::{ActivationKeyRecord, Agent, AgentPresence, Tags, hash_of};
@@ -38,6 +39,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) struct Control {
     pub(super) store: Store,
     pub(super) state: State,
+    pub(super) authorities: Arc<Authorities>,
     pub(super) address: SocketAddr,
     shutdown: CancellationToken,
     tasks: JoinSet<()>,
@@ -62,12 +64,14 @@ impl Control {
         let key = aws_credential_types::Credentials::new("base", "base", None, None, "test");
         let credentials = Arc::new(credentials.with_key(key).await);
         let shutdown = CancellationToken::new();
+        let authorities = state.authorities(Timestamp::now()).await.unwrap();
         let source = Source::OwnCa {
-            authority: state.authority.clone(),
+            authorities: authorities.clone(),
             names: config.server_names.clone(),
         };
         let certificate = ServedCertificate::load(source, Timestamp::now()).unwrap();
-        let side = AgentSide::new(&config, &state, credentials, certificate, shutdown.clone())
+        let (trusted, stop) = (authorities.clone(), shutdown.clone());
+        let side = AgentSide::new(&config, &state, trusted, credentials, certificate, stop)
             .await
             .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -77,6 +81,7 @@ impl Control {
         Self {
             store: state.store.clone(),
             state,
+            authorities,
             address,
             shutdown,
             tasks,

@@ -17,14 +17,25 @@ use crate::state::State;
 /// Bound on every wait of these tests: reached only when something is broken.
 const PATIENCE: Duration = Duration::from_secs(30);
 const SHORT: Duration = Duration::from_millis(300);
+const PLACES: usize = 4;
 const PATIENT: Limits = Limits {
-    connections_max: 64,
+    connections: SeatLimits {
+        total: PLACES,
+        per_source: PLACES,
+    },
     handshake: PATIENCE,
     header: PATIENCE,
     body: PATIENCE,
     drain: PATIENCE,
 };
 const UNSIGNED: &[u8] = b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n\r\n{}";
+/// What the server says when it begins to read a body that asks for it.
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+/// A request whose body lacks a byte.
+const UNFINISHED: &[u8] = b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n\
+    expect: 100-continue\r\nx-amz-date: 20260101T000000Z\r\nauthorization: AWS4-HMAC-SHA256 \
+    Credential=a/20260101/us-east-1/datasync/aws4_request,SignedHeaders=host;x-amz-date,\
+    Signature=0000000000000000000000000000000000000000000000000000000000000000\r\n\r\n{";
 
 struct Door {
     address: SocketAddr,
@@ -70,6 +81,7 @@ impl Door {
             credentials: Arc::new(credentials),
             settings: Arc::new(crate::api::Settings::of(&config)),
             audit: Arc::new(crate::audit::Audit::off()),
+            body_room: crate::api::BodyRoom::new(),
         };
         let (server, connector) = tls(&state.authority);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -94,6 +106,17 @@ impl Door {
             .await
             .expect("a place becomes free")
             .unwrap()
+    }
+
+    /// A connection whose request is being answered: the server waits for the rest of its body.
+    async fn busy(&self) -> TlsStream<TcpStream> {
+        let mut stream = self.connect().await;
+        stream.write_all(UNFINISHED).await.unwrap();
+        let mut said = [0; CONTINUE.len()];
+        let reading = tokio::time::timeout(PATIENCE, stream.read_exact(&mut said));
+        reading.await.expect("the server reads").unwrap();
+        assert_eq!(said, CONTINUE);
+        stream
     }
 
     /// A stranger's request, answered as such: the door works.
@@ -156,13 +179,12 @@ async fn who_speaks_no_tls_is_sent_away_and_others_are_served() {
 #[tokio::test]
 async fn slow_heads_give_their_places_back() {
     let limits = Limits {
-        connections_max: 4,
         header: SHORT,
         ..PATIENT
     };
     let door = Door::open(limits).await;
     let mut slow = Vec::new();
-    for _ in 0..limits.connections_max {
+    for _ in 0..PLACES {
         let mut stream = door.connect().await;
         stream
             .write_all(b"POST / HTTP/1.1\r\nhost: local")
@@ -170,7 +192,6 @@ async fn slow_heads_give_their_places_back() {
             .unwrap();
         slow.push(stream);
     }
-    // Every place is taken: this one is served once the slow ones are cut off.
     door.works().await;
     for mut stream in slow {
         let answer = answer(&mut stream).await;
@@ -182,15 +203,49 @@ async fn slow_heads_give_their_places_back() {
 #[tokio::test]
 async fn handshakes_that_never_end_give_their_places_back() {
     let limits = Limits {
-        connections_max: 4,
         handshake: SHORT,
         ..PATIENT
     };
     let door = Door::open(limits).await;
     let mut silent = Vec::new();
-    for _ in 0..limits.connections_max {
+    for _ in 0..PLACES {
         silent.push(TcpStream::connect(door.address).await.unwrap());
     }
+    door.works().await;
+    door.close().await;
+}
+
+/// They would stay for ever, and yield all the same.
+#[tokio::test]
+async fn idle_connections_yield_to_new_ones_and_busy_ones_do_not() {
+    let door = Door::open(PATIENT).await;
+    let mut busy = door.busy().await;
+    let mut idle = Vec::new();
+    for _ in 0..PLACES * 3 {
+        idle.push(door.connect().await);
+    }
+    door.works().await;
+    let ended = tokio::time::timeout(PATIENCE, idle[0].read(&mut [0])).await;
+    assert_eq!(ended.expect("it is cut off").unwrap_or(0), 0);
+    busy.write_all(b"}").await.unwrap();
+    let answer = answer(&mut busy).await;
+    assert!(answer.contains("UnrecognizedClientException"), "{answer}");
+    door.close().await;
+}
+
+#[tokio::test]
+async fn an_address_whose_connections_are_all_busy_gets_no_more() {
+    let door = Door::open(PATIENT).await;
+    let mut busy = Vec::new();
+    for _ in 0..PLACES {
+        busy.push(door.busy().await);
+    }
+    let mut refused = TcpStream::connect(door.address).await.unwrap();
+    let ended = tokio::time::timeout(PATIENCE, refused.read(&mut [0])).await;
+    assert_eq!(ended.expect("it is closed").unwrap_or(0), 0);
+    busy[0].write_all(b"}").await.unwrap();
+    let answer = answer(&mut busy[0]).await;
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
     door.works().await;
     door.close().await;
 }
@@ -202,12 +257,7 @@ async fn a_body_that_does_not_come_is_answered_as_such() {
         ..PATIENT
     })
     .await;
-    let mut stream = door.connect().await;
-    let head = b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\
-        x-amz-date: 20260101T000000Z\r\nauthorization: AWS4-HMAC-SHA256 \
-        Credential=a/20260101/us-east-1/datasync/aws4_request,SignedHeaders=host;x-amz-date,\
-        Signature=0000000000000000000000000000000000000000000000000000000000000000\r\n\r\n{";
-    stream.write_all(head).await.unwrap();
+    let mut stream = door.busy().await;
     let answer = answer(&mut stream).await;
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
     door.works().await;

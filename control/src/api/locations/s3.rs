@@ -233,6 +233,7 @@ mod tests {
             credentials: Arc::new(service),
             settings: Arc::new(Settings::of(&config)),
             audit: Arc::new(crate::audit::Audit::off()),
+            body_room: crate::api::BodyRoom::new(),
         };
         let input = json!({
             "S3BucketArn": "arn:aws:s3:::bucket",

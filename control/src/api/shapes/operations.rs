@@ -135,7 +135,7 @@ pub(in crate::api) fn input_of(operation: &str) -> Option<&'static [Member]> {
         .find_map(|(name, members)| (*name == operation).then_some(*members))
 }
 
-pub(super) static OPERATIONS: &[(&str, &[Member])] = &[
+pub(in crate::api) static OPERATIONS: &[(&str, &[Member])] = &[
     ("CancelTaskExecution", EXECUTION),
     ("CreateAgent", CREATE_AGENT),
     ("CreateLocationAzureBlob", CREATE_AZURE_BLOB),

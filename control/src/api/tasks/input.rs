@@ -1,11 +1,13 @@
 //! Members that CreateTask, UpdateTask and StartTaskExecution share.
 
+use std::time::Duration;
+
 use datasync_model::{Excludes, Includes, OptionsError, OptionsOverride};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::super::arns::is_arn;
-use super::super::call::Call;
+use super::super::call::{Call, decode};
 use super::super::check::{self, list_size, unlike};
 use super::super::error::ApiError;
 use super::change::Change;
@@ -55,9 +57,18 @@ pub(in crate::api) struct Common {
 
 impl Common {
     pub(in crate::api) fn of(call: &Call<'_>) -> Result<Self, ApiError> {
-        let input: Input = call.decode()?;
-        // Members that an operation's model does not have are passed over.
-        let given = match call.operation() {
+        let interval_min = call.settings().schedule_interval_min;
+        Self::read(call.operation(), call.members(), interval_min)
+    }
+
+    /// `schedule_interval_min` is the shortest time between two starts that control allows.
+    pub(in crate::api) fn read(
+        operation: &str,
+        members: &Value,
+        schedule_interval_min: Duration,
+    ) -> Result<Self, ApiError> {
+        let input: Input = decode(operation, members)?;
+        let given = match operation {
             "StartTaskExecution" => input.override_options,
             _ => input.options,
         };
@@ -72,7 +83,7 @@ impl Common {
             name,
             log_group_arn: input.cloud_watch_log_group_arn,
             schedule: match input.schedule {
-                Some(schedule) => schedule.check(call.settings().schedule_interval_min)?,
+                Some(schedule) => schedule.check(schedule_interval_min)?,
                 None => schedule::Wanted::AsItIs,
             },
             manifest: manifest::wanted(input.manifest_config)?,

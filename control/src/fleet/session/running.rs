@@ -16,6 +16,7 @@ use tonic::{Status, Streaming};
 
 use super::logs::LogWrites;
 use super::messages::{bounded_failure, credentials_message, host_facts, superseded_status};
+use super::renewals::Renewals;
 use super::stores::Stores;
 use super::{Outgoing, deactivate, send};
 use crate::ca::PublicKey;
@@ -54,6 +55,7 @@ pub(super) struct Running {
     look_ups: FuturesUnordered<BoxFuture<'static, Found>>,
     log_writes: LogWrites,
     certificate_end: Instant,
+    renewals: Renewals,
     silence_end: Instant,
 }
 
@@ -63,10 +65,12 @@ impl Running {
         (agent, key): (AgentArn, PublicKey),
         facts: Facts,
         certificate_end: Instant,
+        renewals: Renewals,
         outgoing: Outgoing,
     ) -> Self {
         Self {
             certificate_end,
+            renewals,
             silence_end: Instant::now() + fleet.settings.offline_after,
             published: fleet.published.subscribe(),
             fleet,
@@ -113,6 +117,7 @@ impl Running {
     ) -> Result<(), Status> {
         let shutdown = self.fleet.shutdown.clone();
         self.tell().await?;
+        self.ask_to_renew().await?;
         loop {
             let due = self.stores.next_due();
             tokio::select! {
@@ -133,6 +138,7 @@ impl Running {
                     changed.map_err(|_| Status::unavailable("control is stopping"))?;
                     self.tell().await?;
                 }
+                () = self.renewals.changed() => self.ask_to_renew().await?,
                 Some(found) = self.look_ups.next() => {
                     self.deliver(found).await?;
                     self.tell().await?;
@@ -146,6 +152,13 @@ impl Running {
                     None => return Ok(()),
                 },
             }
+        }
+    }
+
+    async fn ask_to_renew(&mut self) -> Result<(), Status> {
+        match self.renewals.due(wall()) {
+            Some(message) => send(&self.outgoing, message).await,
+            None => Ok(()),
         }
     }
 

@@ -1,12 +1,17 @@
-//! Calls that nobody signed with a key of ours: written up to a number in a minute, then counted.
-//! The log is bounded, and a flood of them must not push out what was really done.
+//! What strangers do at the ports: written up to a number of lines in a minute, then counted.
+//! Logs are bounded, and a flood of such lines must not push out what was really done.
+
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
 
 const LINES_PER_MINUTE: u64 = 60;
 
+/// Lines of a kind that strangers cause.
 #[derive(Debug, Default)]
-pub(super) struct Strangers {
+pub(crate) struct Strangers {
     minute: i64,
     written: u64,
     left_out: u64,
@@ -14,7 +19,7 @@ pub(super) struct Strangers {
 
 impl Strangers {
     /// Whether a line may be written: how many were left out before it; `None`: leave it out.
-    pub(super) fn admit(&mut self, now: Timestamp) -> Option<u64> {
+    pub(crate) fn admit(&mut self, now: Timestamp) -> Option<u64> {
         let minute = now.as_second().div_euclid(60);
         if minute != self.minute {
             self.minute = minute;
@@ -26,6 +31,20 @@ impl Strangers {
         }
         self.written += 1;
         Some(std::mem::take(&mut self.left_out))
+    }
+}
+
+/// The same for control's own log.
+#[derive(Debug, Default)]
+pub(crate) struct StrangerLog(Mutex<Strangers>);
+
+impl StrangerLog {
+    /// Writes that `what` happened to a connection from `address`.
+    pub(crate) fn note(&self, address: SocketAddr, what: &str, reason: &dyn Display) {
+        let mut strangers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(left_out) = strangers.admit(Timestamp::now()) {
+            tracing::info!(%address, %reason, left_out, "{what}");
+        }
     }
 }
 

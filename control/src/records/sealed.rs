@@ -46,6 +46,7 @@ holds_secret!(
     AccessKey,
     AuthorityRotation,
     Location,
+    ReportKey,
     RoleKey,
     SharedAuthority
 );

@@ -97,7 +97,7 @@ async fn transfer(
         s3.region.clone_from(&access.region);
     }
     let limits = Limits::shared_by(1, &request.process, None);
-    let runner = Runner::new(endpoints, limits, pair.history(), pair.failures());
+    let runner = Runner::new(endpoints, limits, None, pair.history(), pair.failures());
     let order = watch::Sender::new(Rate::of(&spec));
     let (limit, rate) = watch::channel(order.borrow().limit_at(&spec, Timestamp::now()).0);
     let assignment = Assignment {
@@ -105,6 +105,8 @@ async fn transfer(
         cancel: CancellationToken::new(),
         give_up: CancellationToken::new(),
         stop: stop.clone(),
+        released: CancellationToken::new(),
+        leased: false,
         rate,
         reports: reports.clone(),
         spec: Arc::new(spec),

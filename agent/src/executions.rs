@@ -5,6 +5,7 @@
 
 mod concluded;
 mod failure_list;
+mod fence;
 mod folder;
 mod limits;
 mod manifest;
@@ -24,7 +25,7 @@ use std::time::Duration;
 
 use datasync_model::{
     BytesPerSecond, ErrorCode, ExecutionReport, ExecutionResult, ExecutionSpec, ExecutionStatus,
-    Failure, Rate, TaskExecutionArn,
+    Failure, Rate, TaskExecutionArn, Tenure,
 };
 use datasync_proto::DesiredExecution;
 use tokio::sync::{Notify, Semaphore, watch};
@@ -53,6 +54,10 @@ pub(crate) struct Assignment {
     /// Fires some time after a cancel: what has not been cleaned up by then stays.
     pub(crate) give_up: CancellationToken,
     pub(crate) stop: CancellationToken,
+    /// Has fired along with [`Self::stop`] if the execution is another agent's from now on.
+    pub(crate) released: CancellationToken,
+    /// Whether it may be written only while the agent's lease lasts.
+    pub(crate) leased: bool,
     pub(crate) rate: watch::Receiver<BytesPerSecond>,
     pub(crate) reports: watch::Sender<ExecutionReport>,
 }
@@ -66,9 +71,12 @@ pub(crate) type Work =
 
 #[derive(Debug)]
 struct Execution {
+    tenure: Tenure,
     order: Order,
     folder: Folder,
     cancel: CancellationToken,
+    stop: CancellationToken,
+    released: CancellationToken,
     rate: watch::Sender<Rate>,
     /// The task has a clone: its last report must outlive it.
     seen: watch::Sender<ExecutionReport>,
@@ -127,10 +135,12 @@ impl Executions {
         };
         for (id, kept) in folder::kept(&executions.state.path(EXECUTIONS))? {
             match kept.report {
-                Some(report) => executions.keep_ended(id, kept.folder, kept.order, report),
+                Some(report) => {
+                    executions.keep_ended(id, kept.folder, (kept.tenure, kept.order), report);
+                }
                 None => {
                     tracing::info!(task_execution_id = id, "resuming an execution");
-                    executions.launch(id, kept.folder, kept.spec, kept.order);
+                    executions.launch(id, kept.folder, kept.spec, (kept.tenure, kept.order));
                 }
             }
         }
@@ -155,6 +165,7 @@ impl Executions {
         }
         let here = self.here.iter().map(|(id, execution)| {
             let here = Here {
+                tenure: execution.tenure,
                 ended: execution.has_ended(),
                 order: execution.order,
                 forgotten: execution.forgotten,
@@ -162,12 +173,24 @@ impl Executions {
             (id.clone(), here)
         });
         let actions = reconcile::reconcile(&wanted, &unreadable, &here.collect());
+        let mut again = false;
         for (id, action) in actions {
             let wanted = wanted.get(&id).cloned();
+            again |= action == Action::Forget && wanted.is_some();
             if let Err(error) = self.carry_out(&id, action, wanted) {
                 tracing::error!(task_execution_id = id, %error, ?action, "cannot carry out");
             }
         }
+        if again {
+            // What ended here is wanted as of another epoch.
+            self.reconcile();
+        }
+    }
+
+    /// The epoch that what is said of `execution` is of; 0 if it is not here.
+    pub(crate) fn epoch(&self, execution: &TaskExecutionArn) -> u64 {
+        let here = self.here.get(execution.id());
+        here.map_or(0, |here| here.tenure.epoch)
     }
 
     /// Waits until an execution ends, or has ended since the last wait.
@@ -262,6 +285,18 @@ impl Executions {
                     execution.cancel.cancel();
                 }
             }
+            (Action::Release, _) => {
+                if let Some(execution) = self.here.get_mut(id) {
+                    tracing::warn!(
+                        task_execution_id = id,
+                        epoch = execution.tenure.epoch,
+                        "the execution is not this agent's any more; nothing more is written for it"
+                    );
+                    execution.forgotten = true;
+                    execution.released.cancel();
+                    execution.stop.cancel();
+                }
+            }
             (Action::Forget, _) => {
                 if let Some(execution) = self.here.remove(id) {
                     execution.folder.remove()?;
@@ -273,14 +308,11 @@ impl Executions {
     }
 
     fn start(&mut self, id: &str, wanted: &Wanted) -> Result<(), StateError> {
-        let folder = Folder::create(&self.state.path(EXECUTIONS), id, &wanted.spec, wanted.order)?;
-        tracing::info!(task_execution_id = id, "starting an execution");
-        self.launch(
-            id.to_owned(),
-            folder,
-            Arc::clone(&wanted.spec),
-            wanted.order,
-        );
+        let given = (wanted.tenure, wanted.order);
+        let folder = Folder::create(&self.state.path(EXECUTIONS), id, &wanted.spec, given)?;
+        let epoch = wanted.tenure.epoch;
+        tracing::info!(task_execution_id = id, epoch, "starting an execution");
+        self.launch(id.to_owned(), folder, Arc::clone(&wanted.spec), given);
         Ok(())
     }
 
@@ -289,7 +321,8 @@ impl Executions {
         let failure = Failure::new(ErrorCode::LocalStateFault, format!("on the agent: {error}"));
         let report = failed(wanted.spec.execution.clone(), failure);
         let folder = Folder::at(&self.state.path(EXECUTIONS), id);
-        self.keep_ended(id.to_owned(), folder, wanted.order, report);
+        let given = (wanted.tenure, wanted.order);
+        self.keep_ended(id.to_owned(), folder, given, report);
     }
 
     /// A spec of another version: reported as failed, unless it runs already. The answer is its
@@ -309,18 +342,28 @@ impl Executions {
             );
             let report = failed(execution, Failure::new(ErrorCode::NotSupported, detail));
             let folder = Folder::at(&self.state.path(EXECUTIONS), &id);
-            self.keep_ended(id.clone(), folder, Order::default(), report);
+            let given = (refused.tenure, Order::default());
+            self.keep_ended(id.clone(), folder, given, report);
         }
         Some(id)
     }
 
-    fn keep_ended(&mut self, id: String, folder: Folder, order: Order, report: ExecutionReport) {
+    fn keep_ended(
+        &mut self,
+        id: String,
+        folder: Folder,
+        (tenure, order): (Tenure, Order),
+        report: ExecutionReport,
+    ) {
         let (seen, mut told) = watch::channel(report);
         told.mark_changed();
         let execution = Execution {
+            tenure,
             order,
             folder,
             cancel: CancellationToken::new(),
+            stop: CancellationToken::new(),
+            released: CancellationToken::new(),
             rate: watch::Sender::new(order.rate),
             seen,
             told,
@@ -331,8 +374,15 @@ impl Executions {
         self.ended.notify_one();
     }
 
-    fn launch(&mut self, id: String, folder: Folder, spec: Arc<ExecutionSpec>, order: Order) {
-        let cancel = CancellationToken::new();
+    fn launch(
+        &mut self,
+        id: String,
+        folder: Folder,
+        spec: Arc<ExecutionSpec>,
+        (tenure, order): (Tenure, Order),
+    ) {
+        let (cancel, released) = (CancellationToken::new(), CancellationToken::new());
+        let stop = self.stop.child_token();
         if order.cancel {
             cancel.cancel();
         }
@@ -347,15 +397,20 @@ impl Executions {
             ended: Arc::clone(&self.ended),
             assignment: task::Handed {
                 spec,
+                leased: tenure.leased,
                 cancel: cancel.clone(),
-                stop: self.stop.child_token(),
+                stop: stop.clone(),
+                released: released.clone(),
                 rate: rate.subscribe(),
             },
         }));
         let execution = Execution {
+            tenure,
             order,
             folder,
             cancel,
+            stop,
+            released,
             rate,
             seen,
             told,
@@ -401,6 +456,8 @@ pub(crate) fn failed(execution: TaskExecutionArn, failure: Failure) -> Execution
     report
 }
 
+#[cfg(test)]
+mod moving;
 #[cfg(test)]
 mod simulated;
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod executions;
 mod health;
 mod host;
 mod identity;
+mod lease;
 mod link;
 mod logging;
 mod logs;

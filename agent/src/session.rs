@@ -22,6 +22,7 @@ use crate::credentials::CredentialStore;
 use crate::executions::{Executions, is_current};
 use crate::host::HostWatch;
 use crate::identity::{Identity, IdentityError};
+use crate::lease::LeaseHolder;
 use crate::link::{self, LinkError, Trust};
 use crate::logs::{Courier, Logs};
 use crate::probe::Probes;
@@ -96,6 +97,7 @@ pub(crate) struct Desk<'a> {
     pub(crate) identity: &'a mut Identity,
     pub(crate) executions: &'a mut Executions,
     pub(crate) logs: &'a Logs,
+    pub(crate) lease: &'a LeaseHolder,
     pub(crate) probes: &'a mut Probes,
     pub(crate) credentials: &'a CredentialStore,
     pub(crate) signing: &'a SigningDesk,
@@ -176,6 +178,7 @@ impl Desk<'_> {
         heartbeats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut reports = tokio::time::interval(REPORT_INTERVAL);
         reports.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let began = self.lease.now();
         let mut heard_at = Instant::now();
         let mut courier = Courier::new(self.logs, &welcome.abilities);
         if let Err(error) = self.repeat_observations(outbox).await {
@@ -191,7 +194,7 @@ impl Desk<'_> {
                             courier.kept(&kept);
                             Ok(())
                         }
-                        Ok(Some(message)) => match self.handle(message, outbox, &reports_to_sign).await {
+                        Ok(Some(message)) => match self.handle(message, began, outbox, &reports_to_sign).await {
                             Ok(None) => Ok(()),
                             Ok(Some(end)) => return end,
                             Err(end) => return end,
@@ -237,8 +240,9 @@ impl Desk<'_> {
 
     async fn report(&mut self, outbox: &Outbox, all: bool) -> Result<(), Undeliverable> {
         for report in self.executions.due_reports(all) {
+            let epoch = self.executions.epoch(&report.execution);
             outbox
-                .send(Out::Execution(ExecutionObserved::new(&report)))
+                .send(Out::Execution(ExecutionObserved::new(&report, epoch)))
                 .await?;
         }
         Ok(())
@@ -259,6 +263,7 @@ impl Desk<'_> {
         Out::Heartbeat(Heartbeat {
             status: status.to_string(),
             host: Some(self.host.look()),
+            sent_milliseconds: u64::try_from(self.lease.now().as_millis()).unwrap_or(0),
         })
     }
 
@@ -269,10 +274,11 @@ impl Desk<'_> {
             .then_some(End::RenewalDue)
     }
 
-    /// `Some` if the session is over.
+    /// `Some` if the session is over. `session_began` is by the lease's clock.
     async fn handle(
         &mut self,
         message: ControlMessage,
+        session_began: Duration,
         outbox: &Outbox,
         reports_to_sign: &DeskSession,
     ) -> Result<Option<End>, End> {
@@ -282,7 +288,8 @@ impl Desk<'_> {
             Some(In::ReportCountersigned(answer)) => reports_to_sign.answered(&answer),
             Some(In::Deactivate(_)) => return Ok(Some(End::Deactivated)),
             Some(In::Renew(_)) => return Ok(Some(End::RenewalAsked)),
-            Some(In::HeartbeatAck(_) | In::Welcome(_) | In::LogKept(_)) => {}
+            Some(In::HeartbeatAck(ack)) => self.lease.renew(&ack, session_began),
+            Some(In::Welcome(_) | In::LogKept(_)) => {}
             // Of a newer control: nothing that this version could obey.
             None => tracing::debug!("control sent a message of an unknown kind"),
         }

@@ -22,6 +22,7 @@ use crate::executions::{Executions, Limits, Runner};
 use crate::health;
 use crate::host::{self, HostWatch};
 use crate::identity::{Identity, IdentityError};
+use crate::lease::{LeaseHolder, since_boot};
 use crate::link::Trust;
 use crate::logs::Logs;
 use crate::probe::Probes;
@@ -134,6 +135,7 @@ struct Agent {
     identity: Identity,
     executions: Executions,
     logs: Logs,
+    lease: LeaseHolder,
     endpoints: Endpoints,
     credentials: CredentialStore,
     signing: SigningDesk,
@@ -158,9 +160,11 @@ impl Agent {
         let shared_rate = rate.limit().map(|_| SharedRate::start(rate));
         let limits = Limits::shared_by(config.executions_max, &config.process, shared_rate);
         let signing = SigningDesk::default();
+        let lease = LeaseHolder::new(since_boot);
         let runner = Runner::new(
             endpoints.clone(),
             limits,
+            Some(lease.lease()),
             state.path(HISTORY),
             state.path(FAILURES),
         );
@@ -183,6 +187,7 @@ impl Agent {
             identity,
             executions,
             logs,
+            lease,
             endpoints,
             credentials,
             signing,
@@ -265,6 +270,7 @@ impl Agent {
             identity: &mut self.identity,
             executions: &mut self.executions,
             logs: &self.logs,
+            lease: &self.lease,
             probes,
             credentials: &self.credentials,
             signing: &self.signing,

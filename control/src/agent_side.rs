@@ -84,6 +84,7 @@ impl AgentSide {
         let settings = Settings {
             heartbeat_interval: config.heartbeat_interval,
             offline_after: config.offline_after,
+            failover_after: config.failover_after,
             executions_per_agent: config.executions_per_agent,
             alone: config.database == Database::Sqlite,
         };

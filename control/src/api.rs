@@ -42,7 +42,6 @@ use crate::store::{Sealer, Store};
 pub(crate) struct Settings {
     pub(crate) home: Home,
     pub(crate) default_agents: Vec<AgentArn>,
-    pub(crate) offline_after: Duration,
     pub(crate) executions_per_agent: NonZeroU32,
     /// The shortest time between two starts of a schedule.
     pub(crate) schedule_interval_min: Duration,
@@ -54,7 +53,6 @@ impl Settings {
         Self {
             home: config.home.clone(),
             default_agents: config.default_agents.clone(),
-            offline_after: config.offline_after,
             executions_per_agent: config.executions_per_agent,
             schedule_interval_min: config.schedule_interval_min,
             roles: config.roles.clone(),

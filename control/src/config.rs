@@ -107,6 +107,9 @@ pub struct Config {
     pub heartbeat_interval: Duration,
     /// Silence after which an agent counts as OFFLINE, at most 5 minutes.
     pub offline_after: Duration,
+    /// Silence of an agent after which another one of its locations may be given what it runs; at
+    /// least twice [`Config::offline_after`].
+    pub failover_after: Duration,
     /// How many executions one agent runs at a time.
     pub executions_per_agent: NonZeroU32,
     /// The shortest time between two starts of a task's schedule; AWS: one hour.
@@ -134,6 +137,8 @@ const CA_BUNDLE_BYTES_MAX: u64 = 1 << 20;
 const REGION: &str = "us-east-1";
 /// AWS calls an agent OFFLINE after this time.
 const OFFLINE_AFTER_MAX: Duration = Duration::from_secs(300);
+/// Longer leases than this no agent takes.
+const FAILOVER_AFTER_MAX: Duration = DAY;
 
 impl Config {
     /// The defaults, with the state in `state_dir`.
@@ -260,6 +265,7 @@ fn validate(mut layers: Layers) -> Result<Config, ConfigError> {
     let api_connections = api_connections(&mut layers);
     let api_security = api_security(&mut layers, api_listen);
     let (heartbeat_interval, offline_after) = lease(&mut layers);
+    let failover_after = failover(&mut layers, offline_after);
     let home = home(&mut layers);
     let default_agents = layers.list("default_agents", str::parse::<AgentArn>);
     let server_names = layers.list("server_names", server_name);
@@ -306,6 +312,7 @@ fn validate(mut layers: Layers) -> Result<Config, ConfigError> {
             default_agents,
             heartbeat_interval: heartbeat_interval?,
             offline_after: offline_after?,
+            failover_after: failover_after?,
             executions_per_agent: executions_per_agent?,
             schedule_interval_min: interval?,
             agent_certificate_lifetime: DAY * u32::try_from(days?).ok()?,
@@ -371,6 +378,22 @@ fn lease(layers: &mut Layers) -> (Option<Duration>, Option<Duration>) {
         );
     }
     (heartbeat, offline)
+}
+
+/// Twice `offline_after`, if nothing else is set.
+fn failover(layers: &mut Layers, offline_after: Option<Duration>) -> Option<Duration> {
+    let least = offline_after? * 2;
+    let default = least.as_secs().to_string();
+    let failover = layers.parsed("failover_after_seconds", &default, |text| {
+        in_range(text, 1, FAILOVER_AFTER_MAX.as_secs(), "seconds").map(Duration::from_secs)
+    })?;
+    if failover < least {
+        layers.fault(
+            "failover_after_seconds must be at least twice offline_after_seconds: an agent that \
+             comes back in time keeps what it runs",
+        );
+    }
+    Some(failover)
 }
 
 fn home(layers: &mut Layers) -> Option<Home> {

@@ -32,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 pub(crate) use driver::{DriveError, drive, reconcile};
-pub(crate) use rows::{Rows, Surroundings};
+pub(crate) use rows::{Rows, Seen, Surroundings};
 pub(crate) use session::SessionService;
 
 use desired::AgentDesired;
@@ -52,6 +52,8 @@ use crate::state::new_incarnation;
 pub(crate) struct Settings {
     pub(crate) heartbeat_interval: Duration,
     pub(crate) offline_after: Duration,
+    /// Silence after which another agent may be given an agent's executions.
+    pub(crate) failover_after: Duration,
     pub(crate) executions_per_agent: std::num::NonZeroU32,
     /// Whether no other control shares the store.
     pub(crate) alone: bool,
@@ -85,6 +87,8 @@ pub(crate) struct Fleet {
     unreadable: Mutex<BTreeMap<String, Instant>>,
     progress: Mutex<Progress>,
     published: watch::Sender<Arc<Published>>,
+    /// The newest generation that the store was seen in.
+    newest: Mutex<Generation>,
     /// Wakes the driver: something was put into the state above.
     wake: Notify,
     shutdown: CancellationToken,
@@ -121,6 +125,7 @@ impl Fleet {
             authorities,
             leases: Mutex::new(Leases::new(
                 settings.offline_after,
+                settings.failover_after,
                 Instant::now().into_std(),
             )),
             inbox: Mutex::new(Inbox::default()),
@@ -132,6 +137,7 @@ impl Fleet {
             unreadable: Mutex::new(BTreeMap::new()),
             progress: Mutex::new(Progress::default()),
             published: watch::Sender::new(Arc::default()),
+            newest: Mutex::new(Generation::default()),
             wake: Notify::new(),
             shutdown,
         }

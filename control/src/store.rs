@@ -236,7 +236,7 @@ impl Store {
         run(&self.writer, f).await
     }
 
-    /// Rises after every commit of this process and, on a server, of others. Rows are the truth;
+    /// Differs after every commit of this process and, on a server, of others. Rows are the truth;
     /// this only wakes.
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.changes.clone()

@@ -4,6 +4,7 @@ use std::fmt;
 
 use datasync_model::{
     self as model, ErrorCode, ExecutionReport, ExecutionSpec, Failure, Location, Rate, Severity,
+    Tenure,
 };
 
 use crate::report;
@@ -39,6 +40,23 @@ impl DesiredExecution {
             spec_json: to_json(spec),
             bytes_per_second: rate.into().into(),
             cancel,
+            ..Self::default()
+        }
+    }
+
+    /// The same, given to the agent as `tenure`.
+    #[must_use]
+    pub fn under(mut self, tenure: Tenure) -> Self {
+        (self.epoch, self.leased) = (tenure.epoch, tenure.leased);
+        self
+    }
+
+    /// As what the agent is given the execution.
+    #[must_use]
+    pub fn tenure(&self) -> Tenure {
+        Tenure {
+            epoch: self.epoch,
+            leased: self.leased,
         }
     }
 
@@ -85,11 +103,12 @@ impl DesiredProbe {
 }
 
 impl ExecutionObserved {
-    /// A message with `report`.
+    /// A message with `report`, of the tenure with this epoch.
     #[must_use]
-    pub fn new(report: &ExecutionReport) -> Self {
+    pub fn new(report: &ExecutionReport, epoch: u64) -> Self {
         Self {
             report_json: to_json(report),
+            epoch,
         }
     }
 

@@ -23,6 +23,8 @@ class Piece:
 
     # Counted from 1, in the order in which connections were accepted.
     connection: int
+    # The port that the client connected from.
+    source_port: int
     # Towards the server.
     is_upward: bool
     # Of the first byte, in its direction of the connection.
@@ -86,6 +88,7 @@ class Proxy:
 
     def _pass(self, number, client, server):
         """Both directions, until both have ended."""
+        source_port = client.getpeername()[1]
         to = {client: server, server: client}
         offsets = {client: 0, server: 0}
         while to and not self._ended.is_set():
@@ -94,7 +97,7 @@ class Proxy:
                 if not data:
                     to.pop(side).shutdown(socket.SHUT_WR)
                     continue
-                piece = Piece(number, side is client, offsets[side], data)
+                piece = Piece(number, source_port, side is client, offsets[side], data)
                 offsets[side] += len(data)
                 fault = self.fault
                 to[side].sendall(data if fault is None else fault(piece))

@@ -1,18 +1,19 @@
-//! One directory per execution: `spec.json` (frozen), `order.json` (rate, cancel), `report.json`
-//! (once it has ended), `concluded.json` (its end before its task report is written), and the engine's
-//! files.
+//! One directory per execution: `spec.json` and `tenure.json` (frozen), `order.json` (rate, cancel),
+//! `report.json` (once it has ended), `concluded.json` (its end before its task report is written), and
+//! the engine's files.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use datasync_model::{BytesPerSecond, ExecutionReport, ExecutionSpec, Rate};
+use datasync_model::{BytesPerSecond, ExecutionReport, ExecutionSpec, Rate, Tenure};
 use serde::{Deserialize, Serialize};
 
 use super::concluded::Concluded;
 use crate::state::{self, StateError};
 
 const SPEC: &str = "spec.json";
+const TENURE: &str = "tenure.json";
 const ORDER: &str = "order.json";
 const REPORT: &str = "report.json";
 const CONCLUDED: &str = "concluded.json";
@@ -50,6 +51,7 @@ pub(super) struct Folder(PathBuf);
 pub(super) struct Kept {
     pub(super) folder: Folder,
     pub(super) spec: Arc<ExecutionSpec>,
+    pub(super) tenure: Tenure,
     pub(super) order: Order,
     pub(super) report: Option<ExecutionReport>,
 }
@@ -69,10 +71,11 @@ impl Folder {
         executions: &Path,
         id: &str,
         spec: &ExecutionSpec,
-        order: Order,
+        (tenure, order): (Tenure, Order),
     ) -> Result<Self, StateError> {
         let folder = Self::at(executions, id);
         state::make_private_directory(&folder.0)?;
+        folder.write(TENURE, &tenure)?;
         folder.write_order(order)?;
         // Last: a folder without a spec is one that was never begun.
         folder.write(SPEC, spec)?;
@@ -151,6 +154,8 @@ impl Folder {
         });
         Ok(Some(Kept {
             report: self.read(REPORT)?,
+            // None of an earlier release.
+            tenure: self.read(TENURE)?.unwrap_or_default(),
             order,
             spec: Arc::new(spec),
             folder: self,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use datasync_model::{ExecutionSpec, TaskExecutionArn};
+use datasync_model::{ExecutionSpec, TaskExecutionArn, Tenure};
 use datasync_proto::{DesiredExecution, Generation};
 
 use super::folder::Order;
@@ -12,12 +12,14 @@ use super::folder::Order;
 #[derive(Debug, Clone)]
 pub(super) struct Wanted {
     pub(super) spec: Arc<ExecutionSpec>,
+    pub(super) tenure: Tenure,
     pub(super) order: Order,
 }
 
 /// An execution that is here.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Here {
+    pub(super) tenure: Tenure,
     pub(super) ended: bool,
     pub(super) order: Order,
     pub(super) forgotten: bool,
@@ -32,6 +34,9 @@ pub(super) enum Action {
     Change(Order),
     /// Control forgot it while it runs: cancel it cleanly, then remove it.
     CancelAndForget,
+    /// It is another agent's by now, or this one's anew: stop it without a further request to the
+    /// store, then remove it.
+    Release,
     /// It ended and control has taken note.
     Forget,
 }
@@ -41,6 +46,7 @@ pub(super) enum Action {
 pub(super) struct Unreadable {
     /// If at least its name can be read.
     pub(super) execution: Option<TaskExecutionArn>,
+    pub(super) tenure: Tenure,
     pub(super) reason: String,
 }
 
@@ -49,17 +55,20 @@ pub(super) fn read(desired: &DesiredExecution) -> Result<Wanted, Box<Unreadable>
     let spec = desired.spec().map_err(|error| {
         Box::new(Unreadable {
             execution: name_of(&desired.spec_json),
+            tenure: desired.tenure(),
             reason: error.to_string(),
         })
     })?;
     let rate = desired.rate(&spec).map_err(|error| {
         Box::new(Unreadable {
             execution: Some(spec.execution.clone()),
+            tenure: desired.tenure(),
             reason: error.to_string(),
         })
     })?;
     Ok(Wanted {
         spec: Arc::new(spec),
+        tenure: desired.tenure(),
         order: Order {
             rate,
             cancel: desired.cancel,
@@ -87,7 +96,15 @@ pub(super) fn reconcile(
             None if unreadable.contains(id) => return None,
             None if here.ended => Action::Forget,
             None if here.forgotten => return None,
+            // Control moves it, or does not know it any more: it does not say which.
+            None if here.tenure.leased => Action::Release,
             None => Action::CancelAndForget,
+            Some(wanted) if !here.tenure.is_of(wanted.tenure) => match (here.ended, here.forgotten)
+            {
+                (true, _) => Action::Forget,
+                (false, true) => return None,
+                (false, false) => Action::Release,
+            },
             // A cancel is never taken back, and an end is an end.
             Some(_) if here.ended || here.forgotten => return None,
             Some(wanted) => {
@@ -138,6 +155,7 @@ mod tests {
                     (*id).to_owned(),
                     Wanted {
                         spec,
+                        tenure: Tenure::default(),
                         order: *order,
                     },
                 )
@@ -149,6 +167,7 @@ mod tests {
         list.iter()
             .map(|(id, ended, order)| {
                 let here = Here {
+                    tenure: Tenure::default(),
                     ended: *ended,
                     order: *order,
                     forgotten: false,
@@ -189,6 +208,32 @@ mod tests {
         ];
         let found: Vec<_> = actions.iter().map(|(id, a)| (id.as_str(), *a)).collect();
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn what_may_be_another_agents_is_let_go_and_begun_anew_only_with_another_epoch() {
+        let plain = order(-1, false);
+        let first = Tenure::default().next(true);
+        let at = |tenure: Tenure| {
+            let mut wanted = wanted(&[("a", plain)]);
+            wanted.get_mut("a").unwrap().tenure = tenure;
+            wanted
+        };
+        let decide = |wanted: &BTreeMap<String, Wanted>, ended, forgotten| {
+            let mut here = here(&[("a", ended, plain)]);
+            let one = here.get_mut("a").unwrap();
+            (one.tenure, one.forgotten) = (first, forgotten);
+            let actions = reconcile(wanted, &BTreeSet::new(), &here);
+            actions.first().map(|(_, action)| *action)
+        };
+        let (same, moved_back, gone) = (at(first), at(first.next(true)), BTreeMap::new());
+        assert_eq!(decide(&same, false, false), None);
+        assert_eq!(decide(&gone, false, false), Some(Action::Release));
+        assert_eq!(decide(&gone, false, true), None, "on its way out");
+        assert_eq!(decide(&gone, true, false), Some(Action::Forget));
+        assert_eq!(decide(&moved_back, false, false), Some(Action::Release));
+        assert_eq!(decide(&moved_back, false, true), None, "on its way out");
+        assert_eq!(decide(&moved_back, true, false), Some(Action::Forget));
     }
 
     #[test]

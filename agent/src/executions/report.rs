@@ -8,6 +8,7 @@ mod signed;
 mod summary;
 mod writing;
 
+use std::pin::pin;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use datasync_endpoint::{EndpointError, ErrorKind};
@@ -102,7 +103,7 @@ impl Runner {
             let cancelled = assignment.cancel.is_cancelled();
             (cancelled, ReportResult::error(failure))
         } else {
-            let writing = self.write_report(assignment, asked, signing, concluded);
+            let writing = self.write_leased(assignment, asked, signing, concluded);
             match within_patience(assignment, writing).await? {
                 Ok(written) => {
                     let (objects, bucket) = (written.objects, &asked.store.bucket);
@@ -120,6 +121,26 @@ impl Runner {
         let mut report = concluded.report_if(cancelled);
         report.result.report = Some(written);
         Some(report)
+    }
+
+    /// [`Self::write_report`] while the execution may be written, from the beginning again where it
+    /// could not be to the end.
+    async fn write_leased(
+        &self,
+        assignment: &Assignment,
+        asked: &TaskReport,
+        signing: &SigningDesk,
+        concluded: &Concluded,
+    ) -> Result<Written, Fault> {
+        loop {
+            let fence = self.fence(assignment).await;
+            let writing = pin!(self.write_report(assignment, asked, signing, concluded));
+            tokio::select! {
+                biased;
+                () = fence.shut() => {}
+                written = fence.guard(writing) => return written,
+            }
+        }
     }
 
     async fn write_report(

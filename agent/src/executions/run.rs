@@ -4,18 +4,20 @@ mod last_words;
 mod stalls;
 
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use datasync_endpoint::EndpointError;
 use datasync_model::{
-    ErrorCode, ExecutionReport, ExecutionSpec, Failure, Location, LocationArn, Severity,
+    ErrorCode, ExecutionReport, ExecutionSpec, Failure, Location, LocationArn, S3Location, Severity,
 };
+use datasync_s3::S3Destination;
 use datasync_transfer::{Controls, Interrupted, LogSink, Settings, with_open_uploads};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::fence::{Fence, Fenced};
 use super::folder::Folder;
 use super::limits::Limits;
 use super::{Assignment, Ended, Work, failed, failure_list};
@@ -24,6 +26,7 @@ use crate::countersigning::SigningDesk;
 use crate::credentials::{Availability, last_use};
 use crate::endpoints::{self, Endpoints, Side};
 use crate::host;
+use crate::lease::Lease;
 use crate::logs::Logs;
 use stalls::Stalls;
 
@@ -43,6 +46,8 @@ const EXPIRY_CHECK: Duration = Duration::from_secs(5);
 pub(crate) struct Runner {
     endpoints: Endpoints,
     limits: Limits,
+    /// `None` where control never gives executions to other agents.
+    lease: Option<Lease>,
     history: PathBuf,
     failures: PathBuf,
     /// `None`: no logs are kept.
@@ -53,7 +58,7 @@ pub(crate) struct Runner {
 pub(crate) enum Halt {
     Failed(Failure),
     Stopped,
-    /// The credentials ran out.
+    /// The credentials or the lease ran out.
     Expired,
     /// Our own disk is full or failing.
     LocalState(Failure),
@@ -67,12 +72,14 @@ impl Runner {
     pub(crate) fn new(
         endpoints: Endpoints,
         limits: Limits,
+        lease: Option<Lease>,
         history: PathBuf,
         failures: PathBuf,
     ) -> Self {
         Self {
             endpoints,
             limits,
+            lease,
             history,
             failures,
             logs: None,
@@ -110,6 +117,34 @@ impl Runner {
     }
 
     async fn run(
+        &self,
+        assignment: &Assignment,
+        signing: &SigningDesk,
+        log: Option<LogSink>,
+    ) -> Ended {
+        let ended = Box::pin(self.run_to_end(assignment, signing, log)).await;
+        if assignment.released.is_cancelled() {
+            self.leave_uploads(assignment).await;
+            return None;
+        }
+        ended
+    }
+
+    /// What an execution began that is another agent's now. Its uploads are aborted by the next
+    /// execution of the pair that this agent has: until then one whose id is not known could be
+    /// taken for one of the other agent's.
+    async fn leave_uploads(&self, assignment: &Assignment) {
+        if !assignment.directory.join("journal").exists() {
+            return;
+        }
+        let owed_aborts = self.remembered(&assignment.spec, "owed-aborts");
+        let left = Failure::new(ErrorCode::AgentUnavailable, "given to another agent");
+        let left = with_open_uploads(left, &assignment.directory, Some(&owed_aborts)).await;
+        let task_execution_id = assignment.spec.execution.id();
+        tracing::warn!(task_execution_id, detail = left.detail, "execution let go");
+    }
+
+    async fn run_to_end(
         &self,
         assignment: &Assignment,
         signing: &SigningDesk,
@@ -180,20 +215,12 @@ impl Runner {
                 self.endpoints.source(nfs)
             })
             .await?;
-        let destination = self
-            .open(assignment, Side::Destination, &spec.destination, || async {
-                if spec.extensions.dry_run {
-                    self.endpoints.destination_to_look(s3).await
-                } else {
-                    let algorithm = spec.extensions.checksum_algorithm;
-                    self.endpoints.destination(s3, algorithm).await
-                }
-            })
-            .await?;
-        let pause = assignment.stop.child_token();
+        let leased = async { Ok(self.fence(assignment).await) };
+        let fence = interruptible(assignment, &owed_aborts, leased).await?;
+        let destination = self.open_destination(assignment, s3, &fence).await?;
         let controls = Controls {
             cancel: assignment.cancel.clone(),
-            stop: pause.clone(),
+            stop: fence.run().clone(),
             rate: assignment.rate.clone(),
             reports: assignment.reports.clone(),
         };
@@ -226,7 +253,14 @@ impl Runner {
         let mut running = Box::pin(running);
         let result = tokio::select! {
             result = &mut running => result,
-            () = self.pause_at_expiry(&s3.arn, &pause) => running.await,
+            () = self.pause_at_expiry(&s3.arn, fence.run()) => running.await,
+            () = fence.shut() => {
+                tracing::warn!(
+                    task_execution_id = spec.execution.id(),
+                    "control was not heard of for the length of a lease; pausing the execution"
+                );
+                running.await
+            }
         };
         match result {
             Ok(report) => Ok(report),
@@ -235,6 +269,42 @@ impl Runner {
             Err(Interrupted::LocalState(failure)) => Err(Halt::LocalState(failure)),
             Err(Interrupted::Stalled(failure)) => Err(Halt::Stalled(failure)),
         }
+    }
+
+    /// Waits until the execution may be written, which it may for as long as the fence is open.
+    pub(super) async fn fence(&self, assignment: &Assignment) -> Fence {
+        let lease = self.lease.clone().filter(|_| assignment.leased);
+        if let Some(lease) = &lease {
+            lease.begun().await;
+        }
+        Fence::new(lease, assignment.stop.child_token())
+    }
+
+    async fn open_destination(
+        &self,
+        assignment: &Assignment,
+        s3: &S3Location,
+        fence: &Fence,
+    ) -> Result<Fenced<S3Destination>, Halt> {
+        let spec = &assignment.spec;
+        let opening = self.open(assignment, Side::Destination, &spec.destination, || async {
+            // To find out about the store, it is written to.
+            let opening = pin!(async {
+                if spec.extensions.dry_run {
+                    self.endpoints.destination_to_look(s3).await
+                } else {
+                    let algorithm = spec.extensions.checksum_algorithm;
+                    self.endpoints.destination(s3, algorithm).await
+                }
+            });
+            fence.guard(opening).await
+        });
+        let destination = tokio::select! {
+            biased;
+            () = fence.shut() => return Err(Halt::Expired),
+            opened = opening => opened?,
+        };
+        Ok(Fenced::new(Arc::new(destination), fence.clone()))
     }
 
     /// The file of this kind that is kept for the pair of locations.

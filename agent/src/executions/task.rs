@@ -22,8 +22,10 @@ const CLEAN_UP_PATIENCE: Duration = Duration::from_secs(4);
 /// What goes on to the work.
 pub(super) struct Handed {
     pub(super) spec: Arc<ExecutionSpec>,
+    pub(super) leased: bool,
     pub(super) cancel: CancellationToken,
     pub(super) stop: CancellationToken,
+    pub(super) released: CancellationToken,
     pub(super) rate: watch::Receiver<Rate>,
 }
 
@@ -42,7 +44,15 @@ pub(super) struct Task {
 pub(super) async fn run(task: Task) {
     let execution = task.assignment.spec.execution.clone();
     let id = execution.id().to_owned();
-    let Some(ended) = work(&task).await else {
+    let ended = work(&task).await;
+    if task.assignment.released.is_cancelled() {
+        // Control is told nothing of it: whoever waits for its end removes it.
+        let elsewhere = Failure::new(ErrorCode::AgentUnavailable, "given to another agent");
+        task.seen.send_replace(failed(execution, elsewhere));
+        task.ended.notify_one();
+        return;
+    }
+    let Some(ended) = ended else {
         tracing::info!(
             task_execution_id = id,
             "execution stopped; it goes on later"
@@ -86,6 +96,8 @@ async fn work(task: &Task) -> Ended {
     let execution = &handed.spec.execution;
     let slot = tokio::select! {
         biased;
+        // It only leaves its uploads to others.
+        () = handed.released.cancelled() => None,
         () = handed.stop.cancelled() => return None,
         () = handed.cancel.cancelled() => {
             if !task.folder.has_journal() {
@@ -109,6 +121,8 @@ async fn work(task: &Task) -> Ended {
         cancel: handed.cancel.clone(),
         give_up: give_up.clone(),
         stop: handed.stop.clone(),
+        released: handed.released.clone(),
+        leased: handed.leased,
         rate: limits,
         reports,
     };

@@ -2,6 +2,7 @@
 
 mod broken;
 mod enrolling;
+mod failover;
 mod keys;
 mod logs;
 mod lost;

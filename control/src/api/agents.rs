@@ -8,7 +8,7 @@ use super::call::Call;
 use super::check::{self, TagInput, required};
 use super::error::ApiError;
 use super::page::PageInput;
-use super::{Settings, arns, locations};
+use super::{arns, locations};
 use crate::enrollment::agent_with_key;
 use crate::records::{
     ActivationKeyRecord, Agent, AgentCertificate, AgentPresence, LocationAgent, hash_of,
@@ -98,11 +98,10 @@ pub(super) fn find(tx: &Transaction<'_>, arn: &AgentArn) -> Result<Versioned<Age
 
 pub(super) async fn describe(call: &Call<'_>) -> Result<Value, ApiError> {
     let arn = target(call)?.0;
-    let (settings, now_ms) = (call.settings().clone(), call.now_ms());
     call.read(move |tx| {
         let agent = find(tx, &arn)?.record;
         let presence = tx.get::<AgentPresence>(arn.id())?.map(|row| row.record);
-        let mut answer = summary(&agent, presence.as_ref(), &settings, now_ms);
+        let mut answer = summary(&agent, presence.as_ref());
         if let Some(members) = answer.as_object_mut() {
             members.insert("CreationTime".to_owned(), seconds(agent.created_at_ms));
             members.insert("EndpointType".to_owned(), "PUBLIC".into());
@@ -124,15 +123,9 @@ pub(super) fn seconds(ms: i64) -> Value {
     json!(seconds)
 }
 
-fn summary(
-    agent: &Agent,
-    presence: Option<&AgentPresence>,
-    settings: &Settings,
-    now_ms: i64,
-) -> Value {
-    let status = presence.map_or(AgentStatus::Offline, |presence| {
-        presence.status(now_ms, settings.offline_after)
-    });
+/// The status is the row's: whether it still holds depends on no two clocks.
+fn summary(agent: &Agent, presence: Option<&AgentPresence>) -> Value {
+    let status = presence.map_or(AgentStatus::Offline, |presence| presence.reported);
     let mut entry = json!({"AgentArn": agent.arn, "Status": status});
     if let Some(members) = entry.as_object_mut() {
         if let Some(name) = &agent.name {
@@ -207,7 +200,6 @@ pub(super) async fn delete(call: &Call<'_>) -> Result<Value, ApiError> {
 
 pub(super) async fn list(call: &Call<'_>) -> Result<Value, ApiError> {
     let page = call.decode::<PageInput>()?.check()?;
-    let (settings, now_ms) = (call.settings().clone(), call.now_ms());
     call.read(move |tx| {
         page.answer(
             "Agents",
@@ -219,7 +211,7 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Value, ApiError> {
                 let summary = |agent: &Agent| {
                     let mut presence = presence.iter().map(|row| &row.record);
                     let presence = presence.find(|presence| presence.arn == agent.arn);
-                    summary(agent, presence, &settings, now_ms)
+                    summary(agent, presence)
                 };
                 Ok(agents.iter().map(summary).collect())
             },

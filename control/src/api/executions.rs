@@ -8,6 +8,7 @@ mod queue;
 use datasync_model::{
     Counters, ErrorCode, ExecutionEvent, ExecutionReport, ExecutionResult, ExecutionSpec,
     ExecutionStatus, Failure, Rate, Refused, TaskArn, TaskExecutionArn, TaskStatus, Telemetry,
+    Tenure,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -106,6 +107,7 @@ impl Start {
         let source = locations::find(tx, &task.record.source)?.record;
         let destination = locations::find(tx, &task.record.destination)?.record;
         let eligible = tasks::eligible(&source, &destination, settings)?;
+        let eligible = eligible.with_last(&task.record.unable);
         let pair = tasks::pair(&source, &destination);
         let (mode, filter) = (task.record.mode, self.common.filter);
         tasks::check_mode(mode, &source)?;
@@ -145,6 +147,7 @@ impl Start {
             spec,
             status: ExecutionStatus::Queued,
             agent: None,
+            tenure: Tenure::default(),
             eligible,
             requested_at_ms: self.now_ms,
             scheduled_for_ms: self.scheduled_for_ms,

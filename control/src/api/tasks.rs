@@ -171,6 +171,7 @@ pub(super) async fn create(call: &Call<'_>) -> Result<Value, ApiError> {
             excludes,
             log_group_arn: common.log_group_arn,
             readiness: Readiness::Creating,
+            unable: Vec::new(),
             last_execution: None,
             schedule: common.schedule.applied(None, now),
             manifest,

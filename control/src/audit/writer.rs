@@ -3,8 +3,8 @@
 use tokio::sync::mpsc;
 
 use super::Decided;
-use crate::strangers::Strangers;
 use crate::rolling::{RollingFile, RollingSettings};
+use crate::strangers::Strangers;
 
 /// Lines that are written at once.
 const BATCH: usize = 128;

@@ -98,6 +98,9 @@ settings! {
     heartbeat_interval_seconds,
     /// Silence after which an agent is OFFLINE, at most 300 [default: 60]
     offline_after_seconds,
+    /// Silence after which another agent takes over what an agent runs, at least twice
+    /// offline_after_seconds [default: twice offline_after_seconds]
+    failover_after_seconds,
     /// Executions that one agent runs at a time [default: 1]
     executions_per_agent,
     /// Least minutes between two starts of a schedule; AWS allows 60 [default: 60]

@@ -46,6 +46,23 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
     assert_eq!(config.executions_per_agent.get(), 2);
     assert_eq!(config.heartbeat_interval, Duration::from_secs(15));
     assert_eq!(config.offline_after, Duration::from_secs(60));
+    assert_eq!(config.failover_after, Duration::from_secs(120));
+}
+
+#[test]
+fn executions_move_only_after_agents_were_offline_for_a_while() {
+    let load = |text: &str| with_file(&format!("state_dir = \"/s\"\n{text}"), &no_environment);
+    let config = load("offline_after_seconds = 300\n").unwrap();
+    assert_eq!(config.failover_after, Duration::from_secs(600));
+    let config = load("failover_after_seconds = 900\n").unwrap();
+    assert_eq!(config.failover_after, Duration::from_secs(900));
+    let error = load("failover_after_seconds = 119\n")
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("at least twice offline_after_seconds"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -1,10 +1,14 @@
-//! Executions that began before events were written.
+//! What is older than events: executions at every start, agents and tasks once, since there may be
+//! very many.
 
-use super::outbox::announce;
-use crate::records::{Announced, Subject};
-use crate::store::{Store, StoreError, Transaction, Versioned};
+use datasync_model::TaskStatus;
 
-/// Executions that are taken over in one commit.
+use super::outbox::{self, announce};
+use super::queue::queue;
+use crate::records::{AgentPresence, Announced, EventQueue, Subject, Task};
+use crate::store::{Record, Store, StoreError, Transaction, Versioned};
+
+/// Rows that are taken over in one commit.
 const ADOPTED_MAX: usize = 500;
 
 /// Takes them over without telling of them.
@@ -18,6 +22,57 @@ pub(crate) async fn adopt(store: &Store) -> Result<(), StoreError> {
         after = store
             .commit(move |rows| adopt_some(rows, from.as_deref()))
             .await?;
+        if after.is_none() {
+            break;
+        }
+    }
+    let queue_of = |rows: &Transaction<'_>| rows.get::<EventQueue>(EventQueue::ID);
+    let queue_of: Result<_, StoreError> = store.read(queue_of).await;
+    if queue_of?.is_some_and(|row| row.record.adopted) {
+        return Ok(());
+    }
+    store.commit(adopt_agents).await?;
+    for readiness in [
+        TaskStatus::Creating,
+        TaskStatus::Unavailable,
+        TaskStatus::Available,
+    ] {
+        adopt_tasks(store, readiness).await?;
+    }
+    let done = |rows: &Transaction<'_>| {
+        let mut queue = queue(rows)?;
+        queue.record.adopted = true;
+        rows.update(&queue)
+    };
+    store.commit(done).await
+}
+
+fn adopt_agents(rows: &Transaction<'_>) -> Result<(), StoreError> {
+    let (agents, _) = rows.sorted::<AgentPresence>()?;
+    for row in agents {
+        outbox::adopt(rows, AgentPresence::KIND, &row.record.id())?;
+    }
+    Ok(())
+}
+
+async fn adopt_tasks(store: &Store, readiness: TaskStatus) -> Result<(), StoreError> {
+    let mut after = None;
+    loop {
+        let from: Option<String> = after;
+        let some = move |rows: &Transaction<'_>| {
+            let page = rows.tasks_by_readiness(readiness, from.as_deref(), ADOPTED_MAX)?;
+            let (tasks, unreadable) = page;
+            let is_full = tasks.len() + unreadable.len() == ADOPTED_MAX;
+            let ids: Vec<String> = tasks.iter().map(|row| row.record.id()).collect();
+            for id in &ids {
+                outbox::adopt(rows, Task::KIND, id)?;
+            }
+            let last = ids
+                .into_iter()
+                .chain(unreadable.into_iter().map(|row| row.id));
+            Ok::<_, StoreError>(last.max().filter(|_| is_full))
+        };
+        after = store.commit(some).await?;
         if after.is_none() {
             return Ok(());
         }

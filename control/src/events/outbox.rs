@@ -49,6 +49,21 @@ pub(crate) fn record(
     append(rows, made, now_ms)
 }
 
+/// Takes over the state of an agent or a task that none was announced of, without telling of it.
+///
+/// # Errors
+/// [`StoreError`] of the database.
+pub(super) fn adopt(rows: &Transaction<'_>, kind: &str, id: &str) -> Result<(), StoreError> {
+    if rows.get::<Announced>(id)?.is_some() {
+        return Ok(());
+    }
+    let mut untold = Made::default();
+    passing_over_broken(match kind {
+        Task::KIND => task(rows, id, &mut untold),
+        _ => agent(rows, id, &mut untold),
+    })
+}
+
 /// A row that cannot be read keeps nobody from working: its state is unknown, and not told.
 fn passing_over_broken(told: Result<(), StoreError>) -> Result<(), StoreError> {
     match told {

@@ -3,9 +3,11 @@
 
 use datasync_model::{
     AgentArn, ErrorCode, ExecutionResult, ExecutionStatus, Failure, PhaseStatus, TaskExecutionArn,
+    Tenure,
 };
 use jiff::Timestamp;
 
+use super::rows::Seen;
 use super::views::{AgentView, Snapshot};
 
 /// An execution to be ended by control.
@@ -17,21 +19,22 @@ pub(crate) struct Abandoned {
 }
 
 /// What became of the agent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Loss {
     Deleted,
-    /// Silent for longer than its lease, while CANCELLING.
+    /// Silent for too long, while CANCELLING.
     Unreachable {
         last_connection: Option<Timestamp>,
+        /// Whether its lease is over, so that it writes nothing any more.
+        fenced: bool,
+        seen: Seen,
     },
 }
 
-/// The executions to be ended now. Without a cancel an unreachable agent keeps its executions: it
-/// may well be working.
-pub(crate) fn abandoned(
-    snapshot: &Snapshot,
-    is_lost: impl Fn(&AgentView) -> bool,
-) -> Vec<Abandoned> {
+/// The executions to be ended now. Without a cancel an unreachable agent keeps its executions here:
+/// it may well be working. One with a lease is waited for until that is over, so that whatever is
+/// started next at the destination is alone there.
+pub(crate) fn abandoned(snapshot: &Snapshot) -> Vec<Abandoned> {
     snapshot
         .executions
         .iter()
@@ -40,9 +43,14 @@ pub(crate) fn abandoned(
             let why = match snapshot.agents.get(&agent.to_string()) {
                 None if snapshot.held.contains(agent.id()) => return None,
                 None => Loss::Deleted,
-                Some(view) if execution.status == ExecutionStatus::Cancelling && is_lost(view) => {
+                Some(view)
+                    if execution.status == ExecutionStatus::Cancelling
+                        && is_unreachable(view, execution.tenure) =>
+                {
                     Loss::Unreachable {
                         last_connection: view.last_connection,
+                        fenced: execution.tenure.leased,
+                        seen: Seen::of(view),
                     }
                 }
                 Some(_) => return None,
@@ -56,29 +64,45 @@ pub(crate) fn abandoned(
         .collect()
 }
 
+fn is_unreachable(view: &AgentView, tenure: Tenure) -> bool {
+    if tenure.leased {
+        view.gone && !view.online
+    } else {
+        view.lost
+    }
+}
+
 impl Abandoned {
     /// Why the execution ends.
     fn failure(&self) -> Failure {
         let agent = &self.agent;
-        match self.why {
+        match &self.why {
             Loss::Deleted => Failure::new(
                 ErrorCode::AgentUnavailable,
                 format!(
                     "agent {agent}, which ran this execution, was deleted: start the task again"
                 ),
             ),
-            Loss::Unreachable { last_connection } => {
+            Loss::Unreachable {
+                last_connection,
+                fenced,
+                ..
+            } => {
                 let heard = last_connection.map_or_else(
                     || "it was never heard of".to_owned(),
                     |at| format!("it was last heard of at {at}"),
                 );
+                let then = if *fenced {
+                    "Its lease is over, and it writes nothing any more."
+                } else {
+                    "If it still runs, it stops this execution when it reaches control again; \
+                     until then it may write to the destination."
+                };
                 Failure::new(
                     ErrorCode::Cancelled,
                     format!(
-                        "cancelled while agent {agent} could not be reached ({heard}). If it still \
-                         runs, it stops this execution when it reaches control again; until then \
-                         it may write to the destination. Multipart uploads that it began may \
-                         still be open at the store"
+                        "cancelled while agent {agent} could not be reached ({heard}). {then} \
+                         Multipart uploads that it began may still be open at the store"
                     ),
                 )
             }
@@ -117,19 +141,39 @@ mod tests {
     }
 
     fn why(snapshot: &Snapshot, lost: bool) -> Vec<Loss> {
-        let abandoned = abandoned(snapshot, |_| lost);
+        let mut snapshot = snapshot.clone();
+        if lost {
+            fixture::set_online(&mut snapshot, 0, false);
+        }
+        let abandoned = abandoned(&snapshot);
         abandoned.into_iter().map(|one| one.why).collect()
     }
 
     #[test]
     fn only_a_cancel_ends_what_an_unreachable_agent_runs() {
+        let cancelling = with(ExecutionStatus::Cancelling, 0);
         let unreachable = Loss::Unreachable {
             last_connection: Some(fixture::at(0)),
+            fenced: false,
+            seen: Seen::of(&cancelling.agents[&fixture::agent(0).to_string()]),
         };
-        let cancelling = with(ExecutionStatus::Cancelling, 0);
         assert_eq!(why(&cancelling, true), [unreachable]);
         assert_eq!(why(&cancelling, false), []);
         assert_eq!(why(&with(ExecutionStatus::Transferring, 0), true), []);
+    }
+
+    #[test]
+    fn an_agent_with_a_lease_is_waited_for_until_it_writes_nothing_any_more() {
+        let mut cancelling = with(ExecutionStatus::Cancelling, 0);
+        cancelling.executions[0].tenure = Tenure::default().next(true);
+        assert_eq!(why(&cancelling, true), []);
+        fixture::set_gone(&mut cancelling, 0);
+        let [one] = &abandoned(&cancelling)[..] else {
+            panic!("it is ended");
+        };
+        let failure = one.result(ExecutionResult::default()).failure.unwrap();
+        assert!(failure.detail.contains("lease is over"), "{failure}");
+        assert!(!failure.detail.contains("may write"), "{failure}");
     }
 
     #[test]
@@ -147,8 +191,9 @@ mod tests {
             prepare_status: PhaseStatus::Success,
             ..ExecutionResult::default()
         };
-        let snapshot = with(ExecutionStatus::Cancelling, 0);
-        let result = abandoned(&snapshot, |_| true)[0].result(result);
+        let mut snapshot = with(ExecutionStatus::Cancelling, 0);
+        fixture::set_online(&mut snapshot, 0, false);
+        let result = abandoned(&snapshot)[0].result(result);
         assert_eq!(result.prepare_status, PhaseStatus::Success);
         assert_eq!(result.transfer_status, PhaseStatus::Error);
         assert_eq!(result.verify_status, PhaseStatus::Pending);

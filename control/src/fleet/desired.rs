@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use datasync_model::TaskExecutionArn;
-use datasync_model::{ExecutionSpec, ExecutionStatus, Location, Rate, S3Location};
+use datasync_model::{ExecutionSpec, ExecutionStatus, Location, Rate, S3Location, Tenure};
 use datasync_proto::{DesiredExecution, DesiredProbe, DesiredState, Generation};
 
 use super::probes::Asked;
@@ -14,6 +14,7 @@ use crate::credentials::Purpose;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct WantedExecution {
     spec: ExecutionSpec,
+    tenure: Tenure,
     revisions: [Revision; 2],
     role_keys: BTreeMap<String, i64>,
     rate: Rate,
@@ -61,6 +62,7 @@ impl WantedExecution {
     fn of(execution: &LiveExecution) -> Self {
         Self {
             spec: execution.spec.clone(),
+            tenure: execution.tenure,
             revisions: execution.revisions,
             role_keys: execution.role_keys.clone(),
             rate: execution.rate,
@@ -118,6 +120,18 @@ impl Asked {
 }
 
 impl AgentDesired {
+    /// Whether the agent should have `execution`, in the tenure with this epoch.
+    pub(crate) fn has_in(&self, execution: &TaskExecutionArn, epoch: u64) -> bool {
+        let tenure = Tenure {
+            epoch,
+            leased: false,
+        };
+        self.executions
+            .iter()
+            .filter(|wanted| wanted.spec.execution == *execution)
+            .any(|wanted| tenure.is_of(wanted.tenure))
+    }
+
     /// Whether the agent should have `execution`.
     pub(crate) fn has(&self, execution: &TaskExecutionArn) -> bool {
         self.executions
@@ -172,7 +186,10 @@ impl AgentDesired {
             executions: self
                 .executions
                 .iter()
-                .map(|wanted| DesiredExecution::new(&wanted.spec, wanted.rate, wanted.cancel))
+                .map(|wanted| {
+                    let desired = DesiredExecution::new(&wanted.spec, wanted.rate, wanted.cancel);
+                    desired.under(wanted.tenure)
+                })
                 .collect(),
             probes: self
                 .probes

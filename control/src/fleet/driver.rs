@@ -8,17 +8,19 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use datasync_model::AgentStatus;
+use datasync_model::{AgentArn, AgentStatus};
+use datasync_proto::Generation;
 use tokio::time::Instant;
 
 use super::abandoned::abandoned;
 use super::desired::desired;
-use super::lease::Leases;
+use super::lease::{Contact, Leases};
 use super::probes::Now;
-use super::rows::{Changes, Look, PresenceChange, Seen};
+use super::rows::{Changes, Heard, Look, PresenceChange, Seen};
 use super::views::{AgentView, Snapshot};
 use super::{Fleet, Published, lock, wall};
 use crate::scheduler;
+use crate::state::{StateError, new_incarnation};
 use crate::store::StoreError;
 
 /// What waits in memory is looked at this often while something waits, and otherwise too, since
@@ -40,6 +42,9 @@ pub(crate) enum DriveError {
     /// A defect of ours.
     #[error("decisions about agents and executions do not settle")]
     Unsettled,
+    /// The system.
+    #[error("no new incarnation can be made: {0}")]
+    Incarnation(StateError),
 }
 
 /// Drives until the fleet's shutdown.
@@ -83,6 +88,11 @@ pub(crate) async fn reconcile(fleet: &Fleet) -> Result<(), DriveError> {
     while written < ROUNDS_MAX {
         let look = look(fleet);
         let (mut snapshot, next) = fleet.rows.snapshot(look.clone()).await?;
+        if is_behind(fleet, &snapshot) {
+            renew_incarnation(fleet).await?;
+            written += 1;
+            continue;
+        }
         name_unreadable(fleet, &snapshot);
         let changes = decide(fleet, &mut snapshot);
         let goes_on = lock(&fleet.progress).advance(next, !changes.launches.is_empty());
@@ -91,6 +101,7 @@ pub(crate) async fn reconcile(fleet: &Fleet) -> Result<(), DriveError> {
                 continue;
             }
             if publish(fleet, &snapshot).await? {
+                grant(fleet, &snapshot);
                 return Ok(());
             }
             written += 1;
@@ -98,8 +109,14 @@ pub(crate) async fn reconcile(fleet: &Fleet) -> Result<(), DriveError> {
         }
         written += 1;
         let reports = changes.reports.clone();
+        let contacts: Vec<_> = changes.presence.iter().filter_map(contact).collect();
         match fleet.rows.apply(changes, look, wall()).await {
             Ok(launched) => {
+                let mut leases = lock(&fleet.leases);
+                for (agent, contact) in contacts {
+                    leases.noted(&agent, contact);
+                }
+                drop(leases);
                 // Before any session can see them: nothing is published yet.
                 let launched = launched.into_iter().map(|l| (l.execution, l.agent));
                 lock(&fleet.untold).extend(launched);
@@ -120,6 +137,52 @@ fn look(fleet: &Fleet) -> Look {
         tried: lock(&fleet.probes).tried(),
         is_wide: progress.take_wide(Instant::now().into_std()),
         walk: progress.walk(),
+    }
+}
+
+/// Whether the store has gone back in time under this control, as a database does whose standby was
+/// behind when it took over. Agents may know of more than it does, by whatever control.
+fn is_behind(fleet: &Fleet, snapshot: &Snapshot) -> bool {
+    let mut newest = lock(&fleet.newest);
+    let is_behind =
+        newest.incarnation == snapshot.incarnation && newest.generation > snapshot.generation;
+    if !is_behind {
+        newest.incarnation.clone_from(&snapshot.incarnation);
+        newest.generation = snapshot.generation;
+    }
+    is_behind
+}
+
+/// Begins a new incarnation, unless the store is not behind any more, or another control was faster.
+async fn renew_incarnation(fleet: &Fleet) -> Result<(), DriveError> {
+    let newest = lock(&fleet.newest).clone();
+    let next = new_incarnation().map_err(DriveError::Incarnation)?;
+    if fleet.rows.outdated_by(&newest, next).await? {
+        tracing::error!(
+            generation = newest.generation,
+            "the store has gone back in time, so what was committed last is lost: a new \
+             incarnation begins, and executions that the store does not know are cancelled by \
+             their agents"
+        );
+    }
+    // What the store says next is taken as it is.
+    *lock(&fleet.newest) = Generation::default();
+    Ok(())
+}
+
+fn contact(change: &PresenceChange) -> Option<(AgentArn, Contact)> {
+    let heard = change.heard.as_ref()?;
+    Some((change.agent.clone(), heard.contact))
+}
+
+/// Lets heartbeats count that the rows of `snapshot` show, now that everything is published that
+/// these rows say. Agents that are told nothing new are left out: nobody tells them what they lost.
+fn grant(fleet: &Fleet, snapshot: &Snapshot) {
+    let mut leases = lock(&fleet.leases);
+    for view in snapshot.agents.values() {
+        if view.here && !snapshot.held.contains(view.arn.id()) {
+            leases.grant(&view.arn, fleet.replica.alone);
+        }
     }
 }
 
@@ -152,7 +215,9 @@ fn decide(fleet: &Fleet, snapshot: &mut Snapshot) -> Changes {
         inbox.retain(|key| launched.contains(key));
         inbox.take(now)
     };
-    let abandoned = abandoned(snapshot, |view| view.lost);
+    let abandoned = abandoned(snapshot);
+    let gone = snapshot.agents.iter().filter(|(_, view)| view.gone);
+    let gone = gone.map(|(key, _)| key.clone()).collect();
     let mut launches = scheduler::plan(snapshot, fleet.settings.executions_per_agent);
     launches.retain(|launch| snapshot.is_here(&launch.agent));
     Changes {
@@ -162,6 +227,7 @@ fn decide(fleet: &Fleet, snapshot: &mut Snapshot) -> Changes {
         abandoned,
         launches,
         decided_by: snapshot.generation,
+        gone,
     }
 }
 
@@ -177,12 +243,17 @@ fn attend(fleet: &Fleet, snapshot: &mut Snapshot, now: std::time::Instant) -> Ve
     for view in snapshot.agents.values_mut() {
         let is_own = fleet.replica.owns(view);
         view.lost = leases.is_lost(&view.arn, now) && (is_own || silence.is_silent(&view.arn, now));
+        // The lease may be one of a control with other settings.
+        let limit = fleet.settings.failover_after;
+        let limit = limit.max(Duration::from_millis(view.lease_ms));
+        view.gone = leases.silent_for(&view.arn, now) >= limit
+            && (is_own || silence.is_silent_for(&view.arn, now, limit));
         if lock(&fleet.claiming).contains_key(&view.arn) {
             view.here = is_own && leases.is_online(&view.arn, now);
             continue;
         }
         if is_own {
-            changes.extend(own_change(&leases, view, now, freshness));
+            changes.extend(own_change(&leases, view, (now, freshness)));
             continue;
         }
         let claimed = leases.live(&view.arn, now).map(|lease| lease.facts.claimed);
@@ -216,18 +287,17 @@ fn offline(view: &mut AgentView) -> PresenceChange {
 fn own_change(
     leases: &Leases,
     view: &mut AgentView,
-    now: std::time::Instant,
-    freshness: Duration,
+    (now, freshness): (std::time::Instant, Duration),
 ) -> Option<PresenceChange> {
+    let lease_ms = u64::try_from(leases.length().as_millis()).unwrap_or(u64::MAX);
     let lease = leases.live(&view.arn, now);
     let online = lease.is_some();
     view.here = online;
     let stale = lease.is_some_and(|lease| {
         lease.facts.version != view.version
             || lease.facts.abilities != view.abilities
-            || view
-                .last_connection
-                .is_none_or(|written| lease.last_connection >= written + freshness)
+            || lease_ms != view.lease_ms
+            || lease.is_stale(freshness)
     });
     if online == view.online && !stale {
         return None;
@@ -243,7 +313,12 @@ fn own_change(
         } else {
             AgentStatus::Offline
         },
-        heard: lease.map(|lease| (lease.last_connection, lease.facts.clone())),
+        heard: lease.map(|lease| Heard {
+            at: lease.last_connection,
+            facts: lease.facts.clone(),
+            lease_ms,
+            contact: lease.contact(),
+        }),
         seen: Seen::of(view),
     })
 }

@@ -3,7 +3,7 @@
 use datasync_model::{
     AgentArn, Excludes, ExecutionSpec, ExecutionStatus, Includes, Location, Manifest, NfsLocation,
     NfsVersion, Options, Pair, S3Location, StorageClass, TaskArn, TaskExecutionArn, TaskMode,
-    TaskStatus, UniqueId,
+    TaskStatus, Tenure, UniqueId,
 };
 use jiff::Timestamp;
 
@@ -46,6 +46,8 @@ pub(crate) fn snapshot(agents: u8) -> Snapshot {
             arn: arn.clone(),
             online: true,
             lost: false,
+            gone: false,
+            lease_ms: 0,
             last_connection: Some(at(0)),
             version: "1".to_owned(),
             boot_nonce: "boot".to_owned(),
@@ -68,6 +70,13 @@ pub(crate) fn set_online(snapshot: &mut Snapshot, number: u8, online: bool) {
     let key = agent(number).to_string();
     let view = snapshot.agents.get_mut(&key).unwrap();
     (view.online, view.here, view.lost) = (online, online, !online);
+}
+
+/// Nothing was heard of it for longer than any lease.
+pub(crate) fn set_gone(snapshot: &mut Snapshot, number: u8) {
+    set_online(snapshot, number, false);
+    let key = agent(number).to_string();
+    snapshot.agents.get_mut(&key).unwrap().gone = true;
 }
 
 /// It said goodbye a moment ago.
@@ -137,6 +146,7 @@ pub(crate) fn execution(task: u64, number: u64) -> LiveExecution {
         arn: arn.clone(),
         status: ExecutionStatus::Queued,
         agent: None,
+        tenure: Tenure::default(),
         eligible: vec![agent(0)],
         requested: at(0),
         revisions: [Revision::default(); 2],
@@ -181,6 +191,7 @@ pub(crate) fn execution_row(task: u64, number: u64) -> Execution {
         spec,
         status: ExecutionStatus::Queued,
         agent: None,
+        tenure: Tenure::default(),
         eligible: Eligible::Any,
         requested_at_ms: 0,
         scheduled_for_ms: None,
@@ -208,6 +219,7 @@ pub(crate) fn task_row(number: u64, last_execution: Option<TaskExecutionArn>) ->
         excludes: spec.excludes,
         log_group_arn: None,
         readiness: Readiness::Creating,
+        unable: Vec::new(),
         last_execution,
         schedule: None,
         manifest: None,

@@ -12,6 +12,8 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Reported {
     pub(crate) agent: AgentArn,
+    /// Of the tenure that it is about.
+    pub(crate) epoch: u64,
     pub(crate) report: ExecutionReport,
 }
 
@@ -30,7 +32,8 @@ impl Inbox {
     pub(crate) fn put(&mut self, reported: Reported) -> bool {
         let key = reported.report.execution.to_string();
         let ended = self.waiting.get(&key).is_some_and(|waiting| {
-            waiting.agent == reported.agent && waiting.report.status.is_terminal()
+            (&waiting.agent, waiting.epoch) == (&reported.agent, reported.epoch)
+                && waiting.report.status.is_terminal()
         });
         if ended && !reported.report.status.is_terminal() {
             return false;
@@ -97,6 +100,7 @@ mod tests {
     fn report(status: ExecutionStatus, transferred: u64) -> Reported {
         Reported {
             agent: fixture::agent(0),
+            epoch: 1,
             report: ExecutionReport {
                 execution: fixture::execution(1, 1).arn,
                 status,

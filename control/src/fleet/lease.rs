@@ -1,5 +1,11 @@
-//! Leases: an agent is ONLINE while it was heard of within `offline_after`. They live in memory
-//! only, so that after a restart every agent is OFFLINE until it is heard of again.
+//! When agents were heard of. It lives in memory only, so that after a restart every agent is
+//! OFFLINE until it is heard of again.
+//!
+//! An agent is ONLINE while it was heard of within `offline_after`. Its executions may be given to
+//! another one only after `failover_after`, and it writes for them only while its lease lasts, which
+//! is shorter by [`MARGIN`] and which it counts from the sending of a heartbeat. So that both hold
+//! whichever replica of control decides, a heartbeat counts for the lease only once the agent's row
+//! shows it and the agent was told everything that was decided before.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -8,6 +14,9 @@ use datasync_model::AgentArn;
 use jiff::Timestamp;
 
 use crate::records::Life;
+/// The share of `failover_after` that lies between the last write of one agent and the first of the
+/// next: for requests on their way, and for clocks that do not run alike.
+const MARGIN: u32 = 8;
 
 /// What is known of one agent that was heard of.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +27,12 @@ pub(crate) struct Lease {
     /// The same moment on the wall clock, for `LastConnectionTime`.
     pub(crate) last_connection: Timestamp,
     pub(crate) facts: Facts,
+    /// The newest heartbeat, by the agent's clock.
+    beat: Option<u64>,
+    /// What the row shows.
+    noted: Option<Contact>,
+    /// The newest heartbeat that counts for the agent's lease.
+    granted: Option<u64>,
 }
 
 /// What an agent says of itself.
@@ -35,42 +50,70 @@ pub(crate) struct Facts {
     pub(crate) claimed: u64,
 }
 
+/// A moment in which an agent was heard of, and its newest heartbeat then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Contact {
+    heard: Instant,
+    beat: Option<u64>,
+}
+
+impl Lease {
+    pub(crate) fn contact(&self) -> Contact {
+        Contact {
+            heard: self.heard,
+            beat: self.beat,
+        }
+    }
+
+    /// Whether the row shows no contact of the last `freshness`, or the first heartbeat not yet.
+    pub(crate) fn is_stale(&self, freshness: Duration) -> bool {
+        self.noted.is_none_or(|noted| {
+            self.heard.saturating_duration_since(noted.heard) >= freshness
+                || (noted.beat.is_none() && self.beat.is_some())
+        })
+    }
+}
+
 /// The leases of all agents.
 #[derive(Debug)]
 pub(crate) struct Leases {
     offline_after: Duration,
+    failover_after: Duration,
     /// When this start of control began to listen.
     started: Instant,
     by_agent: HashMap<AgentArn, Lease>,
 }
 
 impl Leases {
-    pub(crate) fn new(offline_after: Duration, started: Instant) -> Self {
+    pub(crate) fn new(offline_after: Duration, failover_after: Duration, started: Instant) -> Self {
         Self {
             offline_after,
+            failover_after,
             started,
             by_agent: HashMap::new(),
         }
     }
 
-    /// The agent said something. Whether that brought it back.
+    /// The agent said something, and `beat` is its newest heartbeat. Whether that brought it back.
     pub(crate) fn heard(
         &mut self,
         agent: &AgentArn,
         facts: Facts,
-        now: Instant,
-        wall: Timestamp,
+        beat: Option<u64>,
+        (now, wall): (Instant, Timestamp),
     ) -> bool {
         let returned = !self.is_online(agent, now);
-        self.by_agent.insert(
-            agent.clone(),
-            Lease {
-                heard: now,
-                left: false,
-                last_connection: wall,
-                facts,
-            },
-        );
+        let before = self.by_agent.get(agent);
+        let lease = Lease {
+            heard: now,
+            left: false,
+            last_connection: wall,
+            facts,
+            beat,
+            noted: before.and_then(|before| before.noted),
+            granted: before.and_then(|before| before.granted),
+        };
+        self.by_agent.insert(agent.clone(), lease);
         returned
     }
 
@@ -80,6 +123,33 @@ impl Leases {
             lease.left = true;
             lease.heard = now;
         }
+    }
+
+    /// The agent's row shows `contact`.
+    pub(crate) fn noted(&mut self, agent: &AgentArn, contact: Contact) {
+        if let Some(lease) = self.by_agent.get_mut(agent) {
+            lease.noted = Some(contact);
+        }
+    }
+
+    /// What the row shows of the agent counts for its lease. `alone`: and what was heard since,
+    /// since nobody else decides by the row.
+    pub(crate) fn grant(&mut self, agent: &AgentArn, alone: bool) {
+        if let Some(lease) = self.by_agent.get_mut(agent)
+            && let Some(noted) = lease.noted
+        {
+            lease.granted = if alone { lease.beat } else { noted.beat };
+        }
+    }
+
+    /// The heartbeat that the agent's lease is counted from.
+    pub(crate) fn granted(&self, agent: &AgentArn) -> Option<u64> {
+        self.by_agent.get(agent).and_then(|lease| lease.granted)
+    }
+
+    /// How long after such a heartbeat an agent may write.
+    pub(crate) fn length(&self) -> Duration {
+        self.failover_after - self.failover_after / MARGIN
     }
 
     /// Whether the agent's lease is live.
@@ -95,11 +165,16 @@ impl Leases {
             .filter(|lease| now.saturating_duration_since(lease.heard) < self.offline_after)
     }
 
-    /// Whether nothing was heard of the agent for the length of a lease. One that has just said
+    /// Whether nothing was heard of the agent for so long that it is OFFLINE. One that has just said
     /// goodbye may be restarting, and after a start of control it had no chance to speak yet.
     pub(crate) fn is_lost(&self, agent: &AgentArn, now: Instant) -> bool {
+        self.silent_for(agent, now) >= self.offline_after
+    }
+
+    /// Since when nothing was heard of the agent, or this start of control listens.
+    pub(crate) fn silent_for(&self, agent: &AgentArn, now: Instant) -> Duration {
         let heard = self.by_agent.get(agent).map_or(self.started, |l| l.heard);
-        now.saturating_duration_since(heard) >= self.offline_after
+        now.saturating_duration_since(heard)
     }
 
     /// The agent is another replica's.
@@ -107,11 +182,11 @@ impl Leases {
         self.by_agent.remove(agent);
     }
 
-    /// Forgets leases that ended; the rows say OFFLINE by then.
+    /// Forgets agents that were not heard of for so long that nobody asks how long any more.
     pub(crate) fn forget_ended(&mut self, now: Instant) {
-        let offline_after = self.offline_after;
+        let limit = self.offline_after.max(self.failover_after);
         self.by_agent
-            .retain(|_, lease| now.saturating_duration_since(lease.heard) < offline_after);
+            .retain(|_, lease| now.saturating_duration_since(lease.heard) < limit);
     }
 }
 
@@ -125,27 +200,38 @@ mod tests {
             .unwrap()
     }
 
+    fn leases(started: Instant) -> Leases {
+        Leases::new(Duration::from_secs(60), Duration::from_secs(120), started)
+    }
+
     #[test]
     fn silence_ends_a_lease_and_a_word_renews_it() {
-        let (start, wall) = (Instant::now(), Timestamp::UNIX_EPOCH);
-        let mut leases = Leases::new(Duration::from_secs(60), start);
+        let start = Instant::now();
+        let mut leases = leases(start);
         let at = |seconds| start + Duration::from_secs(seconds);
+        let heard = |leases: &mut Leases, second| {
+            let now = (at(second), Timestamp::UNIX_EPOCH);
+            leases.heard(&agent(), Facts::default(), None, now)
+        };
         assert!(!leases.is_online(&agent(), start));
-        assert!(leases.heard(&agent(), Facts::default(), start, wall));
+        assert!(heard(&mut leases, 0));
         assert!(leases.is_online(&agent(), at(59)));
-        assert!(!leases.heard(&agent(), Facts::default(), at(59), wall));
+        assert!(!heard(&mut leases, 59));
         assert!(leases.is_online(&agent(), at(118)));
         assert!(!leases.is_online(&agent(), at(119)));
-        leases.forget_ended(at(119));
+        leases.forget_ended(at(178));
+        assert_eq!(leases.silent_for(&agent(), at(178)).as_secs(), 119);
+        leases.forget_ended(at(179));
         assert!(leases.by_agent.is_empty());
-        assert!(leases.heard(&agent(), Facts::default(), at(200), wall));
+        assert!(heard(&mut leases, 200));
     }
 
     #[test]
     fn goodbye_ends_a_lease_at_once() {
         let now = Instant::now();
-        let mut leases = Leases::new(Duration::from_secs(60), now);
-        leases.heard(&agent(), Facts::default(), now, Timestamp::UNIX_EPOCH);
+        let mut leases = leases(now);
+        let at = (now, Timestamp::UNIX_EPOCH);
+        leases.heard(&agent(), Facts::default(), None, at);
         leases.left(&agent(), now);
         assert!(!leases.is_online(&agent(), now));
     }
@@ -154,14 +240,59 @@ mod tests {
     fn an_agent_is_lost_after_the_length_of_a_lease_and_never_right_after_a_start() {
         let (start, wall) = (Instant::now(), Timestamp::UNIX_EPOCH);
         let at = |seconds| start + Duration::from_secs(seconds);
-        let mut leases = Leases::new(Duration::from_secs(60), start);
+        let mut leases = leases(start);
         assert!(!leases.is_lost(&agent(), at(59)));
         assert!(leases.is_lost(&agent(), at(60)));
-        leases.heard(&agent(), Facts::default(), at(100), wall);
+        leases.heard(&agent(), Facts::default(), None, (at(100), wall));
         assert!(!leases.is_lost(&agent(), at(159)));
         leases.left(&agent(), at(150));
         assert!(!leases.is_lost(&agent(), at(209)), "it may be restarting");
-        leases.forget_ended(at(210));
         assert!(leases.is_lost(&agent(), at(210)));
+        leases.forget_ended(at(270));
+        assert!(leases.is_lost(&agent(), at(270)));
+    }
+
+    #[test]
+    fn a_heartbeat_counts_once_the_row_shows_it() {
+        let (start, wall) = (Instant::now(), Timestamp::UNIX_EPOCH);
+        let mut leases = leases(start);
+        let beat = |leases: &mut Leases, second: u64| {
+            let now = start + Duration::from_secs(second);
+            leases.heard(&agent(), Facts::default(), Some(second), (now, wall));
+            leases.by_agent[&agent()].contact()
+        };
+        let first = beat(&mut leases, 1);
+        for alone in [true, false] {
+            leases.grant(&agent(), alone);
+            assert_eq!(leases.granted(&agent()), None, "no row says how long");
+        }
+        leases.noted(&agent(), first);
+        beat(&mut leases, 2);
+        leases.grant(&agent(), false);
+        assert_eq!(leases.granted(&agent()), Some(1));
+        leases.grant(&agent(), true);
+        assert_eq!(leases.granted(&agent()), Some(2));
+        beat(&mut leases, 3);
+        assert_eq!(leases.granted(&agent()), Some(2), "until the next round");
+        assert_eq!(leases.length().as_secs(), 105);
+    }
+
+    #[test]
+    fn the_row_is_stale_by_the_monotonic_clock() {
+        let start = Instant::now();
+        let mut leases = leases(start);
+        let fresh = Duration::from_secs(15);
+        let hear = |leases: &mut Leases, second: u64, wall: i64| {
+            let now = start + Duration::from_secs(second);
+            let wall = Timestamp::from_second(wall).unwrap();
+            leases.heard(&agent(), Facts::default(), None, (now, wall));
+            leases.by_agent[&agent()].clone()
+        };
+        let lease = hear(&mut leases, 0, 1_000_000);
+        assert!(lease.is_stale(fresh), "never written");
+        leases.noted(&agent(), lease.contact());
+        // The wall clock is set back by a week.
+        assert!(!hear(&mut leases, 14, 395_214).is_stale(fresh));
+        assert!(hear(&mut leases, 15, 395_215).is_stale(fresh));
     }
 }

@@ -1,6 +1,8 @@
-//! Whether tasks can be run: an agent really tries both locations. What is under way lives in
-//! memory; the verdict goes into the task's row. After a restart the trying begins anew.
+//! Whether tasks can be run: an agent really tries both locations, and after it the next one if it
+//! cannot use them. What is under way lives in memory; the verdict goes into the task's row. After a
+//! restart the trying begins anew.
 
+mod failed;
 mod trials;
 
 use std::collections::btree_map::Entry;
@@ -11,6 +13,7 @@ use datasync_model::{AgentArn, ErrorCode, Failure, TaskArn, TaskStatus};
 use jiff::Timestamp;
 
 use super::views::{AgentKey, Revision, Side, Snapshot, TaskView};
+use failed::Failed;
 pub(crate) use trials::Asked;
 use trials::Trials;
 
@@ -28,6 +31,29 @@ const CREATION_GRACE: Duration = Duration::from_secs(60);
 pub(crate) struct Verdict {
     pub(crate) task: TaskArn,
     pub(crate) result: Result<(), Failure>,
+    /// Who cannot use the locations, of those that were tried.
+    pub(crate) unable: Vec<AgentArn>,
+    /// Who can.
+    pub(crate) able: Option<AgentArn>,
+}
+
+/// What became of the trials of a task.
+#[derive(Debug)]
+struct Outcome {
+    result: Result<(), Failure>,
+    unable: Vec<AgentArn>,
+    able: Option<AgentArn>,
+}
+
+impl Outcome {
+    /// Nobody was tried.
+    fn untried(failure: Failure) -> Self {
+        Self {
+            result: Err(failure),
+            unable: Vec::new(),
+            able: None,
+        }
+    }
 }
 
 /// A task that was found not to work.
@@ -46,6 +72,8 @@ pub(crate) struct Probes {
     trials: Trials,
     /// By task.
     waits: BTreeMap<String, Wait>,
+    /// Agents that have failed since the last verdict, by task.
+    failed: BTreeMap<String, Failed>,
     /// When this start of control looked at the tasks first.
     first_step: Option<Instant>,
 }
@@ -63,6 +91,7 @@ impl Probes {
         Self {
             trials: Trials::new(prefix),
             waits: BTreeMap::new(),
+            failed: BTreeMap::new(),
             first_step: None,
         }
     }
@@ -104,14 +133,16 @@ impl Probes {
         // Of tasks that are no more.
         self.waits
             .retain(|_, wait| now.instant < wait.next + FORGOTTEN_AFTER);
+        self.failed
+            .retain(|_, failed| now.instant < failed.since + FORGOTTEN_AFTER);
         let mut verdicts = Vec::new();
         for task in &snapshot.tasks {
             let mut agents = task.eligible.iter();
             let anybody = agents.any(|agent| snapshot.is_available(agent));
-            let result = match &task.sides {
+            let outcome = match &task.sides {
                 Err(failure) => {
                     self.forget(task);
-                    Some(Err(failure.clone()))
+                    Some(Outcome::untried(failure.clone()))
                 }
                 Ok(_) if !anybody => self.nobody(task, snapshot, now),
                 Ok(_) if is_settled(task.status) => {
@@ -120,12 +151,14 @@ impl Probes {
                 }
                 Ok(sides) => self.trial(task, sides, snapshot, now.instant),
             };
-            if let Some(result) = result
-                && changes(task, &result)
+            if let Some(outcome) = outcome
+                && changes(task, &outcome.result)
             {
                 verdicts.push(Verdict {
                     task: task.arn.clone(),
-                    result,
+                    result: outcome.result,
+                    unable: outcome.unable,
+                    able: outcome.able,
                 });
             }
         }
@@ -136,14 +169,10 @@ impl Probes {
         let key = task.arn.to_string();
         self.trials.remove(&key);
         self.waits.remove(&key);
+        self.failed.remove(&key);
     }
 
-    fn nobody(
-        &mut self,
-        task: &TaskView,
-        snapshot: &Snapshot,
-        now: Now,
-    ) -> Option<Result<(), Failure>> {
+    fn nobody(&mut self, task: &TaskView, snapshot: &Snapshot, now: Now) -> Option<Outcome> {
         self.forget(task);
         let young = now.wall < task.created + CREATION_GRACE;
         if task.status == TaskStatus::Creating && young {
@@ -168,7 +197,10 @@ impl Probes {
                 agents.join(", ")
             )
         };
-        Some(Err(Failure::new(ErrorCode::AgentUnavailable, who)))
+        Some(Outcome::untried(Failure::new(
+            ErrorCode::AgentUnavailable,
+            who,
+        )))
     }
 
     fn trial(
@@ -177,7 +209,7 @@ impl Probes {
         sides: &[Side; 2],
         snapshot: &Snapshot,
         now: Instant,
-    ) -> Option<Result<(), Failure>> {
+    ) -> Option<Outcome> {
         let key = task.arn.to_string();
         let revisions = [sides[0].revision, sides[1].revision];
         self.trials.remove_if(&key, |trial| {
@@ -188,34 +220,66 @@ impl Probes {
         {
             wait.remove();
         }
-        if let Some(result) = self.trials.verdict(&key, now) {
-            self.trials.remove(&key);
-            let before = self.waits.remove(&key).map_or(0, |wait| wait.failures);
-            if result.is_err() {
-                let wait = RETRY_MIN.saturating_mul(1 << before.min(8));
-                let failed = Wait {
-                    failures: before.saturating_add(1),
-                    next: now + wait.min(RETRY_MAX),
-                    revisions,
-                };
-                self.waits.insert(key, failed);
-            }
-            return Some(result);
+        if let Entry::Occupied(failed) = self.failed.entry(key.clone())
+            && failed.get().revisions != revisions
+        {
+            failed.remove();
         }
-        // One replica tries a task: that of the first agent that may.
-        let mut able = task.eligible.iter();
-        let first = able.find(|agent| is_able(task, sides, agent, snapshot));
-        let is_ours = first.is_some_and(|agent| snapshot.is_here(agent));
+        if let Some((agent, result)) = self.trials.verdict(&key, now) {
+            self.trials.remove(&key);
+            let failed = self.failed.entry(key.clone());
+            let failed = failed.or_insert_with(|| Failed::new(revisions, now));
+            match result {
+                Ok(()) => {
+                    let unable = failed.agents();
+                    self.forget(task);
+                    return Some(Outcome {
+                        result: Ok(()),
+                        unable,
+                        able: Some(agent),
+                    });
+                }
+                Err(failure) => failed.add(agent, failure),
+            }
+            let mut others = task.eligible.iter();
+            let is_last = failed.is_full()
+                || !others.any(|agent| may_try(task, sides, agent, snapshot) && !failed.has(agent));
+            if is_last {
+                return self.give_up(&key, revisions, now);
+            }
+        }
+        // Each replica tries the agents that are connected to it, one after the other.
         let waits = self.waits.get(&key).is_some_and(|wait| now < wait.next);
-        let is_due = is_ours && !waits && !self.trials.has(&key);
+        let is_due = !waits && !self.trials.has(&key);
+        let failed = self.failed.get(&key);
         let mut agents = task.eligible.iter().filter(|_| is_due);
         let free = agents.find(|agent| {
-            self.trials.of_agent(agent) < TRIALS_PER_AGENT && may_try(task, sides, agent, snapshot)
+            self.trials.of_agent(agent) < TRIALS_PER_AGENT
+                && may_try(task, sides, agent, snapshot)
+                && !failed.is_some_and(|failed| failed.has(agent))
         });
         if let Some(agent) = free {
             self.trials.begin(key, agent, sides);
         }
         None
+    }
+
+    /// All that could be tried have failed: they are tried again after a growing pause.
+    fn give_up(&mut self, task: &str, revisions: [Revision; 2], now: Instant) -> Option<Outcome> {
+        let before = self.waits.remove(task).map_or(0, |wait| wait.failures);
+        let wait = RETRY_MIN.saturating_mul(1 << before.min(8));
+        let waiting = Wait {
+            failures: before.saturating_add(1),
+            next: now + wait.min(RETRY_MAX),
+            revisions,
+        };
+        self.waits.insert(task.to_owned(), waiting);
+        let failed = self.failed.remove(task)?;
+        Some(Outcome {
+            result: Err(failed.why()?),
+            unable: failed.agents(),
+            able: None,
+        })
     }
 }
 

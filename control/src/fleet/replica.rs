@@ -86,9 +86,14 @@ impl Silence {
 
     /// Whether the row has shown nothing new for longer than a replica that lives takes.
     pub(crate) fn is_silent(&self, agent: &AgentArn, now: Instant) -> bool {
+        self.is_silent_for(agent, now, self.limit)
+    }
+
+    /// Whether the row has shown nothing new for `limit`.
+    pub(crate) fn is_silent_for(&self, agent: &AgentArn, now: Instant, limit: Duration) -> bool {
         self.changed
             .get(agent)
-            .is_some_and(|(_, since)| now.saturating_duration_since(*since) >= self.limit)
+            .is_some_and(|(_, since)| now.saturating_duration_since(*since) >= limit)
     }
 }
 
@@ -110,10 +115,10 @@ pub(crate) fn claimed(
     facts: &Facts,
     now: Timestamp,
 ) -> Result<AgentPresence, LostTo> {
-    let mut losers = Vec::new();
-    let mut host = None;
+    let (mut losers, mut host, mut lease_ms) = (Vec::new(), None, 0);
     let mut clone_seen_ms = None;
     if let Some(before) = row {
+        lease_ms = before.lease_ms;
         let same = before.boot_nonce == facts.boot_nonce;
         let lives = before.reported == AgentStatus::Online;
         if !same && lives && before.losers.contains(&facts.boot_nonce) {
@@ -140,6 +145,8 @@ pub(crate) fn claimed(
         abilities: facts.abilities.clone(),
         host,
         replica: replica.to_owned(),
+        // What it was given elsewhere may still last.
+        lease_ms,
         losers,
         certificate: facts.certificate,
         clone_seen_ms,

@@ -6,6 +6,7 @@ mod snapshot;
 mod walk;
 mod writes;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datasync_model::{AgentArn, AgentStatus};
@@ -16,10 +17,10 @@ use tokio::sync::watch;
 use super::abandoned::Abandoned;
 use super::desired::{NeededStore, RoleUse};
 use super::inbox::Reported;
-use super::lease::Facts;
+use super::lease::{Contact, Facts};
 use super::probes::Verdict;
 use super::replica::{LostTo, claimed};
-use super::views::{AgentView, Snapshot};
+use super::views::{AgentKey, AgentView, Snapshot};
 use crate::config::Role;
 use crate::credentials::{CredentialService, CredentialsError, Keys};
 use crate::logs::{self, Part};
@@ -53,20 +54,30 @@ pub(super) struct PresenceChange {
     pub(super) agent: AgentArn,
     pub(super) status: AgentStatus,
     /// Absent where nothing was heard since control started: the row keeps what it knows.
-    pub(super) heard: Option<(Timestamp, Facts)>,
+    pub(super) heard: Option<Heard>,
     /// The row as it was seen: one that another replica has written since is left alone.
     pub(super) seen: Seen,
 }
 
+/// What was heard of an agent.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Heard {
+    pub(super) at: Timestamp,
+    pub(super) facts: Facts,
+    /// The longest lease that is counted from it, in milliseconds.
+    pub(super) lease_ms: u64,
+    pub(super) contact: Contact,
+}
+
 /// What tells whether an agent's row is still what a decision was about.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Seen {
-    pub(super) replica: String,
-    pub(super) last_contact: Option<Timestamp>,
+pub(crate) struct Seen {
+    replica: String,
+    last_contact: Option<Timestamp>,
 }
 
 impl Seen {
-    pub(super) fn of(view: &AgentView) -> Self {
+    pub(crate) fn of(view: &AgentView) -> Self {
         Self {
             replica: view.replica.clone(),
             last_contact: view.last_connection,
@@ -84,12 +95,15 @@ pub(super) struct Changes {
     pub(super) launches: Vec<Launch>,
     /// The generation that they were decided by.
     pub(super) decided_by: u64,
+    /// The agents that were gone then.
+    pub(super) gone: BTreeSet<AgentKey>,
 }
 
 impl Changes {
     pub(super) fn is_empty(&self) -> bool {
         let nothing = Self {
             decided_by: self.decided_by,
+            gone: self.gone.clone(),
             ..Self::default()
         };
         *self == nothing
@@ -210,7 +224,10 @@ impl Rows {
                 }
                 let mut launches = changes.launches;
                 if !is_fresh && !launches.is_empty() {
-                    let (snapshot, _) = snapshot::read(rows, &surroundings, &look)?;
+                    let (mut snapshot, _) = snapshot::read(rows, &surroundings, &look)?;
+                    for (agent, view) in &mut snapshot.agents {
+                        view.gone = changes.gone.contains(agent);
+                    }
                     let plan = scheduler::plan(&snapshot, look.executions_per_agent);
                     launches.retain(|launch| plan.contains(launch));
                 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use datasync_model::{
     Ability, AgentArn, ExecutionSpec, ExecutionStatus, Failure, Location, Rate, TaskArn,
-    TaskExecutionArn, TaskStatus,
+    TaskExecutionArn, TaskStatus, Tenure,
 };
 use jiff::Timestamp;
 
@@ -17,6 +17,7 @@ pub(crate) struct LiveExecution {
     pub(crate) status: ExecutionStatus,
     /// The agent that was told to run it.
     pub(crate) agent: Option<AgentArn>,
+    pub(crate) tenure: Tenure,
     /// Agents that may run it, in order of preference.
     pub(crate) eligible: Vec<AgentArn>,
     /// When it was asked for: the queue's order.
@@ -98,6 +99,12 @@ impl Snapshot {
         view.is_some_and(|view| view.here)
     }
 
+    /// Whether `agent` has gone with a lease that is over by now.
+    pub(crate) fn is_gone(&self, agent: &AgentArn) -> bool {
+        let view = self.agents.get(&agent.to_string());
+        view.is_some_and(|view| view.gone && !view.online) && !self.held.contains(agent.id())
+    }
+
     /// Whether `agent` named everything in `needs` when it last said Hello.
     pub(crate) fn is_able(&self, agent: &AgentArn, needs: &[Ability]) -> bool {
         let view = self.agents.get(&agent.to_string());
@@ -150,6 +157,11 @@ pub(crate) struct AgentView {
     /// Nothing was heard of it for the length of a lease, as rows cannot tell. One that is OFFLINE
     /// and not lost has just said goodbye: it may be restarting.
     pub(crate) lost: bool,
+    /// Nothing was heard of it for so long that it writes nothing under a lease any more, as rows
+    /// cannot tell either.
+    pub(crate) gone: bool,
+    /// The longest lease that it may have, counted from its last connection, in milliseconds.
+    pub(crate) lease_ms: u64,
     pub(crate) last_connection: Option<Timestamp>,
     pub(crate) version: String,
     /// Of the machine that acts as the agent.

@@ -1,7 +1,5 @@
 //! Agents, and what was last heard of them.
 
-use std::time::Duration;
-
 use datasync_model::{AgentArn, AgentStatus};
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +56,10 @@ pub(crate) struct AgentPresence {
     /// The start of control that it is connected to, where several share the store.
     #[serde(default)]
     pub(crate) replica: String,
+    /// How long after this contact it may write for executions that can move to other agents, at
+    /// most, in milliseconds.
+    #[serde(default)]
+    pub(crate) lease_ms: u64,
     /// Boot nonces of machines that lost against this one.
     #[serde(default)]
     pub(crate) losers: Vec<String>,
@@ -79,16 +81,6 @@ pub(crate) struct Life {
 impl AgentPresence {
     /// Machines that lost, remembered for each agent.
     pub(crate) const LOSERS_MAX: usize = 16;
-
-    /// ONLINE while the lease of the last heartbeat lasts.
-    pub(crate) fn status(&self, now_ms: i64, offline_after: Duration) -> AgentStatus {
-        let lease_ms = i64::try_from(offline_after.as_millis()).unwrap_or(i64::MAX);
-        if now_ms.saturating_sub(self.last_contact_ms) < lease_ms {
-            self.reported
-        } else {
-            AgentStatus::Offline
-        }
-    }
 }
 
 impl Record for AgentPresence {

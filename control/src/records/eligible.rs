@@ -42,6 +42,19 @@ impl Eligible {
         }
     }
 
+    /// The same agents, those of `last` behind all others.
+    pub(crate) fn with_last(self, last: &[AgentArn]) -> Self {
+        match self {
+            Self::Any => Self::Any,
+            Self::Only(agents) => {
+                let (behind, mut all): (Vec<_>, Vec<_>) =
+                    agents.into_iter().partition(|agent| last.contains(agent));
+                all.extend(behind);
+                Self::Only(all)
+            }
+        }
+    }
+
     /// Whether no agent can ever be among them.
     pub(crate) fn is_nobody(&self) -> bool {
         matches!(self, Self::Only(agents) if agents.is_empty())

@@ -146,6 +146,9 @@ pub(crate) struct EventQueue {
     pub(crate) length: u64,
     /// Events that had to go although somebody had not been told.
     pub(crate) dropped: u64,
+    /// Whether agents and tasks that are older than events were taken over.
+    #[serde(default)]
+    pub(crate) adopted: bool,
 }
 
 impl EventQueue {

@@ -2,7 +2,7 @@
 
 use datasync_model::{
     AgentArn, BytesPerSecond, ExecutionReport, ExecutionSpec, ExecutionStatus, Rate,
-    TaskExecutionArn,
+    TaskExecutionArn, Tenure,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,10 @@ pub(crate) struct Execution {
     pub(crate) status: ExecutionStatus,
     /// The agent that runs it; absent while QUEUED.
     pub(crate) agent: Option<AgentArn>,
+    /// As what that agent has it. Several agents on one execution will each have a range of its keys
+    /// as a row below this one, with a tenure of its own; this one is that of the whole.
+    #[serde(default)]
+    pub(crate) tenure: Tenure,
     /// Agents that may run it, frozen at start.
     pub(crate) eligible: Eligible,
     /// When StartTaskExecution was called.

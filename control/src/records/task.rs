@@ -1,8 +1,8 @@
 //! Tasks, and whether they can be run.
 
 use datasync_model::{
-    Excludes, Failure, Includes, LocationArn, Options, TaskArn, TaskExecutionArn, TaskMode,
-    TaskStatus,
+    AgentArn, Excludes, Failure, Includes, LocationArn, Options, TaskArn, TaskExecutionArn,
+    TaskMode, TaskStatus,
 };
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +34,9 @@ pub(crate) struct Task {
     pub(crate) log_group_arn: Option<String>,
     /// Whether its locations can be used, as an agent found them.
     pub(crate) readiness: Readiness,
+    /// Agents that could not use the locations when they tried last: others come before them.
+    #[serde(default)]
+    pub(crate) unable: Vec<AgentArn>,
     /// The most recent execution.
     pub(crate) last_execution: Option<TaskExecutionArn>,
     /// When it starts by itself; `None`: never.

@@ -44,14 +44,13 @@ impl Changes {
         self.0.subscribe()
     }
 
-    /// An older generation, heard of late, wakes nobody.
-    pub(super) fn rise(&self, generation: u64) {
-        self.0.send_if_modified(|newest| {
-            let rises = generation > *newest;
-            if rises {
-                *newest = generation;
-            }
-            rises
+    /// Any other generation than the last wakes: a lower one may be that of a database that has gone
+    /// back in time, or only one that is heard of late.
+    pub(super) fn heard(&self, generation: u64) {
+        self.0.send_if_modified(|last| {
+            let differs = generation != *last;
+            *last = generation;
+            differs
         });
     }
 }
@@ -181,7 +180,7 @@ pub(super) fn perform<T, E: From<StoreError>>(
     if changed {
         let generation = meta::raise_generation(open.sql())?;
         open.commit()?;
-        changes.rise(generation);
+        changes.heard(generation);
     }
     Ok(result)
 }

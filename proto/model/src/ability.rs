@@ -16,6 +16,8 @@ words! {
         ChecksumAlgorithm = "checksum-algorithm",
         /// Making logs of executions; no execution needs it.
         Logs = "logs",
+        /// Executions under a lease, [`crate::Tenure::leased`]; without it they do not move.
+        Lease = "lease",
     }
 }
 

@@ -31,6 +31,7 @@ mod spec;
 mod status;
 mod task_report;
 mod telemetry;
+mod tenure;
 mod timetable;
 mod word;
 
@@ -69,5 +70,6 @@ pub use spec::ExecutionSpec;
 pub use status::{AgentStatus, ExecutionEvent, ExecutionStatus, Refused, TaskStatus};
 pub use task_report::{ObjectVersionIds, ReportKind, ReportLevel, ReportOutputType, TaskReport};
 pub use telemetry::{Bottleneck, RequestCounts, Telemetry, TimeLeft};
+pub use tenure::Tenure;
 pub use timetable::{BandwidthTimetable, TimetableError};
 pub use word::UnknownWord;

@@ -17,6 +17,8 @@ fn assignment(directory: &TempDir) -> Assignment {
         cancel: CancellationToken::new(),
         give_up: CancellationToken::new(),
         stop: CancellationToken::new(),
+        released: CancellationToken::new(),
+        leased: true,
         rate: watch::Sender::new(BytesPerSecond::UNLIMITED).subscribe(),
         reports: watch::Sender::new(launching(spec.execution.clone())),
         spec: Arc::new(spec),

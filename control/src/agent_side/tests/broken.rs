@@ -127,6 +127,7 @@ fn newer(arn: &TaskExecutionArn) -> Up {
     });
     Up::Execution(ExecutionObserved {
         report_json: report.to_string(),
+        epoch: 0,
     })
 }
 

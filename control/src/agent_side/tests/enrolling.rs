@@ -154,7 +154,7 @@ async fn strangers_reach_no_session_and_large_messages_no_handler() {
     let control = Control::start(directory.path()).await;
     let machine = Machine::new(&control);
     let channel = machine.connect(false).await.unwrap();
-    let Err(refused) = Attached::open(channel, "boot", None).await else {
+    let Err(refused) = Attached::open(channel, ("boot", Vec::new()), None).await else {
         panic!("a session without a certificate");
     };
     assert_eq!(refused.code(), Code::Unauthenticated, "{refused}");

@@ -107,6 +107,29 @@ async fn a_restored_store_begins_a_new_incarnation() {
 }
 
 #[tokio::test]
+async fn a_store_that_goes_back_in_time_under_control_begins_a_new_incarnation() {
+    let directory = tempfile::tempdir().unwrap();
+    let control = Control::start(directory.path()).await;
+    let (machine, _) = control.activated().await;
+    let mut attached = machine.attach("boot").await.unwrap();
+    let before = attached.desired(|_| true).await.generation.unwrap();
+    // As a database whose standby was behind when it took over.
+    let file = rusqlite::Connection::open(directory.path().join("control.sqlite3")).unwrap();
+    file.execute("UPDATE records SET version = 1 WHERE kind = 'meta'", ())
+        .unwrap();
+    let is_new =
+        |told: &DesiredState| told.generation.as_ref().unwrap().incarnation != before.incarnation;
+    let renewed = attached.desired(is_new).await.generation.unwrap();
+    // Orders reach agents, which take a number as low as these only because of that.
+    assert!(renewed.generation < before.generation);
+    let task = add_task(&control).await;
+    let arn = add_execution(&control, &task, 1).await;
+    let told = attached.desired(|desired| runs(desired, &arn)).await;
+    assert_eq!(told.generation.unwrap().incarnation, renewed.incarnation);
+    control.stop().await;
+}
+
+#[tokio::test]
 async fn a_machine_that_lost_does_not_come_back_while_the_winner_lives() {
     let directory = tempfile::tempdir().unwrap();
     let control = Control::start(directory.path()).await;

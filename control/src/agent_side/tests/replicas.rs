@@ -17,7 +17,7 @@ use crate::store::test_server::{Server, settings};
 
 const KEY: [u8; 32] = [7; 32];
 
-struct Replicas {
+pub(super) struct Replicas {
     url: String,
     directory: TempDir,
     // Dropped last.
@@ -25,7 +25,7 @@ struct Replicas {
 }
 
 impl Replicas {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let server = Server::start();
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("key"), KEY).unwrap();
@@ -37,8 +37,13 @@ impl Replicas {
     }
 
     async fn start(&self, name: &str) -> Control {
+        let change = |config: &mut Config| config.offline_after = Duration::from_secs(5);
+        self.start_with(name, change).await
+    }
+
+    pub(super) async fn start_with(&self, name: &str, change: impl FnOnce(&mut Config)) -> Control {
         let change = |config: &mut Config| {
-            config.offline_after = Duration::from_secs(5);
+            change(config);
             config.database = Database::Postgres(Box::new(settings(&self.url)));
             config.sealing_key_file = Some(self.directory.path().join("key"));
         };
@@ -47,13 +52,14 @@ impl Replicas {
 }
 
 /// The same machine, connecting to another replica.
-fn at(machine: &Machine, control: &Control) -> Machine {
+pub(super) fn at(machine: &Machine, control: &Control) -> Machine {
     Machine {
         address: control.address,
         key: rcgen::KeyPair::from_pem(&machine.key.serialize_pem()).unwrap(),
         trust: machine.trust.clone(),
         certificate: machine.certificate.clone(),
         local: None,
+        abilities: machine.abilities.clone(),
     }
 }
 

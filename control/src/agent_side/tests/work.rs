@@ -2,7 +2,7 @@
 
 use datasync_model::{
     Counters, ExecutionReport, ExecutionResult, ExecutionStatus, LocationArn, NfsVersion, Rate,
-    TaskExecutionArn, Telemetry, UniqueId,
+    TaskExecutionArn, Telemetry, Tenure, UniqueId,
 };
 use datasync_proto::agent_message::Message as Up;
 use datasync_proto::{DesiredState, ExecutionObserved};
@@ -76,6 +76,7 @@ pub(super) async fn add_task_to(control: &Control, destination: LocationDetails)
         excludes: spec.excludes,
         log_group_arn: None,
         readiness: Readiness::Creating,
+        unable: Vec::new(),
         last_execution: None,
         schedule: None,
         manifest: None,
@@ -122,6 +123,7 @@ pub(super) async fn add_execution(control: &Control, task: &Task, number: u64) -
                 spec,
                 status: ExecutionStatus::Queued,
                 agent: None,
+                tenure: Tenure::default(),
                 eligible: Eligible::Any,
                 requested_at_ms: Timestamp::now().as_millisecond(),
                 scheduled_for_ms: None,
@@ -183,7 +185,17 @@ pub(super) async fn change(
 }
 
 pub(super) fn report(arn: &TaskExecutionArn, status: ExecutionStatus, transferred: u64) -> Up {
-    Up::Execution(ExecutionObserved::new(&ExecutionReport {
+    report_of(arn, 0, status, transferred)
+}
+
+/// A report of the tenure with this epoch.
+pub(super) fn report_of(
+    arn: &TaskExecutionArn,
+    epoch: u64,
+    status: ExecutionStatus,
+    transferred: u64,
+) -> Up {
+    let report = ExecutionReport {
         execution: arn.clone(),
         status,
         counters: Counters {
@@ -192,7 +204,8 @@ pub(super) fn report(arn: &TaskExecutionArn, status: ExecutionStatus, transferre
         },
         result: ExecutionResult::default(),
         telemetry: Telemetry::default(),
-    }))
+    };
+    Up::Execution(ExecutionObserved::new(&report, epoch))
 }
 
 pub(super) fn runs(desired: &DesiredState, arn: &TaskExecutionArn) -> bool {

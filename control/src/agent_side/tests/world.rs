@@ -188,6 +188,8 @@ pub(super) struct Machine {
     pub(super) certificate: Option<String>,
     /// The address that the machine connects from, if not the system's choice.
     pub(super) local: Option<IpAddr>,
+    /// What it says that it can do.
+    pub(super) abilities: Vec<String>,
 }
 
 impl Machine {
@@ -198,6 +200,7 @@ impl Machine {
             trust: control.trust(),
             certificate: None,
             local: None,
+            abilities: Vec::new(),
         }
     }
 
@@ -269,7 +272,8 @@ impl Machine {
             .connect(true)
             .await
             .map_err(|error| Status::unavailable(format!("{error:?}")))?;
-        Attached::open(channel, boot_nonce, applied).await
+        let abilities = self.abilities.clone();
+        Attached::open(channel, (boot_nonce, abilities), applied).await
     }
 
     /// Attaches as soon as control lets this machine in.
@@ -298,7 +302,7 @@ pub(super) struct Attached {
 impl Attached {
     pub(super) async fn open(
         channel: Channel,
-        boot_nonce: &str,
+        (boot_nonce, abilities): (&str, Vec<String>),
         applied: Option<Generation>,
     ) -> Result<Self, Status> {
         let (up, messages) = mpsc::channel(16);
@@ -307,7 +311,7 @@ impl Attached {
             agent_version: "test".to_owned(),
             boot_nonce: boot_nonce.to_owned(),
             applied,
-            abilities: Vec::new(),
+            abilities,
         });
         up.send(AgentMessage {
             message: Some(hello),
@@ -349,9 +353,15 @@ impl Attached {
     }
 
     pub(super) async fn heartbeat(&self, status: AgentStatus) {
+        self.heartbeat_at(status, 0).await;
+    }
+
+    /// A heartbeat that was sent at this time of the agent's clock.
+    pub(super) async fn heartbeat_at(&self, status: AgentStatus, sent_milliseconds: u64) {
         self.send(Up::Heartbeat(Heartbeat {
             status: status.to_string(),
             host: None,
+            sent_milliseconds,
         }))
         .await;
     }

@@ -183,6 +183,36 @@ async fn a_task_follows_its_executions() {
 }
 
 #[tokio::test]
+async fn what_is_older_than_events_is_told_only_when_it_changes() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(directory.path()).await;
+    let (task, execution) = (fixture::task_row(1, None), fixture::execution_row(1, 1));
+    changed(&store, agent("one")).await;
+    changed(&store, presence(AgentStatus::Online, 1)).await;
+    changed(&store, task.clone()).await;
+    changed(&store, execution).await;
+    // As a release without events leaves it.
+    let forgetting = |rows: &Transaction<'_>| {
+        for row in rows.list::<Announced>(None, 10)? {
+            rows.delete::<Announced>(&row.record.id(), row.version)?;
+        }
+        delete_while(rows, |_| true, 10).map(drop)
+    };
+    store.commit(forgetting).await.unwrap();
+    crate::events::adopt(&store).await.unwrap();
+    changed(&store, presence(AgentStatus::Online, 2)).await;
+    changed(&store, task).await;
+    assert_eq!(told(&store).await, []);
+    changed(&store, presence(AgentStatus::Offline, 3)).await;
+    assert_eq!(told(&store).await, pairs(&[("agent", "OFFLINE")]));
+    // Once: what is new since was told when it was made.
+    store.commit(forgetting).await.unwrap();
+    crate::events::adopt(&store).await.unwrap();
+    changed(&store, presence(AgentStatus::Offline, 4)).await;
+    assert_eq!(told(&store).await, pairs(&[("agent", "OFFLINE")]));
+}
+
+#[tokio::test]
 async fn a_commit_that_fails_tells_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let store = store(directory.path()).await;

@@ -72,11 +72,19 @@ fn a_failure_makes_it_unavailable_and_it_is_tried_again_with_growing_pauses() {
     for pause in [30, 60, 120, 240, 480, 600, 600] {
         probes.step(&snapshot, now(at));
         answer_all(&mut probes, 0, &Err(failure()));
+        assert_eq!(probes.step(&snapshot, now(at)), [], "another agent may");
+        answer_all(&mut probes, 1, &Err(failure()));
         let verdicts = probes.step(&snapshot, now(at));
         if snapshot.tasks[0].status == TaskStatus::Creating {
-            assert_eq!(verdicts[0].result, Err(failure()));
+            let failure = verdicts[0].result.clone().unwrap_err();
+            assert_eq!(failure.code, ErrorCode::SourcePathNotFound);
+            for agent in [0, 1] {
+                let says = format!("agent {}: nfs.example: export", fixture::agent(agent));
+                assert!(failure.detail.contains(&says), "{failure}");
+            }
+            assert_eq!(verdicts[0].unable, [fixture::agent(0), fixture::agent(1)]);
             snapshot.tasks[0].status = TaskStatus::Unavailable;
-            snapshot.tasks[0].failure = Some(failure());
+            snapshot.tasks[0].failure = Some(failure);
         } else {
             assert_eq!(verdicts, [], "the row says so already");
         }
@@ -87,6 +95,31 @@ fn a_failure_makes_it_unavailable_and_it_is_tried_again_with_growing_pauses() {
     probes.step(&snapshot, now(at));
     answer_all(&mut probes, 0, &Ok(()));
     assert_eq!(probes.step(&snapshot, now(at))[0].result, Ok(()));
+}
+
+#[test]
+fn one_agent_that_can_use_the_locations_is_enough() {
+    let snapshot = with_task(TaskStatus::Creating);
+    let mut probes = Probes::new("p".to_owned());
+    probes.step(&snapshot, now(0));
+    answer_all(&mut probes, 0, &Err(failure()));
+    assert_eq!(probes.step(&snapshot, now(1)), []);
+    answer_all(&mut probes, 1, &Ok(()));
+    let verdicts = probes.step(&snapshot, now(2));
+    assert_eq!(verdicts[0].result, Ok(()));
+    assert_eq!(verdicts[0].unable, [fixture::agent(0)]);
+    assert_eq!(verdicts[0].able, Some(fixture::agent(1)));
+}
+
+#[test]
+fn the_reason_of_a_single_agent_is_told_as_it_is() {
+    let mut snapshot = with_task(TaskStatus::Creating);
+    fixture::set_online(&mut snapshot, 1, false);
+    let mut probes = Probes::new("p".to_owned());
+    probes.step(&snapshot, now(0));
+    answer_all(&mut probes, 0, &Err(failure()));
+    let verdicts = probes.step(&snapshot, now(1));
+    assert_eq!(verdicts[0].result, Err(failure()));
 }
 
 #[test]
@@ -171,6 +204,7 @@ fn a_trial_moves_on_when_its_agent_is_lost_or_silent() {
     assert_eq!(probes.step(&snapshot, now(500)), []);
     send_all(&mut probes, 1, 500);
     assert_eq!(probes.step(&snapshot, now(619)), []);
+    // Only one that is here is asked in its place.
     let verdicts = probes.step(&snapshot, now(620));
     let silent = verdicts[0].result.clone().unwrap_err();
     assert_eq!(silent.code, ErrorCode::AgentUnavailable);
@@ -180,8 +214,10 @@ fn a_trial_moves_on_when_its_agent_is_lost_or_silent() {
 fn a_changed_location_is_tried_at_once() {
     let mut snapshot = with_task(TaskStatus::Unavailable);
     let mut probes = Probes::new("p".to_owned());
-    probes.step(&snapshot, now(0));
-    answer_all(&mut probes, 0, &Err(failure()));
+    for agent in [0, 1] {
+        probes.step(&snapshot, now(0));
+        answer_all(&mut probes, agent, &Err(failure()));
+    }
     probes.step(&snapshot, now(1));
     assert!(probes.asked().is_empty());
     // Its keys may be others: the place is the same, the row is not.

@@ -158,27 +158,35 @@ impl Trials {
         by_agent
     }
 
-    /// What came of the trial of `task`, once that is known.
-    pub(super) fn verdict(&self, task: &str, now: Instant) -> Option<Result<(), Failure>> {
+    /// Who tried `task`, and what came of it, once that is known.
+    pub(super) fn verdict(
+        &self,
+        task: &str,
+        now: Instant,
+    ) -> Option<(AgentArn, Result<(), Failure>)> {
         let trial = self.by_task.get(task)?;
-        let is_late = |side: usize| {
-            let sent = trial.sent.get(side).copied().flatten();
-            trial.answers.get(side).is_some_and(Option::is_none)
-                && sent.is_some_and(|sent| now.saturating_duration_since(sent) >= ANSWER_TIMEOUT)
-        };
-        match &trial.answers {
-            [Some(Err(failure)), _] => Some(Err(failure.clone())),
-            [Some(Ok(())), Some(result)] => Some(result.clone()),
-            _ if is_late(0) || is_late(1) => Some(Err(Failure::new(
-                ErrorCode::AgentUnavailable,
-                format!(
-                    "agent {} did not say within {} seconds whether it can reach the locations",
-                    trial.agent,
-                    ANSWER_TIMEOUT.as_secs()
-                ),
-            ))),
-            _ => None,
-        }
+        Some((trial.agent.clone(), result(trial, now)?))
+    }
+}
+
+fn result(trial: &Trial, now: Instant) -> Option<Result<(), Failure>> {
+    let is_late = |side: usize| {
+        let sent = trial.sent.get(side).copied().flatten();
+        trial.answers.get(side).is_some_and(Option::is_none)
+            && sent.is_some_and(|sent| now.saturating_duration_since(sent) >= ANSWER_TIMEOUT)
+    };
+    match &trial.answers {
+        [Some(Err(failure)), _] => Some(Err(failure.clone())),
+        [Some(Ok(())), Some(result)] => Some(result.clone()),
+        _ if is_late(0) || is_late(1) => Some(Err(Failure::new(
+            ErrorCode::AgentUnavailable,
+            format!(
+                "agent {} did not say within {} seconds whether it can reach the locations",
+                trial.agent,
+                ANSWER_TIMEOUT.as_secs()
+            ),
+        ))),
+        _ => None,
     }
 }
 

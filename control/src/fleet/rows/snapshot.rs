@@ -258,6 +258,7 @@ impl Reader<'_> {
             status: execution.status,
             eligible: self.expand(&execution.eligible),
             agent: execution.agent,
+            tenure: execution.tenure,
             requested: timestamp(execution.requested_at_ms),
             revisions: sides.map(|side| self.locations.revision(side.arn())),
             role_keys,

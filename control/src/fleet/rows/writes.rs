@@ -1,16 +1,18 @@
 //! What one round of the driver writes, row by row, each after a look at the row as it is now.
 
-use datasync_model::{ExecutionEvent, ExecutionReport, ExecutionStatus, Telemetry};
+use datasync_model::{
+    AgentArn, ExecutionEvent, ExecutionReport, ExecutionStatus, Telemetry, Tenure,
+};
 use jiff::Timestamp;
 
-use super::PresenceChange;
+use super::{PresenceChange, Seen};
 use crate::fleet::abandoned::{Abandoned, Loss};
 use crate::fleet::inbox::Reported;
 use crate::fleet::observed::{result_after, status_after};
 use crate::fleet::probes::Verdict;
 use crate::records::{Agent, AgentPresence, Execution, Readiness, Task};
-use crate::scheduler::Launch;
-use crate::store::{StoreError, Transaction};
+use crate::scheduler::{Launch, Left, is_movable};
+use crate::store::{StoreError, Transaction, Versioned};
 
 pub(super) fn write_presence(
     rows: &Transaction<'_>,
@@ -30,8 +32,10 @@ pub(super) fn write_presence(
     match (row, &change.heard) {
         (Some(mut row), heard) => {
             row.record.reported = change.status;
-            if let Some((at, facts)) = heard {
-                row.record.last_contact_ms = at.as_millisecond();
+            if let Some(heard) = heard {
+                let facts = &heard.facts;
+                row.record.last_contact_ms = heard.at.as_millisecond();
+                row.record.lease_ms = heard.lease_ms;
                 row.record.version.clone_from(&facts.version);
                 row.record.boot_nonce.clone_from(&facts.boot_nonce);
                 row.record.abilities.clone_from(&facts.abilities);
@@ -40,15 +44,16 @@ pub(super) fn write_presence(
             }
             rows.update(&row)
         }
-        (None, Some((at, facts))) => rows.insert(&AgentPresence {
+        (None, Some(heard)) => rows.insert(&AgentPresence {
             arn: change.agent.clone(),
             reported: change.status,
-            last_contact_ms: at.as_millisecond(),
-            version: facts.version.clone(),
-            boot_nonce: facts.boot_nonce.clone(),
-            abilities: facts.abilities.clone(),
-            host: facts.host.clone(),
+            last_contact_ms: heard.at.as_millisecond(),
+            version: heard.facts.version.clone(),
+            boot_nonce: heard.facts.boot_nonce.clone(),
+            abilities: heard.facts.abilities.clone(),
+            host: heard.facts.host.clone(),
             replica: change.seen.replica.clone(),
+            lease_ms: heard.lease_ms,
             losers: Vec::new(),
             certificate: facts.certificate,
             clone_seen_ms: None,
@@ -60,9 +65,26 @@ pub(super) fn write_presence(
 /// Whoever was heard of is this replica's as long as no other has claimed it; silence counts only
 /// if it lasts.
 fn is_as_seen(row: &AgentPresence, change: &PresenceChange) -> bool {
-    let last_contact = Timestamp::from_millisecond(row.last_contact_ms).ok();
     row.replica == change.seen.replica
-        && (change.heard.is_some() || last_contact == change.seen.last_contact)
+        && (change.heard.is_some() || last_contact(row) == change.seen.last_contact)
+}
+
+fn last_contact(row: &AgentPresence) -> Option<Timestamp> {
+    Timestamp::from_millisecond(row.last_contact_ms).ok()
+}
+
+/// Whether nothing was heard of `agent` since it was `seen`, on whatever replica.
+fn is_still_silent(
+    rows: &Transaction<'_>,
+    agent: &AgentArn,
+    seen: &Seen,
+) -> Result<bool, StoreError> {
+    let row = rows.get::<AgentPresence>(agent.id())?;
+    let now = row.map_or_else(Seen::default, |row| Seen {
+        last_contact: last_contact(&row.record),
+        replica: row.record.replica,
+    });
+    Ok(now == *seen)
 }
 
 /// A clone that is refused again and again is written this often.
@@ -78,6 +100,13 @@ pub(super) fn write_verdict(rows: &Transaction<'_>, verdict: Verdict) -> Result<
         return Ok(());
     };
     tracing::info!(task = %verdict.task, result = ?verdict.result, "task was tried");
+    let unable = &mut row.record.unable;
+    for agent in verdict.unable {
+        if !unable.contains(&agent) {
+            unable.push(agent);
+        }
+    }
+    unable.retain(|agent| Some(agent) != verdict.able.as_ref());
     row.record.readiness = Readiness::of(verdict.result);
     rows.update(&row)
 }
@@ -92,7 +121,14 @@ pub(super) fn write_report(
         return Ok(());
     };
     let execution = &mut row.record;
-    if execution.agent.as_ref() != Some(&reported.agent) || *execution.arn() != report.execution {
+    let tenure = Tenure {
+        epoch: reported.epoch,
+        leased: false,
+    };
+    if execution.agent.as_ref() != Some(&reported.agent)
+        || *execution.arn() != report.execution
+        || !tenure.is_of(execution.tenure)
+    {
         return Ok(());
     }
     let Some(status) = status_after(execution.status, report.status) else {
@@ -132,9 +168,12 @@ pub(super) fn end_abandoned(
     let Ok(status) = execution.status.apply(ExecutionEvent::Fail) else {
         return Ok(());
     };
-    let holds = match abandoned.why {
+    let holds = match &abandoned.why {
         Loss::Deleted => rows.get::<Agent>(abandoned.agent.id())?.is_none(),
-        Loss::Unreachable { .. } => execution.status == ExecutionStatus::Cancelling,
+        Loss::Unreachable { seen, .. } => {
+            execution.status == ExecutionStatus::Cancelling
+                && is_still_silent(rows, &abandoned.agent, seen)?
+        }
     };
     if !holds || execution.agent.as_ref() != Some(&abandoned.agent) {
         return Ok(());
@@ -165,11 +204,14 @@ pub(super) fn write_launch(
     let Some(mut row) = rows.get::<Execution>(launch.execution.id())? else {
         return Ok(false);
     };
-    if row.record.status != ExecutionStatus::Queued {
-        return Ok(false);
-    }
     // Deleted since the plan was made: another agent may run it.
     if rows.get::<Agent>(launch.agent.id())?.is_none() {
+        return Ok(false);
+    }
+    if let Some(from) = &launch.from {
+        return write_move(rows, row, launch, from);
+    }
+    if row.record.status != ExecutionStatus::Queued {
         return Ok(false);
     }
     let Ok(status) = row.record.status.apply(ExecutionEvent::Launch) else {
@@ -178,7 +220,35 @@ pub(super) fn write_launch(
     tracing::info!(execution = %launch.execution, agent = %launch.agent, "execution is launched");
     row.record.status = status;
     row.record.agent = Some(launch.agent.clone());
+    row.record.tenure = launch.tenure;
     row.record.launched_at_ms = Some(now.as_millisecond());
     rows.update(&row)?;
     Ok(true)
 }
+
+/// Gives an execution to another agent, unless the one that has it was heard of meanwhile. Its
+/// status stays: it never goes back.
+fn write_move(
+    rows: &Transaction<'_>,
+    mut row: Versioned<Execution>,
+    launch: &Launch,
+    from: &Left,
+) -> Result<bool, StoreError> {
+    let execution = &mut row.record;
+    let is_as_planned = execution.agent.as_ref() == Some(&from.agent)
+        && execution.tenure.next(launch.tenure.leased) == launch.tenure
+        && is_movable(execution.status, execution.tenure)
+        && is_still_silent(rows, &from.agent, &from.seen)?;
+    if !is_as_planned {
+        return Ok(false);
+    }
+    tracing::warn!(execution = %launch.execution, from = %from.agent, to = %launch.agent,
+        epoch = launch.tenure.epoch, "its agent is gone: an execution moves to another one");
+    execution.agent = Some(launch.agent.clone());
+    execution.tenure = launch.tenure;
+    rows.update(&row)?;
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests;

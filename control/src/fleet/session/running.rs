@@ -46,6 +46,8 @@ pub(super) struct Running {
     /// Of its certificate.
     pub(super) key: PublicKey,
     facts: Facts,
+    /// The newest heartbeat, by the agent's clock.
+    beat: Option<u64>,
     pub(super) outgoing: Outgoing,
     published: watch::Receiver<Arc<Published>>,
     /// What the agent was told last.
@@ -77,6 +79,7 @@ impl Running {
             agent,
             key,
             facts,
+            beat: None,
             outgoing,
             sent: None,
             stores: Stores::default(),
@@ -167,8 +170,8 @@ impl Running {
         let returned = lock(&self.fleet.leases).heard(
             &self.agent,
             self.facts.clone(),
-            Instant::now().into_std(),
-            wall(),
+            self.beat,
+            (Instant::now().into_std(), wall()),
         );
         if returned {
             self.fleet.wake.notify_one();
@@ -185,7 +188,7 @@ impl Running {
                         if let Some(result) = &mut report.result.report {
                             result.failure = result.failure.take().map(bounded_failure);
                         }
-                        self.report(report);
+                        self.report(report, observed.epoch);
                     }
                     Err(error) => {
                         tracing::warn!(agent = %self.agent, %error, "report not understood");
@@ -223,6 +226,7 @@ impl Running {
         if let Some(host) = &heartbeat.host {
             self.facts.host = Some(host_facts(host));
         }
+        self.beat = Some(heartbeat.sent_milliseconds).filter(|sent| *sent > 0);
         if heartbeat.status.parse() == Ok(AgentStatus::Offline) {
             tracing::info!(agent = %self.agent, "agent stops");
             let now = Instant::now().into_std();
@@ -232,8 +236,17 @@ impl Running {
             // ONLINE, or the word of a newer agent: it is there.
             self.heard();
         }
+        let (granted, length) = {
+            let leases = lock(&self.fleet.leases);
+            (leases.granted(&self.agent), leases.length())
+        };
+        // Whatever was decided before the heartbeat counted, the agent hears of before its lease is
+        // renewed: an execution that is no longer its own above all.
+        self.tell().await?;
         let ack = HeartbeatAck {
             now_milliseconds: wall().as_millisecond(),
+            lease_from_milliseconds: granted.unwrap_or(0),
+            lease_milliseconds: u64::try_from(length.as_millis()).unwrap_or(0),
         };
         send(&self.outgoing, Down::HeartbeatAck(ack)).await
     }
@@ -246,14 +259,20 @@ impl Running {
     }
 
     /// Reports count only for executions that this agent was told to run.
-    fn report(&self, report: datasync_model::ExecutionReport) {
-        if !self.has(&report.execution) {
+    fn report(&self, report: datasync_model::ExecutionReport, epoch: u64) {
+        let asked = {
+            let published = self.published.borrow();
+            let desired = published.agents.get(&self.agent.to_string());
+            desired.is_some_and(|desired| desired.has_in(&report.execution, epoch))
+        };
+        if !asked {
             tracing::debug!(agent = %self.agent, execution = %report.execution,
                 "report of an execution that the agent should not have");
             return;
         }
         let urgent = lock(&self.fleet.inbox).put(Reported {
             agent: self.agent.clone(),
+            epoch,
             report,
         });
         if urgent {

@@ -77,7 +77,7 @@ async fn follow(target: &Target, changes: &Changes, is_away: &mut bool) -> Resul
     loop {
         let row = within(ANSWER_MAX, client.query_one(&statement, &[])).await?;
         let version: i64 = row.try_get(0)?;
-        changes.rise(version.unsigned_abs());
+        changes.heard(version.unsigned_abs());
         tokio::select! {
             () = notified.notified() => {}
             () = tokio::time::sleep(POLL) => {}

@@ -41,9 +41,10 @@ impl LeaseHolder {
         }
     }
 
-    /// The time by the lease's clock.
+    /// The time by the lease's clock, in whole milliseconds, as heartbeats tell it.
     pub(crate) fn now(&self) -> Duration {
-        (self.clock)()
+        let now = (self.clock)();
+        Duration::from_millis(u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
     }
 
     /// Takes what control answered to a heartbeat of the session that began at `session_began`. A

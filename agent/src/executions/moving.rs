@@ -62,7 +62,8 @@ impl Ends {
             Operation::UploadPart,
             Operation::CompleteUpload,
         ] {
-            let slow = Duration::from_millis(500 + random.below(9000));
+            // Minutes for all of it.
+            let slow = Duration::from_secs(20 + random.below(60));
             let slow = Fault::new(operation, Action::Delay(slow));
             destination.script().add(slow);
         }
@@ -227,7 +228,7 @@ async fn simulate(seed: u64) -> (Vec<String>, u64) {
     for step in 0..3000 {
         let is_faulty = step < 200;
         for (number, agent) in agents.iter_mut().enumerate() {
-            if is_faulty && random.percent(2) {
+            if is_faulty && random.percent(4) {
                 agent.cut_until = Instant::now() + Duration::from_secs(random.below(60));
             }
             if is_faulty && random.percent(1) {
@@ -301,11 +302,11 @@ fn judge(control: &Control, ends: &Ends, root: &Path) -> Vec<String> {
 #[test]
 fn no_two_agents_write_at_once_and_the_destination_is_exact() {
     let (mut moved, mut moves) = (0, 0);
-    for seed in 0..60 {
+    for seed in 0..40 {
         let (wrong, count) = run_deterministically(simulate(seed));
         assert_eq!(wrong, Vec::<String>::new(), "seed {seed}");
         moved += u64::from(count > 0);
         moves += count;
     }
-    assert!(moved > 20 && moves > moved, "{moved} moved, {moves} times");
+    assert!(moved > 10 && moves > moved, "{moved} moved, {moves} times");
 }

@@ -84,6 +84,7 @@ async fn write_all(fenced: &Fenced<MemoryDestination>, upload: &UploadId) {
         etag: String::new(),
         metadata: PosixMetadata::default(),
         crc64: None,
+        checksum: None,
         storage_class: None,
     };
     let part = PartStream {

@@ -110,13 +110,17 @@ async fn a_restored_store_begins_a_new_incarnation() {
 async fn a_store_that_goes_back_in_time_under_control_begins_a_new_incarnation() {
     let directory = tempfile::tempdir().unwrap();
     let control = Control::start(directory.path()).await;
+    let file = rusqlite::Connection::open(directory.path().join("control.sqlite3")).unwrap();
+    let set = |generation: i64| {
+        let sql = "UPDATE records SET version = ?1 WHERE kind = 'meta'";
+        assert_eq!(file.execute(sql, [generation]).unwrap(), 1);
+    };
+    set(10_000);
     let (machine, _) = control.activated().await;
     let mut attached = machine.attach("boot").await.unwrap();
     let before = attached.desired(|_| true).await.generation.unwrap();
     // As a database whose standby was behind when it took over.
-    let file = rusqlite::Connection::open(directory.path().join("control.sqlite3")).unwrap();
-    file.execute("UPDATE records SET version = 1 WHERE kind = 'meta'", ())
-        .unwrap();
+    set(9_000);
     let is_new =
         |told: &DesiredState| told.generation.as_ref().unwrap().incarnation != before.incarnation;
     let renewed = attached.desired(is_new).await.generation.unwrap();

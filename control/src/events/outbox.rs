@@ -60,7 +60,19 @@ pub(super) fn adopt(rows: &Transaction<'_>, kind: &str, id: &str) -> Result<(), 
     let mut untold = Made::default();
     passing_over_broken(match kind {
         Task::KIND => task(rows, id, &mut untold),
-        _ => agent(rows, id, &mut untold),
+        _ => adopt_agent(rows, id),
+    })
+}
+
+/// What there is to warn of is told when the agent is heard of.
+fn adopt_agent(rows: &Transaction<'_>, id: &str) -> Result<(), StoreError> {
+    let Some(row) = rows.get::<AgentPresence>(id)? else {
+        return Ok(());
+    };
+    rows.insert(&Announced {
+        subject: Subject::Agent(row.record.arn),
+        state: row.record.reported.to_string(),
+        warnings: Vec::new(),
     })
 }
 

@@ -33,6 +33,7 @@ pub(crate) fn presence(number: u8) -> AgentPresence {
         abilities: Vec::new(),
         host: None,
         replica: String::new(),
+        lease_ms: 0,
         losers: Vec::new(),
         certificate: None,
         clone_seen_ms: None,

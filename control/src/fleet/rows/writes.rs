@@ -55,7 +55,7 @@ pub(super) fn write_presence(
             replica: change.seen.replica.clone(),
             lease_ms: heard.lease_ms,
             losers: Vec::new(),
-            certificate: facts.certificate,
+            certificate: heard.facts.certificate,
             clone_seen_ms: None,
         }),
         (None, None) => Ok(()),

@@ -176,11 +176,14 @@ impl Session {
     async fn serve(mut self, offset: f64, beats: &AtomicU64) -> Result<(), Failed> {
         let first = Instant::now() + self.every.mul_f64(offset);
         let mut ticks = interval_at(first, self.every);
+        let began = Instant::now();
         loop {
             tokio::select! {
                 _ = ticks.tick() => {
                     let status = "ONLINE".to_owned();
-                    send(&self.up, Up::Heartbeat(Heartbeat { status, host: None })).await?;
+                    let sent_milliseconds = u64::try_from(began.elapsed().as_millis())?;
+                    let heartbeat = Heartbeat { status, host: None, sent_milliseconds };
+                    send(&self.up, Up::Heartbeat(heartbeat)).await?;
                 }
                 message = self.down.message() => match message?.and_then(|m| m.message) {
                     Some(Down::HeartbeatAck(_)) => {
@@ -200,6 +203,7 @@ impl Session {
             send(&self.up, Up::Probed(probed)).await?;
         }
         for execution in desired.executions {
+            let epoch = execution.epoch;
             let done = ExecutionReport {
                 execution: execution.spec()?.execution,
                 status: ExecutionStatus::Success,
@@ -207,7 +211,7 @@ impl Session {
                 result: ExecutionResult::default(),
                 telemetry: Telemetry::default(),
             };
-            send(&self.up, Up::Execution(ExecutionObserved::new(&done))).await?;
+            send(&self.up, Up::Execution(ExecutionObserved::new(&done, epoch))).await?;
         }
         Ok(())
     }

@@ -19,16 +19,10 @@ fn agent(number: u8) -> Agent {
 /// As the fixture's views see it.
 fn presence(number: u8) -> AgentPresence {
     AgentPresence {
-        arn: fixture::agent(number),
         reported: AgentStatus::Offline,
         last_contact_ms: fixture::at(0).as_millisecond(),
-        version: "1".to_owned(),
-        boot_nonce: "boot".to_owned(),
-        abilities: Vec::new(),
-        host: None,
         replica: "here".to_owned(),
-        lease_ms: 0,
-        losers: Vec::new(),
+        ..fixture::presence(number)
     }
 }
 

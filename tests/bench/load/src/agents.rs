@@ -1,11 +1,14 @@
 //! Many agents that do nothing but live.
 
 use std::net::SocketAddr;
+use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use serde_json::json;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::net::unix::pipe;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -16,7 +19,7 @@ use crate::machine::Machine;
 /// Agents that are activated at a time.
 const AT_A_TIME: usize = 16;
 
-/// Says `connected` once all are, then for each line on standard input how many heartbeats control
+/// Says `connected` once all are, then for each line on standard input, a pipe, how many heartbeats control
 /// has answered so far, and since when. Ends with the input.
 ///
 /// # Errors
@@ -51,11 +54,12 @@ pub(crate) async fn run(
     }
     let began = Instant::now();
     println!("{}", json!({"connected": count}));
-    let mut lines = asked();
+    let asked = std::io::stdin().as_fd().try_clone_to_owned()?;
+    let mut lines = BufReader::new(pipe::Receiver::from_owned_fd(asked)?).lines();
     loop {
         tokio::select! {
-            line = lines.recv() => {
-                if line.is_none() {
+            line = lines.next_line() => {
+                if line?.is_none() {
                     return Ok(());
                 }
                 let seconds = began.elapsed().as_secs_f64();
@@ -64,17 +68,4 @@ pub(crate) async fn run(
             Some(ended) = sessions.join_next() => ended??,
         }
     }
-}
-
-/// One for each line on standard input, until that ends.
-fn asked() -> mpsc::Receiver<()> {
-    let (asked, lines) = mpsc::channel(1);
-    std::thread::spawn(move || {
-        for line in std::io::stdin().lines() {
-            if line.is_err() || asked.blocking_send(()).is_err() {
-                return;
-            }
-        }
-    });
-    lines
 }

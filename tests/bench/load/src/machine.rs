@@ -211,7 +211,11 @@ impl Session {
                 result: ExecutionResult::default(),
                 telemetry: Telemetry::default(),
             };
-            send(&self.up, Up::Execution(ExecutionObserved::new(&done, epoch))).await?;
+            send(
+                &self.up,
+                Up::Execution(ExecutionObserved::new(&done, epoch)),
+            )
+            .await?;
         }
         Ok(())
     }

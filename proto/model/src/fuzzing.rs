@@ -71,10 +71,11 @@ fn covered(patterns: &str, path: &[u8]) -> bool {
     while let Some(character) = characters.next() {
         let bytes = |character: char| character.to_string().into_bytes().into_iter().map(Some);
         match character {
-            '\\' => match characters.next_if(|next| "*|\\".contains(*next)) {
-                Some(escaped) => pattern.extend(bytes(escaped)),
-                None => {}
-            },
+            '\\' => {
+                if let Some(escaped) = characters.next_if(|next| "*|\\".contains(*next)) {
+                    pattern.extend(bytes(escaped));
+                }
+            }
             '*' => pattern.push(None),
             '|' => patterns_read.push(std::mem::take(&mut pattern)),
             other => pattern.extend(bytes(other)),

@@ -25,6 +25,8 @@ pub(crate) enum Command {
     CheckConfig(Box<RunArguments>),
     /// Exits with 0 if the agent on the state directory runs and is alive (also: --health)
     Health(Box<RunArguments>),
+    /// Shows the local console on this terminal: activation, network, tests, log, support bundle
+    Console(Box<ConsoleArguments>),
     /// Copies an NFS directory to a bucket once, without control
     ///
     /// The same command line again goes on with a copy that was interrupted. Credentials come from
@@ -81,6 +83,16 @@ pub(crate) struct RunArguments {
     name: Option<String>,
     #[command(flatten)]
     process: ProcessFlags,
+}
+
+/// The agent's own settings, so that the console finds it.
+#[derive(Debug, Args)]
+pub(crate) struct ConsoleArguments {
+    #[command(flatten)]
+    pub(crate) agent: RunArguments,
+    /// Directory that stands for / where the machine's files are read and written
+    #[arg(long, hide = true, default_value = "/")]
+    pub(crate) root: PathBuf,
 }
 
 impl RunArguments {

@@ -4,6 +4,7 @@ mod control;
 mod flags;
 mod layers;
 mod memory;
+mod shown;
 mod stores;
 mod units;
 mod validate;

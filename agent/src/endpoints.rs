@@ -139,7 +139,7 @@ impl Endpoints {
 }
 
 /// How `location` is mounted under these settings.
-fn nfs_config(settings: NfsSettings, location: &NfsLocation) -> NfsConfig {
+pub(crate) fn nfs_config(settings: NfsSettings, location: &NfsLocation) -> NfsConfig {
     NfsConfig {
         connections: settings.connections,
         in_flight_per_connection: REQUESTS_MAX.div_ceil(settings.connections.max(1)),

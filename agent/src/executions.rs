@@ -32,6 +32,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::local::Watched;
 use crate::state::{EXECUTIONS, StateDir, StateError};
 use folder::{Folder, Order};
 use reconcile::{Action, Here, Wanted};
@@ -91,6 +92,8 @@ pub(crate) struct Executions {
     work: Work,
     slots: Arc<Semaphore>,
     here: BTreeMap<String, Execution>,
+    /// For whoever looks on.
+    watched: Watched,
     /// What control wants, as it last said.
     desired: Vec<DesiredExecution>,
     tasks: JoinSet<()>,
@@ -119,6 +122,7 @@ impl Executions {
             work,
             slots: Arc::new(Semaphore::new(executions_max)),
             here: BTreeMap::new(),
+            watched: Watched::default(),
             desired: Vec::new(),
             tasks: JoinSet::new(),
             ended: Arc::default(),
@@ -135,6 +139,11 @@ impl Executions {
             }
         }
         Ok(executions)
+    }
+
+    /// The reports of all that is here and will come.
+    pub(crate) fn watched(&self) -> Watched {
+        self.watched.clone()
     }
 
     /// Makes what is here agree with what control wants.
@@ -317,6 +326,7 @@ impl Executions {
     fn keep_ended(&mut self, id: String, folder: Folder, order: Order, report: ExecutionReport) {
         let (seen, mut told) = watch::channel(report);
         told.mark_changed();
+        self.watched.add(seen.subscribe());
         let execution = Execution {
             order,
             folder,
@@ -339,6 +349,7 @@ impl Executions {
         let rate = watch::Sender::new(order.rate);
         let (seen, mut told) = watch::channel(launching(spec.execution.clone()));
         told.mark_changed();
+        self.watched.add(seen.subscribe());
         self.tasks.spawn(task::run(task::Task {
             work: Arc::clone(&self.work),
             slots: Arc::clone(&self.slots),

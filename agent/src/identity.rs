@@ -2,7 +2,7 @@
 
 mod signer;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -287,6 +287,18 @@ impl Identity {
             validity,
         });
         Ok(())
+    }
+}
+
+/// What an activated agent on `state_dir` knows control by, in PEM; `None` if there is none.
+///
+/// # Errors
+/// If the directory cannot be read.
+pub(crate) fn kept_anchors(state_dir: &Path) -> Result<Option<String>, StateError> {
+    let identity = state_dir.join(IDENTITY);
+    match state::read_optional(&identity.join(RECORD))? {
+        Some(_) => state::read_optional(&identity.join(ANCHORS)),
+        None => Ok(None),
     }
 }
 

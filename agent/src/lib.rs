@@ -8,6 +8,7 @@ mod activation;
 mod backoff;
 mod cgroup;
 mod config;
+mod console;
 mod copy;
 mod countersigning;
 mod credentials;
@@ -17,6 +18,7 @@ mod health;
 mod host;
 mod identity;
 mod link;
+mod local;
 mod logging;
 mod logs;
 mod probe;
@@ -33,6 +35,7 @@ pub use config::{
     EgressSettings, Layers, LogFormat, NfsSettings, Overrides, PrivilegedPorts, ProcessFlags,
     ProcessSettings, ReadError, S3Settings,
 };
+pub use console::{ConsoleError, ConsoleSettings, console};
 pub use copy::{CopyFlags, CopyReport, CopyRequest, CopyStatus, copy};
 pub use health::{Unhealthy, check_health};
 pub use logging::{LoggingError, init_logging};

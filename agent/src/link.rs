@@ -1,6 +1,7 @@
 //! The gRPC connection to control: TLS from the first byte, control authenticated always, the
 //! agent once it has a certificate.
 
+mod hops;
 mod trust;
 mod tunnel;
 
@@ -19,6 +20,8 @@ use tonic::transport::{Channel, Endpoint, Uri};
 
 use crate::config::{ControlAddress, ControlAddresses, ControlTrust};
 use crate::identity::Credential;
+
+pub(crate) use hops::{Hop, Trail, walk};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pings find a peer that vanished without a word, and keep NAT entries alive.

@@ -6,11 +6,12 @@ mod copying;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use arguments::{Command, RunArguments};
+use arguments::{Command, ConsoleArguments, RunArguments};
 use clap::Parser;
 use clap::error::ErrorKind;
 use datasync_agent::{
-    CONFIG_FILE_VARIABLE, Config, Layers, ProcessSettings, check_health, init_logging, run,
+    CONFIG_FILE_VARIABLE, Config, ConsoleSettings, Layers, ProcessSettings, check_health, console,
+    init_logging, run,
 };
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }),
         Command::Health(arguments) => health(&arguments),
+        Command::Console(arguments) => show_console(&arguments),
         Command::Copy(flags) => copying::start(&flags),
     }
 }
@@ -114,6 +116,34 @@ async fn run_until_signal(config: Config) -> Result<(), String> {
     tracing::info!("stopping");
     shutdown.cancel();
     running.await.map_err(|e| e.to_string())
+}
+
+/// Works with a configuration that cannot be used as well: it says so.
+fn show_console(arguments: &ConsoleArguments) -> ExitCode {
+    let (layers, unreadable) = match layers(&arguments.agent) {
+        Ok(layers) => (layers, None),
+        Err(text) => (Layers::default(), Some(text)),
+    };
+    let settings = ConsoleSettings {
+        layers,
+        unreadable,
+        root: arguments.root.clone(),
+        term: std::env::var("TERM").ok(),
+    };
+    let shown = Runtime::new()
+        .map_err(|e| format!("cannot start the runtime: {e}"))
+        .and_then(|runtime| {
+            runtime
+                .block_on(console(settings))
+                .map_err(|e| e.to_string())
+        });
+    match shown {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(text) => {
+            eprintln!("datasync-agent: {text}");
+            ExitCode::from(EXIT_FAILURE)
+        }
+    }
 }
 
 fn health(arguments: &RunArguments) -> ExitCode {

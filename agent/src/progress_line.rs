@@ -136,7 +136,7 @@ impl Standing {
 }
 
 /// A band in words, with the same unit at both ends where that is possible.
-fn band(left: &TimeLeft) -> String {
+pub(crate) fn band(left: &TimeLeft) -> String {
     let human = |ms| HumanDuration(Duration::from_millis(ms)).to_string();
     let low = human(left.low_ms);
     let Some(high) = left.high_ms.map(human) else {

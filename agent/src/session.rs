@@ -11,6 +11,7 @@ use datasync_proto::session_client::SessionClient;
 use datasync_proto::{
     ControlMessage, DesiredState, ExecutionObserved, Heartbeat, Hello, MESSAGE_BYTES_MAX, Welcome,
 };
+use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
@@ -23,6 +24,7 @@ use crate::executions::{Executions, is_current};
 use crate::host::HostWatch;
 use crate::identity::{Identity, IdentityError};
 use crate::link::{self, LinkError, Trust};
+use crate::local::SessionState;
 use crate::logs::{Courier, Logs};
 use crate::probe::Probes;
 use crate::renewal::Pace;
@@ -100,6 +102,8 @@ pub(crate) struct Desk<'a> {
     pub(crate) credentials: &'a CredentialStore,
     pub(crate) signing: &'a SigningDesk,
     pub(crate) host: &'a mut HostWatch,
+    /// For whoever looks on.
+    pub(crate) shown: &'a watch::Sender<SessionState>,
     pub(crate) renewal: Pace,
 }
 
@@ -116,6 +120,10 @@ impl Desk<'_> {
             Err(end) => return end,
         };
         tracing::info!(control = %self.control.first(), "session with control is open");
+        self.shown.send_replace(SessionState::Open {
+            control: self.control.first().to_string(),
+            ahead_seconds: ahead_seconds(welcome.now_milliseconds, SystemTime::now()),
+        });
         match self.work(&mut outbox, &mut inbox, &welcome, stop).await {
             End::Lost { reason, .. } => End::Lost {
                 welcomed: true,
@@ -332,6 +340,16 @@ impl Desk<'_> {
         }
         End::Stopped
     }
+}
+
+/// This machine's clock less control's.
+fn ahead_seconds(control_milliseconds: i64, now: SystemTime) -> i64 {
+    let ours = now
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_millis();
+    let ours = i64::try_from(ours).unwrap_or(i64::MAX);
+    ours.saturating_sub(control_milliseconds) / 1000
 }
 
 fn warn_of_skew(control_milliseconds: i64, now: SystemTime) {

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use datasync_model::AgentArn;
 use datasync_transfer::SharedRate;
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -23,6 +24,7 @@ use crate::health;
 use crate::host::{self, HostWatch};
 use crate::identity::{Identity, IdentityError};
 use crate::link::Trust;
+use crate::local::{self, Board, SessionState};
 use crate::logs::Logs;
 use crate::probe::Probes;
 use crate::renewal::Pace;
@@ -70,7 +72,7 @@ impl From<ActivationError> for RunError {
 }
 
 /// Where an agent stands, for whoever embeds it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Phase {
     /// Not ready yet.
     Starting,
@@ -113,8 +115,11 @@ pub async fn run_observed(
     let mut beat = JoinSet::new();
     let (beating_state, until) = (Arc::clone(&state), beating.clone());
     beat.spawn(async move { health::beat(&beating_state, until).await });
-    let result = match Agent::start(config, state, phase.clone()) {
+    let result = match Agent::start(config, Arc::clone(&state), phase.clone()) {
         Ok(mut agent) => {
+            if let Some(listener) = local::listen(&state) {
+                beat.spawn(local::serve(listener, agent.board(), beating.clone()));
+            }
             let result = agent.live(&shutdown).await;
             agent.executions.stop(STOP_DEADLINE).await;
             result
@@ -138,6 +143,7 @@ struct Agent {
     credentials: CredentialStore,
     signing: SigningDesk,
     host: HostWatch,
+    session: watch::Sender<SessionState>,
     /// A key issued beforehand serves one activation.
     key_is_fresh: bool,
 }
@@ -187,7 +193,16 @@ impl Agent {
             credentials,
             signing,
             host,
+            session: watch::Sender::new(SessionState::None),
         })
+    }
+
+    fn board(&self) -> Board {
+        Board {
+            phase: self.phase.subscribe(),
+            session: self.session.subscribe(),
+            executions: self.executions.watched(),
+        }
     }
 
     async fn live(&mut self, shutdown: &CancellationToken) -> Result<(), RunError> {
@@ -234,6 +249,9 @@ impl Agent {
                     pace.ask();
                 }
                 End::Lost { welcomed, reason } => {
+                    self.session.send_replace(SessionState::Lost {
+                        reason: reason.clone(),
+                    });
                     failures = if welcomed {
                         1
                     } else {
@@ -269,6 +287,7 @@ impl Agent {
             credentials: &self.credentials,
             signing: &self.signing,
             host: &mut self.host,
+            shown: &self.session,
             renewal,
         };
         desk.hold(shutdown).await
@@ -338,6 +357,7 @@ impl Agent {
         self.executions.discard(DISCARD_DEADLINE).await;
         self.logs.discard();
         self.credentials.clear();
+        self.session.send_replace(SessionState::None);
         Ok(())
     }
 }

@@ -35,4 +35,5 @@ pub use directory::fuzzing;
 pub use config::{NfsConfig, PrivilegedPorts};
 pub use counts::CallCounts;
 pub use hostname::{NotAServer, ServerName};
+pub use mount::{Registered, registered};
 pub use source::NfsSource;

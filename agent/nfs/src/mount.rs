@@ -2,6 +2,7 @@
 //! (RFC 1813 appendix I).
 
 mod portmap;
+mod registered;
 mod wire;
 
 use std::net::SocketAddr;
@@ -19,6 +20,8 @@ use crate::hostname::ServerName;
 use crate::status::{ancestor_may_mount, mount_error};
 use portmap::Service;
 use wire::{MountFault, MountReply};
+
+pub use registered::{Registered, registered};
 
 /// The port that RFC 1813 names, for servers whose portmapper cannot be reached.
 const NFS_PORT: u16 = 2049;

@@ -31,6 +31,12 @@ pub(super) async fn reach(address: &ControlAddress) -> io::Result<TcpStream> {
         .map_err(|error| io::Error::other(format!("through the proxy {}: {error}", shown(address))))
 }
 
+/// The proxy that an address is reached through, without its password; `None` for the direct way.
+pub(super) fn proxy_to(address: &ControlAddress) -> Option<String> {
+    let uri: Uri = format!("https://{address}").parse().ok()?;
+    way(address, &uri).map(|_| shown(address))
+}
+
 /// The proxy, unless the address is one of those that need none.
 fn way(address: &ControlAddress, uri: &Uri) -> Option<Intercept> {
     let proxy = address.proxy.as_ref()?;

@@ -1,0 +1,119 @@
+//! The console at work: the terminal, and what the commands do.
+
+mod activation;
+mod bundle;
+mod connection;
+mod execute;
+mod http;
+mod journal;
+mod machine;
+mod netfiles;
+mod network;
+mod nfs;
+mod password;
+mod s3;
+mod scrub;
+mod terminal;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::app::{App, Place};
+use super::draw::is_ascii;
+use crate::config::{Config, Layers};
+use crate::host;
+
+/// Marks the machine as one that the console configures; the appliance's image carries it.
+const MARKER: &str = "etc/datasync/appliance";
+/// Where bundles go, in the state directory.
+const SUPPORT: &str = "support";
+
+/// What the console works with.
+#[derive(Debug)]
+pub struct ConsoleSettings {
+    /// The agent's configuration, as the agent itself would read it.
+    pub layers: Layers,
+    /// Why the agent's configuration cannot be read, if so.
+    pub unreadable: Option<String>,
+    /// Where the machine's files are: `/`.
+    pub root: PathBuf,
+    /// The variable `TERM`.
+    pub term: Option<String>,
+}
+
+/// A console that cannot be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum ConsoleError {
+    /// The terminal fails, or is none.
+    #[error("cannot use the terminal: {0}; the console needs one on standard input and output")]
+    Terminal(#[from] std::io::Error),
+}
+
+/// What commands work with.
+#[derive(Debug)]
+struct World {
+    layers: Layers,
+    config: Result<Config, String>,
+    state_dir: PathBuf,
+    root: PathBuf,
+}
+
+impl World {
+    /// Values that are secret, and the parts of proxies' URLs that are.
+    fn secrets(&self) -> Vec<String> {
+        let hidden = self.layers.hidden();
+        let passwords: Vec<String> = hidden
+            .iter()
+            .filter_map(|value| value.rsplit_once('@'))
+            .filter_map(|(user, _)| user.rsplit_once(':'))
+            .map(|(_, password)| password.to_owned())
+            .collect();
+        hidden.into_iter().chain(passwords).collect()
+    }
+}
+
+/// Shows the console until the operator leaves it.
+///
+/// # Errors
+/// [`ConsoleError`]
+pub async fn console(settings: ConsoleSettings) -> Result<(), ConsoleError> {
+    let ConsoleSettings {
+        layers,
+        unreadable,
+        root,
+        term,
+    } = settings;
+    let config = match unreadable {
+        Some(reason) => Err(reason),
+        None => layers
+            .clone()
+            .validate()
+            .map_err(|faults| faults.0.join("; ")),
+    };
+    let world = World {
+        state_dir: layers.state_dir(),
+        layers,
+        config,
+        root,
+    };
+    let name = world
+        .config
+        .as_ref()
+        .ok()
+        .and_then(|config| config.name.clone());
+    let place = Place {
+        name: host::host_name(name.as_deref()),
+        control: world
+            .config
+            .as_ref()
+            .map_or_else(|_| String::new(), |config| config.control.to_string()),
+        is_appliance: world.root.join(MARKER).exists(),
+        faults: world.config.as_ref().err().cloned(),
+        support_directory: world.state_dir.join(SUPPORT).display().to_string(),
+        is_ascii: is_ascii(term.as_deref()),
+    };
+    let has_password = password::is_set(&world.state_dir);
+    let app = |size| App::new(place, has_password, size);
+    terminal::show(app, Arc::new(world)).await?;
+    Ok(())
+}

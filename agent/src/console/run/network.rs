@@ -1,0 +1,265 @@
+//! The machine's network: read, shown, and configured where that is the console's to do.
+
+use std::fs::{self, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use sysinfo::Networks;
+use tokio::process::Command;
+
+use super::super::page::Line;
+use super::super::screens::network::Settings;
+use super::World;
+use super::netfiles::{self, KEPT, NetFile};
+
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(20);
+/// The longest file that is read, in bytes.
+const FILE_MAX: u64 = 64 * 1024;
+/// Bytes of a command's complaint that are shown.
+const COMPLAINT_MAX: usize = 300;
+
+/// What was filled in before; otherwise DHCP on the first interface.
+pub(super) fn read(root: &Path) -> Settings {
+    let kept = read_small(&root.join(KEPT));
+    kept.and_then(|text| serde_json::from_str(&text).ok())
+        .unwrap_or_else(|| Settings {
+            interface: interfaces()
+                .into_iter()
+                .next()
+                .map_or_else(String::new, |(name, _)| name),
+            ..Settings::default()
+        })
+}
+
+/// What this machine uses, where something else configures it.
+pub(super) fn show(world: &World) -> Vec<Line> {
+    let mut lines = vec![
+        Line::plain(
+            "This is not the appliance: the network is configured by the machine's own means, and \
+             the proxy by the agent's configuration. In use:",
+        ),
+        Line::plain(""),
+    ];
+    for (name, addresses) in interfaces() {
+        let addresses = if addresses.is_empty() {
+            "no address".to_owned()
+        } else {
+            addresses.join(", ")
+        };
+        lines.push(Line::plain(format!("{name}: {addresses}")));
+    }
+    let resolver = read_small(&world.root.join("etc/resolv.conf")).unwrap_or_default();
+    let servers: Vec<&str> = resolver
+        .lines()
+        .filter_map(|line| line.strip_prefix("nameserver"))
+        .map(str::trim)
+        .collect();
+    lines.push(Line::plain(format!(
+        "DNS servers: {}",
+        or_none(&servers.join(", "))
+    )));
+    if let Ok(config) = &world.config {
+        let egress = &config.process.egress;
+        for (name, proxy) in [("TLS", &egress.https_proxy), ("HTTP", &egress.http_proxy)] {
+            let shown = proxy.as_ref().map(ToString::to_string).unwrap_or_default();
+            lines.push(Line::plain(format!(
+                "Proxy for {name}: {}",
+                or_none(&shown)
+            )));
+        }
+    }
+    lines
+}
+
+fn or_none(text: &str) -> &str {
+    if text.is_empty() { "none" } else { text }
+}
+
+/// Names with addresses, without the loopback.
+fn interfaces() -> Vec<(String, Vec<String>)> {
+    let Ok(networks) = Networks::new_with_refreshed_list() else {
+        return Vec::new();
+    };
+    let mut all: Vec<_> = networks
+        .iter()
+        .filter(|(name, _)| *name != "lo")
+        .map(|(name, network)| {
+            let addresses = network.ip_networks().iter();
+            let addresses = addresses.map(|ip| format!("{}/{}", ip.addr, ip.prefix));
+            (name.to_string_lossy().into_owned(), addresses.collect())
+        })
+        .collect();
+    all.sort();
+    all
+}
+
+fn read_small(path: &Path) -> Option<String> {
+    let is_small = fs::metadata(path).is_ok_and(|found| found.len() <= FILE_MAX);
+    is_small.then(|| fs::read_to_string(path).ok()).flatten()
+}
+
+/// Writes the files, all or none, and lets the services read them.
+pub(super) async fn apply(root: &Path, settings: &Settings) -> Vec<Line> {
+    let before = read(root);
+    let written = netfiles::files(settings)
+        .map_err(io::Error::from)
+        .and_then(|files| write_all(root, &files));
+    let count = match written {
+        Ok(count) => count,
+        Err(error) => {
+            return vec![
+                Line::fail(error.to_string()),
+                Line::plain(
+                    "Nothing was changed. The console needs root, and a file system that can be written.",
+                ),
+            ];
+        }
+    };
+    let mut lines = vec![Line::ok(format!("{count} files written"))];
+    if root != Path::new("/") {
+        lines.push(Line::plain(format!(
+            "They are below {}: no service was told.",
+            root.display()
+        )));
+        return lines;
+    }
+    let proxy_changed = (before.proxy_url(), before.no_proxy.as_str())
+        != (settings.proxy_url(), settings.no_proxy.as_str());
+    for words in commands(&settings.interface, proxy_changed) {
+        lines.push(tell(&words).await);
+    }
+    lines
+}
+
+/// What makes the files count. A transfer goes on from its journal when the agent is restarted.
+fn commands(interface: &str, proxy_changed: bool) -> Vec<Vec<&str>> {
+    let mut all = vec![
+        vec!["networkctl", "reload"],
+        vec!["networkctl", "reconfigure", interface],
+        vec!["systemctl", "try-restart", "systemd-resolved.service"],
+        vec!["systemctl", "try-restart", "systemd-timesyncd.service"],
+    ];
+    if proxy_changed {
+        all.push(vec!["systemctl", "daemon-reload"]);
+        all.push(vec!["systemctl", "try-restart", "datasync-agent.service"]);
+    }
+    all
+}
+
+async fn tell(words: &[&str]) -> Line {
+    let shown = words.join(" ");
+    let Some((program, arguments)) = words.split_first() else {
+        return Line::fail("no command");
+    };
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    match tokio::time::timeout(COMMAND_TIMEOUT, command.output()).await {
+        Ok(Ok(output)) if output.status.success() => Line::ok(shown),
+        Ok(Ok(output)) => {
+            let most = output.stderr.len().min(COMPLAINT_MAX);
+            let complaint = String::from_utf8_lossy(&output.stderr[..most]);
+            Line::fail(format!("{shown}: {}", complaint.trim()))
+        }
+        Ok(Err(error)) => Line::fail(format!("{shown}: {error}")),
+        Err(_) => Line::fail(format!(
+            "{shown}: no end within {} s",
+            COMMAND_TIMEOUT.as_secs()
+        )),
+    }
+}
+
+/// First every file beside its place, then all into their places.
+fn write_all(root: &Path, files: &[NetFile]) -> io::Result<usize> {
+    let mut prepared = Vec::new();
+    let mut failed = None;
+    for file in files {
+        let path = root.join(file.path);
+        match prepare(&path, file) {
+            Ok(temporary) => prepared.push((temporary, path)),
+            Err(error) => {
+                let text = format!("cannot write {}: {error}", path.display());
+                failed = Some(io::Error::new(error.kind(), text));
+                break;
+            }
+        }
+    }
+    if let Some(error) = failed {
+        for (temporary, _) in &prepared {
+            fs::remove_file(temporary).ok();
+        }
+        return Err(error);
+    }
+    for (temporary, path) in &prepared {
+        fs::rename(temporary, path)?;
+    }
+    Ok(prepared.len())
+}
+
+fn prepare(path: &Path, file: &NetFile) -> io::Result<PathBuf> {
+    let temporary = path.with_extension("new");
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    let mut options = OpenOptions::new();
+    options
+        .create(true)
+        .write(true)
+        .truncate(true)
+        .mode(file.mode);
+    let mut opened = options.open(&temporary)?;
+    opened.set_permissions(Permissions::from_mode(file.mode))?;
+    opened.write_all(file.content.as_bytes())?;
+    opened.sync_all()?;
+    Ok(temporary)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> Settings {
+        Settings {
+            interface: "ens3".to_owned(),
+            dns: vec!["192.0.2.53".to_owned()],
+            ..Settings::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_applied_is_shown_the_next_time() {
+        let scratch = tempfile::tempdir().unwrap();
+        let lines = apply(scratch.path(), &settings()).await;
+        assert!(lines[0].text.contains("6 files written"), "{lines:?}");
+        assert_eq!(read(scratch.path()), settings());
+        let written = scratch
+            .path()
+            .join("etc/systemd/network/05-datasync-console.network");
+        assert!(fs::read_to_string(written).unwrap().contains("Name=ens3"));
+    }
+
+    #[tokio::test]
+    async fn where_one_file_cannot_be_written_none_is() {
+        let scratch = tempfile::tempdir().unwrap();
+        fs::create_dir_all(scratch.path().join("etc")).unwrap();
+        // A file where the last directory should be.
+        fs::write(scratch.path().join("etc/datasync"), "").unwrap();
+        let lines = apply(scratch.path(), &settings()).await;
+        assert!(lines[0].text.contains("cannot write"), "{lines:?}");
+        assert!(lines[1].text.contains("Nothing was changed"), "{lines:?}");
+        let network = scratch.path().join("etc/systemd/network");
+        assert_eq!(fs::read_dir(network).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn the_agent_is_restarted_for_another_proxy_only() {
+        assert_eq!(commands("ens3", false).len(), 4);
+        let last = commands("ens3", true).pop().unwrap();
+        assert_eq!(last, ["systemctl", "try-restart", "datasync-agent.service"]);
+    }
+}

@@ -1,0 +1,79 @@
+//! The agent's id and status.
+
+use super::super::app::{Agent, Place};
+use super::super::page::{Grade, Line};
+use super::storage::offset;
+use crate::local::{SessionState, Snapshot};
+use crate::supervisor::Phase;
+
+pub(in super::super) fn lines(place: &Place, agent: &Agent) -> Vec<Line> {
+    let mut lines = Vec::new();
+    if let Some(faults) = &place.faults {
+        lines.push(Line::fail(format!("Configuration: {faults}")));
+    }
+    match agent {
+        Agent::Unknown => lines.push(Line::plain("Asking the agent...")),
+        Agent::Down(reason) => {
+            lines.push(Line::fail(format!("Agent: not running ({reason})")));
+            let advice = if place.is_appliance {
+                "It is started again by itself; the log (7) says why it ended."
+            } else {
+                "Start it, for example: systemctl start datasync-agent"
+            };
+            lines.push(Line::plain(advice));
+        }
+        Agent::Up(snapshot) => lines.extend(up(snapshot)),
+    }
+    if !place.control.is_empty() {
+        lines.push(Line::plain(format!("Control     {}", place.control)));
+    }
+    lines
+}
+
+fn up(snapshot: &Snapshot) -> Vec<Line> {
+    let mut lines = Vec::new();
+    let mut push = |name: &str, value: &str| lines.push(Line::plain(format!("{name:<11} {value}")));
+    match &snapshot.phase {
+        Phase::Active { arn } => {
+            push("Agent id", arn.id());
+            push("ARN", &arn.to_string());
+        }
+        _ => push("Agent id", "none: not activated"),
+    }
+    push("Version", &snapshot.version);
+    let running = snapshot
+        .executions
+        .iter()
+        .filter(|report| !report.status.is_terminal());
+    push("Executions", &format!("{} not ended", running.count()));
+    lines.push(status(snapshot));
+    if let SessionState::Open {
+        control,
+        ahead_seconds,
+    } = &snapshot.session
+    {
+        lines.push(Line::plain(format!("Session     with {control}")));
+        let clock = offset(*ahead_seconds, "control's");
+        lines.push(Line::plain(format!("Clock       {clock}")));
+    }
+    lines
+}
+
+fn status(snapshot: &Snapshot) -> Line {
+    match (&snapshot.phase, &snapshot.session) {
+        (Phase::Active { .. }, SessionState::Open { .. }) => Line::ok("Status: ONLINE"),
+        (Phase::Active { .. }, SessionState::None) => {
+            Line::graded(Grade::Warning, "Status: connecting to control")
+        }
+        (Phase::Active { .. }, SessionState::Lost { reason }) => {
+            Line::fail(format!("Status: no session with control: {reason}"))
+        }
+        (Phase::AwaitingActivation { address }, _) => Line::graded(
+            Grade::Warning,
+            format!("Status: waiting for activation on {address}"),
+        ),
+        (Phase::Claiming, _) => Line::graded(Grade::Warning, "Status: claiming an activation key"),
+        (Phase::Starting, _) => Line::graded(Grade::Warning, "Status: starting"),
+        (Phase::Stopped, _) => Line::fail("Status: stopping"),
+    }
+}

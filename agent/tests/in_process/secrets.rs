@@ -19,7 +19,8 @@ fn files(directory: &Path, found: &mut Vec<(String, Vec<u8>)>) {
         let path = entry.unwrap().path();
         if path.is_dir() {
             files(&path, found);
-        } else {
+        } else if path.is_file() {
+            // Sockets hold nothing.
             found.push((path.display().to_string(), std::fs::read(&path).unwrap()));
         }
     }

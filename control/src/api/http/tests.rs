@@ -247,6 +247,7 @@ async fn an_address_whose_connections_are_all_busy_gets_no_more() {
     let answer = answer(&mut busy[0]).await;
     assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
     door.works().await;
+    drop(busy);
     door.close().await;
 }
 

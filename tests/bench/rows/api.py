@@ -46,9 +46,8 @@ def _measured(setting, postgres):
         load.stop()
     head = ["operation", "clients", "calls/s", "p50 ms", "p99 ms", "CPU µs/call"]
     title = f"{tasks:,} tasks, {tasks * EXECUTIONS_EACH:,} executions, {database}"
-    rows.append([f"control's RSS: {filled:.0f} MiB after its start, {peak:.0f} MiB at most",
-                 "", "", "", "", ""])
-    return f"{title}\n\n{table(head, rows)}"
+    rss = f"Control's RSS: {filled:.0f} MiB after its start, {peak:.0f} MiB at most."
+    return f"{title}\n\n{table(head, rows)}\n\n{rss}"
 
 
 def _bodies(load, original, tasks):

@@ -200,8 +200,7 @@ def test_the_agent_is_stopped_cleanly_and_is_offline_at_once(site, slow):
     execution = site.launch(task)
     site.wait_execution(execution, until=in_transfer)
     assert site.agent.stop() == 0
-    described = site.datasync.describe_agent(AgentArn=site.agent.arn)
-    assert described["Status"] == "OFFLINE"
+    site.agent.wait_offline(site.datasync)
     site.agent.start()
     ended = site.wait_execution(execution, timeout=90)
     assert ended["Status"] == "SUCCESS", shown(ended)
@@ -215,7 +214,7 @@ def test_a_task_can_be_started_while_its_agent_is_being_restarted(site):
     bucket = site.bucket("restart")
     task = site.task(source, bucket)
     assert site.agent.stop() == 0
-    assert site.datasync.describe_agent(AgentArn=site.agent.arn)["Status"] == "OFFLINE"
+    site.agent.wait_offline(site.datasync)
     execution = site.launch(task)
     time.sleep(3)
     assert site.describe(execution)["Status"] == "QUEUED"

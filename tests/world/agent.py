@@ -98,3 +98,11 @@ class Agent:
             return datasync.describe_agent(AgentArn=self.arn)["Status"] == "ONLINE"
 
         self.server.wait_for(f"{self.arn} is ONLINE", online, timeout)
+
+    def wait_offline(self, datasync, timeout=5):
+        """After a clean stop, at once: as soon as control has written it down."""
+
+        def offline():
+            return datasync.describe_agent(AgentArn=self.arn)["Status"] == "OFFLINE"
+
+        wait_until(f"{self.arn} is OFFLINE", offline, timeout)

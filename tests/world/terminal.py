@@ -63,13 +63,13 @@ class Terminal:
         """What is on the screen."""
         return "\n".join(line.rstrip() for line in self.screen.display)
 
-    def wait(self, *words, timeout=30):
-        """Until all words are on the screen; answers the screen."""
+    def wait(self, *words, gone=None, timeout=30):
+        """Until all words are on the screen, and what is to be `gone` is not; answers the screen."""
         deadline = time.monotonic() + timeout
         while True:
             self._read(0.1)
             shown = self.text()
-            if all(word in shown for word in words):
+            if all(word in shown for word in words) and (gone is None or gone not in shown):
                 return shown
             if time.monotonic() > deadline or self.process.poll() is not None:
                 raise Failed(f"not on the screen: {words}\n{shown}")

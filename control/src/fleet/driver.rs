@@ -299,11 +299,12 @@ fn own_change(
             || lease_ms != view.lease_ms
             || lease.is_stale(freshness)
     });
-    if online == view.online && !stale {
+    let heard = lease.or_else(|| leases.unnoted(&view.arn));
+    if online == view.online && !stale && (online || heard.is_none()) {
         return None;
     }
     view.online = online;
-    if let Some(lease) = lease {
+    if let Some(lease) = heard {
         view.abilities.clone_from(&lease.facts.abilities);
     }
     Some(PresenceChange {
@@ -313,7 +314,7 @@ fn own_change(
         } else {
             AgentStatus::Offline
         },
-        heard: lease.map(|lease| Heard {
+        heard: heard.map(|lease| Heard {
             at: lease.last_connection,
             facts: lease.facts.clone(),
             lease_ms,

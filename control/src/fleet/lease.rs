@@ -165,6 +165,13 @@ impl Leases {
             .filter(|lease| now.saturating_duration_since(lease.heard) < self.offline_after)
     }
 
+    /// What was heard of an agent that said goodbye before its row showed anything.
+    pub(crate) fn unnoted(&self, agent: &AgentArn) -> Option<&Lease> {
+        self.by_agent
+            .get(agent)
+            .filter(|lease| lease.left && lease.noted.is_none())
+    }
+
     /// Whether nothing was heard of the agent for so long that it is OFFLINE. One that has just said
     /// goodbye may be restarting, and after a start of control it had no chance to speak yet.
     pub(crate) fn is_lost(&self, agent: &AgentArn, now: Instant) -> bool {
@@ -232,8 +239,13 @@ mod tests {
         let mut leases = leases(now);
         let at = (now, Timestamp::UNIX_EPOCH);
         leases.heard(&agent(), Facts::default(), None, at);
+        assert!(leases.unnoted(&agent()).is_none(), "it is there");
         leases.left(&agent(), now);
         assert!(!leases.is_online(&agent(), now));
+        // It left before its row was written, which is to say that it came at all.
+        let contact = leases.unnoted(&agent()).unwrap().contact();
+        leases.noted(&agent(), contact);
+        assert!(leases.unnoted(&agent()).is_none());
     }
 
     #[test]

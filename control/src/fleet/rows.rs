@@ -291,15 +291,9 @@ impl Rows {
         agent: &AgentArn,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let (id, now_ms) = (agent.id().to_owned(), now.as_millisecond());
+        let agent = agent.clone();
         self.store
-            .commit(move |rows| match rows.get::<AgentPresence>(&id)? {
-                Some(mut row) if writes::is_clone_news(&row.record, now_ms) => {
-                    row.record.clone_seen_ms = Some(now_ms);
-                    rows.update(&row)
-                }
-                _ => Ok(()),
-            })
+            .commit(move |rows| writes::write_clone(rows, &agent, now.as_millisecond()))
             .await
     }
 

@@ -1,7 +1,7 @@
 //! What one round of the driver writes, row by row, each after a look at the row as it is now.
 
 use datasync_model::{
-    AgentArn, ExecutionEvent, ExecutionReport, ExecutionStatus, Telemetry, Tenure,
+    AgentArn, AgentStatus, ExecutionEvent, ExecutionReport, ExecutionStatus, Telemetry, Tenure,
 };
 use jiff::Timestamp;
 
@@ -90,9 +90,40 @@ fn is_still_silent(
 /// A clone that is refused again and again is written this often.
 const CLONE_INTERVAL_MS: i64 = 60_000;
 
-pub(super) fn is_clone_news(row: &AgentPresence, now_ms: i64) -> bool {
+fn is_clone_news(row: &AgentPresence, now_ms: i64) -> bool {
     let age_ms = row.clone_seen_ms.map(|seen| now_ms.saturating_sub(seen));
     age_ms.is_none_or(|age_ms| age_ms >= CLONE_INTERVAL_MS)
+}
+
+/// Says in the agent's row that another machine with its identity was refused. The machine that won
+/// may have come so lately that the row is not written yet.
+pub(super) fn write_clone(
+    rows: &Transaction<'_>,
+    agent: &AgentArn,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    match rows.get::<AgentPresence>(agent.id())? {
+        Some(row) if !is_clone_news(&row.record, now_ms) => Ok(()),
+        Some(mut row) => {
+            row.record.clone_seen_ms = Some(now_ms);
+            rows.update(&row)
+        }
+        None if rows.get::<Agent>(agent.id())?.is_none() => Ok(()),
+        None => rows.insert(&AgentPresence {
+            arn: agent.clone(),
+            reported: AgentStatus::Offline,
+            last_contact_ms: now_ms,
+            version: String::new(),
+            boot_nonce: String::new(),
+            abilities: Vec::new(),
+            host: None,
+            replica: String::new(),
+            lease_ms: 0,
+            losers: Vec::new(),
+            certificate: None,
+            clone_seen_ms: Some(now_ms),
+        }),
+    }
 }
 
 pub(super) fn write_verdict(rows: &Transaction<'_>, verdict: Verdict) -> Result<(), StoreError> {

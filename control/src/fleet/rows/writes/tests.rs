@@ -149,3 +149,24 @@ async fn an_abandoned_execution_goes_on_if_its_agent_was_heard_of_meanwhile() {
     change(&store, fixture::agent(0).id(), gone).await;
     assert_eq!(end().await, ExecutionStatus::Error);
 }
+
+#[tokio::test]
+async fn a_clone_is_remembered_once_a_minute_even_before_the_winner_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path(), "incarnation").unwrap();
+    let refused = async |now_ms| {
+        let written = move |rows: &Transaction<'_>| write_clone(rows, &fixture::agent(0), now_ms);
+        store.commit(written).await.unwrap();
+        let read = |rows: &Transaction<'_>| rows.get::<AgentPresence>(fixture::agent(0).id());
+        let row: Result<_, StoreError> = store.read(read).await;
+        row.unwrap()
+            .map(|row| (row.record.reported, row.record.clone_seen_ms))
+    };
+    assert_eq!(refused(1_000).await, None, "there is no such agent");
+    let added = |rows: &Transaction<'_>| rows.insert(&agent(0));
+    store.commit::<_, StoreError>(added).await.unwrap();
+    for (now_ms, seen_ms) in [(2_000, 2_000), (61_999, 2_000), (62_000, 62_000)] {
+        let expected = Some((AgentStatus::Offline, Some(seen_ms)));
+        assert_eq!(refused(now_ms).await, expected, "{now_ms}");
+    }
+}

@@ -128,6 +128,9 @@ class Load:
                     database.execute(statement)
                 database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self.control.start()
+        # It came back: whatever is measured has an agent that is there.
+        agents = self.control.boto().list_agents
+        _until(lambda: agents()["Agents"][0]["Status"], "ONLINE")
         return original
 
     def sample(self, original, kind, tasks, executions_each, count=1000):

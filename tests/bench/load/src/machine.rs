@@ -28,6 +28,8 @@ use crate::api::Api;
 
 /// For each step of the way to a session.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Control is away while its store is filled.
+const ABSENCE: Duration = Duration::from_secs(600);
 /// Before it connects again.
 const PAUSE: Duration = Duration::from_millis(500);
 const VERSION: &str = "bench-load";
@@ -136,7 +138,7 @@ impl Machine {
                 Err(error) => Err(error),
             };
             if let Err(error) = ended
-                && since.elapsed() > PATIENCE
+                && since.elapsed() > ABSENCE
             {
                 return Err(error);
             }

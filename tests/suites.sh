@@ -90,6 +90,17 @@ suite_doctest() {
   bounded $cargo_build_seconds cargo test --workspace --doc --locked --no-fail-fast
 }
 
+# Runs a command beside nfs-ganesha once for each version of NFS, whatever became of those before.
+each_nfs_version() {
+  local version result=0
+  for version in NFS3 NFS4_0 NFS4_1 NFS4_2 AUTOMATIC; do
+    echo "--- $version"
+    DATASYNC_TEST_NFS_VERSION=$version bounded $suite_seconds \
+      tests/world/ganesha.sh run -- "$@" || result=1
+  done
+  return $result
+}
+
 # Ignored tests in the test binaries named ganesha: they need the NFS server.
 suite_nfs() {
   world || return 0
@@ -97,12 +108,12 @@ suite_nfs() {
     tally=(nextest "$logs/nfs.log")
     local run=(cargo nextest run -p datasync-nfs --test ganesha --locked --run-ignored only)
     bounded $cargo_build_seconds "${run[@]}" --no-run &&
-      bounded $suite_seconds tests/world/ganesha.sh run -- "${run[@]}" --offline --no-fail-fast
+      each_nfs_version "${run[@]}" --offline --no-fail-fast
   else
     tally=(libtest "$logs/nfs.log")
     local run=(cargo test -p datasync-nfs --test ganesha --locked)
     bounded $cargo_build_seconds "${run[@]}" --no-run &&
-      bounded $suite_seconds tests/world/ganesha.sh run -- "${run[@]}" --offline -- --ignored
+      each_nfs_version "${run[@]}" --offline -- --ignored
   fi
 }
 

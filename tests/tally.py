@@ -10,14 +10,15 @@ from collections import Counter
 
 
 def nextest(path):
-    """The summary line of cargo-nextest; tests that a filter left out are not skips."""
+    """All summary lines of cargo-nextest; tests that a filter left out are not skips."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", open(path, errors="replace").read())
     found = re.findall(r"^\s*Summary \[.*?\].*?tests? run: (.*)$", text, re.M)
     if not found:
         return 0, 1, 0, ["no summary: the tests did not run to their end"]
     counts = Counter()
-    for number, word in re.findall(r"(\d+) (passed|failed|timed out|skipped)", found[-1]):
-        counts[word] += int(number)
+    for summary in found:
+        for number, word in re.findall(r"(\d+) (passed|failed|timed out|skipped)", summary):
+            counts[word] += int(number)
     return counts["passed"], counts["failed"] + counts["timed out"], 0, []
 
 

@@ -3,9 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use datasync_endpoint::{Algorithm, EndpointError, ErrorKind};
-use datasync_model::{
-    ChecksumAlgorithm, ErrorCode, Failure, Location, NfsLocation, NfsVersion, S3Location,
-};
+use datasync_model::{ChecksumAlgorithm, ErrorCode, Failure, Location, NfsLocation, S3Location};
 use datasync_nfs::{NfsConfig, NfsSource};
 use datasync_s3::{S3Config, S3Destination, S3Objects};
 
@@ -156,17 +154,7 @@ pub(crate) fn nfs_config(settings: NfsSettings, location: &NfsLocation) -> NfsCo
 /// The location as a source, if it can be one.
 pub(crate) fn as_source(location: &Location) -> Result<&NfsLocation, Failure> {
     match location {
-        Location::Nfs(nfs) if matches!(nfs.version, NfsVersion::Automatic | NfsVersion::Nfs3) => {
-            Ok(nfs)
-        }
-        Location::Nfs(nfs) => Err(Failure::new(
-            ErrorCode::NotSupported,
-            format!(
-                "MountOptions.Version {} of nfs://{}{} is not supported by this agent: use NFS3 or \
-                 AUTOMATIC",
-                nfs.version, nfs.server_hostname, nfs.subdirectory
-            ),
-        )),
+        Location::Nfs(nfs) => Ok(nfs),
         Location::S3(s3) => Err(Failure::new(
             ErrorCode::NotSupported,
             format!("s3://{} cannot be a source: only NFS can", s3.bucket),
@@ -219,8 +207,9 @@ fn named(side: Side, kind: ErrorKind, giver: Giver) -> (ErrorCode, &'static str)
     match (kind, side) {
         (ErrorKind::Unreachable | ErrorKind::Timeout | ErrorKind::Busy, Side::Source) => (
             ErrorCode::SourceUnreachable,
-            "check the host name and this agent's DNS, that the server runs and serves NFS version \
-             3 over TCP, and that firewalls let this agent reach its ports (111, 2049 and mountd's)",
+            "check the host name and this agent's DNS, that the server runs and serves NFS over \
+             TCP, and that firewalls let this agent reach its ports (2049; for version 3 also 111 \
+             and mountd's)",
         ),
         (ErrorKind::Unreachable | ErrorKind::Timeout | ErrorKind::Busy, Side::Destination) => (
             ErrorCode::DestinationUnreachable,
@@ -250,7 +239,7 @@ fn named(side: Side, kind: ErrorKind, giver: Giver) -> (ErrorCode, &'static str)
         }
         (ErrorKind::NotSupported, Side::Source) => (
             ErrorCode::NotSupported,
-            "the server must offer NFS version 3 over TCP",
+            "the server must offer the location's version of NFS over TCP; AUTOMATIC takes one that it has",
         ),
         (ErrorKind::NotSupported, Side::Destination) => (
             ErrorCode::NotSupported,
@@ -276,6 +265,7 @@ fn named(side: Side, kind: ErrorKind, giver: Giver) -> (ErrorCode, &'static str)
 
 #[cfg(test)]
 mod tests {
+    use datasync_model::NfsVersion;
     use datasync_transfer::ServerLimits;
 
     use super::*;
@@ -338,11 +328,11 @@ mod tests {
     }
 
     #[test]
-    fn nfs_version_four_is_refused_in_words() {
-        assert!(as_source(&nfs(NfsVersion::Nfs3)).is_ok());
-        let failure = as_source(&nfs(NfsVersion::Nfs4_1)).unwrap_err();
-        assert_eq!(failure.code, ErrorCode::NotSupported);
-        assert!(failure.detail.contains("NFS4_1"), "{}", failure.detail);
-        assert!(as_destination(&nfs(NfsVersion::Nfs3)).is_err());
+    fn nfs_is_a_source_in_every_version_and_no_destination() {
+        for version in [NfsVersion::Automatic, NfsVersion::Nfs3, NfsVersion::Nfs4_2] {
+            assert!(as_source(&nfs(version)).is_ok());
+            let failure = as_destination(&nfs(version)).unwrap_err();
+            assert_eq!(failure.code, ErrorCode::NotSupported);
+        }
     }
 }

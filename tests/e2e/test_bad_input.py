@@ -92,17 +92,12 @@ def test_a_task_becomes_available_once_the_cause_is_gone(site, bucket):
     Snapshot(path, "late/", since_ns=since_ns).assert_at(site.store.client, bucket)
 
 
-def test_nfs_version_that_is_not_spoken(site, bucket, source):
-    location = site.datasync.create_location_nfs(
-        ServerHostname=site.nfs.host,
-        Subdirectory=os.fsdecode(source),
-        OnPremConfig={"AgentArns": [site.agent.arn]},
-        MountOptions={"Version": "NFS4_1"},
-    )["LocationArn"]
+def test_nfs_version_that_the_server_lacks(site, bucket, source):
+    location = site.nfs_location(source, version="NFS4_1")
     task = site.create_task(location, site.store_location(bucket))
     described = site.wait_task(task, "UNAVAILABLE")
     assert described["ErrorCode"] == "NotSupported", shown(described)
-    assert "NFS4_1" in described["ErrorDetail"], shown(described)
+    assert "PROG_MISMATCH" in described["ErrorDetail"], shown(described)
 
 
 def test_bucket_that_does_not_exist(site, source):

@@ -51,19 +51,21 @@ write_configuration() {
     cat >"$1/ganesha.conf" <<CONF
 NFS_CORE_PARAM {
     NFS_Port = $nfs_port; MNT_Port = $mount_port; NLM_Port = 20049; Rquota_Port = 20050;
-    Enable_RQUOTA = false; Enable_NLM = false; Enable_UDP = false; Protocols = 3;
+    Enable_RQUOTA = false; Enable_NLM = false; Enable_UDP = false; Protocols = 3, 4;
     mount_path_pseudo = false; Plugins_Dir = $plugins;
 }
 NFS_KRB5 { Active_krb5 = false; }
-NFSv4 { Graceless = true; RecoveryBackend = fs; RecoveryRoot = $1/recovery; }
+NFSv4 {
+    Minor_Versions = 0, 1, 2; Only_Numeric_Owners = true; Delegations = false; Lease_Lifetime = 10;
+    Graceless = true; RecoveryBackend = fs; RecoveryRoot = $1/recovery; }
 EXPORT_DEFAULTS {
-    Access_Type = RW; Squash = No_Root_Squash; SecType = sys; Protocols = 3; Transports = TCP;
+    Access_Type = RW; Squash = No_Root_Squash; SecType = sys; Protocols = 3, 4; Transports = TCP;
     Attr_Expiration_Time = 0; # tests change the exported directories behind the server's back
     MaxRead = 1048576; PrefRead = 1048576; PrefReaddir = 1048576;
 }
-EXPORT { Export_Id = 1; Path = $1/exports/tree; Pseudo = /tree; FSAL { Name = VFS; } }
+EXPORT { Export_Id = 1; Path = $1/exports/tree; Pseudo = $1/exports/tree; FSAL { Name = VFS; } }
 EXPORT {
-    Export_Id = 2; Path = $1/exports/squashed; Pseudo = /squashed; FSAL { Name = VFS; }
+    Export_Id = 2; Path = $1/exports/squashed; Pseudo = $1/exports/squashed; FSAL { Name = VFS; }
     Squash = Root_Squash; Anonymous_uid = 65534; Anonymous_gid = 65534;
 }
 LOG { Default_Log_Level = EVENT; }

@@ -62,11 +62,12 @@ class Site:
     def bucket(self, name):
         return self.store.bucket(f"{name}-{next(self._numbers)}-{os.urandom(3).hex()}")
 
-    def nfs_location(self, path, host=None, agents=None):
+    def nfs_location(self, path, host=None, agents=None, version=None):
         return self.datasync.create_location_nfs(
             ServerHostname=host or self.nfs.host,
             Subdirectory=os.fsdecode(path),
             OnPremConfig={"AgentArns": agents or [self.agent.arn]},
+            **({"MountOptions": {"Version": version}} if version else {}),
         )["LocationArn"]
 
     def store_location(self, bucket, prefix="", **changed):

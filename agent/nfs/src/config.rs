@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use datasync_endpoint::{EndpointError, ErrorKind};
-use datasync_model::NfsLocation;
+use datasync_model::{NfsLocation, NfsVersion};
 use tokio::sync::Semaphore;
+
+use crate::v4::Owners;
 
 /// The most supplementary groups that AUTH_SYS can carry (RFC 5531 appendix A).
 const GIDS_MAX: usize = 16;
@@ -28,6 +30,8 @@ pub enum PrivilegedPorts {
 /// How to reach an export, and as whom.
 #[derive(Debug, Clone)]
 pub struct NfsConfig {
+    /// Which version of the protocol is spoken.
+    pub version: NfsVersion,
     /// As in the location: exactly one colon means `host:port`, more mean an IPv6 literal.
     pub server_hostname: String,
     /// Absolute path of the export or of a directory below it.
@@ -53,6 +57,8 @@ pub struct NfsConfig {
     pub call_timeout: Duration,
     /// The largest READ in bytes; the server's own limit applies as well. At most 4 MiB.
     pub read_size_max: u32,
+    /// The numbers of owners that version 4 tells by name.
+    pub owners: Arc<Owners>,
 }
 
 impl NfsConfig {
@@ -60,6 +66,7 @@ impl NfsConfig {
     #[must_use]
     pub fn for_location(location: &NfsLocation) -> Self {
         Self {
+            version: location.version,
             server_hostname: location.server_hostname.clone(),
             path: location.subdirectory.clone(),
             mount_port: None,
@@ -72,6 +79,7 @@ impl NfsConfig {
             in_flight_per_connection: 16,
             call_timeout: Duration::from_secs(30),
             read_size_max: 1 << 20,
+            owners: Arc::default(),
         }
     }
 

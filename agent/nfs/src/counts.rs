@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use datasync_model::RequestCounts;
 
-/// The procedures that this crate calls.
+/// The procedures that this crate calls, and the operations of version 4 that a COMPOUND is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Procedure {
     GetPort,
@@ -16,10 +16,15 @@ pub(crate) enum Procedure {
     ReadDir,
     ReadDirPlus,
     FsInfo,
+    ExchangeId,
+    CreateSession,
+    DestroySession,
+    Sequence,
+    ReclaimComplete,
 }
 
 impl Procedure {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 14] = [
         Self::GetPort,
         Self::Mnt,
         Self::GetAttr,
@@ -29,6 +34,11 @@ impl Procedure {
         Self::ReadDir,
         Self::ReadDirPlus,
         Self::FsInfo,
+        Self::ExchangeId,
+        Self::CreateSession,
+        Self::DestroySession,
+        Self::Sequence,
+        Self::ReclaimComplete,
     ];
 
     /// The protocol's own word.
@@ -43,6 +53,11 @@ impl Procedure {
             Self::ReadDir => "READDIR",
             Self::ReadDirPlus => "READDIRPLUS",
             Self::FsInfo => "FSINFO",
+            Self::ExchangeId => "EXCHANGE_ID",
+            Self::CreateSession => "CREATE_SESSION",
+            Self::DestroySession => "DESTROY_SESSION",
+            Self::Sequence => "SEQUENCE",
+            Self::ReclaimComplete => "RECLAIM_COMPLETE",
         }
     }
 }

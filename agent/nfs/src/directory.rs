@@ -21,14 +21,14 @@ use crate::xdr::{Malformed, Reply};
 pub(crate) use cycle::{Circle, Trails};
 
 /// The longest name that we take; longer ones are refused by [`is_name`].
-const NAME_MAX: usize = 255;
+pub(crate) const NAME_MAX: usize = 255;
 /// The most entries of one page: what fits into the largest page that we ask for.
-const ENTRIES_MAX: usize = 16 << 10;
+pub(crate) const ENTRIES_MAX: usize = 16 << 10;
 /// Bytes of a page that we ask for.
 const PAGE_MIN: u32 = 64 << 10;
-const PAGE_MAX: u32 = 256 << 10;
+pub(crate) const PAGE_MAX: u32 = 256 << 10;
 /// Look-ups at once for entries that came without handle or attributes.
-const LOOKUPS: usize = 16;
+pub(crate) const LOOKUPS: usize = 16;
 
 /// The size of pages to ask for, given what the server prefers.
 pub(crate) fn page_size(preferred: u32) -> u32 {
@@ -204,7 +204,7 @@ fn keep(kept: &mut Vec<u8>, bytes: &[u8]) -> Range<usize> {
 }
 
 /// Where to go on; an error where that would lead back to where we were.
-fn next_cursor(
+pub(crate) fn next_cursor(
     eof: bool,
     start: DirCursor,
     cookies: &[u64],

@@ -1,4 +1,4 @@
-//! The NFSv3 source (RFC 1813) over user-space RPC (RFC 5531).
+//! The NFS source, version 3 (RFC 1813) and version 4, over user-space RPC (RFC 5531).
 //!
 //! MOUNT and the portmapper go through `nfs3_client`; the hot calls go through a small transport of
 //! our own that keeps many calls in flight on a few connections, bounds everything that a server
@@ -23,6 +23,8 @@ mod socket;
 mod source;
 mod status;
 mod transport;
+mod v4;
+mod versions;
 mod xdr;
 
 #[cfg(test)]
@@ -36,4 +38,5 @@ pub use config::{NfsConfig, PrivilegedPorts};
 pub use counts::CallCounts;
 pub use hostname::{NotAServer, ServerName};
 pub use mount::{Registered, registered};
-pub use source::NfsSource;
+pub use v4::Owners;
+pub use versions::NfsSource;

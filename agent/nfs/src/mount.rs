@@ -24,7 +24,7 @@ use wire::{MountFault, MountReply};
 pub use registered::{Registered, registered};
 
 /// The port that RFC 1813 names, for servers whose portmapper cannot be reached.
-const NFS_PORT: u16 = 2049;
+pub(crate) const NFS_PORT: u16 = 2049;
 /// The most addresses of one name that are tried.
 const ADDRESSES_MAX: usize = 8;
 /// The longest path (RFC 1813 appendix I, MNTPATHLEN).
@@ -118,7 +118,7 @@ fn no_address(config: &NfsConfig, detail: &str) -> EndpointError {
 }
 
 /// The addresses of a name, with port 0 and the zones of link-local ones.
-async fn resolve(
+pub(crate) async fn resolve(
     server: &ServerName,
     config: &NfsConfig,
 ) -> Result<Vec<SocketAddr>, EndpointError> {
@@ -136,7 +136,7 @@ async fn resolve(
 }
 
 /// One `/` between names, none at the end.
-fn normalize(path: &str) -> Result<String, String> {
+pub(crate) fn normalize(path: &str) -> Result<String, String> {
     if !path.starts_with('/') || path.contains('\0') || path.len() > PATH_MAX {
         return Err(format!(
             "the path must begin with '/', have no NUL and at most {PATH_MAX} bytes"
@@ -196,7 +196,7 @@ struct Attempt<'a> {
 }
 
 /// The same address with another port.
-fn with_port(mut address: SocketAddr, port: u16) -> SocketAddr {
+pub(crate) fn with_port(mut address: SocketAddr, port: u16) -> SocketAddr {
     address.set_port(port);
     address
 }

@@ -26,7 +26,9 @@ pub(crate) enum Refusal {
     RpcMismatch { low: u32, high: u32 },
     #[error("the server has no such program on this port (PROG_UNAVAIL)")]
     ProgramUnavailable,
-    #[error("the server has versions {low} to {high} of the program, not 3 (PROG_MISMATCH)")]
+    #[error(
+        "the server has versions {low} to {high} of the program, not the one that is asked for (PROG_MISMATCH)"
+    )]
     ProgramMismatch { low: u32, high: u32 },
     #[error("the server does not know the procedure (PROC_UNAVAIL)")]
     ProcedureUnavailable,

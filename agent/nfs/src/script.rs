@@ -18,6 +18,8 @@ use crate::xdr::Reply;
 /// A configuration with short waits.
 pub(crate) fn config(host: &str, path: &str) -> NfsConfig {
     NfsConfig {
+        version: datasync_model::NfsVersion::Nfs3,
+        owners: Arc::default(),
         server_hostname: host.to_owned(),
         path: path.to_owned(),
         mount_port: None,

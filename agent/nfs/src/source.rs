@@ -1,4 +1,4 @@
-//! The source of the data path.
+//! An NFSv3 export as the source of the data path.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -24,7 +24,7 @@ const READ_SIZE_MIN: u32 = 4 << 10;
 
 /// A mounted NFSv3 export, or a directory below one.
 #[derive(Debug)]
-pub struct NfsSource {
+pub(crate) struct Nfs3Source {
     config: NfsConfig,
     client: Client,
     counters: Arc<Counters>,
@@ -36,14 +36,14 @@ pub struct NfsSource {
     trails: Trails,
 }
 
-impl NfsSource {
+impl Nfs3Source {
     /// Resolves the host, mounts the path, and asks for the server's sizes.
     ///
     /// # Errors
     /// With texts for people: `Unreachable` or `Timeout` where no server answers,
     /// `ContainerNotFound` for a path that is not there, `PermissionDenied` for one that is not
     /// exported to this agent or may not be looked into, `Invalid` for a bad configuration.
-    pub async fn mount(config: NfsConfig) -> Result<Self, EndpointError> {
+    pub(crate) async fn mount(config: NfsConfig) -> Result<Self, EndpointError> {
         let counters = Arc::new(Counters::default());
         let mounted = Box::pin(mount(&config, &counters, None)).await?;
         let client = Client::new(mounted.nfs, &config, Arc::clone(&counters));
@@ -79,8 +79,7 @@ impl NfsSource {
     }
 
     /// Calls made since the mount, per procedure.
-    #[must_use]
-    pub fn calls(&self) -> CallCounts {
+    pub(crate) fn calls(&self) -> CallCounts {
         self.counters.snapshot()
     }
 
@@ -185,7 +184,7 @@ fn missing_below(error: EndpointError, config: &NfsConfig, name: &str) -> Endpoi
     )
 }
 
-impl Source for NfsSource {
+impl Source for Nfs3Source {
     fn read_max(&self) -> u32 {
         self.read_max
     }

@@ -1,8 +1,8 @@
 //! Desired state in, observed state out.
 
 use datasync_model::{
-    ErrorCode, Excludes, ExecutionSpec, ExecutionStatus, Includes, Location, LogLevel, NfsLocation,
-    NfsVersion, Options, Pair, S3Location, StorageClass, TaskMode,
+    ErrorCode, Excludes, ExecutionSpec, ExecutionStatus, Includes, Location, LogLevel, Options,
+    Pair, S3Location, StorageClass, TaskMode,
 };
 use datasync_proto::agent_message::Message as FromAgent;
 use datasync_proto::control_message::Message as ToAgent;
@@ -20,16 +20,23 @@ async fn member(control: &FakeControl) -> Agent {
     agent
 }
 
-/// A location that every agent of this version refuses without asking a server.
-fn nfs_version_four() -> Location {
-    Location::Nfs(NfsLocation {
-        arn: "arn:aws:datasync:us-east-1:123456789012:location/loc-0123456789abcdef0"
+/// A bucket; as a source every agent of this version refuses it without asking a server.
+fn bucket(arn: &str) -> Location {
+    Location::S3(S3Location {
+        arn: format!("arn:aws:datasync:us-east-1:123456789012:location/{arn}")
             .parse()
             .unwrap(),
-        server_hostname: "nas.test".to_owned(),
-        subdirectory: "/export".to_owned(),
-        version: NfsVersion::Nfs4_1,
+        bucket: "bucket".to_owned(),
+        prefix: String::new(),
+        region: None,
+        endpoint: None,
+        server_certificate: None,
+        storage_class: StorageClass::Standard,
     })
+}
+
+fn no_source() -> Location {
+    bucket("loc-0123456789abcdef0")
 }
 
 fn doomed(number: u8) -> (ExecutionSpec, DesiredExecution) {
@@ -44,18 +51,8 @@ fn doomed(number: u8) -> (ExecutionSpec, DesiredExecution) {
         .parse()
         .unwrap(),
         task_mode: TaskMode::Basic,
-        source: nfs_version_four(),
-        destination: Location::S3(S3Location {
-            arn: "arn:aws:datasync:us-east-1:123456789012:location/loc-0123456789abcdef1"
-                .parse()
-                .unwrap(),
-            bucket: "bucket".to_owned(),
-            prefix: String::new(),
-            region: None,
-            endpoint: None,
-            server_certificate: None,
-            storage_class: StorageClass::Standard,
-        }),
+        source: no_source(),
+        destination: bucket("loc-0123456789abcdef1"),
         options: Options::defaults(TaskMode::Basic, pair),
         includes: Includes::default(),
         excludes: Excludes::default(),
@@ -208,7 +205,7 @@ async fn an_older_desired_state_counts_only_in_another_incarnation() {
 async fn a_probe_is_answered_and_answered_again_after_a_reconnect() {
     let mut control = FakeControl::start().await;
     let mut agent = member(&control).await;
-    let probe = DesiredProbe::new("probe-1".to_owned(), &nfs_version_four(), false);
+    let probe = DesiredProbe::new("probe-1".to_owned(), &no_source(), false);
     control.desire("one", 1, Vec::new(), vec![probe]).await;
     let find = |all: &[FromAgent]| {
         all.iter().find_map(|message| match message {
@@ -220,7 +217,7 @@ async fn a_probe_is_answered_and_answered_again_after_a_reconnect() {
     assert_eq!(answer.probe_id, "probe-1");
     let failure = answer.result().unwrap_err();
     assert_eq!(failure.code, ErrorCode::NotSupported);
-    assert!(failure.detail.contains("NFS4_1"), "{failure}");
+    assert!(failure.detail.contains("cannot be a source"), "{failure}");
     control.stop().await;
     control.forget_received();
     control.come_back().await;

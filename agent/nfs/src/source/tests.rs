@@ -30,7 +30,7 @@ fn status(status: u32) -> Xdr {
 /// A mounted source on a server that answers MNT, FSINFO and GETATTR, the rest as the test says.
 async fn mounted(
     rest: impl Fn(&mut Request) -> Option<Xdr> + Send + Sync + 'static,
-) -> (Server, NfsSource) {
+) -> (Server, Nfs3Source) {
     let server = Server::start(move |mut request| {
         if let Some(results) = rest(&mut request) {
             return reply(request.xid, &results);
@@ -47,7 +47,7 @@ async fn mounted(
         reply(request.xid, &results)
     })
     .await;
-    let source = NfsSource::mount(server.config("/vol")).await.unwrap();
+    let source = Nfs3Source::mount(server.config("/vol")).await.unwrap();
     (server, source)
 }
 
@@ -326,7 +326,7 @@ async fn a_path_below_the_export_is_looked_up() {
         reply(request.xid, &results)
     };
     let missing = Server::start(move |request| serve(request, status(NOENT).words(&[0]))).await;
-    let error = NfsSource::mount(missing.config("/vol/a"))
+    let error = Nfs3Source::mount(missing.config("/vol/a"))
         .await
         .unwrap_err();
     assert_eq!(error.kind, ErrorKind::ContainerNotFound);
@@ -345,7 +345,7 @@ async fn a_path_below_the_export_is_looked_up() {
         )
     })
     .await;
-    let error = NfsSource::mount(file.config("/vol/a")).await.unwrap_err();
+    let error = Nfs3Source::mount(file.config("/vol/a")).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::ContainerNotFound);
     assert!(error.detail.contains("not a directory"), "{error}");
 }
@@ -367,7 +367,7 @@ async fn refusals_and_silence_of_nfs_itself() {
         _ => Act::write(record(&Xdr::default().words(&[request.xid, 1, 1, 1, 5]).0)),
     })
     .await;
-    let error = NfsSource::mount(server.config("/vol")).await.unwrap_err();
+    let error = Nfs3Source::mount(server.config("/vol")).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::PermissionDenied, "{error}");
     assert!(error.detail.contains("port below 1024"), "{error}");
     let server = Server::start(|request| match request.program {
@@ -379,7 +379,7 @@ async fn refusals_and_silence_of_nfs_itself() {
         call_timeout: Duration::from_millis(300),
         ..server.config("/vol")
     };
-    let error = NfsSource::mount(config).await.unwrap_err();
+    let error = Nfs3Source::mount(config).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Timeout, "{error}");
 }
 
@@ -395,7 +395,7 @@ async fn a_reply_that_ends_early_is_a_breach_of_that_call_alone() {
 }
 
 /// The cursor after which the listing of `directory` fails, and how.
-async fn read_to_the_failure(source: &NfsSource, directory: &Handle) -> (usize, EndpointError) {
+async fn read_to_the_failure(source: &Nfs3Source, directory: &Handle) -> (usize, EndpointError) {
     let mut cursor = None;
     for page in 1..100 {
         // A caller may ask for the same page again.
@@ -411,7 +411,9 @@ async fn read_to_the_failure(source: &NfsSource, directory: &Handle) -> (usize, 
 }
 
 /// Serves pages of one entry; the cookie that was sent says which name and cookie come next.
-async fn circling(next: impl Fn(u64) -> (u64, u64) + Send + Sync + 'static) -> (Server, NfsSource) {
+async fn circling(
+    next: impl Fn(u64) -> (u64, u64) + Send + Sync + 'static,
+) -> (Server, Nfs3Source) {
     mounted(move |request| {
         (request.procedure == READDIRPLUS).then(|| {
             request.arguments.opaque(64, "directory").unwrap();

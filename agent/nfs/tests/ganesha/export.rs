@@ -8,6 +8,7 @@ use std::time::Duration;
 use datasync_endpoint::{
     Attributes, Crc64, DirEntry, EndpointError, EntryKind, Handle, Node, Source,
 };
+use datasync_model::NfsVersion;
 use datasync_nfs::{NfsConfig, NfsSource, PrivilegedPorts};
 use futures::{StreamExt, stream};
 
@@ -21,6 +22,16 @@ pub(crate) struct Export {
 
 pub(crate) fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: use tests/world/ganesha.sh"))
+}
+
+/// The version that the suite is run with; 3 if it is not said.
+pub(crate) fn version() -> NfsVersion {
+    let named = std::env::var("DATASYNC_TEST_NFS_VERSION");
+    named.map_or(NfsVersion::Nfs3, |named| named.parse().unwrap())
+}
+
+pub(crate) fn is_version_3() -> bool {
+    version() == NfsVersion::Nfs3
 }
 
 impl Export {
@@ -66,6 +77,8 @@ impl Export {
 
     pub(crate) fn config_below(&self, below: &str) -> NfsConfig {
         NfsConfig {
+            version: version(),
+            owners: std::sync::Arc::default(),
             server_hostname: self.server.clone(),
             path: format!("{}{below}", self.path),
             mount_port: None,

@@ -1,0 +1,232 @@
+//! An NFSv4 directory as the source of the data path.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use datasync_endpoint::{
+    Attributes, DirCursor, DirPage, EndpointError, EntryKind, ErrorKind, Handle, Node, ReadReply,
+    Source,
+};
+use datasync_model::RequestCounts;
+
+use super::client::Client;
+use super::directory::read_page;
+use super::session::REPLY_ROOM;
+use crate::config::NfsConfig;
+use crate::counts::{CallCounts, Counters, Procedure};
+use crate::directory::{Circle, PAGE_MAX, Trails, page_size};
+use crate::hostname::ServerName;
+use crate::mount::{NFS_PORT, normalize, resolve, with_port};
+
+/// The READ size where the server does not say.
+const READ_SIZE_UNKNOWN: u32 = 32 << 10;
+const READ_SIZE_MIN: u32 = 4 << 10;
+/// For giving the session back at the end.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// A directory of a server that speaks version 4.
+#[derive(Debug)]
+pub(crate) struct Nfs4Source {
+    client: Arc<Client>,
+    counters: Arc<Counters>,
+    root: RwLock<Bytes>,
+    /// From the server's root down.
+    path: Vec<String>,
+    read_max: u32,
+    page_size: u32,
+    trails: Trails,
+}
+
+impl Nfs4Source {
+    /// Finds the path on the first address of the server that answers.
+    ///
+    /// # Errors
+    /// As [`crate::NfsSource::mount`]; `NotSupported` where the server lacks the minor version.
+    pub(crate) async fn mount(config: &NfsConfig, minor: u32) -> Result<Self, EndpointError> {
+        config.check()?;
+        let target = format!("{}:{}", config.server_hostname, config.path);
+        let fault = |detail| EndpointError::new(ErrorKind::Invalid, "LOOKUP", &target, detail);
+        let server =
+            ServerName::parse(&config.server_hostname).map_err(|error| fault(error.to_string()))?;
+        let path = normalize(&config.path).map_err(fault)?;
+        let names = path.split('/').filter(|name| !name.is_empty());
+        let path: Vec<String> = names.map(str::to_owned).collect();
+        let port = server.port.unwrap_or(NFS_PORT);
+        let mut failure = None;
+        for address in resolve(&server, config).await? {
+            let address = with_port(address, port);
+            match Self::mount_at(address, config, minor, path.clone()).await {
+                Ok(source) => return Ok(source),
+                Err(error) if is_silent(&error) => failure = failure.or(Some(error)),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(failure.unwrap_or_else(|| fault("the name has no address".to_owned())))
+    }
+
+    async fn mount_at(
+        address: SocketAddr,
+        config: &NfsConfig,
+        minor: u32,
+        path: Vec<String>,
+    ) -> Result<Self, EndpointError> {
+        let counters = Arc::new(Counters::default());
+        let client = Arc::new(Client::new(address, minor, config, Arc::clone(&counters)));
+        let mut source = Self {
+            client,
+            counters,
+            root: RwLock::default(),
+            path,
+            read_max: READ_SIZE_UNKNOWN,
+            page_size: page_size(PAGE_MAX),
+            trails: Trails::default(),
+        };
+        let root = source.descend().await?;
+        let (attributes, told) = source.client.root_attributes(&root).await?;
+        if attributes.kind != EntryKind::Directory {
+            let detail = "the path is not a directory; name a directory".to_owned();
+            let kind = ErrorKind::ContainerNotFound;
+            return Err(source.client.error(kind, Procedure::Lookup, detail));
+        }
+        let reply_max = source.client.reply_max().await? - REPLY_ROOM;
+        let told = told.map_or(READ_SIZE_UNKNOWN, |told| {
+            u32::try_from(told).unwrap_or(u32::MAX)
+        });
+        let most = config.read_size_max.min(reply_max);
+        source.read_max = told.clamp(READ_SIZE_MIN, most.max(READ_SIZE_MIN));
+        source.page_size = source.page_size.min(reply_max);
+        tracing::info!(
+            server = %address, path = config.path, minor, read_max = source.read_max,
+            "found a directory by NFS version 4"
+        );
+        Ok(source)
+    }
+
+    pub(crate) fn calls(&self) -> CallCounts {
+        self.counters.snapshot()
+    }
+
+    /// From the server's root to the path; exports on the way are crossed without notice.
+    async fn descend(&self) -> Result<Bytes, EndpointError> {
+        let mut handle = self.client.server_root().await?;
+        for name in &self.path {
+            let found = self.client.lookup(&handle, name.as_bytes()).await;
+            handle = found.map_err(|error| self.missing(error, name))?.0;
+        }
+        *self.root.write().unwrap_or_else(PoisonError::into_inner) = handle.clone();
+        Ok(handle)
+    }
+
+    fn missing(&self, error: EndpointError, name: &str) -> EndpointError {
+        if !matches!(error.kind, ErrorKind::NotFound | ErrorKind::Invalid) {
+            return error;
+        }
+        let detail = format!(
+            "{name:?} is not a directory of the server's NFSv4 tree ({}); check the location's \
+             Subdirectory: its path may differ from that of NFSv3",
+            error.detail
+        );
+        self.client
+            .error(ErrorKind::ContainerNotFound, Procedure::Lookup, detail)
+    }
+}
+
+/// Whether nothing at the address answers: another one may.
+pub(crate) fn is_silent(error: &EndpointError) -> bool {
+    matches!(error.kind, ErrorKind::Unreachable | ErrorKind::Timeout)
+}
+
+impl Drop for Nfs4Source {
+    fn drop(&mut self) {
+        let client = Arc::clone(&self.client);
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                // A server that does not answer forgets the client when its lease ends.
+                let ended = tokio::time::timeout(FAREWELL, client.end()).await;
+                ended.unwrap_or_default();
+            });
+        }
+    }
+}
+
+impl Source for Nfs4Source {
+    fn read_max(&self) -> u32 {
+        self.read_max
+    }
+
+    fn requests(&self) -> RequestCounts {
+        self.counters.requests()
+    }
+
+    async fn root(&self) -> Result<Node, EndpointError> {
+        let root = self
+            .root
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let (handle, attributes) = match self.client.attributes(&root).await {
+            Err(error) if error.kind == ErrorKind::Stale => {
+                let handle = self.descend().await?;
+                let attributes = self.client.attributes(&handle).await?;
+                (handle, attributes)
+            }
+            answered => (root, answered?),
+        };
+        Ok(Node {
+            handle: Handle(handle),
+            attributes,
+        })
+    }
+
+    async fn read_dir(
+        &self,
+        directory: &Handle,
+        cursor: Option<DirCursor>,
+    ) -> Result<DirPage, EndpointError> {
+        let page = read_page(&self.client, &directory.0, cursor, self.page_size).await?;
+        match self.trails.follow(&directory.0, cursor, &page) {
+            Ok(()) => Ok(page),
+            Err(circle) => {
+                // A name may come again in a directory that is changed meanwhile.
+                let kind = match circle {
+                    Circle::Cookie(_) => ErrorKind::Protocol,
+                    Circle::Name(_) => ErrorKind::BadCookie,
+                };
+                Err(self
+                    .client
+                    .error(kind, Procedure::ReadDir, circle.to_string()))
+            }
+        }
+    }
+
+    async fn lookup(&self, directory: &Handle, name: &[u8]) -> Result<Option<Node>, EndpointError> {
+        match self.client.lookup(&directory.0, name).await {
+            Ok((handle, attributes)) => Ok(Some(Node {
+                handle: Handle(handle),
+                attributes,
+            })),
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn attributes(&self, handle: &Handle) -> Result<Attributes, EndpointError> {
+        self.client.attributes(&handle.0).await
+    }
+
+    async fn read(
+        &self,
+        file: &Handle,
+        offset: u64,
+        length: u32,
+    ) -> Result<ReadReply, EndpointError> {
+        let length = length.min(self.read_max);
+        self.client.read(&file.0, offset, length).await
+    }
+
+    async fn read_link(&self, link: &Handle) -> Result<Bytes, EndpointError> {
+        self.client.read_link(&link.0).await
+    }
+}

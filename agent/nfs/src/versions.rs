@@ -1,0 +1,206 @@
+//! Which version of NFS a location is read by.
+
+use bytes::Bytes;
+use datasync_endpoint::{
+    Attributes, DirCursor, DirPage, EndpointError, ErrorKind, Handle, Node, ReadReply, Source,
+};
+use datasync_model::{NfsVersion, RequestCounts};
+
+use crate::config::NfsConfig;
+use crate::counts::CallCounts;
+use crate::source::Nfs3Source;
+use crate::v4::{Nfs4Source, is_silent};
+
+/// A directory of an NFS server, read by the version that the location names.
+#[derive(Debug)]
+pub struct NfsSource(Spoken);
+
+#[derive(Debug)]
+enum Spoken {
+    V3(Box<Nfs3Source>),
+    V4(Box<Nfs4Source>),
+}
+
+/// What AUTOMATIC tries, the first that works.
+const AUTOMATIC: [NfsVersion; 3] = [NfsVersion::Nfs4_1, NfsVersion::Nfs4_0, NfsVersion::Nfs3];
+
+impl NfsSource {
+    /// Resolves the host and finds the path: by MOUNT in version 3, from the server's root in
+    /// version 4. AUTOMATIC takes the first of 4.1, 4.0 and 3 by which the path can be read.
+    ///
+    /// # Errors
+    /// With texts for people: `Unreachable` or `Timeout` where no server answers,
+    /// `ContainerNotFound` for a path that is not there, `PermissionDenied` for one that is not
+    /// exported to this agent or may not be looked into, `NotSupported` for a version that the
+    /// server lacks, `Invalid` for a bad configuration. Of AUTOMATIC, the error of version 3, with
+    /// those of the others.
+    pub async fn mount(config: NfsConfig) -> Result<Self, EndpointError> {
+        if config.version != NfsVersion::Automatic {
+            let version = config.version;
+            return Self::mount_as(version, config).await;
+        }
+        let mut refused: Vec<(NfsVersion, EndpointError)> = Vec::new();
+        for version in AUTOMATIC {
+            // Both minor versions are served at one place.
+            let is_served = |(version, error): &(NfsVersion, EndpointError)| {
+                *version == NfsVersion::Nfs4_1 && is_silent(error)
+            };
+            if version == NfsVersion::Nfs4_0 && refused.iter().any(is_served) {
+                continue;
+            }
+            match Self::mount_as(version, config.clone()).await {
+                Ok(source) => {
+                    for (other, error) in &refused {
+                        tracing::info!(%error, "{other} is not used: the server is read by {version}");
+                    }
+                    return Ok(source);
+                }
+                Err(error) if error.kind == ErrorKind::Invalid => return Err(error),
+                Err(error) => refused.push((version, error)),
+            }
+        }
+        Err(all_refused(refused))
+    }
+
+    async fn mount_as(version: NfsVersion, config: NfsConfig) -> Result<Self, EndpointError> {
+        let spoken = match version {
+            NfsVersion::Automatic | NfsVersion::Nfs3 => {
+                Spoken::V3(Box::new(Nfs3Source::mount(config).await?))
+            }
+            NfsVersion::Nfs4_0 => Spoken::V4(Box::new(Nfs4Source::mount(&config, 0).await?)),
+            NfsVersion::Nfs4_1 => Spoken::V4(Box::new(Nfs4Source::mount(&config, 1).await?)),
+            NfsVersion::Nfs4_2 => Spoken::V4(Box::new(Nfs4Source::mount(&config, 2).await?)),
+        };
+        Ok(Self(spoken))
+    }
+
+    /// Calls made since the mount, per procedure.
+    #[must_use]
+    pub fn calls(&self) -> CallCounts {
+        match &self.0 {
+            Spoken::V3(source) => source.calls(),
+            Spoken::V4(source) => source.calls(),
+        }
+    }
+}
+
+/// Version 3 is tried last and knows most of what is wrong; what the others said is told as well.
+fn all_refused(mut refused: Vec<(NfsVersion, EndpointError)>) -> EndpointError {
+    let Some((_, mut last)) = refused.pop() else {
+        let detail = "no version of NFS is tried";
+        return EndpointError::new(ErrorKind::NotSupported, "MNT", "", detail);
+    };
+    for (version, error) in refused {
+        last.detail = format!("{}; by {version}: {}", last.detail, error.detail);
+    }
+    last
+}
+
+impl Source for NfsSource {
+    fn read_max(&self) -> u32 {
+        match &self.0 {
+            Spoken::V3(source) => source.read_max(),
+            Spoken::V4(source) => source.read_max(),
+        }
+    }
+
+    fn requests(&self) -> RequestCounts {
+        match &self.0 {
+            Spoken::V3(source) => source.requests(),
+            Spoken::V4(source) => source.requests(),
+        }
+    }
+
+    async fn root(&self) -> Result<Node, EndpointError> {
+        match &self.0 {
+            Spoken::V3(source) => source.root().await,
+            Spoken::V4(source) => source.root().await,
+        }
+    }
+
+    async fn read_dir(
+        &self,
+        directory: &Handle,
+        cursor: Option<DirCursor>,
+    ) -> Result<DirPage, EndpointError> {
+        match &self.0 {
+            Spoken::V3(source) => source.read_dir(directory, cursor).await,
+            Spoken::V4(source) => source.read_dir(directory, cursor).await,
+        }
+    }
+
+    async fn lookup(&self, directory: &Handle, name: &[u8]) -> Result<Option<Node>, EndpointError> {
+        match &self.0 {
+            Spoken::V3(source) => source.lookup(directory, name).await,
+            Spoken::V4(source) => source.lookup(directory, name).await,
+        }
+    }
+
+    async fn attributes(&self, handle: &Handle) -> Result<Attributes, EndpointError> {
+        match &self.0 {
+            Spoken::V3(source) => source.attributes(handle).await,
+            Spoken::V4(source) => source.attributes(handle).await,
+        }
+    }
+
+    async fn read(
+        &self,
+        file: &Handle,
+        offset: u64,
+        length: u32,
+    ) -> Result<ReadReply, EndpointError> {
+        match &self.0 {
+            Spoken::V3(source) => source.read(file, offset, length).await,
+            Spoken::V4(source) => source.read(file, offset, length).await,
+        }
+    }
+
+    async fn read_link(&self, link: &Handle) -> Result<Bytes, EndpointError> {
+        match &self.0 {
+            Spoken::V3(source) => source.read_link(link).await,
+            Spoken::V4(source) => source.read_link(link).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::script::{Act, Request, Server, Xdr, accepted, record};
+
+    /// A server of version 4 that lacks the minor versions above `minor`, and has nothing.
+    fn lacking(minor: u32) -> impl Fn(Request) -> Act {
+        move |mut request| {
+            let call = &mut request.arguments;
+            call.opaque(4, "tag").unwrap();
+            let asked = call.u32("minor").unwrap();
+            let status = if asked > minor { 10021 } else { 10013 };
+            let results = Xdr::default().words(&[status, 0, 0]);
+            Act::write(record(&accepted(request.xid, &results)))
+        }
+    }
+
+    #[tokio::test]
+    async fn automatic_says_why_each_version_was_refused() {
+        let server = Server::start(lacking(0)).await;
+        let config = NfsConfig {
+            version: NfsVersion::Automatic,
+            mount_port: Some(server.address.port()),
+            ..server.config("/export")
+        };
+        let error = NfsSource::mount(config.clone()).await.unwrap_err();
+        for said in [
+            "NFS4_1: NFS4ERR_MINOR_VERS_MISMATCH",
+            "NFS4_0: NFS4ERR_GRACE",
+        ] {
+            assert!(error.detail.contains(said), "{said}: {error}");
+        }
+        let exactly = NfsConfig {
+            version: NfsVersion::Nfs4_1,
+            ..config
+        };
+        let error = NfsSource::mount(exactly).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::NotSupported, "{error}");
+        assert!(!error.detail.contains("NFS4_0"), "{error}");
+    }
+}

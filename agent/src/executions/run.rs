@@ -13,7 +13,7 @@ use datasync_model::{
     ErrorCode, ExecutionReport, ExecutionSpec, Failure, Location, LocationArn, S3Location, Severity,
 };
 use datasync_s3::S3Destination;
-use datasync_transfer::{Controls, Interrupted, LogSink, Settings, with_open_uploads};
+use datasync_transfer::{Controls, Interrupted, LogSink, Settings, let_go, with_open_uploads};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -131,15 +131,14 @@ impl Runner {
     }
 
     /// What an execution began that is another agent's now. Its uploads are aborted by the next
-    /// execution of the pair that this agent has: until then one whose id is not known could be
-    /// taken for one of the other agent's.
+    /// execution of the pair that this agent has: this one touches the store no more.
     async fn leave_uploads(&self, assignment: &Assignment) {
         if !assignment.directory.join("journal").exists() {
             return;
         }
         let owed_aborts = self.remembered(&assignment.spec, "owed-aborts");
         let left = Failure::new(ErrorCode::AgentUnavailable, "given to another agent");
-        let left = with_open_uploads(left, &assignment.directory, Some(&owed_aborts)).await;
+        let left = let_go(left, &assignment.directory, &owed_aborts).await;
         let task_execution_id = assignment.spec.execution.id();
         tracing::warn!(task_execution_id, detail = left.detail, "execution let go");
     }

@@ -18,7 +18,7 @@ use datasync_transfer::LogSink;
 use tokio::sync::Notify;
 
 pub(crate) use courier::Courier;
-use file::{Batch, LogFile, Place};
+use file::{Batch, Flush, LogFile, Place};
 pub(crate) use writer::Writer;
 
 /// Logs that wait for control while nothing is written to them; the oldest go first. At most 512 MiB.
@@ -61,6 +61,8 @@ struct Shared {
     logs: Mutex<BTreeMap<String, Kept>>,
     /// Rung when there is something to send.
     news: Notify,
+    /// Once for each part that is sent, not for each line.
+    flush: Flush,
 }
 
 impl Shared {
@@ -76,6 +78,10 @@ pub(crate) struct Logs(Arc<Shared>);
 impl Logs {
     /// Takes up what is in `directory`. Blocks on the disk. A file that is no log is named and left.
     pub(crate) fn resume(directory: PathBuf) -> Self {
+        Self::resume_with(directory, std::fs::File::sync_data)
+    }
+
+    fn resume_with(directory: PathBuf, flush: Flush) -> Self {
         let mut found: Vec<(SystemTime, Kept)> = Vec::new();
         let entries = std::fs::read_dir(&directory).into_iter().flatten();
         for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
@@ -101,6 +107,7 @@ impl Logs {
             directory,
             logs: Mutex::new(logs.collect()),
             news: Notify::new(),
+            flush,
         }))
     }
 
@@ -160,7 +167,7 @@ impl Logs {
     async fn unsent(&self, last: Option<&str>) -> Option<(String, Kept, Batch)> {
         loop {
             let (id, kept) = self.next_log(last)?;
-            match file::read(&kept.path, kept.at, kept.lines).await {
+            match file::read(&kept.path, kept.at, kept.lines, self.0.flush).await {
                 Ok(batch) => return Some((id, kept, batch)),
                 Err(error) => {
                     tracing::error!(task_execution_id = id, %error,

@@ -1,3 +1,6 @@
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::time::Duration;
 
@@ -95,6 +98,50 @@ async fn after_a_restart_control_says_where_to_go_on() {
     assert_eq!((rest.first, texts(&rest)), (3, vec!["d", "the end"]));
 }
 
+/// Beside a log, its length when it was last made durable.
+fn durable(path: &Path) -> PathBuf {
+    path.with_extension("durable")
+}
+
+/// A disk of which a power cut leaves what it was told to make durable.
+fn noting(file: &File) -> io::Result<()> {
+    let path = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+    std::fs::write(durable(&path), file.metadata()?.len().to_string())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_line_that_control_has_outlives_a_power_cut_and_no_other_gets_its_number() {
+    let scratch = tempfile::tempdir().unwrap();
+    let logs = Logs::resume_with(scratch.path().to_owned(), noting);
+    write(&logs, 1, &["a", "b"], None).await;
+    let mut courier = wanted(&logs);
+    let sent = next(&mut courier).await;
+    courier.kept(&kept(&sent));
+    write(&logs, 1, &["lost"], None).await;
+    let path = logs.0.logs().values().next().unwrap().path.clone();
+    drop(logs);
+    let length = std::fs::read_to_string(durable(&path)).unwrap();
+    let log = File::options().write(true).open(&path).unwrap();
+    log.set_len(length.parse().unwrap()).unwrap();
+    std::fs::remove_file(durable(&path)).unwrap();
+    let logs = Logs::resume_with(scratch.path().to_owned(), noting);
+    write(&logs, 1, &["c"], None).await;
+    let mut courier = wanted(&logs);
+    let again = next(&mut courier).await;
+    assert_eq!(again.log_id, sent.log_id);
+    assert_eq!((again.first, texts(&again)), (0, vec!["a", "b", "c"]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_disk_does_not_keep_is_not_sent() {
+    let scratch = tempfile::tempdir().unwrap();
+    let refuse = |_: &File| Err(io::Error::other("no"));
+    let logs = Logs::resume_with(scratch.path().to_owned(), refuse);
+    write(&logs, 1, &["a"], Some("the end")).await;
+    let sent = tokio::time::timeout(Duration::from_secs(90), wanted(&logs).next());
+    assert!(sent.await.is_err());
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_older_control_is_sent_nothing() {
     let scratch = tempfile::tempdir().unwrap();
@@ -141,7 +188,8 @@ async fn the_log_says_how_many_lines_it_lacks() {
     let writer = writer.run().await.unwrap();
     writer.close(Severity::Error, "the end".to_owned());
     let (_, kept) = logs.next_log(None).unwrap();
-    let last = file::read(&kept.path, Place::Line(kept.lines - 2), kept.lines);
+    let at = Place::Line(kept.lines - 2);
+    let last = file::read(&kept.path, at, kept.lines, File::sync_data);
     let last = last.await.unwrap().lines;
     assert!(
         last[0].text.starts_with("952 lines were left out"),

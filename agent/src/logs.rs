@@ -151,12 +151,19 @@ impl Logs {
         }
     }
 
-    /// More lines are on disk; `is_last`: no others come.
-    fn written(&self, file: &LogFile, is_last: bool) {
-        let mut logs = self.0.logs();
-        if let Some(kept) = logs.get_mut(file.execution().id()) {
+    /// More lines are on disk.
+    fn written(&self, file: &LogFile) {
+        if let Some(kept) = self.0.logs().get_mut(file.execution().id()) {
             kept.lines = file.lines();
-            kept.is_written = !is_last;
+        }
+        self.0.news.notify_one();
+    }
+
+    /// Nothing is written to the log of the execution any more, for now.
+    fn left(&self, id: &str) {
+        let mut logs = self.0.logs();
+        if let Some(kept) = logs.get_mut(id) {
+            kept.is_written = false;
         }
         drop_surplus(&mut logs);
         drop(logs);

@@ -109,8 +109,9 @@ impl Runner {
         sink.tell(Severity::Info, last_words::begun(spec));
         let running = Box::pin(self.run(assignment, signing, Some(sink)));
         let (ended, writer) = tokio::join!(running, writer.run());
-        if let (Some(report), Some(writer)) = (&ended, writer) {
-            let (severity, text) = last_words::ended(spec, report);
+        let is_released = assignment.released.is_cancelled();
+        let last = last_words::last(spec, ended.as_ref(), is_released);
+        if let (Some((severity, text)), Some(writer)) = (last, writer) {
             writer.close(severity, text);
         }
         ended

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use datasync_model::Severity;
 use datasync_proto::{LogKept, LogLines};
+use tokio::task::JoinSet;
 
 use super::*;
 use crate::executions::tests as executions;
@@ -57,14 +58,21 @@ fn files(directory: &Path) -> usize {
 async fn lines_are_sent_until_control_has_them_and_then_the_file_goes() {
     let scratch = tempfile::tempdir().unwrap();
     let logs = Logs::resume(scratch.path().to_owned());
-    write(&logs, 1, &["a", "b"], None).await;
+    let (sink, writer) = logs.begin(&spec(1)).unwrap();
+    let mut writing = JoinSet::new();
+    writing.spawn(writer.run());
+    sink.tell(Severity::Info, "a".to_owned());
+    sink.tell(Severity::Info, "b".to_owned());
     let mut courier = wanted(&logs);
     let first = next(&mut courier).await;
     assert_eq!((first.first, texts(&first)), (0, vec!["a", "b"]));
     let again = next(&mut courier).await;
     assert_eq!(again, first, "nobody answered");
     courier.kept(&kept(&again));
-    write(&logs, 1, &["c"], Some("the end")).await;
+    sink.tell(Severity::Info, "c".to_owned());
+    drop(sink);
+    let writer = writing.join_next().await.unwrap().unwrap().unwrap();
+    writer.close(Severity::Info, "the end".to_owned());
     let second = next(&mut courier).await;
     assert_eq!((second.first, texts(&second)), (2, vec!["c", "the end"]));
     assert_eq!(second.log_id, first.log_id);
@@ -140,6 +148,18 @@ async fn what_the_disk_does_not_keep_is_not_sent() {
     write(&logs, 1, &["a"], Some("the end")).await;
     let sent = tokio::time::timeout(Duration::from_secs(90), wanted(&logs).next());
     assert!(sent.await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_whose_writer_is_gone_is_sent_and_goes() {
+    let scratch = tempfile::tempdir().unwrap();
+    let logs = Logs::resume(scratch.path().to_owned());
+    // As where the execution panics.
+    write(&logs, 1, &["a"], None).await;
+    let mut courier = wanted(&logs);
+    let part = next(&mut courier).await;
+    courier.kept(&kept(&part));
+    assert_eq!(files(scratch.path()), 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -80,7 +80,7 @@ impl Writer {
             });
         let allowance = &mut self.allowance;
         let lines: Vec<_> = lines.filter(|line| allowance.admit(line)).collect();
-        self.append(&lines, false);
+        self.append(&lines);
     }
 
     /// Writes the last line, and before it how many were left out.
@@ -100,10 +100,10 @@ impl Writer {
             severity,
             text,
         });
-        self.append(&lines, true);
+        self.append(&lines);
     }
 
-    fn append(&mut self, lines: &[LogLine], is_last: bool) {
+    fn append(&mut self, lines: &[LogLine]) {
         match self.file.append(lines) {
             Ok(()) => self.is_refused = false,
             Err(error) => {
@@ -114,6 +114,13 @@ impl Writer {
                 }
             }
         }
-        self.logs.written(&self.file, is_last);
+        self.logs.written(&self.file);
+    }
+}
+
+/// However the execution ends: closed, moved, panicked or stopped.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.logs.left(self.file.execution().id());
     }
 }

@@ -103,7 +103,11 @@ impl Runner {
 
     async fn run_logged(&self, assignment: &Assignment, signing: &SigningDesk) -> Ended {
         let spec = &assignment.spec;
-        let Some((sink, writer)) = self.logs.as_ref().and_then(|logs| logs.begin(spec)) else {
+        let begun = match &self.logs {
+            Some(logs) => logs.begin(spec).await,
+            None => None,
+        };
+        let Some((sink, writer)) = begun else {
             return self.run(assignment, signing, None).await;
         };
         sink.tell(Severity::Info, last_words::begun(spec));
@@ -112,7 +116,7 @@ impl Runner {
         let is_released = assignment.released.is_cancelled();
         let last = last_words::last(spec, ended.as_ref(), is_released);
         if let (Some((severity, text)), Some(writer)) = (last, writer) {
-            writer.close(severity, text);
+            writer.close(severity, text).await;
         }
         ended
     }

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use datasync_model::{LogLine, TaskExecutionArn};
 use serde::{Deserialize, Serialize};
-use tokio::task::JoinSet;
+
+use super::blocking;
 
 /// What is sent at once: little enough for a slow line to take it between two heartbeats.
 const BATCH_BYTES: u64 = 128 * 1024;
@@ -169,13 +170,7 @@ pub(super) type Flush = fn(&std::fs::File) -> io::Result<()>;
 /// power cut from now on: others must never have their numbers.
 pub(super) async fn read(path: &Path, at: Place, written: u64, flush: Flush) -> io::Result<Batch> {
     let path = path.to_owned();
-    let mut reading = JoinSet::new();
-    reading.spawn_blocking(move || read_blocking(&path, at, written, flush));
-    match reading.join_next().await {
-        Some(Ok(batch)) => batch,
-        Some(Err(error)) => Err(io::Error::other(error)),
-        None => Err(io::Error::other("nothing was read")),
-    }
+    blocking(move || read_blocking(&path, at, written, flush)).await
 }
 
 fn read_blocking(path: &Path, at: Place, written: u64, flush: Flush) -> io::Result<Batch> {

@@ -139,7 +139,8 @@ fn concluded(
 ) -> (CopyStatus, ExecutionReport) {
     let failure = match result {
         Ok(report) => return (CopyStatus::of(&report), report),
-        Err(Halt::Stopped) => return (CopyStatus::Interrupted, last),
+        // A copy has no lease.
+        Err(Halt::Stopped | Halt::LeaseOver) => return (CopyStatus::Interrupted, last),
         Err(Halt::Failed(failure) | Halt::LocalState(failure) | Halt::Stalled(failure)) => failure,
         Err(Halt::Expired) => no_credentials(destination, GIVER.has_none(), GIVER),
     };

@@ -58,8 +58,10 @@ pub(crate) struct Runner {
 pub(crate) enum Halt {
     Failed(Failure),
     Stopped,
-    /// The credentials or the lease ran out.
+    /// The credentials ran out.
     Expired,
+    /// Control was not heard of for the length of a lease.
+    LeaseOver,
     /// Our own disk is full or failing.
     LocalState(Failure),
     /// Nothing moved for too long.
@@ -174,6 +176,13 @@ impl Runner {
             // Paused: go on from the journal when there is what it waits for.
             let waited = match halt {
                 Halt::Expired => Ok(()),
+                Halt::LeaseOver => {
+                    tracing::warn!(
+                        task_execution_id = assignment.spec.execution.id(),
+                        "control was not heard of for the length of a lease; pausing the execution"
+                    );
+                    Ok(())
+                }
                 Halt::LocalState(failure) => {
                     let owed_aborts = self.remembered(&assignment.spec, "owed-aborts");
                     pause_for_room(assignment, &owed_aborts, failure).await
@@ -192,9 +201,7 @@ impl Runner {
                     report.counters = assignment.reports.borrow().counters;
                     return self.reported(assignment, signing, report).await;
                 }
-                Err(Halt::Stopped | Halt::Expired | Halt::LocalState(_) | Halt::Stalled(_)) => {
-                    return None;
-                }
+                Err(_) => return None,
             }
         }
     }
@@ -255,24 +262,16 @@ impl Runner {
             controls,
         );
         let mut running = Box::pin(running);
+        let mut has_expired = false;
         let result = tokio::select! {
             result = &mut running => result,
-            () = self.pause_at_expiry(&s3.arn, fence.run()) => running.await,
-            () = fence.shut() => {
-                tracing::warn!(
-                    task_execution_id = spec.execution.id(),
-                    "control was not heard of for the length of a lease; pausing the execution"
-                );
+            () = self.pause_at_expiry(&s3.arn, fence.run()) => {
+                has_expired = true;
                 running.await
             }
+            () = fence.shut() => running.await,
         };
-        match result {
-            Ok(report) => Ok(report),
-            Err(_) if assignment.stop.is_cancelled() => Err(Halt::Stopped),
-            Err(Interrupted::Stopped) => Err(Halt::Expired),
-            Err(Interrupted::LocalState(failure)) => Err(Halt::LocalState(failure)),
-            Err(Interrupted::Stalled(failure)) => Err(Halt::Stalled(failure)),
-        }
+        result.map_err(|why| halt(why, assignment.stop.is_cancelled(), has_expired))
     }
 
     /// Waits until the execution may be written, which it may for as long as the fence is open.
@@ -305,7 +304,10 @@ impl Runner {
         });
         let destination = tokio::select! {
             biased;
-            () = fence.shut() => return Err(Halt::Expired),
+            () = fence.shut() => {
+                let is_stopped = assignment.stop.is_cancelled();
+                return Err(halt(Interrupted::Stopped, is_stopped, false));
+            }
             opened = opening => opened?,
         };
         Ok(Fenced::new(Arc::new(destination), fence.clone()))
@@ -420,6 +422,18 @@ impl Runner {
             }
         })
         .await
+    }
+}
+
+/// Why the engine came back before its end: the agent stops, the credentials have expired, or else
+/// what stops a run is its fence.
+fn halt(why: Interrupted, is_stopped: bool, has_expired: bool) -> Halt {
+    match why {
+        _ if is_stopped => Halt::Stopped,
+        Interrupted::Stopped if has_expired => Halt::Expired,
+        Interrupted::Stopped => Halt::LeaseOver,
+        Interrupted::LocalState(failure) => Halt::LocalState(failure),
+        Interrupted::Stalled(failure) => Halt::Stalled(failure),
     }
 }
 

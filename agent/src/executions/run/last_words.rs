@@ -30,6 +30,7 @@ pub(super) fn halted(spec: &ExecutionSpec, halt: &Halt) -> Option<String> {
         // The end tells more.
         Halt::Failed(_) | Halt::Stopped => return None,
         Halt::Expired => "the credentials expired and no others have come".to_owned(),
+        Halt::LeaseOver => "control was not heard of for the length of a lease".to_owned(),
         Halt::LocalState(failure) | Halt::Stalled(failure) => failure.to_string(),
     };
     let why: String = why.chars().filter(|c| !c.is_control()).collect();
@@ -90,6 +91,16 @@ mod tests {
 
     use super::*;
     use crate::executions::{failed, tests};
+
+    #[test]
+    fn a_pause_is_told_with_its_reason_and_a_stop_not_at_all() {
+        let spec = tests::spec(1);
+        let told = |halt| halted(&spec, &halt).unwrap_or_default();
+        assert!(told(Halt::Expired).contains("credentials expired"));
+        let lease = told(Halt::LeaseOver);
+        assert!(lease.contains("length of a lease"), "{lease}");
+        assert_eq!(told(Halt::Stopped), "");
+    }
 
     #[test]
     fn an_execution_that_moves_has_a_last_line_and_one_that_stops_has_none() {

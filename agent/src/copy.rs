@@ -109,6 +109,7 @@ async fn transfer(
         leased: false,
         rate,
         reports: reports.clone(),
+        turn: Turn::default(),
         spec: Arc::new(spec),
     };
     let mut progress = reports.subscribe();

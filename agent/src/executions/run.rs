@@ -513,4 +513,4 @@ fn timed_out(location: &Location) -> EndpointError {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -49,7 +49,7 @@ impl Writing<'_> {
                 objects: objects.len(),
                 cancelled,
             };
-            let signing = signed(self.signing, self.execution(), objects);
+            let signing = signed(self.signing, self.assignment, objects);
             let document = tokio::select! {
                 biased;
                 () = cancel.cancelled(), if !cancelled => continue,

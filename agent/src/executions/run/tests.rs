@@ -5,7 +5,7 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 
 use super::*;
-use crate::executions::launching;
+use crate::executions::{Turn, launching};
 use crate::copy::{CopyFlags, CopyRequest};
 use crate::credentials::{CredentialStore, Giver};
 use crate::executions::tests::spec;
@@ -14,7 +14,7 @@ use crate::lease::tests::{give, tokio_time};
 
 const MOMENT: Duration = Duration::from_millis(1);
 
-fn assignment(directory: &TempDir) -> Assignment {
+pub(in crate::executions) fn assignment(directory: &TempDir) -> Assignment {
     let spec = spec(1);
     Assignment {
         directory: directory.path().to_owned(),
@@ -25,6 +25,7 @@ fn assignment(directory: &TempDir) -> Assignment {
         leased: true,
         rate: watch::Sender::new(BytesPerSecond::UNLIMITED).subscribe(),
         reports: watch::Sender::new(launching(spec.execution.clone())),
+        turn: Turn::default(),
         spec: Arc::new(spec),
     }
 }

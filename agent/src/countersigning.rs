@@ -197,7 +197,9 @@ impl DeskSession {
             for (id, asked) in &mut state.asked {
                 let sent = self.sent.get(id);
                 let sent = sent.filter(|sent| sent.root == asked.statement.root);
-                if asked.answer.is_none() && sent.is_some_and(|sent| sent.first_at + PATIENCE <= now) {
+                if asked.answer.is_none()
+                    && sent.is_some_and(|sent| sent.first_at + PATIENCE <= now)
+                {
                     let minutes = PATIENCE.as_secs() / 60;
                     let reason = format!("it was asked for {minutes} minutes and did not answer");
                     asked.answer = Some(Answer::Refused(reason));

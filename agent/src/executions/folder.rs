@@ -76,7 +76,10 @@ impl Folder {
     ) -> Result<Self, StateError> {
         let folder = Self::at(executions, id);
         if folder.0.exists() && !folder.is_of(tenure) {
-            tracing::warn!(task_execution_id = id, "files of an earlier life are removed");
+            tracing::warn!(
+                task_execution_id = id,
+                "files of an earlier life are removed"
+            );
             state::remove_directory(&folder.0)?;
         }
         state::make_private_directory(&folder.0)?;

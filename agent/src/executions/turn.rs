@@ -16,9 +16,6 @@ impl Turn {
 
     /// The next execution may begin: this one only waits from now on, or writes a few kilobytes.
     pub(super) fn give_up(&self) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 }

@@ -1,8 +1,8 @@
 //! Single objects of a bucket that is no location.
 
 use std::future::pending;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;

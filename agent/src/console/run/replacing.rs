@@ -152,7 +152,9 @@ mod tests {
             content: content.to_owned(),
             mode: 0o600,
         };
-        ["etc/a.conf", "etc/b.conf", "etc/c.conf"].map(file).to_vec()
+        ["etc/a.conf", "etc/b.conf", "etc/c.conf"]
+            .map(file)
+            .to_vec()
     }
 
     fn found(root: &Path) -> BTreeMap<String, String> {

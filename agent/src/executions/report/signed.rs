@@ -65,7 +65,11 @@ mod tests {
         // Control is away.
         let desk = SigningDesk::default();
         let waiting = signed(&desk, &assignment, Vec::new());
-        assert!(tokio::time::timeout(Duration::from_millis(1), waiting).await.is_err());
+        assert!(
+            tokio::time::timeout(Duration::from_millis(1), waiting)
+                .await
+                .is_err()
+        );
         assert_eq!(slots.available_permits(), 1);
     }
 }

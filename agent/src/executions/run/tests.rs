@@ -5,10 +5,10 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 
 use super::*;
-use crate::executions::{Turn, launching};
 use crate::copy::{CopyFlags, CopyRequest};
 use crate::credentials::{CredentialStore, Giver};
 use crate::executions::tests::spec;
+use crate::executions::{Turn, launching};
 use crate::lease::LeaseHolder;
 use crate::lease::tests::{give, tokio_time};
 

@@ -12,8 +12,8 @@ use datasync_proto::enrollment_server::Enrollment;
 use datasync_proto::session_server::Session;
 use datasync_proto::{
     AgentMessage, AwaitActivationRequest, AwaitActivationResponse, ClaimActivationKeyRequest,
-    ClaimActivationKeyResponse, ControlMessage, RenewCertificateRequest, RenewCertificateResponse,
-    Renew, RequestActivationKeyRequest, RequestActivationKeyResponse, Welcome,
+    ClaimActivationKeyResponse, ControlMessage, Renew, RenewCertificateRequest,
+    RenewCertificateResponse, RequestActivationKeyRequest, RequestActivationKeyResponse, Welcome,
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;

@@ -17,7 +17,11 @@ impl<S: Source, D: Destination> Deleter<S, D> {
         while !left.is_empty() {
             let outcomes = self.destination.delete(&left).await;
             let errors = outcomes.iter().filter_map(|outcome| outcome.as_ref().err());
-            started += errors.clone().map(|error| error.held).max().unwrap_or_default();
+            started += errors
+                .clone()
+                .map(|error| error.held)
+                .max()
+                .unwrap_or_default();
             failed.add(errors.map(|error| error.kind));
             let mut wait = None;
             let mut again = Vec::new();

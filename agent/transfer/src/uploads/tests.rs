@@ -67,9 +67,10 @@ async fn what_was_begun_after_a_long_wait_for_a_turn_is_ours_all_the_same() {
         at_seconds: EPOCH,
         ..Intent::default()
     };
-    let announced = uploads.announced(&key(), intent, &*destination, &attempts, call);
+    let of = key();
+    let announced = uploads.announced(&of, intent, &*destination, &attempts, call);
     let answered = announced.await.unwrap();
-    let open = destination.open_uploads(&key()).await.unwrap();
+    let open = destination.open_uploads(&of).await.unwrap();
     let ids: Vec<_> = open.into_iter().map(|open| open.id).collect();
     assert_eq!(ids, [answered], "the other one is aborted");
 }
@@ -96,7 +97,8 @@ async fn a_later_execution_knows_of_the_wait() {
         ..Intent::default()
     };
     let call = || unanswered(&destination);
-    let announced = uploads.announced(&key(), intent, &destination, &attempts, call);
+    let of = key();
+    let announced = uploads.announced(&of, intent, &destination, &attempts, call);
     assert!(announced.await.is_err());
     drop(uploads);
     tasks.join_all().await;
@@ -105,5 +107,5 @@ async fn a_later_execution_knows_of_the_wait() {
         held_seconds: 3600,
         ..intent
     };
-    assert_eq!(state.uploads[&key()], Upload::Intended(known));
+    assert_eq!(state.uploads[&of], Upload::Intended(known));
 }

@@ -21,7 +21,7 @@ pub use request::CopyRequest;
 
 use crate::credentials::{CredentialStore, Giver};
 use crate::endpoints::{Endpoints, no_credentials};
-use crate::executions::{Assignment, Halt, Limits, Runner, failed, follow_rate, launching};
+use crate::executions::{Assignment, Halt, Limits, Runner, Turn, failed, follow_rate, launching};
 use crate::progress_line::{ProgressDisplay, Standing};
 use access::{Access, Way};
 use pair_directory::PairDirectory;

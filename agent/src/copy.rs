@@ -21,7 +21,7 @@ pub use request::CopyRequest;
 
 use crate::credentials::{CredentialStore, Giver};
 use crate::endpoints::{Endpoints, no_credentials};
-use crate::executions::{Assignment, Halt, Limits, Runner, failed, follow_rate, launching};
+use crate::executions::{Assignment, Halt, Limits, Runner, Turn, failed, follow_rate, launching};
 use crate::progress_line::{ProgressDisplay, Standing};
 use access::{Access, Way};
 use pair_directory::PairDirectory;
@@ -109,6 +109,7 @@ async fn transfer(
         leased: false,
         rate,
         reports: reports.clone(),
+        turn: Turn::default(),
         spec: Arc::new(spec),
     };
     let mut progress = reports.subscribe();
@@ -139,7 +140,8 @@ fn concluded(
 ) -> (CopyStatus, ExecutionReport) {
     let failure = match result {
         Ok(report) => return (CopyStatus::of(&report), report),
-        Err(Halt::Stopped) => return (CopyStatus::Interrupted, last),
+        // A copy has no lease.
+        Err(Halt::Stopped | Halt::LeaseOver) => return (CopyStatus::Interrupted, last),
         Err(Halt::Failed(failure) | Halt::LocalState(failure) | Halt::Stalled(failure)) => failure,
         Err(Halt::Expired) => no_credentials(destination, GIVER.has_none(), GIVER),
     };

@@ -16,6 +16,8 @@ use crate::identity::Signer;
 
 /// What control has not answered is sent again after this time.
 const REPEAT_INTERVAL: Duration = Duration::from_secs(30);
+/// A control that holds a session and has not answered in it for so long is not waited for.
+const PATIENCE: Duration = Duration::from_secs(600);
 /// Texts of control are kept up to this length, in bytes.
 const DETAIL_BYTES_MAX: usize = 1024;
 
@@ -54,7 +56,8 @@ struct State {
 pub(crate) struct SigningDesk(Arc<watch::Sender<State>>);
 
 impl SigningDesk {
-    /// Waits until both have signed, for ever while control is away.
+    /// Waits until both have signed, for ever while control is away, and for [`PATIENCE`] while it does
+    /// not answer.
     pub(crate) async fn signed(&self, statement: ReportStatement) -> Answer {
         let id = statement.execution.id().to_owned();
         let mut changes = self.0.subscribe();
@@ -133,6 +136,7 @@ pub(crate) struct DeskSession {
 #[derive(Debug)]
 struct Sent {
     root: Digest,
+    first_at: Instant,
     at: Instant,
     signature: AgentSignature,
 }
@@ -147,6 +151,7 @@ impl DeskSession {
 
     /// What is to be sent now: signed by the agent, not yet answered.
     pub(crate) fn due(&mut self, signer: &Signer, now: Instant) -> Vec<ReportSigned> {
+        self.give_up(now);
         let state = self.changes.borrow_and_update();
         self.sent.retain(|id, _| state.asked.contains_key(id));
         if state.control != Some(true) {
@@ -155,13 +160,13 @@ impl DeskSession {
         let mut due = Vec::new();
         for (id, asked) in &state.asked {
             let statement = &asked.statement;
-            let is_waiting = self
-                .sent
-                .get(id)
-                .is_some_and(|sent| sent.root == statement.root && now < sent.at + REPEAT_INTERVAL);
+            let before = self.sent.get(id);
+            let before = before.filter(|sent| sent.root == statement.root);
+            let is_waiting = before.is_some_and(|sent| now < sent.at + REPEAT_INTERVAL);
             if is_waiting || asked.answer.is_some() {
                 continue;
             }
+            let first_at = before.map_or(now, |sent| sent.first_at);
             match signer.sign_report(statement) {
                 Ok((signature, der)) => {
                     due.push(message(statement, der));
@@ -171,6 +176,7 @@ impl DeskSession {
                         id.clone(),
                         Sent {
                             root,
+                            first_at,
                             at,
                             signature,
                         },
@@ -182,6 +188,26 @@ impl DeskSession {
             }
         }
         due
+    }
+
+    /// Ends the waits for what control does not answer.
+    fn give_up(&self, now: Instant) {
+        self.desk.0.send_if_modified(|state| {
+            let mut is_modified = false;
+            for (id, asked) in &mut state.asked {
+                let sent = self.sent.get(id);
+                let sent = sent.filter(|sent| sent.root == asked.statement.root);
+                if asked.answer.is_none()
+                    && sent.is_some_and(|sent| sent.first_at + PATIENCE <= now)
+                {
+                    let minutes = PATIENCE.as_secs() / 60;
+                    let reason = format!("it was asked for {minutes} minutes and did not answer");
+                    asked.answer = Some(Answer::Refused(reason));
+                    is_modified = true;
+                }
+            }
+            is_modified
+        });
     }
 
     /// Takes control's answer, if it is to what was sent last.

@@ -15,6 +15,7 @@ mod reconcile;
 mod report;
 mod run;
 mod task;
+mod turn;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -43,6 +44,7 @@ pub(crate) use limits::Limits;
 pub(crate) use rate::follow as follow_rate;
 pub(crate) use reconcile::is_current;
 pub(crate) use run::{Halt, Runner};
+pub(crate) use turn::Turn;
 
 /// An end that control did not keep is told again after this time.
 const REPEAT_INTERVAL: Duration = Duration::from_secs(30);
@@ -61,6 +63,7 @@ pub(crate) struct Assignment {
     pub(crate) leased: bool,
     pub(crate) rate: watch::Receiver<BytesPerSecond>,
     pub(crate) reports: watch::Sender<ExecutionReport>,
+    pub(crate) turn: Turn,
 }
 
 /// `Some` with the terminal report; `None` if it was stopped and goes on later.

@@ -9,6 +9,7 @@ mod file;
 mod writer;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -16,9 +17,10 @@ use std::time::SystemTime;
 use datasync_model::{ExecutionSpec, LogLevel, TaskExecutionArn};
 use datasync_transfer::LogSink;
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 
 pub(crate) use courier::Courier;
-use file::{Batch, LogFile, Place};
+use file::{Batch, Flush, LogFile, Place};
 pub(crate) use writer::Writer;
 
 /// Logs that wait for control while nothing is written to them; the oldest go first. At most 512 MiB.
@@ -33,6 +35,8 @@ struct Kept {
     path: PathBuf,
     lines: u64,
     is_written: bool,
+    /// Of two that nothing is written to, the one with the lower number was left earlier.
+    left: u64,
     /// Where control has not kept it any more.
     at: Place,
 }
@@ -45,6 +49,7 @@ impl Kept {
             path: file.path().to_owned(),
             lines: file.lines(),
             is_written,
+            left: 0,
             at: Place::Line(0),
         }
     }
@@ -61,6 +66,8 @@ struct Shared {
     logs: Mutex<BTreeMap<String, Kept>>,
     /// Rung when there is something to send.
     news: Notify,
+    /// Once for each part that is sent, not for each line.
+    flush: Flush,
 }
 
 impl Shared {
@@ -76,6 +83,10 @@ pub(crate) struct Logs(Arc<Shared>);
 impl Logs {
     /// Takes up what is in `directory`. Blocks on the disk. A file that is no log is named and left.
     pub(crate) fn resume(directory: PathBuf) -> Self {
+        Self::resume_with(directory, std::fs::File::sync_data)
+    }
+
+    fn resume_with(directory: PathBuf, flush: Flush) -> Self {
         let mut found: Vec<(SystemTime, Kept)> = Vec::new();
         let entries = std::fs::read_dir(&directory).into_iter().flatten();
         for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
@@ -95,42 +106,51 @@ impl Logs {
         for (_, kept) in found.drain(..surplus) {
             remove(&kept);
         }
-        let logs = found.into_iter().map(|(_, kept)| kept);
-        let logs = logs.map(|kept| (kept.execution.id().to_owned(), kept));
+        let logs = (0..).zip(found).map(|(left, (_, kept))| {
+            let id = kept.execution.id().to_owned();
+            (id, Kept { left, ..kept })
+        });
         Self(Arc::new(Shared {
             directory,
             logs: Mutex::new(logs.collect()),
             news: Notify::new(),
+            flush,
         }))
     }
 
     /// The log of an execution that begins or goes on: where its lines go, and what writes them until
     /// that is dropped. `None` if it has none, or the disk refuses it, which is told here.
-    pub(crate) fn begin(&self, spec: &ExecutionSpec) -> Option<(LogSink, Writer)> {
+    pub(crate) async fn begin(&self, spec: &ExecutionSpec) -> Option<(LogSink, Writer)> {
         if spec.options.log_level == LogLevel::Off {
             return None;
         }
-        let execution = &spec.execution;
-        let path = self.0.directory.join(format!("{}.jsonl", execution.id()));
+        let execution = spec.execution.clone();
+        let id = execution.id().to_owned();
+        let new = self.0.directory.join(format!("{id}.jsonl"));
+        // Nobody removes it meanwhile.
+        let known = self.0.logs().get_mut(&id).map(|kept| {
+            kept.is_written = true;
+            kept.path.clone()
+        });
+        let opened = blocking(move || match known {
+            Some(path) => LogFile::reopen(&path),
+            None => LogFile::create(new, execution),
+        });
+        let opened = opened.await;
         let mut logs = self.0.logs();
-        let known = logs.remove(execution.id());
-        let opened = match &known {
-            Some(kept) => LogFile::reopen(&kept.path),
-            None => LogFile::create(path, execution.clone()),
-        };
         let file = match opened {
             Ok(file) => file,
             Err(error) => {
-                tracing::error!(task_execution_id = execution.id(), %error,
-                    "no log of the execution is kept");
+                tracing::error!(task_execution_id = id, %error, "no log of the execution is kept");
+                logs.remove(&id);
                 return None;
             }
         };
         let mut kept = Kept::of(&file, true);
-        if let Some(known) = known {
+        if let Some(known) = logs.get(&id) {
             kept.at = known.at;
         }
-        logs.insert(execution.id().to_owned(), kept);
+        logs.insert(id, kept);
         drop(logs);
         let (sink, lines) = LogSink::new();
         let writer = Writer::new(self.clone(), file, lines, sink.left_out());
@@ -139,20 +159,29 @@ impl Logs {
 
     /// Control deleted the agent: nobody wants them. Nothing may be written any more.
     pub(crate) fn discard(&self) {
-        for (_, kept) in std::mem::take(&mut *self.0.logs()) {
-            remove(&kept);
-        }
+        let all = std::mem::take(&mut *self.0.logs());
+        all.values().for_each(remove);
     }
 
-    /// More lines are on disk; `is_last`: no others come.
-    fn written(&self, file: &LogFile, is_last: bool) {
-        let mut logs = self.0.logs();
-        if let Some(kept) = logs.get_mut(file.execution().id()) {
+    /// More lines are on disk.
+    fn written(&self, file: &LogFile) {
+        if let Some(kept) = self.0.logs().get_mut(file.execution().id()) {
             kept.lines = file.lines();
-            kept.is_written = !is_last;
         }
-        drop_surplus(&mut logs);
+        self.0.news.notify_one();
+    }
+
+    /// Nothing is written to the log of the execution any more, for now.
+    fn left(&self, id: &str) {
+        let mut logs = self.0.logs();
+        let last = logs.values().map(|kept| kept.left).max();
+        if let Some(kept) = logs.get_mut(id) {
+            kept.is_written = false;
+            kept.left = last.unwrap_or(0) + 1;
+        }
+        let surplus = take_surplus(&mut logs);
         drop(logs);
+        surplus.iter().for_each(remove);
         self.0.news.notify_one();
     }
 
@@ -160,7 +189,7 @@ impl Logs {
     async fn unsent(&self, last: Option<&str>) -> Option<(String, Kept, Batch)> {
         loop {
             let (id, kept) = self.next_log(last)?;
-            match file::read(&kept.path, kept.at, kept.lines).await {
+            match file::read(&kept.path, kept.at, kept.lines, self.0.flush).await {
                 Ok(batch) => return Some((id, kept, batch)),
                 Err(error) => {
                     tracing::error!(task_execution_id = id, %error,
@@ -187,34 +216,44 @@ impl Logs {
             return;
         };
         kept.at = at;
-        if kept.is_done() {
-            remove(kept);
-            logs.remove(id);
-        }
+        let done = if kept.is_done() {
+            logs.remove(id)
+        } else {
+            None
+        };
+        drop(logs);
+        done.iter().for_each(remove);
     }
 }
 
-/// Removes the oldest of those that nothing is written to, where they are too many.
-fn drop_surplus(logs: &mut BTreeMap<String, Kept>) {
+/// Takes out the oldest of those that nothing is written to, where they are too many.
+fn take_surplus(logs: &mut BTreeMap<String, Kept>) -> Vec<Kept> {
     let waiting = logs.iter().filter(|(_, kept)| !kept.is_written);
-    let surplus = waiting.clone().count().saturating_sub(WAITING_MAX);
-    if surplus == 0 {
-        return;
-    }
-    let written_at = |kept: &Kept| kept.path.metadata().and_then(|facts| facts.modified()).ok();
-    let mut oldest: Vec<_> = waiting
-        .map(|(id, kept)| (written_at(kept), id.clone()))
-        .collect();
+    let mut oldest: Vec<_> = waiting.map(|(id, kept)| (kept.left, id.clone())).collect();
     oldest.sort();
-    for (_, id) in oldest.into_iter().take(surplus) {
-        if let Some(kept) = logs.remove(&id) {
+    oldest.truncate(oldest.len().saturating_sub(WAITING_MAX));
+    let surplus = oldest.iter().filter_map(|(_, id)| logs.remove(id));
+    surplus
+        .inspect(|kept| {
             tracing::warn!(
-                task_execution_id = id,
+                task_execution_id = kept.execution.id(),
                 unsent = kept.lines.saturating_sub(kept.at.line()),
                 "the log of an execution is dropped: control has not kept it for too long"
             );
-            remove(&kept);
-        }
+        })
+        .collect()
+}
+
+/// Does what blocks on the disk.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let mut working = JoinSet::new();
+    working.spawn_blocking(work);
+    match working.join_next().await {
+        Some(Ok(done)) => done,
+        Some(Err(error)) => Err(io::Error::other(error)),
+        None => Err(io::Error::other("nothing was done")),
     }
 }
 

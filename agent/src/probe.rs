@@ -14,7 +14,8 @@ use tokio_util::sync::CancellationToken;
 use crate::endpoints::{self, Endpoints, Side};
 
 const PROBE_TIMEOUT: Duration = Duration::from_secs(60);
-const PROBES_AT_ONCE: usize = 4;
+/// As many as control asks for: a few requests each, but for a server that does not answer.
+const PROBES_AT_ONCE: usize = 16;
 /// Listed probes above this are taken up once earlier ones are gone from the list.
 const PROBES_MAX: usize = 256;
 

@@ -50,10 +50,8 @@ pub(crate) enum End {
     Stopped,
     /// Control deleted the agent.
     Deactivated,
-    /// The certificate is due for renewal.
+    /// The certificate is to be renewed now, by its age or because control asks for it.
     RenewalDue,
-    /// Control wants the certificate renewed.
-    RenewalAsked,
     /// To be opened again; `welcomed` if control had accepted the agent.
     Lost { welcomed: bool, reason: String },
 }
@@ -106,7 +104,7 @@ pub(crate) struct Desk<'a> {
     pub(crate) host: &'a mut HostWatch,
     /// For whoever looks on.
     pub(crate) shown: &'a watch::Sender<SessionState>,
-    pub(crate) renewal: Pace,
+    pub(crate) renewal: &'a mut Pace,
 }
 
 impl Desk<'_> {
@@ -295,7 +293,11 @@ impl Desk<'_> {
             Some(In::Credentials(credentials)) => self.credentials.accept(credentials),
             Some(In::ReportCountersigned(answer)) => reports_to_sign.answered(&answer),
             Some(In::Deactivate(_)) => return Ok(Some(End::Deactivated)),
-            Some(In::Renew(_)) => return Ok(Some(End::RenewalAsked)),
+            Some(In::Renew(_)) => {
+                // The session goes on until it is due: control asks anew in each.
+                self.renewal.ask();
+                return Ok(self.due_for_renewal());
+            }
             Some(In::HeartbeatAck(ack)) => self.lease.renew(&ack, session_began),
             Some(In::Welcome(_) | In::LogKept(_)) => {}
             // Of a newer control: nothing that this version could obey.

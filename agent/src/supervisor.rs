@@ -243,16 +243,12 @@ impl Agent {
         loop {
             let end = match self.renew_if_due(&mut pace, shutdown).await {
                 Some(end) => end,
-                None => self.hold(&mut probes, pace, shutdown).await,
+                None => self.hold(&mut probes, &mut pace, shutdown).await,
             };
             match end {
                 End::Stopped => return Ok(()),
                 End::Deactivated => return self.deactivate().await,
                 End::RenewalDue => failures = 0,
-                End::RenewalAsked => {
-                    failures = 0;
-                    pace.ask();
-                }
                 End::Lost { welcomed, reason } => {
                     self.session.send_replace(SessionState::Lost {
                         reason: reason.clone(),
@@ -279,7 +275,7 @@ impl Agent {
     async fn hold(
         &mut self,
         probes: &mut Probes,
-        renewal: Pace,
+        renewal: &mut Pace,
         shutdown: &CancellationToken,
     ) -> End {
         let mut desk = Desk {
@@ -325,7 +321,8 @@ impl Agent {
             }
             Err(error) if self.certificate_is_good() => {
                 tracing::warn!(%error, "cannot renew the certificate; trying again later");
-                pace.attempted(Instant::now());
+                // Without randomness the longest pause is the safe answer.
+                pace.failed(Instant::now(), getrandom::u32().unwrap_or(u32::MAX));
                 None
             }
             Err(error) => Some(End::Lost {

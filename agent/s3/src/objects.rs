@@ -8,14 +8,16 @@ use aws_sdk_s3::primitives::ByteStream;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use datasync_endpoint::{EndpointError, ErrorKind};
+use datasync_endpoint::{Crc64, EndpointError, ErrorKind, Pace, Payload};
 use md5::{Digest as _, Md5};
 
+use crate::body::Progress;
 use crate::calls::Operation;
 use crate::client;
 use crate::config::S3Config;
 use crate::open::{check_endpoint, region_of};
 use crate::place::Place;
+use crate::put::stream;
 use crate::requests::{Requests, Wait};
 
 /// A bucket of which objects are read and written by their keys.
@@ -46,7 +48,7 @@ impl S3Objects {
         })
     }
 
-    /// Writes an object, in the place of what may be there.
+    /// Writes an object, in the place of what may be there. `pace` is asked before every slice.
     ///
     /// # Errors
     /// What the store or the way to it says; whether it was written is then not known.
@@ -55,10 +57,18 @@ impl S3Objects {
         key: &str,
         content_type: &str,
         content: Bytes,
+        pace: Arc<dyn Pace>,
     ) -> Result<(), EndpointError> {
         let target = self.place.target(key);
         let operation = Operation::PutObject;
         let digest = BASE64.encode(Md5::digest(&content));
+        let payload = Payload {
+            length: content.len() as u64,
+            crc64: Crc64::of(&content),
+            chunks: vec![content],
+            pace,
+        };
+        let progress = Progress::new();
         let request = self
             .client
             .put_object()
@@ -66,11 +76,12 @@ impl S3Objects {
             .key(key)
             .content_type(content_type)
             .content_md5(digest)
-            .body(ByteStream::from(content))
+            .body(stream(&payload, &progress))
+            .customize()
+            .disable_payload_signing()
             .send();
-        let request = self
-            .requests
-            .send(Wait::LongAnswer, operation, &target, request);
+        let wait = Wait::Body(progress);
+        let request = self.requests.send(wait, operation, &target, request);
         request.await.map(drop)
     }
 

@@ -11,6 +11,7 @@ mod netfiles;
 mod network;
 mod nfs;
 mod password;
+mod replacing;
 mod s3;
 mod scrub;
 mod terminal;

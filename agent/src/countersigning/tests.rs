@@ -75,6 +75,32 @@ async fn a_report_is_sent_until_it_is_answered_and_then_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_control_that_is_there_and_does_not_answer_is_waited_for_a_while() {
+    let (desk, signer) = (SigningDesk::default(), Signer::for_tests());
+    able(&desk);
+    let mut signed = Box::pin(desk.signed(statement(1)));
+    assert_eq!(polled(signed.as_mut()), None);
+    let mut now = Instant::now();
+    // One session after the other, none for long: control is away.
+    for _ in 0..100 {
+        assert_eq!(desk.session().due(&signer, now).len(), 1);
+        now += REPEAT_INTERVAL;
+    }
+    let mut session = desk.session();
+    let end = now + PATIENCE;
+    while now < end {
+        assert_eq!(session.due(&signer, now).len(), 1);
+        assert_eq!(polled(signed.as_mut()), None);
+        now += REPEAT_INTERVAL;
+    }
+    assert_eq!(session.due(&signer, now), []);
+    let Some(Answer::Refused(reason)) = polled(signed.as_mut()) else {
+        panic!("it is given up");
+    };
+    assert!(reason.contains("10 minutes"), "{reason}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_answer_to_another_report_is_passed_over() {
     let (desk, signer) = (SigningDesk::default(), Signer::for_tests());
     able(&desk);

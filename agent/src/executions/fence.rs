@@ -78,7 +78,8 @@ impl Fence {
         .await
     }
 
-    fn pace(&self, pace: Arc<dyn Pace>) -> Arc<dyn Pace> {
+    /// `pace` while the fence is open.
+    pub(super) fn pace(&self, pace: Arc<dyn Pace>) -> Arc<dyn Pace> {
         if self.lease.is_none() {
             return pace;
         }

@@ -66,7 +66,8 @@ impl Folder {
         Self(directory)
     }
 
-    /// Writes down what is to be done, before anything is done.
+    /// Writes down what is to be done, before anything is done. What an earlier life of the execution
+    /// left is removed first.
     pub(super) fn create(
         executions: &Path,
         id: &str,
@@ -74,12 +75,27 @@ impl Folder {
         (tenure, order): (Tenure, Order),
     ) -> Result<Self, StateError> {
         let folder = Self::at(executions, id);
+        if folder.0.exists() && !folder.is_of(tenure) {
+            tracing::warn!(
+                task_execution_id = id,
+                "files of an earlier life are removed"
+            );
+            state::remove_directory(&folder.0)?;
+        }
         state::make_private_directory(&folder.0)?;
         folder.write(TENURE, &tenure)?;
         folder.write_order(order)?;
         // Last: a folder without a spec is one that was never begun.
         folder.write(SPEC, spec)?;
         Ok(folder)
+    }
+
+    /// Whether it was begun as `tenure` and not removed since: only some of its files may be
+    /// unreadable then, and the engine goes on with the others.
+    fn is_of(&self, tenure: Tenure) -> bool {
+        let known = self.read::<Tenure>(TENURE);
+        let known = known.map(Option::unwrap_or_default);
+        self.0.join(SPEC).exists() && known.is_ok_and(|known| known.is_of(tenure))
     }
 
     pub(super) fn path(&self) -> &Path {

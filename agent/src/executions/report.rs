@@ -9,9 +9,10 @@ mod summary;
 mod writing;
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use datasync_endpoint::{EndpointError, ErrorKind};
+use datasync_endpoint::{EndpointError, ErrorKind, Pace, Unpaced};
 use datasync_model::{ErrorCode, ExecutionReport, Failure, ReportResult, TaskReport};
 
 use super::concluded::Concluded;
@@ -134,7 +135,8 @@ impl Runner {
     ) -> Result<Written, Fault> {
         loop {
             let fence = self.fence(assignment).await;
-            let writing = pin!(self.write_report(assignment, asked, signing, concluded));
+            let pace = fence.pace(Arc::new(Unpaced));
+            let writing = pin!(self.write_report(assignment, asked, signing, (concluded, pace)));
             tokio::select! {
                 biased;
                 () = fence.shut() => {}
@@ -148,7 +150,7 @@ impl Runner {
         assignment: &Assignment,
         asked: &TaskReport,
         signing: &SigningDesk,
-        concluded: &Concluded,
+        (concluded, pace): (&Concluded, Arc<dyn Pace>),
     ) -> Result<Written, Fault> {
         let keys = self.await_keys(&asked.store.arn).await;
         keys.map_err(Fault::NoKeys)?;
@@ -159,6 +161,7 @@ impl Runner {
             concluded,
             signing,
             bucket,
+            pace,
         };
         writing.all().await
     }

@@ -13,7 +13,7 @@ use datasync_model::{
     ErrorCode, ExecutionReport, ExecutionSpec, Failure, Location, LocationArn, S3Location, Severity,
 };
 use datasync_s3::S3Destination;
-use datasync_transfer::{Controls, Interrupted, LogSink, Settings, with_open_uploads};
+use datasync_transfer::{Controls, Interrupted, LogSink, Settings, let_go, with_open_uploads};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -58,8 +58,10 @@ pub(crate) struct Runner {
 pub(crate) enum Halt {
     Failed(Failure),
     Stopped,
-    /// The credentials or the lease ran out.
+    /// The credentials ran out.
     Expired,
+    /// Control was not heard of for the length of a lease.
+    LeaseOver,
     /// Our own disk is full or failing.
     LocalState(Failure),
     /// Nothing moved for too long.
@@ -103,15 +105,20 @@ impl Runner {
 
     async fn run_logged(&self, assignment: &Assignment, signing: &SigningDesk) -> Ended {
         let spec = &assignment.spec;
-        let Some((sink, writer)) = self.logs.as_ref().and_then(|logs| logs.begin(spec)) else {
+        let begun = match &self.logs {
+            Some(logs) => logs.begin(spec).await,
+            None => None,
+        };
+        let Some((sink, writer)) = begun else {
             return self.run(assignment, signing, None).await;
         };
         sink.tell(Severity::Info, last_words::begun(spec));
         let running = Box::pin(self.run(assignment, signing, Some(sink)));
         let (ended, writer) = tokio::join!(running, writer.run());
-        if let (Some(report), Some(writer)) = (&ended, writer) {
-            let (severity, text) = last_words::ended(spec, report);
-            writer.close(severity, text);
+        let is_released = assignment.released.is_cancelled();
+        let last = last_words::last(spec, ended.as_ref(), is_released);
+        if let (Some((severity, text)), Some(writer)) = (last, writer) {
+            writer.close(severity, text).await;
         }
         ended
     }
@@ -131,15 +138,14 @@ impl Runner {
     }
 
     /// What an execution began that is another agent's now. Its uploads are aborted by the next
-    /// execution of the pair that this agent has: until then one whose id is not known could be
-    /// taken for one of the other agent's.
+    /// execution of the pair that this agent has: this one touches the store no more.
     async fn leave_uploads(&self, assignment: &Assignment) {
         if !assignment.directory.join("journal").exists() {
             return;
         }
         let owed_aborts = self.remembered(&assignment.spec, "owed-aborts");
         let left = Failure::new(ErrorCode::AgentUnavailable, "given to another agent");
-        let left = with_open_uploads(left, &assignment.directory, Some(&owed_aborts)).await;
+        let left = let_go(left, &assignment.directory, &owed_aborts).await;
         let task_execution_id = assignment.spec.execution.id();
         tracing::warn!(task_execution_id, detail = left.detail, "execution let go");
     }
@@ -170,6 +176,13 @@ impl Runner {
             // Paused: go on from the journal when there is what it waits for.
             let waited = match halt {
                 Halt::Expired => Ok(()),
+                Halt::LeaseOver => {
+                    tracing::warn!(
+                        task_execution_id = assignment.spec.execution.id(),
+                        "control was not heard of for the length of a lease; pausing the execution"
+                    );
+                    Ok(())
+                }
                 Halt::LocalState(failure) => {
                     let owed_aborts = self.remembered(&assignment.spec, "owed-aborts");
                     pause_for_room(assignment, &owed_aborts, failure).await
@@ -188,9 +201,7 @@ impl Runner {
                     report.counters = assignment.reports.borrow().counters;
                     return self.reported(assignment, signing, report).await;
                 }
-                Err(Halt::Stopped | Halt::Expired | Halt::LocalState(_) | Halt::Stalled(_)) => {
-                    return None;
-                }
+                Err(_) => return None,
             }
         }
     }
@@ -251,24 +262,16 @@ impl Runner {
             controls,
         );
         let mut running = Box::pin(running);
+        let mut has_expired = false;
         let result = tokio::select! {
             result = &mut running => result,
-            () = self.pause_at_expiry(&s3.arn, fence.run()) => running.await,
-            () = fence.shut() => {
-                tracing::warn!(
-                    task_execution_id = spec.execution.id(),
-                    "control was not heard of for the length of a lease; pausing the execution"
-                );
+            () = self.pause_at_expiry(&s3.arn, fence.run()) => {
+                has_expired = true;
                 running.await
             }
+            () = fence.shut() => running.await,
         };
-        match result {
-            Ok(report) => Ok(report),
-            Err(_) if assignment.stop.is_cancelled() => Err(Halt::Stopped),
-            Err(Interrupted::Stopped) => Err(Halt::Expired),
-            Err(Interrupted::LocalState(failure)) => Err(Halt::LocalState(failure)),
-            Err(Interrupted::Stalled(failure)) => Err(Halt::Stalled(failure)),
-        }
+        result.map_err(|why| halt(why, assignment.stop.is_cancelled(), has_expired))
     }
 
     /// Waits until the execution may be written, which it may for as long as the fence is open.
@@ -301,7 +304,10 @@ impl Runner {
         });
         let destination = tokio::select! {
             biased;
-            () = fence.shut() => return Err(Halt::Expired),
+            () = fence.shut() => {
+                let is_stopped = assignment.stop.is_cancelled();
+                return Err(halt(Interrupted::Stopped, is_stopped, false));
+            }
             opened = opening => opened?,
         };
         Ok(Fenced::new(Arc::new(destination), fence.clone()))
@@ -419,6 +425,18 @@ impl Runner {
     }
 }
 
+/// Why the engine came back before its end: the agent stops, the credentials have expired, or else
+/// what stops a run is its fence.
+fn halt(why: Interrupted, is_stopped: bool, has_expired: bool) -> Halt {
+    match why {
+        _ if is_stopped => Halt::Stopped,
+        Interrupted::Stopped if has_expired => Halt::Expired,
+        Interrupted::Stopped => Halt::LeaseOver,
+        Interrupted::LocalState(failure) => Halt::LocalState(failure),
+        Interrupted::Stalled(failure) => Halt::Stalled(failure),
+    }
+}
+
 /// Begins again after a stall, unless that has not helped; then uploads are left to the next
 /// execution of the pair.
 async fn begin_again(
@@ -495,4 +513,4 @@ fn timed_out(location: &Location) -> EndpointError {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::folder::Folder;
 use super::progress_log::ProgressLog;
-use super::{Assignment, Ended, Work, failed, launching, rate};
+use super::{Assignment, Ended, Turn, Work, failed, launching, rate};
 
 /// How long after its cancel an execution tries to reach the store to abort uploads of an earlier
 /// run. The aborts take at most 5 s more: together less than 10 s.
@@ -108,8 +108,9 @@ async fn work(task: &Task) -> Ended {
             // It only cleans up, and needs no slot for that.
             None
         }
-        slot = task.slots.acquire() => slot.ok(),
+        slot = Arc::clone(&task.slots).acquire_owned() => slot.ok(),
     };
+    let turn = Turn::new(slot);
     let (reports, mut progress) = watch::channel(launching(execution.clone()));
     let give_up = CancellationToken::new();
     let order = *handed.rate.borrow();
@@ -125,6 +126,7 @@ async fn work(task: &Task) -> Ended {
         leased: handed.leased,
         rate: limits,
         reports,
+        turn: turn.clone(),
     };
     // A task of its own, so that a panic ends this execution and nothing else.
     let mut working = JoinSet::new();
@@ -154,7 +156,7 @@ async fn work(task: &Task) -> Ended {
             }
         }
     };
-    drop(slot);
+    turn.give_up();
     match ended {
         Some(Ok(ended)) => ended,
         Some(Err(error)) if error.is_panic() => {

@@ -271,6 +271,33 @@ async fn a_disk_that_refuses_ends_the_execution_with_its_own_error() {
 }
 
 #[tokio::test]
+async fn what_an_earlier_life_left_is_not_gone_on_with() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut executions = open(scratch.path(), patient());
+    let folder = |number| {
+        let folder = spec(number).execution.id().to_owned();
+        scratch.path().join(EXECUTIONS).join(folder)
+    };
+    for number in [1, 2] {
+        std::fs::create_dir(folder(number)).unwrap();
+        for file in ["journal", "concluded.json", "report.json"] {
+            std::fs::write(folder(number).join(file), b"").unwrap();
+        }
+    }
+    // That one was not removed in part: its description is damaged.
+    std::fs::write(folder(2).join("spec.json"), b"").unwrap();
+    executions.apply(&[desired(1, -1, false), desired(2, -1, false)]);
+    for number in [1, 2] {
+        until(&mut executions, number, ExecutionStatus::Transferring).await;
+    }
+    for file in ["journal", "concluded.json", "report.json"] {
+        assert!(!folder(1).join(file).exists(), "{file}");
+        assert!(folder(2).join(file).exists(), "{file}");
+    }
+    executions.stop(DEADLINE).await;
+}
+
+#[tokio::test]
 async fn a_cancel_is_seen_while_an_execution_waits_for_its_turn() {
     let scratch = tempfile::tempdir().unwrap();
     let state = Arc::new(StateDir::open(scratch.path()).unwrap());

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use datasync_model::{LogLine, TaskExecutionArn};
 use serde::{Deserialize, Serialize};
-use tokio::task::JoinSet;
+
+use super::blocking;
 
 /// What is sent at once: little enough for a slow line to take it between two heartbeats.
 const BATCH_BYTES: u64 = 128 * 1024;
@@ -110,7 +111,8 @@ impl LogFile {
         })
     }
 
-    /// Appends lines, all or none of them. Blocks on the disk; a power cut may cost them.
+    /// Appends lines, all or none of them. Blocks on the disk; a power cut may cost them until they are
+    /// read to be sent.
     pub(super) fn append(&mut self, lines: &[LogLine]) -> io::Result<()> {
         let mut text = Vec::with_capacity(lines.len() * 128);
         for line in lines {
@@ -161,20 +163,20 @@ fn next_line(reader: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
     Ok(line.ends_with(b"\n").then_some(line))
 }
 
-/// The lines from `at` on, of the first `written` ones, as many as are sent at once.
-pub(super) async fn read(path: &Path, at: Place, written: u64) -> io::Result<Batch> {
+/// Makes what a file has outlive a power cut.
+pub(super) type Flush = fn(&std::fs::File) -> io::Result<()>;
+
+/// The lines from `at` on, of the first `written` ones, as many as are sent at once. They outlive a
+/// power cut from now on: others must never have their numbers.
+pub(super) async fn read(path: &Path, at: Place, written: u64, flush: Flush) -> io::Result<Batch> {
     let path = path.to_owned();
-    let mut reading = JoinSet::new();
-    reading.spawn_blocking(move || read_blocking(&path, at, written));
-    match reading.join_next().await {
-        Some(Ok(batch)) => batch,
-        Some(Err(error)) => Err(io::Error::other(error)),
-        None => Err(io::Error::other("nothing was read")),
-    }
+    blocking(move || read_blocking(&path, at, written, flush)).await
 }
 
-fn read_blocking(path: &Path, at: Place, written: u64) -> io::Result<Batch> {
-    let mut reader = BufReader::new(std::fs::File::open(path)?);
+fn read_blocking(path: &Path, at: Place, written: u64, flush: Flush) -> io::Result<Batch> {
+    let file = std::fs::File::open(path)?;
+    flush(&file)?;
+    let mut reader = BufReader::new(file);
     let mut offset = match at {
         Place::Byte { offset, .. } => reader.seek(SeekFrom::Start(offset))?,
         Place::Line(lines) => {

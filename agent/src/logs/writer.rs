@@ -7,11 +7,10 @@ use datasync_model::{LogLine, Severity};
 use datasync_transfer::LogEntry;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 
-use super::Logs;
 use super::allowance::Allowance;
 use super::file::LogFile;
+use super::{Logs, blocking};
 
 /// Lines that are written at once.
 const BATCH: usize = 512;
@@ -54,12 +53,11 @@ impl Writer {
             if self.entries.recv_many(&mut entries, BATCH).await == 0 {
                 return Some(self);
             }
-            let mut writing = JoinSet::new();
-            writing.spawn_blocking(move || {
+            let written = blocking(move || {
                 self.write(entries);
-                self
+                Ok(self)
             });
-            match writing.join_next().await? {
+            match written.await {
                 Ok(writer) => self = writer,
                 Err(error) => {
                     tracing::error!(%error, "a log is no longer written");
@@ -80,11 +78,21 @@ impl Writer {
             });
         let allowance = &mut self.allowance;
         let lines: Vec<_> = lines.filter(|line| allowance.admit(line)).collect();
-        self.append(&lines, false);
+        self.append(&lines);
     }
 
     /// Writes the last line, and before it how many were left out.
-    pub(crate) fn close(mut self, severity: Severity, text: String) {
+    pub(crate) async fn close(mut self, severity: Severity, text: String) {
+        let closed = blocking(move || {
+            self.write_last(severity, text);
+            Ok(())
+        });
+        if let Err(error) = closed.await {
+            tracing::error!(%error, "a log has no last line");
+        }
+    }
+
+    fn write_last(&mut self, severity: Severity, text: String) {
         let at_ms = Timestamp::now().as_millisecond();
         let left_out = self.allowance.left_out + self.left_out.load(Ordering::Relaxed);
         let mut lines = Vec::new();
@@ -100,10 +108,10 @@ impl Writer {
             severity,
             text,
         });
-        self.append(&lines, true);
+        self.append(&lines);
     }
 
-    fn append(&mut self, lines: &[LogLine], is_last: bool) {
+    fn append(&mut self, lines: &[LogLine]) {
         match self.file.append(lines) {
             Ok(()) => self.is_refused = false,
             Err(error) => {
@@ -114,6 +122,13 @@ impl Writer {
                 }
             }
         }
-        self.logs.written(&self.file, is_last);
+        self.logs.written(&self.file);
+    }
+}
+
+/// However the execution ends: closed, moved, panicked or stopped.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.logs.left(self.file.execution().id());
     }
 }

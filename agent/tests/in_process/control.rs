@@ -56,6 +56,8 @@ struct State {
     issue_old: bool,
     /// What RenewCertificate answers instead of a certificate.
     renewal_refused: Option<Code>,
+    /// Every session begins with the wish for a renewal.
+    asks_to_renew: bool,
     /// Renewals that were refused.
     refusals: usize,
 }
@@ -219,6 +221,11 @@ impl FakeControl {
 
     pub(crate) fn refuse_renewals(&self, code: Code) {
         self.shared.state().renewal_refused = Some(code);
+    }
+
+    /// From now on every session begins with the wish for a renewal.
+    pub(crate) fn ask_to_renew(&self) {
+        self.shared.state().asks_to_renew = true;
     }
 
     pub(crate) fn refusals(&self) -> usize {

@@ -43,6 +43,19 @@ async fn a_certificate_that_is_always_due_is_renewed_once() {
 }
 
 #[tokio::test]
+async fn a_renewal_that_control_asks_for_and_refuses_makes_no_agent_reconnect_in_a_circle() {
+    let control = FakeControl::start().await;
+    control.ask_to_renew();
+    control.refuse_renewals(Code::Internal);
+    let mut agent = Agent::start(&control);
+    agent.activate(&control).await;
+    control.until_sessions(2).await;
+    third_heartbeat(&control).await;
+    assert_eq!((control.sessions(), control.refusals()), (2, 1));
+    agent.stop().await;
+}
+
+#[tokio::test]
 async fn an_agent_deleted_while_it_was_away_becomes_activatable() {
     let control = FakeControl::start().await;
     control.issue_old_certificates(true);

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use datasync_endpoint::{EndpointError, ErrorKind};
 use tokio::time::{Instant, sleep};
 
-use crate::retry::{self, Retry, RetryLimits};
+use crate::retry::{self, Failed, Retry, RetryLimits};
 use crate::waits::{Wait, Waits};
 
 /// Limits of retries, and the random numbers for their jitter.
@@ -47,35 +47,35 @@ impl Attempts {
         C: FnMut() -> F + Send,
     {
         let mut started = Instant::now();
-        let mut attempt = 1;
+        let mut failed = Failed::default();
         loop {
             let error = match call().await {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
             started += error.held;
-            match self.after(&error, attempt, started) {
+            failed.add([error.kind]);
+            match self.after(&error, failed, started) {
                 Retry::GiveUp => return Err(error),
                 Retry::After(wait) => {
-                    tracing::debug!(%error, attempt, ?wait, "will try again");
+                    tracing::debug!(%error, attempt = failed.all, ?wait, "will try again");
                     if error.kind == ErrorKind::Busy {
                         self.waits.during(Wait::Throttled, sleep(wait)).await;
                     } else {
                         sleep(wait).await;
                     }
-                    attempt += 1;
                 }
             }
         }
     }
 
-    /// What to do after attempt number `attempt` (from 1) of a call failed; `started` is when the
-    /// first began, moved on by what the calls were held.
-    pub(crate) fn after(&self, error: &EndpointError, attempt: u32, started: Instant) -> Retry {
+    /// What to do after attempts of a call `failed`, the last one by `error`; `started` is when the first
+    /// began, moved on by what the calls were held.
+    pub(crate) fn after(&self, error: &EndpointError, failed: Failed, started: Instant) -> Retry {
         retry::decide(
             error.kind,
             error.retry_after,
-            attempt,
+            failed,
             started.elapsed(),
             self.random_unit(),
             &self.limits,

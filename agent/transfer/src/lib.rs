@@ -55,5 +55,5 @@ pub use manifest::{ManifestError, ManifestIntake, is_frozen as has_manifest};
 pub use planned::{PLAN_FILE, PlannedAction, PlannedItem};
 pub use report::ReportEntries;
 pub use retry::RetryLimits;
-pub use run::{Controls, Interrupted, Settings, run, with_open_uploads};
+pub use run::{Controls, Interrupted, Settings, let_go, run, with_open_uploads};
 pub use server::{Server, ServerLimits};

@@ -29,8 +29,8 @@ impl Default for RetryLimits {
     }
 }
 
-/// Attempts of a call whose answers break the protocol: damage on the way does that once, a server
-/// that does not keep to the protocol always.
+/// Answers to a call that break the protocol: damage on the way does that once, a server that does not
+/// keep to the protocol always. Attempts that fail otherwise do not count.
 const PROTOCOL_ATTEMPTS_MAX: u32 = 3;
 
 /// What to do after a failure.
@@ -42,27 +42,44 @@ pub(crate) enum Retry {
     GiveUp,
 }
 
-/// Decides after attempt number `attempt` (from 1) failed, `elapsed` after the first began.
+/// Attempts of one call that failed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Failed {
+    /// The number of the last.
+    pub(crate) all: u32,
+    /// Those whose answer broke the protocol.
+    of_protocol: u32,
+}
+
+impl Failed {
+    /// One more attempt failed: with one error, or with one for each of its objects.
+    pub(crate) fn add(&mut self, kinds: impl IntoIterator<Item = ErrorKind>) {
+        let mut kinds = kinds.into_iter();
+        self.all += 1;
+        self.of_protocol += u32::from(kinds.any(|kind| kind == ErrorKind::Protocol));
+    }
+}
+
+/// Decides after attempts `failed`, the last one by an error of `kind`, `elapsed` after the first began.
 ///
 /// The wait is a random share (`random_unit`, 0 to 1) of an exponentially growing bound ("full
 /// jitter"), or what the server asked for if that is longer.
 pub(crate) fn decide(
     kind: ErrorKind,
     retry_after: Option<Duration>,
-    attempt: u32,
+    failed: Failed,
     elapsed: Duration,
     random_unit: f64,
     limits: &RetryLimits,
 ) -> Retry {
-    let attempts_max = match kind {
-        ErrorKind::Protocol => limits.attempts_max.min(PROTOCOL_ATTEMPTS_MAX),
-        kind if kind.is_transient() => limits.attempts_max,
-        _ => 1,
+    let may_help = match kind {
+        ErrorKind::Protocol => failed.of_protocol < PROTOCOL_ATTEMPTS_MAX,
+        kind => kind.is_transient(),
     };
-    if attempt >= attempts_max {
+    if !may_help || failed.all >= limits.attempts_max {
         return Retry::GiveUp;
     }
-    let doublings = attempt.saturating_sub(1).min(31);
+    let doublings = failed.all.saturating_sub(1).min(31);
     let bound = limits
         .wait_base
         .saturating_mul(1 << doublings)
@@ -114,12 +131,32 @@ mod tests {
             (ErrorKind::Precondition, Some(1), 1, 0, 0.0, Retry::GiveUp),
             (ErrorKind::Busy, None, 1, 0, f64::NAN, after(200)),
         ] {
-            let decided = decide(kind, hint.map(ms), attempt, ms(elapsed), random, &LIMITS);
+            let is_protocol = kind == ErrorKind::Protocol;
+            let failed = Failed {
+                all: attempt,
+                of_protocol: if is_protocol { attempt } else { 0 },
+            };
+            let decided = decide(kind, hint.map(ms), failed, ms(elapsed), random, &LIMITS);
             assert_eq!(
                 decided, expected,
                 "{kind:?} {hint:?} {attempt} {elapsed} {random}"
             );
         }
+    }
+
+    #[test]
+    fn only_answers_that_break_the_protocol_count_as_such() {
+        let mut failed = Failed::default();
+        let mut next = |kind| {
+            failed.add([kind]);
+            decide(kind, None, failed, Duration::ZERO, 0.0, &LIMITS)
+        };
+        let again = Retry::After(Duration::ZERO);
+        let (busy, broken) = (ErrorKind::Busy, ErrorKind::Protocol);
+        for kind in [busy, busy, busy, broken, busy, broken, busy] {
+            assert_eq!(next(kind), again);
+        }
+        assert_eq!(next(broken), Retry::GiveUp);
     }
 
     proptest! {
@@ -128,7 +165,8 @@ mod tests {
             let mut elapsed = Duration::ZERO;
             for (attempt, random) in (1..).zip(randoms) {
                 elapsed += Duration::from_millis(cost);
-                match decide(ErrorKind::Busy, None, attempt, elapsed, random, &LIMITS) {
+                let failed = Failed { all: attempt, of_protocol: 0 };
+                match decide(ErrorKind::Busy, None, failed, elapsed, random, &LIMITS) {
                     Retry::After(wait) => {
                         prop_assert!(wait <= LIMITS.wait_max && attempt < LIMITS.attempts_max);
                         elapsed += wait;

@@ -51,7 +51,7 @@ use crate::report::Teller;
 use crate::server::Spared;
 use crate::silence::Silence;
 use crate::uploads::Uploads;
-pub use cleanup::with_open_uploads;
+pub use cleanup::{let_go, with_open_uploads};
 use concluding::name_owed;
 pub(crate) use ended::Ended;
 use ended::local;

@@ -4,8 +4,9 @@ mod stray;
 
 use std::collections::{BTreeMap, HashSet};
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use datasync_endpoint::{Destination, Effect, EndpointError, Key, PartReceipt, Receipt, UploadId};
 
@@ -78,7 +79,7 @@ impl Uploads {
     ) -> Result<UploadId, UploadError> {
         let intent = Intent {
             at_seconds,
-            has_parts: false,
+            ..Intent::default()
         };
         let create = || destination.create_upload(key, &begun.header, begun.version.size);
         let upload = self
@@ -104,6 +105,7 @@ impl Uploads {
         let intent = Intent {
             at_seconds,
             has_parts: true,
+            ..Intent::default()
         };
         let receipt = self
             .announced(key, intent, destination, attempts, copy)
@@ -130,18 +132,31 @@ impl Uploads {
         self.abort(key, destination, attempts).await?;
         self.intend(key, intent).await?;
         let may_be_open = AtomicBool::new(false);
+        let held = AtomicI64::new(0);
+        let intent_by_now = || Intent {
+            held_seconds: held.load(Ordering::Relaxed),
+            ..intent
+        };
         let called = attempts.run(|| async {
-            if may_be_open.load(Ordering::Relaxed) {
-                if let Some(stray) = self.stray(key, intent, destination, attempts).await? {
-                    destination.abort_upload(key, &stray).await?;
+            let called = async {
+                if may_be_open.load(Ordering::Relaxed) {
+                    let stray = self.stray(key, intent_by_now(), destination, attempts);
+                    if let Some(stray) = stray.await? {
+                        destination.abort_upload(key, &stray).await?;
+                    }
+                    may_be_open.store(false, Ordering::Relaxed);
                 }
-                may_be_open.store(false, Ordering::Relaxed);
-            }
-            let called = call().await;
-            if let Err(error) = &called
-                && (intent.has_parts || error.effect == Effect::Unknown)
-            {
-                may_be_open.store(true, Ordering::Relaxed);
+                let called = call().await;
+                if let Err(error) = &called
+                    && (intent.has_parts || error.effect == Effect::Unknown)
+                {
+                    may_be_open.store(true, Ordering::Relaxed);
+                }
+                called
+            };
+            let called = called.await;
+            if let Err(error) = &called {
+                held.fetch_add(whole_seconds(error.held), Ordering::Relaxed);
             }
             called
         });
@@ -151,7 +166,13 @@ impl Uploads {
         };
         if !may_be_open.load(Ordering::Relaxed) {
             self.closed(key).await?;
-        } else if let Err(owed) = self.abort(key, destination, attempts).await {
+            return Err(error.into());
+        }
+        if intent_by_now() != intent {
+            // Whoever aborts it, also in a later execution, has to know.
+            self.intend(key, intent_by_now()).await?;
+        }
+        if let Err(owed) = self.abort(key, destination, attempts).await {
             tracing::warn!(error = %owed, "an upload of ours may stay open for now");
         }
         Err(error.into())
@@ -285,6 +306,16 @@ impl Uploads {
     }
 }
 
+/// Rounded up; nothing for less than one, which the tolerances cover.
+fn whole_seconds(time: Duration) -> i64 {
+    let seconds = if time < Duration::from_secs(1) {
+        0
+    } else {
+        time.as_millis().div_ceil(1000)
+    };
+    i64::try_from(seconds).unwrap_or(i64::MAX)
+}
+
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UploadError {
     #[error(transparent)]
@@ -292,3 +323,6 @@ pub(crate) enum UploadError {
     #[error(transparent)]
     Journal(#[from] JournalError),
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,8 +17,11 @@ use failed::Failed;
 pub(crate) use trials::Asked;
 use trials::Trials;
 
-/// Trials of one agent at a time: it tries four locations at once.
-const TRIALS_PER_AGENT: usize = 2;
+/// Trials of one agent at a time, of two locations each. A location that does not answer takes it a
+/// minute, and an agent of an earlier release tries four at once: all are answered in time.
+const TRIALS_PER_AGENT: usize = 8;
+/// So many of them may be of tasks that have failed before: those hold up no others.
+const RETRIES_PER_AGENT: usize = 6;
 const RETRY_MIN: Duration = Duration::from_secs(30);
 const RETRY_MAX: Duration = Duration::from_secs(600);
 /// A wait that is over for this long is of a task that is not looked at any more.
@@ -251,15 +254,16 @@ impl Probes {
         // Each replica tries the agents that are connected to it, one after the other.
         let waits = self.waits.get(&key).is_some_and(|wait| now < wait.next);
         let is_due = !waits && !self.trials.has(&key);
+        let is_retry = self.waits.contains_key(&key);
         let failed = self.failed.get(&key);
         let mut agents = task.eligible.iter().filter(|_| is_due);
         let free = agents.find(|agent| {
-            self.trials.of_agent(agent) < TRIALS_PER_AGENT
+            self.trials.has_room(agent, is_retry)
                 && may_try(task, sides, agent, snapshot)
                 && !failed.is_some_and(|failed| failed.has(agent))
         });
         if let Some(agent) = free {
-            self.trials.begin(key, agent, sides);
+            self.trials.begin(key, agent, sides, is_retry);
         }
         None
     }

@@ -13,7 +13,7 @@ use crate::ca::PublicKey;
 use crate::records::ReportKey;
 use crate::store::{SealError, Sealer, Store, StoreError};
 
-/// Why control cannot sign; the agent asks again.
+/// Why control cannot sign. Of the store, it may pass: the agent asks again.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SigningError {
     #[error(transparent)]

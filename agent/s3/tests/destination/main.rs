@@ -15,6 +15,7 @@ mod proxy;
 mod requests;
 mod settings;
 mod setup;
+mod single;
 mod sink;
 mod skew;
 mod uploads;

@@ -1,9 +1,8 @@
 //! The machine's network: read, shown, and configured where that is the console's to do.
 
-use std::fs::{self, OpenOptions, Permissions};
-use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -13,7 +12,8 @@ use tokio::process::Command;
 use super::super::page::Line;
 use super::super::screens::network::Settings;
 use super::World;
-use super::netfiles::{self, KEPT, NetFile};
+use super::netfiles::{self, KEPT};
+use super::replacing::{NotReplaced, replace_all};
 
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(20);
 /// The longest file that is read, in bytes.
@@ -105,18 +105,11 @@ fn read_small(path: &Path) -> Option<String> {
 pub(super) async fn apply(root: &Path, settings: &Settings) -> Vec<Line> {
     let before = read(root);
     let written = netfiles::files(settings)
-        .map_err(io::Error::from)
-        .and_then(|files| write_all(root, &files));
+        .map_err(|error| NotReplaced::from(io::Error::from(error)))
+        .and_then(|files| replace_all(root, &files, |from, to| fs::rename(from, to)));
     let count = match written {
         Ok(count) => count,
-        Err(error) => {
-            return vec![
-                Line::fail(error.to_string()),
-                Line::plain(
-                    "Nothing was changed. The console needs root, and a file system that can be written.",
-                ),
-            ];
-        }
+        Err(failed) => return refused(&failed),
     };
     let mut lines = vec![Line::ok(format!("{count} files written"))];
     if root != Path::new("/") {
@@ -132,6 +125,22 @@ pub(super) async fn apply(root: &Path, settings: &Settings) -> Vec<Line> {
         lines.push(tell(&words).await);
     }
     lines
+}
+
+fn refused(failed: &NotReplaced) -> Vec<Line> {
+    let told = if failed.changed.is_empty() {
+        Line::plain(
+            "Nothing was changed. The console needs root, and a file system that can be written.",
+        )
+    } else {
+        let changed = failed.changed.iter().map(|path| path.display().to_string());
+        Line::fail(format!(
+            "These were changed and could not be put back; no service was told: {}. Apply again, or \
+             see to them.",
+            changed.collect::<Vec<_>>().join(", ")
+        ))
+    };
+    vec![Line::fail(failed.error.to_string()), told]
 }
 
 /// What makes the files count. A transfer goes on from its journal when the agent is restarted.
@@ -174,51 +183,6 @@ async fn tell(words: &[&str]) -> Line {
     }
 }
 
-/// First every file beside its place, then all into their places.
-fn write_all(root: &Path, files: &[NetFile]) -> io::Result<usize> {
-    let mut prepared = Vec::new();
-    let mut failed = None;
-    for file in files {
-        let path = root.join(file.path);
-        match prepare(&path, file) {
-            Ok(temporary) => prepared.push((temporary, path)),
-            Err(error) => {
-                let text = format!("cannot write {}: {error}", path.display());
-                failed = Some(io::Error::new(error.kind(), text));
-                break;
-            }
-        }
-    }
-    if let Some(error) = failed {
-        for (temporary, _) in &prepared {
-            fs::remove_file(temporary).ok();
-        }
-        return Err(error);
-    }
-    for (temporary, path) in &prepared {
-        fs::rename(temporary, path)?;
-    }
-    Ok(prepared.len())
-}
-
-fn prepare(path: &Path, file: &NetFile) -> io::Result<PathBuf> {
-    let temporary = path.with_extension("new");
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent)?;
-    }
-    let mut options = OpenOptions::new();
-    options
-        .create(true)
-        .write(true)
-        .truncate(true)
-        .mode(file.mode);
-    let mut opened = options.open(&temporary)?;
-    opened.set_permissions(Permissions::from_mode(file.mode))?;
-    opened.write_all(file.content.as_bytes())?;
-    opened.sync_all()?;
-    Ok(temporary)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -254,6 +218,18 @@ mod tests {
         assert!(lines[1].text.contains("Nothing was changed"), "{lines:?}");
         let network = scratch.path().join("etc/systemd/network");
         assert_eq!(fs::read_dir(network).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_could_not_be_put_back_is_named() {
+        let failed = NotReplaced {
+            error: io::Error::other("cannot write /etc/b"),
+            changed: vec!["/etc/a".into()],
+        };
+        let lines = refused(&failed);
+        assert!(lines[0].text.contains("/etc/b"), "{lines:?}");
+        assert!(lines[1].text.contains("changed") && lines[1].text.contains("/etc/a"));
+        assert!(!lines[1].text.contains("Nothing"), "{lines:?}");
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! Writing the objects of a report, each in its turn.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use datasync_endpoint::EndpointError;
+use datasync_endpoint::{EndpointError, Pace};
 use datasync_model::{ReportKind, ReportObject, TaskReport};
 use datasync_s3::S3Objects;
 use datasync_transfer::ReportEntries;
@@ -21,6 +23,8 @@ pub(super) struct Writing<'a> {
     pub(super) concluded: &'a Concluded,
     pub(super) signing: &'a SigningDesk,
     pub(super) bucket: S3Objects,
+    /// Asked before every slice that is written.
+    pub(super) pace: Arc<dyn Pace>,
 }
 
 /// What was written.
@@ -45,7 +49,7 @@ impl Writing<'_> {
                 objects: objects.len(),
                 cancelled,
             };
-            let signing = signed(self.signing, self.execution(), objects);
+            let signing = signed(self.signing, self.assignment, objects);
             let document = tokio::select! {
                 biased;
                 () = cancel.cancelled(), if !cancelled => continue,
@@ -113,7 +117,11 @@ impl Writing<'_> {
 
     async fn put(&self, key: &str, content: Vec<u8>) -> Result<(), Fault> {
         let content = Bytes::from(content);
-        retried(|| self.bucket.put(key, "application/json", content.clone())).await
+        retried(|| {
+            let (content, pace) = (content.clone(), Arc::clone(&self.pace));
+            self.bucket.put(key, "application/json", content, pace)
+        })
+        .await
     }
 }
 

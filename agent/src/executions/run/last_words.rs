@@ -30,6 +30,7 @@ pub(super) fn halted(spec: &ExecutionSpec, halt: &Halt) -> Option<String> {
         // The end tells more.
         Halt::Failed(_) | Halt::Stopped => return None,
         Halt::Expired => "the credentials expired and no others have come".to_owned(),
+        Halt::LeaseOver => "control was not heard of for the length of a lease".to_owned(),
         Halt::LocalState(failure) | Halt::Stalled(failure) => failure.to_string(),
     };
     let why: String = why.chars().filter(|c| !c.is_control()).collect();
@@ -39,7 +40,26 @@ pub(super) fn halted(spec: &ExecutionSpec, halt: &Halt) -> Option<String> {
     Some(line(spec, text, object))
 }
 
-pub(super) fn ended(spec: &ExecutionSpec, report: &ExecutionReport) -> (Severity, String) {
+/// The last line; `None` of an execution that goes on later, on this agent.
+pub(super) fn last(
+    spec: &ExecutionSpec,
+    report: Option<&ExecutionReport>,
+    is_released: bool,
+) -> Option<(Severity, String)> {
+    match report {
+        Some(report) => Some(ended(spec, report)),
+        None if is_released => Some((Severity::Warn, released(spec))),
+        None => None,
+    }
+}
+
+fn released(spec: &ExecutionSpec) -> String {
+    let id = spec.execution.id();
+    let text = format!("Execution {id} is given to another agent; this one has let it go");
+    line(spec, text, json!({"Action": "MOVE", "TaskExecutionId": id}))
+}
+
+fn ended(spec: &ExecutionSpec, report: &ExecutionReport) -> (Severity, String) {
     let (id, counters) = (spec.execution.id(), &report.counters);
     let (severity, word) = match report.status {
         ExecutionStatus::Success => (Severity::Info, "Success"),
@@ -71,6 +91,25 @@ mod tests {
 
     use super::*;
     use crate::executions::{failed, tests};
+
+    #[test]
+    fn a_pause_is_told_with_its_reason_and_a_stop_not_at_all() {
+        let spec = tests::spec(1);
+        let told = |halt| halted(&spec, &halt).unwrap_or_default();
+        assert!(told(Halt::Expired).contains("credentials expired"));
+        let lease = told(Halt::LeaseOver);
+        assert!(lease.contains("length of a lease"), "{lease}");
+        assert_eq!(told(Halt::Stopped), "");
+    }
+
+    #[test]
+    fn an_execution_that_moves_has_a_last_line_and_one_that_stops_has_none() {
+        let spec = tests::spec(1);
+        assert_eq!(last(&spec, None, false), None);
+        let (severity, text) = last(&spec, None, true).unwrap();
+        assert_eq!(severity, Severity::Warn);
+        assert!(text.contains("given to another agent"), "{text}");
+    }
 
     #[test]
     fn the_end_is_told_in_the_form_of_the_mode() {

@@ -1,16 +1,20 @@
 use std::future::pending;
 
-use datasync_model::BytesPerSecond;
+use datasync_model::{BytesPerSecond, StorageClass};
 use tempfile::TempDir;
 use tokio::sync::watch;
 
 use super::*;
-use crate::executions::launching;
+use crate::copy::{CopyFlags, CopyRequest};
+use crate::credentials::{CredentialStore, Giver};
 use crate::executions::tests::spec;
+use crate::executions::{Turn, launching};
+use crate::lease::LeaseHolder;
+use crate::lease::tests::{give, tokio_time};
 
 const MOMENT: Duration = Duration::from_millis(1);
 
-fn assignment(directory: &TempDir) -> Assignment {
+pub(in crate::executions) fn assignment(directory: &TempDir) -> Assignment {
     let spec = spec(1);
     Assignment {
         directory: directory.path().to_owned(),
@@ -21,8 +25,40 @@ fn assignment(directory: &TempDir) -> Assignment {
         leased: true,
         rate: watch::Sender::new(BytesPerSecond::UNLIMITED).subscribe(),
         reports: watch::Sender::new(launching(spec.execution.clone())),
+        turn: Turn::default(),
         spec: Arc::new(spec),
     }
+}
+
+fn request() -> CopyRequest {
+    let flags = CopyFlags {
+        source: "nfs://nas/export".to_owned(),
+        destination: "s3://bucket/prefix".to_owned(),
+        endpoint_url: Some("http://store:9000".to_owned()),
+        state_dir: Some("/state".to_owned()),
+        ..CopyFlags::default()
+    };
+    CopyRequest::new(&flags, []).unwrap()
+}
+
+fn store() -> S3Location {
+    S3Location {
+        arn: spec(1).destination.arn().clone(),
+        bucket: "bucket".to_owned(),
+        prefix: String::new(),
+        region: None,
+        endpoint: Some("http://store:9000".to_owned()),
+        server_certificate: None,
+        storage_class: StorageClass::Standard,
+    }
+}
+
+fn runner(holder: &LeaseHolder) -> Runner {
+    let process = request().process;
+    let endpoints = Endpoints::new(&process, CredentialStore::new(Giver::Control));
+    let limits = Limits::shared_by(1, &process, None);
+    let lease = Some(holder.lease());
+    Runner::new(endpoints, limits, lease, PathBuf::new(), PathBuf::new())
 }
 
 fn owed_aborts(assignment: &Assignment) -> PathBuf {
@@ -38,6 +74,31 @@ async fn cut(assignment: &Assignment) -> Option<String> {
         Ok(Err(Halt::Failed(failure))) => Some(failure.to_string()),
         Ok(_) => panic!("it never ends"),
     }
+}
+
+#[test]
+fn a_run_that_comes_back_has_the_reason_that_it_has() {
+    let stopped = |is_stopped, has_expired| halt(Interrupted::Stopped, is_stopped, has_expired);
+    assert!(matches!(stopped(true, false), Halt::Stopped));
+    assert!(matches!(stopped(true, true), Halt::Stopped));
+    assert!(matches!(stopped(false, true), Halt::Expired));
+    assert!(matches!(stopped(false, false), Halt::LeaseOver));
+    let full = || Interrupted::LocalState(Failure::new(ErrorCode::LocalStateFault, "no space"));
+    assert!(matches!(halt(full(), false, false), Halt::LocalState(_)));
+    assert!(matches!(halt(full(), true, false), Halt::Stopped));
+}
+
+#[tokio::test(start_paused = true)]
+async fn opening_a_destination_that_a_stop_cuts_is_not_told_as_a_lost_control() {
+    let directory = tempfile::tempdir().unwrap();
+    let assignment = assignment(&directory);
+    let holder = LeaseHolder::new(tokio_time);
+    give(&holder, Duration::from_secs(60));
+    let runner = runner(&holder);
+    let fence = runner.fence(&assignment).await;
+    assignment.stop.cancel();
+    let opened = runner.open_destination(&assignment, &store(), &fence).await;
+    assert!(matches!(opened, Err(Halt::Stopped)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,8 +12,8 @@ use datasync_proto::enrollment_server::Enrollment;
 use datasync_proto::session_server::Session;
 use datasync_proto::{
     AgentMessage, AwaitActivationRequest, AwaitActivationResponse, ClaimActivationKeyRequest,
-    ClaimActivationKeyResponse, ControlMessage, RenewCertificateRequest, RenewCertificateResponse,
-    RequestActivationKeyRequest, RequestActivationKeyResponse, Welcome,
+    ClaimActivationKeyResponse, ControlMessage, Renew, RenewCertificateRequest,
+    RenewCertificateResponse, RequestActivationKeyRequest, RequestActivationKeyResponse, Welcome,
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -166,6 +166,13 @@ impl Session for Services {
             })),
         };
         sender.send(welcome).await.unwrap();
+        if self.state().asks_to_renew {
+            let renew = Some(ToAgent::Renew(Renew {}));
+            sender
+                .send(ControlMessage { message: renew })
+                .await
+                .unwrap();
+        }
         {
             let mut state = self.state();
             state.sessions += 1;

@@ -7,17 +7,22 @@ use tokio::time::{Instant, sleep};
 use super::settled::Settled;
 use super::{Candidate, Deleter};
 use crate::outcome::{ItemFailure, counted};
-use crate::retry::Retry;
+use crate::retry::{Failed, Retry};
 
 impl<S: Source, D: Destination> Deleter<S, D> {
     pub(super) async fn delete(&self, gone: Vec<Candidate>, settled: &mut Settled) {
         let mut left: Vec<_> = gone.into_iter().map(Candidate::into_identifier).collect();
         let mut started = Instant::now();
-        let mut attempt = 1;
+        let mut failed = Failed::default();
         while !left.is_empty() {
             let outcomes = self.destination.delete(&left).await;
             let errors = outcomes.iter().filter_map(|outcome| outcome.as_ref().err());
-            started += errors.map(|error| error.held).max().unwrap_or_default();
+            started += errors
+                .clone()
+                .map(|error| error.held)
+                .max()
+                .unwrap_or_default();
+            failed.add(errors.map(|error| error.kind));
             let mut wait = None;
             let mut again = Vec::new();
             let mut given_up = Vec::new();
@@ -26,9 +31,9 @@ impl<S: Source, D: Destination> Deleter<S, D> {
                     self.count(&object, settled);
                     continue;
                 };
-                match self.attempts.after(&error, attempt, started) {
+                match self.attempts.after(&error, failed, started) {
                     Retry::After(longer) => {
-                        tracing::debug!(%error, attempt, ?longer, "will try again");
+                        tracing::debug!(%error, attempt = failed.all, ?longer, "will try again");
                         wait = wait.max(Some(longer));
                         again.push(object);
                     }
@@ -42,7 +47,6 @@ impl<S: Source, D: Destination> Deleter<S, D> {
                 sleep(wait).await;
             }
             left = again;
-            attempt += 1;
         }
         settled.failed.sort_by(|(a, _), (b, _)| a.cmp(b));
     }

@@ -10,13 +10,24 @@ use super::{Begun, Elapsed, Filling, Record, Stage};
 use crate::history::Root;
 
 /// The announcement of a multipart upload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Intent {
     /// By our wall clock, in seconds since 1970.
     pub(crate) at_seconds: i64,
     /// Whether the call that begins the upload fills it too.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) has_parts: bool,
+    /// What the calls since then waited for their turn, in seconds, as far as they were answered.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) held_seconds: i64,
+}
+
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(seconds: &i64) -> bool {
+    *seconds == 0
 }
 
 /// A multipart upload of ours that may be open at the store.

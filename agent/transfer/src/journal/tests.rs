@@ -109,6 +109,7 @@ async fn what_was_written_is_read_again() {
             intent: Intent {
                 at_seconds: 7,
                 has_parts: true,
+                ..Intent::default()
             },
         },
         Record::UploadOpen {
@@ -150,6 +151,7 @@ async fn parts_of_an_upload_that_is_gone_or_given_up_are_forgotten() {
     let intent = Intent {
         at_seconds: 7,
         has_parts: false,
+        ..Intent::default()
     };
     let ends = [
         Record::UploadClosed { key: key("b") },
@@ -296,6 +298,7 @@ fn record() -> impl Strategy<Value = Record> {
             let intent = Intent {
                 at_seconds,
                 has_parts,
+                ..Intent::default()
             };
             Record::UploadIntent {
                 key: key(&k),

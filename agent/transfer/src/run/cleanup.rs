@@ -12,7 +12,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use tokio::time::timeout;
 
 use super::{Ended, Engine, name_owed};
-use crate::journal::{self, State, Upload};
+use crate::journal::{self, JournalError, State, Upload};
 use crate::owed::{self, OwedAbort};
 use crate::uploads::UploadError;
 
@@ -134,10 +134,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
         let Some(file) = &self.settings.owed_aborts_file else {
             return;
         };
-        let all = [&self.owed[..], &new[..]].concat();
-        if let Err(error) = owed::remember(file, &all).await {
-            log_forgotten(&error, file, &all);
-        }
+        remember(file, &[&self.owed[..], &new[..]].concat()).await;
     }
 }
 
@@ -148,12 +145,15 @@ fn owed_of(uploads: impl IntoIterator<Item = (Key, Upload)>) -> Vec<OwedAbort> {
         .collect()
 }
 
+fn keys_of(owed: &[OwedAbort]) -> Vec<String> {
+    owed.iter().map(|entry| entry.key.to_string()).collect()
+}
+
 fn log_forgotten(error: &io::Error, file: &Path, owed: &[OwedAbort]) {
-    let keys: Vec<_> = owed.iter().map(|entry| entry.key.to_string()).collect();
     tracing::error!(
         %error,
         file = %file.display(),
-        ?keys,
+        keys = ?keys_of(owed),
         "uploads may stay open that no later execution will abort"
     );
 }
@@ -170,19 +170,44 @@ pub async fn with_open_uploads(
         Ok(state) => {
             let owed = owed_of(state.uploads);
             if let Some(file) = owed_aborts_file {
-                leave(directory, file, &owed).await;
+                remember(file, &all_owed(directory, &owed).await).await;
             }
             name_owed(Some(failure.clone()), &owed).unwrap_or(failure)
         }
-        Err(error) => {
-            let note = "multipart uploads that it began may still be open at the store";
-            Failure::new(failure.code, format!("{}; {note}: {error}", failure.detail))
-        }
+        Err(error) => unread(&failure, &error),
     }
 }
 
-/// Passes on what the execution of `directory` began, and what it had claimed.
-async fn leave(directory: &Path, file: &Path, began: &[OwedAbort]) {
+/// The same for an execution that somebody else carries out from now on, at the same keys: an upload
+/// whose id was never learnt cannot be told from one of theirs. Nobody aborts it; the log names it.
+pub async fn let_go(failure: Failure, directory: &Path, owed_aborts_file: &Path) -> Failure {
+    let began = match journal::replay(directory).await {
+        Ok(state) => owed_of(state.uploads),
+        Err(error) => return unread(&failure, &error),
+    };
+    let (known, unknown): (Vec<_>, Vec<_>) = all_owed(directory, &began)
+        .await
+        .into_iter()
+        .partition(|owed| matches!(owed.upload, Upload::Open(_)));
+    if !unknown.is_empty() {
+        tracing::warn!(
+            keys = ?keys_of(&unknown),
+            "an upload of each key may stay open: its id is not known, and it cannot be told from \
+             one of the agent that has the execution now"
+        );
+    }
+    remember(owed_aborts_file, &known).await;
+    name_owed(Some(failure.clone()), &began).unwrap_or(failure)
+}
+
+/// `failure` of an execution whose journal cannot be read.
+fn unread(failure: &Failure, error: &JournalError) -> Failure {
+    let note = "multipart uploads that it began may still be open at the store";
+    Failure::new(failure.code, format!("{}; {note}: {error}", failure.detail))
+}
+
+/// What the execution of `directory` `began`, after what it had claimed.
+async fn all_owed(directory: &Path, began: &[OwedAbort]) -> Vec<OwedAbort> {
     let claimed = directory.join(owed::CLAIMED_FILE);
     let mut all = match owed::claimed(&claimed).await {
         Ok(claimed) => claimed,
@@ -192,7 +217,11 @@ async fn leave(directory: &Path, file: &Path, began: &[OwedAbort]) {
         }
     };
     all.extend_from_slice(began);
-    if let Err(error) = owed::remember(file, &all).await {
-        log_forgotten(&error, file, &all);
+    all
+}
+
+async fn remember(file: &Path, owed: &[OwedAbort]) {
+    if let Err(error) = owed::remember(file, owed).await {
+        log_forgotten(&error, file, owed);
     }
 }

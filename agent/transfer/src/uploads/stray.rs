@@ -53,11 +53,12 @@ async fn has_parts<D: Destination>(
 }
 
 /// Whether an upload that began at this time of the store may be the one that was announced. The
-/// last try of a call begins within `tries_seconds` after the announcement.
+/// last try of a call begins within `tries_seconds` after the announcement, and what it was held.
 fn began_as_announced(intent: Intent, initiated_seconds: i64, tries_seconds: i64) -> bool {
     let first = intent.at_seconds.saturating_sub(CLOCK_TOLERANCE_SECONDS);
     let last = intent
         .at_seconds
+        .saturating_add(intent.held_seconds)
         .saturating_add(tries_seconds)
         .saturating_add(TRY_SECONDS_MAX)
         .saturating_add(CLOCK_TOLERANCE_SECONDS);
@@ -77,7 +78,7 @@ mod tests {
     fn an_upload_began_about_when_it_was_announced_or_is_not_ours() {
         let intent = Intent {
             at_seconds: 10_000,
-            has_parts: false,
+            ..Intent::default()
         };
         for (initiated, ours) in [
             (9_699, false),
@@ -92,5 +93,12 @@ mod tests {
                 "{initiated}"
             );
         }
+        let held = Intent {
+            held_seconds: 5_000,
+            ..intent
+        };
+        assert!(began_as_announced(held, 9_700, 300));
+        assert!(began_as_announced(held, 15_900, 300));
+        assert!(!began_as_announced(held, 15_901, 300));
     }
 }

@@ -7,7 +7,7 @@ use datasync_endpoint::{
     Crc64, Destination, ErrorKind, Integrity, Payload, Timestamp, Unpaced, UploadId,
 };
 use datasync_model::{ErrorCode, Failure};
-use datasync_transfer::with_open_uploads;
+use datasync_transfer::{let_go, with_open_uploads};
 use tokio::time::sleep;
 
 use crate::world::{KIB, World, bytes, key, store};
@@ -206,6 +206,41 @@ async fn an_execution_that_was_given_up_leaves_its_uploads_to_the_next() {
     let failure = Failure::new(ErrorCode::Cancelled, "cancelled");
     with_open_uploads(failure, &directory, owed).await;
     world.run_well().await;
+}
+
+/// The execution was half way and is another agent's from now on.
+async fn let_go_half_way(world: &World) {
+    let directory = world.stop_half_way().await;
+    let owed = world.settings.owed_aborts_file.clone().unwrap();
+    let failure = Failure::new(ErrorCode::AgentUnavailable, "given to another agent");
+    let left = let_go(failure, &directory, &owed).await;
+    let told = "still open at the store: large";
+    assert!(left.detail.contains(told), "{}", left.detail);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_an_execution_that_was_let_go_known_uploads_are_aborted_by_the_next() {
+    let world = world();
+    let slow = Action::Delay(Duration::from_secs(5));
+    world.at_destination(Fault::new(Operation::UploadPart, slow));
+    let_go_half_way(&world).await;
+    assert_eq!(world.destination.open_upload_keys().len(), 1);
+    world.run_well().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_an_execution_that_was_let_go_no_upload_of_the_other_agent_is_aborted() {
+    let world = world();
+    // Nobody knows whether it was begun when the execution moved.
+    world.at_destination(Fault::new(Operation::CreateUpload, Action::Hang));
+    let_go_half_way(&world).await;
+    let theirs = foreign(&world, 5);
+    let run = world.run().await;
+    assert_eq!(run.code(), None, "{}", run.detail());
+    let aborts = world.destination.script().count(Operation::AbortUpload);
+    assert_eq!(aborts, 0);
+    let large = key("large");
+    assert_eq!(world.destination.parts(&large, &theirs).await.unwrap(), []);
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,11 +4,14 @@ use datasync_model::{AgentArn, Digest, ReportStatement, TaskExecutionArn};
 use datasync_proto::agent_message::Message as Up;
 use datasync_proto::control_message::Message as Down;
 use datasync_proto::{ReportCountersigned, ReportSigned};
+use jiff::Timestamp;
 use rcgen::{PublicKeyData, SigningKey};
 
 use super::work::{add_execution, add_task, runs};
 use super::world::{Attached, Control, Machine};
 use crate::ca::key_id;
+use crate::reports::{SigningError, rotated};
+use crate::state::State;
 
 fn statement(execution: &TaskExecutionArn) -> ReportStatement {
     ReportStatement {
@@ -69,5 +72,32 @@ async fn only_reports_of_executions_that_the_agent_has_are_countersigned() {
     };
     let forged = answer(&mut attached, forged).await;
     assert!(forged.error_detail.contains("signature"), "{forged:?}");
+    control.stop().await;
+}
+
+#[tokio::test]
+async fn a_control_that_cannot_use_its_key_says_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let control = Control::start(directory.path()).await;
+    let (machine, agent) = control.activated().await;
+    let task = add_task(&control).await;
+    let execution = add_execution(&control, &task, 1).await;
+    let mut attached = machine.attach("boot").await.unwrap();
+    attached.desired(|desired| runs(desired, &execution)).await;
+
+    // As after a restore without the sealing key.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let other = State::open(elsewhere.path(), Timestamp::now()).unwrap();
+    let sealer = other.sealer.clone();
+    let commit = control
+        .store
+        .commit(move |rows| rotated(rows, &sealer, Timestamp::now()));
+    let made: Result<String, SigningError> = commit.await;
+    made.unwrap();
+    let answer = answer(&mut attached, signed(&machine, &agent, &execution)).await;
+    let detail = &answer.error_detail;
+    assert!(detail.contains("cannot sign"), "{detail}");
+    assert!(detail.contains("another sealing.key"), "{detail}");
+    assert!(answer.signature.is_empty());
     control.stop().await;
 }

@@ -203,9 +203,9 @@ fn a_trial_moves_on_when_its_agent_is_lost_or_silent() {
     // The question waits for its credentials: the agent's clock does not run yet.
     assert_eq!(probes.step(&snapshot, now(500)), []);
     send_all(&mut probes, 1, 500);
-    assert_eq!(probes.step(&snapshot, now(619)), []);
+    assert_eq!(probes.step(&snapshot, now(799)), []);
     // Only one that is here is asked in its place.
-    let verdicts = probes.step(&snapshot, now(620));
+    let verdicts = probes.step(&snapshot, now(800));
     let silent = verdicts[0].result.clone().unwrap_err();
     assert_eq!(silent.code, ErrorCode::AgentUnavailable);
 }
@@ -237,13 +237,13 @@ fn a_changed_location_is_tried_at_once() {
 }
 
 #[test]
-fn an_agent_has_two_trials_at_a_time() {
+fn an_agent_has_eight_trials_at_a_time() {
     let mut snapshot = fixture::snapshot(2);
-    for number in 0..5 {
+    for number in 0..17 {
         let mut task = fixture::task(number);
         task.status = TaskStatus::Creating;
         task.eligible = vec![fixture::agent(0), fixture::agent(1)];
-        if number == 4 {
+        if number == 16 {
             task.eligible.pop();
         }
         snapshot.tasks.push(task);
@@ -251,18 +251,49 @@ fn an_agent_has_two_trials_at_a_time() {
     let mut probes = Probes::new("p".to_owned());
     probes.step(&snapshot, now(0));
     for agent in [0, 1] {
-        assert_eq!(questions(&probes, agent).len(), 4);
+        assert_eq!(questions(&probes, agent).len(), 16);
     }
     answer_all(&mut probes, 0, &Ok(()));
     let verdicts = probes.step(&snapshot, now(1));
-    assert_eq!(verdicts.len(), 2);
+    assert_eq!(verdicts.len(), 8);
     for verdict in verdicts {
         let mut tasks = snapshot.tasks.iter_mut();
         let task = tasks.find(|task| task.arn == verdict.task).unwrap();
         task.status = TaskStatus::Available;
     }
     probes.step(&snapshot, now(2));
-    assert_eq!(questions(&probes, 0).len(), 2, "the fifth task's");
+    assert_eq!(questions(&probes, 0).len(), 2, "the last task's");
+}
+
+#[test]
+fn tasks_that_fail_again_and_again_hold_up_no_new_one() {
+    let mut snapshot = fixture::snapshot(1);
+    for number in 0..20 {
+        let mut task = fixture::task(number);
+        task.status = TaskStatus::Creating;
+        task.eligible = vec![fixture::agent(0)];
+        snapshot.tasks.push(task);
+    }
+    let mut new = snapshot.tasks.pop().unwrap();
+    let mut probes = Probes::new("p".to_owned());
+    for _ in 0..3 {
+        probes.step(&snapshot, now(0));
+        answer_all(&mut probes, 0, &Err(failure()));
+    }
+    let failed = probes.step(&snapshot, now(0));
+    for task in &mut snapshot.tasks {
+        task.status = TaskStatus::Unavailable;
+        task.failure = Some(failure());
+    }
+    assert!(!failed.is_empty());
+    assert!(probes.asked().is_empty());
+    // All are due again, and their server still does not answer.
+    probes.step(&snapshot, now(30));
+    assert_eq!(questions(&probes, 0).len(), 2 * RETRIES_PER_AGENT);
+    new.status = TaskStatus::Creating;
+    snapshot.tasks.push(new);
+    probes.step(&snapshot, now(31));
+    assert_eq!(questions(&probes, 0).len(), 2 * RETRIES_PER_AGENT + 2);
 }
 
 #[test]

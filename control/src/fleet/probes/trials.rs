@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use datasync_model::{AgentArn, ErrorCode, Failure};
 
+use super::{RETRIES_PER_AGENT, TRIALS_PER_AGENT};
 use crate::fleet::views::{AgentKey, Side};
 
 /// An agent that has not answered this long after it was asked is asked again.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(300);
 const SIDES: [&str; 2] = ["source", "destination"];
 
 /// One location that an agent is asked to try.
@@ -24,10 +25,19 @@ pub(super) struct Trial {
     pub(super) agent: AgentArn,
     pub(super) sides: [Side; 2],
     number: u64,
+    /// Whether the task has failed before.
+    is_retry: bool,
     /// When the agent was asked about source and destination.
     sent: [Option<Instant>; 2],
     /// `None` until the agent has answered.
     answers: [Option<Result<(), Failure>>; 2],
+}
+
+/// What one agent is asked about.
+#[derive(Debug, Clone, Copy, Default)]
+struct Load {
+    all: usize,
+    retries: usize,
 }
 
 /// A few for each agent.
@@ -37,7 +47,7 @@ pub(super) struct Trials {
     prefix: String,
     begun: u64,
     by_task: BTreeMap<String, Trial>,
-    by_agent: HashMap<AgentArn, usize>,
+    by_agent: HashMap<AgentArn, Load>,
 }
 
 impl Trials {
@@ -59,19 +69,29 @@ impl Trials {
         self.by_task.contains_key(task)
     }
 
-    /// How many `agent` is asked about.
-    pub(super) fn of_agent(&self, agent: &AgentArn) -> usize {
-        self.by_agent.get(agent).copied().unwrap_or_default()
+    /// Whether `agent` can be asked about one task more, which has failed before if it `is_retry`.
+    pub(super) fn has_room(&self, agent: &AgentArn, is_retry: bool) -> bool {
+        let load = self.by_agent.get(agent).copied().unwrap_or_default();
+        load.all < TRIALS_PER_AGENT && !(is_retry && load.retries >= RETRIES_PER_AGENT)
     }
 
-    pub(super) fn begin(&mut self, task: String, agent: &AgentArn, sides: &[Side; 2]) {
+    pub(super) fn begin(
+        &mut self,
+        task: String,
+        agent: &AgentArn,
+        sides: &[Side; 2],
+        is_retry: bool,
+    ) {
         self.remove(&task);
         self.begun += 1;
-        *self.by_agent.entry(agent.clone()).or_default() += 1;
+        let load = self.by_agent.entry(agent.clone()).or_default();
+        load.all += 1;
+        load.retries += usize::from(is_retry);
         let trial = Trial {
             agent: agent.clone(),
             sides: sides.clone(),
             number: self.begun,
+            is_retry,
             sent: [None, None],
             answers: [None, None],
         };
@@ -87,10 +107,11 @@ impl Trials {
             return;
         }
         if let Some(trial) = self.by_task.remove(task)
-            && let Some(count) = self.by_agent.get_mut(&trial.agent)
+            && let Some(load) = self.by_agent.get_mut(&trial.agent)
         {
-            *count -= 1;
-            if *count == 0 {
+            load.all -= 1;
+            load.retries -= usize::from(trial.is_retry);
+            if load.all == 0 {
                 self.by_agent.remove(&trial.agent);
             }
         }

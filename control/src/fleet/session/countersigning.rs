@@ -7,13 +7,13 @@ use tonic::Status;
 use super::running::Running;
 use super::send;
 use crate::fleet::wall;
-use crate::reports::checked;
+use crate::reports::{SigningError, checked};
 
 const STRANGE: &str = "the agent was not told to run this execution, or it has ended";
 
 impl Running {
-    /// Answers with control's signature, or with why there is none. Without a store there is no
-    /// answer: the agent asks again.
+    /// Answers with control's signature, or with why there is none. While the store cannot be used
+    /// there is no answer: the agent asks again.
     pub(super) async fn countersign(&mut self, signed: &ReportSigned) -> Result<(), Status> {
         let proven = match checked(signed, &self.agent, &self.key) {
             Ok(proven) if self.has(&proven.statement.execution) => proven,
@@ -29,7 +29,13 @@ impl Running {
             }
             Err(error) => {
                 tracing::error!(%execution, %error, "a task report cannot be countersigned");
-                Ok(())
+                match error {
+                    SigningError::Store(_) => Ok(()),
+                    SigningError::Seal(_) | SigningError::Key(_) => {
+                        let reason = format!("control cannot sign: {error}");
+                        self.refuse(signed, &reason).await
+                    }
+                }
             }
         }
     }

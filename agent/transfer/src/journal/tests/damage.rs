@@ -14,6 +14,7 @@ fn records() -> Vec<Record> {
     let intent = Intent {
         at_seconds: 7,
         has_parts: false,
+        ..Intent::default()
     };
     vec![
         handed(0, "a"),

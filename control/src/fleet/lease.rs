@@ -7,6 +7,8 @@
 //! whichever replica of control decides, a heartbeat counts for the lease only once the agent's row
 //! shows it and the agent was told everything that was decided before.
 
+mod longer;
+
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -14,6 +16,8 @@ use datasync_model::AgentArn;
 use jiff::Timestamp;
 
 use crate::records::Life;
+use longer::LongerLeases;
+
 /// The share of `failover_after` that lies between the last write of one agent and the first of the
 /// next: for requests on their way, and for clocks that do not run alike.
 const MARGIN: u32 = 8;
@@ -82,6 +86,7 @@ pub(crate) struct Leases {
     /// When this start of control began to listen.
     started: Instant,
     by_agent: HashMap<AgentArn, Lease>,
+    longer: LongerLeases,
 }
 
 impl Leases {
@@ -91,6 +96,7 @@ impl Leases {
             failover_after,
             started,
             by_agent: HashMap::new(),
+            longer: LongerLeases::default(),
         }
     }
 
@@ -152,6 +158,24 @@ impl Leases {
         self.failover_after - self.failover_after / MARGIN
     }
 
+    /// The length of a lease that the row of an agent of this replica is to show, in milliseconds,
+    /// where it shows `row_ms`: never less than what may still last.
+    pub(crate) fn shown_ms(&mut self, agent: &AgentArn, row_ms: u64, now: Instant) -> u64 {
+        let own_ms = u64::try_from(self.length().as_millis()).unwrap_or(u64::MAX);
+        let lease = self.by_agent.get(agent);
+        let claimed = lease.map_or(0, |lease| lease.facts.claimed);
+        let over_after = self.over_after(row_ms);
+        let (agent, lengths) = ((agent, claimed), (row_ms, own_ms));
+        self.longer.shown_ms(agent, lengths, (now, over_after))
+    }
+
+    /// For how long nothing must have been heard of an agent so that it writes nothing any more, if
+    /// its row says that its lease may last `row_ms`.
+    pub(crate) fn over_after(&self, row_ms: u64) -> Duration {
+        let length = Duration::from_millis(row_ms);
+        self.failover_after.max(length + length / (MARGIN - 1))
+    }
+
     /// Whether the agent's lease is live.
     pub(crate) fn is_online(&self, agent: &AgentArn, now: Instant) -> bool {
         self.live(agent, now).is_some()
@@ -187,13 +211,16 @@ impl Leases {
     /// The agent is another replica's.
     pub(crate) fn forget(&mut self, agent: &AgentArn) {
         self.by_agent.remove(agent);
+        self.longer.forget(agent);
     }
 
     /// Forgets agents that were not heard of for so long that nobody asks how long any more.
     pub(crate) fn forget_ended(&mut self, now: Instant) {
+        self.longer.forget_ended(now);
         let limit = self.offline_after.max(self.failover_after);
-        self.by_agent
-            .retain(|_, lease| now.saturating_duration_since(lease.heard) < limit);
+        self.by_agent.retain(|agent, lease| {
+            now.saturating_duration_since(lease.heard) < limit || self.longer.has(agent)
+        });
     }
 }
 
@@ -287,6 +314,27 @@ mod tests {
         beat(&mut leases, 3);
         assert_eq!(leases.granted(&agent()), Some(2), "until the next round");
         assert_eq!(leases.length().as_secs(), 105);
+    }
+
+    #[test]
+    fn an_agent_with_a_longer_lease_is_waited_for_and_not_forgotten() {
+        let (start, wall) = (Instant::now(), Timestamp::UNIX_EPOCH);
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut leases = leases(start);
+        assert_eq!(leases.over_after(0), Duration::from_secs(120));
+        assert_eq!(leases.over_after(105_000), Duration::from_secs(120));
+        // Of a control with ten minutes.
+        let row_ms = 525_000;
+        assert_eq!(leases.over_after(row_ms), Duration::from_secs(600));
+        // It comes to this control, which has run for an hour, and falls silent.
+        leases.heard(&agent(), Facts::default(), None, (at(3600), wall));
+        assert_eq!(leases.shown_ms(&agent(), row_ms, at(3600)), row_ms);
+        leases.forget_ended(at(4199));
+        let silence = leases.silent_for(&agent(), at(4199));
+        assert!(silence < leases.over_after(row_ms), "{silence:?}");
+        assert_eq!(leases.shown_ms(&agent(), row_ms, at(4200)), 105_000);
+        leases.forget_ended(at(4200));
+        assert!(leases.by_agent.is_empty());
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub(super) fn audit(config: &Config, tasks: &mut JoinSet<Result<(), ServeError>>
     let Some(settings) = config.outputs.audit.clone() else {
         return Audit::off();
     };
-    let (audit, writer) = Audit::new(settings);
+    let (audit, writer) = Audit::new(settings, config.api_connections.total);
     tasks.spawn_blocking(move || {
         writer.run();
         Ok(())

@@ -70,6 +70,11 @@ impl LogChunk {
     pub(crate) fn id_of(execution: &str, number: u64) -> String {
         format!("{execution}-{number:010}")
     }
+
+    /// The number in an id.
+    pub(crate) fn number_of(id: &str) -> Option<u64> {
+        id.rsplit_once('-')?.1.parse().ok()
+    }
 }
 
 impl Record for LogChunk {

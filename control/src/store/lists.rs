@@ -104,20 +104,20 @@ impl Transaction<'_> {
         )?)
     }
 
-    /// At most `limit` records whose parent is `parent`, in the order of their ids, apart from rows
-    /// that cannot be read.
+    /// Like [`Self::list_children`], apart from rows that cannot be read.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
     pub(crate) fn sorted_children<R: Record>(
         &self,
         parent: &str,
+        after: Option<&str>,
         limit: usize,
     ) -> Result<Sorted<R>, StoreError> {
         let values = [
             Value::Text(R::KIND),
             Value::Text(parent),
-            Value::Text(""),
+            Value::Text(after.unwrap_or("")),
             limit_of(limit),
         ];
         Ok(sort(self.select(self.sql.statements().children, &values)?))

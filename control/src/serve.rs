@@ -183,7 +183,8 @@ pub async fn serve(config: Config, shutdown: CancellationToken) -> Result<Servin
     let started = schedules::keep_starting(state.store.clone(), settings, shutdown.clone());
     let ca_fingerprint = authorities.trusted().issuer().fingerprint();
     let served = certificates.all();
-    let watched = watching(&config, &state, served.clone(), shutdown.clone())?;
+    let lives = (authorities.clone(), served.clone());
+    let watched = watching(&config, &state.store, lives, shutdown.clone())?;
     let renewed = keep_current(authorities, served, CHECK_INTERVAL, shutdown.clone());
     tasks.spawn(async move {
         tokio::join!(pruned, started, renewed, watched, told, logged);

@@ -86,6 +86,7 @@ async fn keep_lines(store: &Store, first: u64, texts: &[&str]) -> String {
 async fn keep_lines_of(store: &Store, number: u64, first: u64, texts: &[&str]) -> String {
     let mut execution = fixture::execution_row(1, number);
     execution.log_group_arn = Some(GROUP.to_owned());
+    execution.agent = Some(fixture::agent(0));
     let at_ms = Timestamp::now().as_millisecond();
     let line = |text: &&str| datasync_proto::LogLine {
         at_milliseconds: at_ms,

@@ -169,13 +169,17 @@ async fn authenticate(
     body: &[u8],
     now: Timestamp,
 ) -> Result<AccessKey, ApiError> {
-    let id = authorization.access_key_id.clone();
-    let row = api.store.read(move |tx| tx.get::<AccessKey>(&id)).await?;
-    let key = row
-        .map(|row| row.record)
-        .filter(|key| !key.disabled)
-        .ok_or(AuthError::UnknownKey)?;
-    let secret = key.open_secret(&api.sealer)?;
+    let (id, sealer) = (authorization.access_key_id.clone(), api.sealer.clone());
+    // On the store's thread: to know the sealing key takes a look at its file.
+    let opened = api.store.read(move |tx| {
+        let row = tx.get::<AccessKey>(&id)?.map(|row| row.record);
+        let key = row
+            .filter(|key| !key.disabled)
+            .ok_or(AuthError::UnknownKey)?;
+        let secret = key.open_secret(&sealer)?;
+        Ok::<_, ApiError>((key, secret))
+    });
+    let (key, secret) = opened.await?;
     let request = SignedRequest {
         method: "POST",
         headers,

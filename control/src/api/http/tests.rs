@@ -251,6 +251,29 @@ async fn requests_that_do_not_come_yield_to_new_ones() {
     door.close().await;
 }
 
+/// To check a signature takes the sealing key, whose file is looked at.
+#[tokio::test]
+async fn a_disk_that_hangs_holds_up_no_other_request() {
+    let door = Door::open(PATIENT).await;
+    let directory = door.directory.path();
+    let key = crate::admin::create_access_key(directory, None, crate::records::Access::Full);
+    let key = key.await.unwrap().access_key_id;
+    let stuck = crate::stuck::StuckFile::put(&crate::store::Sealer::default_path(directory));
+    let request = String::from_utf8(UNFINISHED.to_vec()).unwrap();
+    let request = request.replace("expect: 100-continue\r\n", "");
+    let request = request.replace("Credential=a/", &format!("Credential={key}/"));
+    let mut waits = door.connect().await;
+    waits
+        .write_all(format!("{request}}}").as_bytes())
+        .await
+        .unwrap();
+    door.works().await;
+    assert!(stuck.release(), "others waited with it");
+    let answer = answer(&mut waits).await;
+    assert!(answer.contains("InvalidSignatureException"), "{answer}");
+    door.close().await;
+}
+
 #[tokio::test]
 async fn a_body_that_does_not_come_is_answered_as_such() {
     let door = Door::open(Limits {

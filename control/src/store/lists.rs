@@ -6,7 +6,7 @@ use super::StoreError;
 use super::rows::{Sorted, Unreadable, decode, sort, whole};
 use super::sql::Value;
 use super::transaction::{Record, Transaction, Versioned};
-use crate::records::{Execution, Task};
+use crate::records::{Agent, Execution, Task};
 
 /// `?3` records of the kind `?1` after `?2`.
 pub(super) const PAGE: &str = "SELECT id, version, body FROM records
@@ -304,6 +304,19 @@ impl Transaction<'_> {
             },
             &values,
         )?)
+    }
+
+    /// The first agent that the machine with this key pair may act as, by its fingerprint.
+    ///
+    /// # Errors
+    /// See [`Self::get`].
+    pub(crate) fn agent_by_key(
+        &self,
+        fingerprint: &str,
+    ) -> Result<Option<Versioned<Agent>>, StoreError> {
+        let values = [Value::Text(fingerprint), limit_of(1)];
+        let found = all(self.select(self.sql.statements().agents_by_key, &values)?)?;
+        Ok(found.into_iter().next())
     }
 
     fn select<R: Record>(

@@ -31,6 +31,7 @@ use datasync_model::{AgentArn, Home};
 pub(crate) use body::BodyRoom;
 pub(crate) use executions::start_scheduled;
 pub(crate) use http::{Limits, SeatLimits, serve};
+pub(crate) use tasks::keep_retrying;
 
 use crate::audit::Audit;
 use crate::config::{Config, Role};

@@ -15,9 +15,8 @@ pub(crate) use writer::Writer;
 
 use crate::rolling::RollingSettings;
 
-/// Calls under way that have a place in the log; more wait before anything is done for them. More
-/// than the API has connections.
-const PLACES: usize = 1024;
+/// Calls that were answered and whose lines are not written yet, besides those under way.
+const BACKLOG: usize = 1024;
 
 /// A call that was answered, or given up.
 #[derive(Debug)]
@@ -42,9 +41,10 @@ impl Audit {
         Self { writer: None }
     }
 
-    /// The log, and what writes it until the log is dropped.
-    pub(crate) fn new(settings: RollingSettings) -> (Self, Writer) {
-        let (sender, decided) = mpsc::channel(PLACES);
+    /// The log, and what writes it until the log is dropped. There is a place in it for each of
+    /// `calls_max` calls at a time, so that no call waits for one that others are slow to make.
+    pub(crate) fn new(settings: RollingSettings, calls_max: usize) -> (Self, Writer) {
+        let (sender, decided) = mpsc::channel(calls_max.saturating_add(BACKLOG));
         let audit = Self {
             writer: Some(sender),
         };
@@ -142,7 +142,7 @@ mod tests {
     #[tokio::test]
     async fn every_call_is_written_also_one_that_is_given_up() {
         let directory = tempfile::tempdir().unwrap();
-        let (audit, writer) = Audit::new(settings(directory.path()));
+        let (audit, writer) = Audit::new(settings(directory.path()), 1);
         let mut writing = JoinSet::new();
         writing.spawn_blocking(move || writer.run());
         drop(audit.begin(entry("one")).await);
@@ -157,12 +157,12 @@ mod tests {
 
     #[tokio::test]
     async fn calls_wait_for_a_place_and_none_is_lost() {
-        let directory = tempfile::tempdir().unwrap();
+        let (directory, places) = (tempfile::tempdir().unwrap(), 3 + BACKLOG);
         let sealer = Sealer::open(directory.path()).unwrap();
         let id = "AKIAEXAMPLE".to_owned();
         let key = AccessKey::new(&sealer, id, "secret", None, Access::Full, 0).unwrap();
-        let (audit, writer) = Audit::new(settings(directory.path()));
-        for _ in 0..PLACES {
+        let (audit, writer) = Audit::new(settings(directory.path()), 3);
+        for _ in 0..places {
             audit.begin(entry("given up")).await.entry.signed_by(&key);
         }
         {
@@ -173,7 +173,7 @@ mod tests {
         let mut writing = JoinSet::new();
         writing.spawn_blocking(move || writer.run());
         writing.join_next().await.unwrap().unwrap();
-        assert_eq!(lines(directory.path()).len(), PLACES);
+        assert_eq!(lines(directory.path()).len(), places);
     }
 
     #[tokio::test]

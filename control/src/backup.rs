@@ -8,12 +8,15 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::ca::{CaError, read_pair};
 use crate::disk;
 use crate::state::{State, StateError, StatePlace, new_incarnation};
 use crate::store::{Database, Sealer, Store, StoreError};
 
-/// What of the CA is copied; control's own certificate is made anew.
-const CA_FILES: [&str; 2] = ["ca/ca.key.pem", "ca/ca.pem"];
+/// What of the CA is copied: the certificate and the key that belongs to it, wherever that lies while
+/// another CA is put in place. Control's own certificate is made anew.
+const CA_KEY: &str = "ca.key.pem";
+const CA_CERTIFICATE: &str = "ca.pem";
 const CA_DIRECTORY: &str = "ca";
 /// Below the state directory: what is not yet in its place.
 const DRAFT: &str = "restoring";
@@ -58,6 +61,12 @@ pub enum BackupError {
 
 impl From<StateError> for BackupError {
     fn from(error: StateError) -> Self {
+        Self::State(error.to_string())
+    }
+}
+
+impl From<CaError> for BackupError {
+    fn from(error: CaError) -> Self {
         Self::State(error.to_string())
     }
 }
@@ -174,11 +183,13 @@ async fn renew_in(store: Store) -> Result<(), BackupError> {
 }
 
 fn copy_secrets(place: &StatePlace, from: &Path, to: &Path) -> Result<(), BackupError> {
-    make_directory(&to.join(CA_DIRECTORY))?;
-    for file in CA_FILES {
-        copy_private(&from.join(file), &to.join(file))?;
-    }
-    sync(&to.join(CA_DIRECTORY))?;
+    let pair = read_pair(from)?;
+    let directory = to.join(CA_DIRECTORY);
+    make_directory(&directory)?;
+    write_private(&mut pair.key_pem.as_bytes(), &directory.join(CA_KEY))?;
+    let certificate = directory.join(CA_CERTIFICATE);
+    write_private(&mut pair.certificate_pem.as_bytes(), &certificate)?;
+    sync(&directory)?;
     match place.sealing_key_file {
         Some(_) => Ok(()),
         None => copy_private(&Sealer::default_path(from), &Sealer::default_path(to)),
@@ -203,6 +214,10 @@ fn remove(path: &Path) -> Result<(), BackupError> {
 
 fn copy_private(from: &Path, to: &Path) -> Result<(), BackupError> {
     let mut source = File::open(from).map_err(file_error(from))?;
+    write_private(&mut source, to)
+}
+
+fn write_private(from: &mut impl io::Read, to: &Path) -> Result<(), BackupError> {
     let mut copied = || -> io::Result<()> {
         let mut target = OpenOptions::new()
             .write(true)
@@ -210,7 +225,7 @@ fn copy_private(from: &Path, to: &Path) -> Result<(), BackupError> {
             .truncate(true)
             .mode(0o600)
             .open(to)?;
-        io::copy(&mut source, &mut target)?;
+        io::copy(from, &mut target)?;
         target.sync_all()
     };
     copied().map_err(file_error(to))
@@ -224,77 +239,4 @@ fn sync(path: &Path) -> Result<(), BackupError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
-    use jiff::Timestamp;
-
-    use super::*;
-    use crate::admin::{create_access_key, list_access_keys};
-    use crate::records::Access;
-
-    fn place(directory: &Path) -> StatePlace {
-        directory.into()
-    }
-
-    #[tokio::test]
-    async fn a_backup_taken_while_control_serves_is_the_state_in_a_new_incarnation() {
-        let all = tempfile::tempdir().unwrap();
-        let [live, saved, back] = ["live", "saved", "back"].map(|name| all.path().join(name));
-        let serving = State::open(&live, Timestamp::now()).unwrap();
-        let before = serving.store.read(|rows| rows.generation()).await;
-        let before: Result<_, StoreError> = before;
-        let kept = create_access_key(&live, Some("kept".to_owned()), Access::Full)
-            .await
-            .unwrap();
-        back_up(&place(&live), &saved).unwrap();
-        create_access_key(&live, Some("later".to_owned()), Access::Full)
-            .await
-            .unwrap();
-        restore(&place(&back), &saved).await.unwrap();
-        let keys = list_access_keys(&back).await.unwrap();
-        let ids: Vec<_> = keys.iter().map(|key| key.access_key_id.as_str()).collect();
-        assert_eq!(ids, [kept.access_key_id.as_str()]);
-        let restored = State::open(&back, Timestamp::now()).unwrap();
-        let own = restored.store.read(|rows| rows.generation()).await;
-        let own: Result<_, StoreError> = own;
-        assert_ne!(own.unwrap().incarnation, before.unwrap().incarnation);
-        assert_eq!(
-            restored.authority.fingerprint(),
-            serving.authority.fingerprint()
-        );
-        for path in [&saved, &back] {
-            for file in ["", "control.sqlite3", "sealing.key", "ca", "ca/ca.key.pem"] {
-                let mode = fs::metadata(path.join(file)).unwrap().permissions().mode();
-                assert_eq!(mode & 0o077, 0, "{file}");
-            }
-        }
-        assert!(!back.join(DRAFT).exists());
-    }
-
-    #[tokio::test]
-    async fn nothing_is_overwritten_and_what_is_missing_is_named() {
-        let all = tempfile::tempdir().unwrap();
-        let [live, saved, new] = ["live", "saved", "new"].map(|name| all.path().join(name));
-        let error = back_up(&place(&live), &saved).unwrap_err().to_string();
-        assert!(error.contains("control.sqlite3 is missing"), "{error}");
-        drop(State::open(&live, Timestamp::now()).unwrap());
-        // A backup that was cut off is in nobody's way.
-        make_directory(&all.path().join("saved.partial")).unwrap();
-        back_up(&place(&live), &saved).unwrap();
-        let error = back_up(&place(&live), &saved).unwrap_err().to_string();
-        assert!(error.contains("saved exists already"), "{error}");
-        let error = restore(&place(&live), &saved)
-            .await
-            .unwrap_err()
-            .to_string();
-        assert!(error.contains("control.sqlite3 exists already"), "{error}");
-        let error = restore(&place(&new), all.path()).await.unwrap_err();
-        assert!(error.to_string().contains("backup` made"), "{error}");
-        // Cut off before the rows were in their place: the next attempt says what is there.
-        fs::remove_file(saved.join("ca/ca.pem")).unwrap();
-        let error = restore(&place(&new), &saved).await.unwrap_err();
-        assert!(error.to_string().contains("ca.pem"), "{error}");
-        assert!(!Store::file(&new).exists());
-    }
-}
+mod tests;

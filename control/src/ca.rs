@@ -3,6 +3,7 @@
 
 mod authorities;
 mod files;
+mod pair;
 mod request;
 pub(crate) mod rotation;
 mod server;
@@ -22,6 +23,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 pub(crate) use authorities::{Authorities, AuthoritiesError, IssuedToAgent, Trusted};
+pub(crate) use pair::read_pair;
 pub(crate) use request::{CertificateFacts, PublicKey, key_id};
 pub(crate) use server::{ServerIdentity, read_identity};
 
@@ -112,16 +114,11 @@ impl Authority {
             files::write_private(&directory.join(KEY), key.as_bytes())?;
             files::write_public(&directory.join(CERTIFICATE), certificate.as_bytes())?;
         }
-        let certificate = files::read(&directory.join(CERTIFICATE))?;
-        let next_key = directory.join(NEXT_KEY);
-        if next_key.exists() {
-            let key = Zeroizing::new(files::read(&next_key)?);
-            if Self::of_pem(state_dir, &key, &certificate, now).is_ok() {
-                files::rename(&next_key, &directory.join(KEY))?;
-            }
+        let pair = read_pair(state_dir)?;
+        if pair.is_next {
+            pair::put_key_in_place(&directory, &pair.key_pem)?;
         }
-        let key = Zeroizing::new(files::read(&directory.join(KEY))?);
-        Self::of_pem(state_dir, &key, &certificate, now)
+        Self::of_pem(state_dir, &pair.key_pem, &pair.certificate_pem, now)
     }
 
     /// The CA of this key and certificate, whose files are, or will be, under `state_dir`.
@@ -135,14 +132,8 @@ impl Authority {
         now: Timestamp,
     ) -> Result<Self, CaError> {
         let directory = state_dir.join(DIRECTORY);
-        let (key_path, path) = (directory.join(KEY), directory.join(CERTIFICATE));
-        let key = KeyPair::from_pem(key_pem).map_err(|e| broken(key_path.display(), e))?;
-        let certificate = CertificateDer::from_pem_slice(certificate_pem.as_bytes())
-            .map_err(|e| broken(path.display(), e))?;
-        let facts = CertificateFacts::of(&certificate).map_err(|e| broken(path.display(), e))?;
-        if facts.public_key != PublicKey::of_key_pair(&key) {
-            return Err(broken(key_path.display(), "is not the key of ca.pem"));
-        }
+        let path = directory.join(CERTIFICATE);
+        let (key, certificate, facts) = parsed(&directory, key_pem, certificate_pem)?;
         if facts.not_after <= now {
             return Err(CaError::Expired {
                 path,
@@ -205,7 +196,7 @@ impl Authority {
             &self.directory.join(CERTIFICATE),
             self.certificate_pem.as_bytes(),
         )?;
-        files::rename(&next_key, &self.directory.join(KEY))
+        pair::put_key_in_place(&self.directory, key_pem)
     }
 
     /// A key and a certificate for another CA, PEM.
@@ -292,6 +283,23 @@ impl Authority {
         let chain = format!("{}{}", certificate.pem(), self.certificate_pem);
         Ok((chain, certificate.der().clone()))
     }
+}
+
+/// A key and a certificate that belong together. Errors name the files in `directory`.
+fn parsed(
+    directory: &Path,
+    key_pem: &str,
+    certificate_pem: &str,
+) -> Result<(KeyPair, CertificateDer<'static>, CertificateFacts), CaError> {
+    let (key_path, path) = (directory.join(KEY), directory.join(CERTIFICATE));
+    let key = KeyPair::from_pem(key_pem).map_err(|e| broken(key_path.display(), e))?;
+    let certificate = CertificateDer::from_pem_slice(certificate_pem.as_bytes())
+        .map_err(|e| broken(path.display(), e))?;
+    let facts = CertificateFacts::of(&certificate).map_err(|e| broken(path.display(), e))?;
+    if facts.public_key != PublicKey::of_key_pair(&key) {
+        return Err(broken(key_path.display(), "is not the key of ca.pem"));
+    }
+    Ok((key, certificate, facts))
 }
 
 /// SHA-256 of a certificate's DER, lower-case hexadecimal.

@@ -139,7 +139,7 @@ pub(crate) fn forget_task(rows: &Transaction<'_>, task: &Task) -> Result<(), Sto
 
 /// How many, and whether those were all.
 fn forget_some_of(rows: &Transaction<'_>, task: &str) -> Result<(u64, bool), StoreError> {
-    let (some, unreadable) = rows.sorted_children::<Execution>(task, BATCH)?;
+    let (some, unreadable) = rows.sorted_children::<Execution>(task, None, BATCH)?;
     let some = some.iter().map(|row| row.record.id());
     let some: Vec<String> = some
         .chain(unreadable.into_iter().map(|row| row.id))

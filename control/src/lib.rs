@@ -33,6 +33,8 @@ mod served_certificate;
 mod state;
 mod store;
 mod strangers;
+#[cfg(test)]
+mod stuck;
 mod turn;
 mod uuid;
 

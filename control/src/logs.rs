@@ -29,7 +29,7 @@ pub(crate) fn keep(
     let id = part.execution.id().to_owned();
     let execution = rows.get::<Execution>(&id)?.map(|row| row.record);
     let execution = execution.filter(|execution| *execution.arn() == part.execution);
-    let Some(execution) = execution.filter(|execution| is_of(execution, agent)) else {
+    let Some(execution) = execution.filter(|execution| execution.was_given_to(agent)) else {
         tracing::debug!(%agent, execution = %part.execution, "a log of an execution that is not the agent's");
         return Ok(end);
     };
@@ -40,7 +40,7 @@ pub(crate) fn keep(
         |row| row.record,
     );
     let before = log.clone();
-    let (next, lines) = take(&mut log, part);
+    let (next, lines) = take(&mut log, agent, part);
     if !lines.is_empty() {
         rows.insert(&LogChunk {
             execution: id,
@@ -61,20 +61,16 @@ pub(crate) fn keep(
     Ok(next)
 }
 
-/// Whether the agent runs the execution, or may have run it.
-fn is_of(execution: &Execution, agent: &AgentArn) -> bool {
-    execution.agent.as_ref() == Some(agent) || execution.eligible.contains(agent)
-}
-
-/// Counts `part` in `log`: the next line that is wanted of its source, and the lines to be kept.
-fn take(log: &mut ExecutionLog, part: Part) -> (u64, Vec<LogLine>) {
-    let position = log
-        .sources
-        .iter()
-        .position(|source| source.log_id == part.log_id);
+/// Counts `part` of `agent` in `log`: the next line that is wanted of its source, and the lines to be
+/// kept.
+fn take(log: &mut ExecutionLog, agent: &AgentArn, part: Part) -> (u64, Vec<LogLine>) {
+    let position = log.sources.iter().position(|source| {
+        source.log_id == part.log_id && source.agent.as_ref().is_none_or(|known| known == agent)
+    });
     let position = position.unwrap_or_else(|| {
         log.sources.push(LogSource {
             log_id: part.log_id.clone(),
+            agent: Some(agent.clone()),
             next: 0,
         });
         log.sources
@@ -103,6 +99,7 @@ fn take(log: &mut ExecutionLog, part: Part) -> (u64, Vec<LogLine>) {
     }
     if let Some(source) = log.sources.get_mut(position) {
         source.next = end;
+        source.agent = Some(agent.clone());
     }
     (end, kept)
 }

@@ -3,6 +3,8 @@
 //! Both keys are known, in one file that is replaced as a whole, until no secret is left under the
 //! former one. Whatever is cut off is ended by the same command.
 
+mod held;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,8 +16,8 @@ use crate::records::{HoldsSecret, for_each_kind_with_secrets};
 use crate::state::{State, StateError, StatePlace};
 use crate::store::{
     Database, NoStep, SealError, Sealer, Store, StoreError, Transaction, keys_written_at, new_key,
-    read_keys, write_keys,
 };
+use held::HeldKeys;
 
 /// Records that are sealed anew in one commit.
 const BATCH: usize = 100;
@@ -37,6 +39,18 @@ pub enum SealingKeyError {
          the new one now: see to it that every control has the file of the key, and try again"
     )]
     StillUsed(u64),
+    /// Two at once would each take keys that the other one's secrets need.
+    #[error("{}: another `sealing-key` command is under way: wait until it has ended", path.display())]
+    Busy {
+        /// What that one holds.
+        path: PathBuf,
+    },
+    /// Something that is no command of ours wrote the file.
+    #[error("{}: it was replaced while this command ran: see what is in it, and try again", path.display())]
+    Replaced {
+        /// The file with the keys.
+        path: PathBuf,
+    },
     /// The state, its rows or its keys.
     #[error("{0}")]
     State(String),
@@ -99,9 +113,9 @@ fn key_file(place: &StatePlace) -> PathBuf {
 /// # Errors
 /// [`SealingKeyError`]; then the file is as it was.
 pub fn prepare_sealing_key(place: &StatePlace) -> Result<(), SealingKeyError> {
-    let path = key_file(place);
-    let keys = read_keys(&path)?.prepared(new_key()?)?;
-    Ok(write_keys(&path, &keys)?)
+    let mut held = HeldKeys::take(key_file(place))?;
+    let keys = held.keys().clone().prepared(new_key()?)?;
+    held.replace(keys)
 }
 
 /// Seals every secret with another key: a new one, or the prepared one. The former key stays in
@@ -112,11 +126,12 @@ pub fn prepare_sealing_key(place: &StatePlace) -> Result<(), SealingKeyError> {
 pub async fn rotate_sealing_key(place: StatePlace) -> Result<SealedAnew, SealingKeyError> {
     let path = key_file(&place);
     let is_alone = place.database == Database::Sqlite;
+    // Makes the key at the first start.
     let state = State::open(place, Timestamp::now())?;
-    let before = read_keys(&path)?;
-    let keys = before.clone().replacing(new_key()?, is_alone)?;
-    if keys != before {
-        write_keys(&path, &keys)?;
+    let mut held = HeldKeys::take(path)?;
+    let keys = held.keys().clone().replacing(new_key()?, is_alone)?;
+    if keys != *held.keys() {
+        held.replace(keys)?;
     }
     seal_all_anew(&state).await
 }
@@ -126,19 +141,20 @@ pub async fn rotate_sealing_key(place: StatePlace) -> Result<SealedAnew, Sealing
 /// # Errors
 /// [`SealingKeyError`]; then the file is as it was.
 pub async fn forget_sealing_key(place: StatePlace) -> Result<(), SealingKeyError> {
-    let path = key_file(&place);
-    let replaced = read_keys(&path)?.replaced()?;
-    let age = SystemTime::now().duration_since(keys_written_at(&path)?);
+    let mut held = HeldKeys::take(key_file(&place))?;
+    let replaced = held.keys().clone().replaced()?;
+    let age = SystemTime::now().duration_since(keys_written_at(held.path())?);
     let left = SETTLE.saturating_sub(age.unwrap_or_default());
     if !left.is_zero() {
         return Err(SealingKeyError::Settling(left.as_secs() + 1));
     }
     let state = State::open(place, Timestamp::now())?;
     match seal_all_anew(&state).await?.secrets {
-        0 => Ok(write_keys(&path, &replaced)?),
+        0 => held.replace(replaced),
         count => {
             // The wait begins anew: whoever sealed these may have been about to seal others.
-            write_keys(&path, &read_keys(&path)?)?;
+            let keys = held.keys().clone();
+            held.replace(keys)?;
             Err(SealingKeyError::StillUsed(count))
         }
     }

@@ -180,13 +180,15 @@ pub async fn serve(config: Config, shutdown: CancellationToken) -> Result<Servin
         config.execution_history,
         shutdown.clone(),
     );
+    let retried = api::keep_retrying(state.store.clone(), shutdown.clone());
     let started = schedules::keep_starting(state.store.clone(), settings, shutdown.clone());
     let ca_fingerprint = authorities.trusted().issuer().fingerprint();
     let served = certificates.all();
-    let watched = watching(&config, &state, served.clone(), shutdown.clone())?;
+    let lives = (authorities.clone(), served.clone());
+    let watched = watching(&config, &state.store, lives, shutdown.clone())?;
     let renewed = keep_current(authorities, served, CHECK_INTERVAL, shutdown.clone());
     tasks.spawn(async move {
-        tokio::join!(pruned, started, renewed, watched, told, logged);
+        tokio::join!(pruned, retried, started, renewed, watched, told, logged);
         Ok(())
     });
     tracing::info!(%api_addr, %agent_addr, "control serves");

@@ -27,7 +27,8 @@ pub(crate) use lists::{PlaceInTime, UseOf};
 pub use postgres::Postgres;
 pub(crate) use rows::{Sorted, Unreadable, whole};
 pub(crate) use seal::{
-    NoStep, Place, SealError, Sealed, Sealer, keys_written_at, new_key, read_keys, write_keys,
+    KeyFile, NoStep, Place, SealError, Sealed, Sealer, keys_written_at, new_key, read_keys,
+    write_keys,
 };
 pub(crate) use transaction::{Record, Transaction, Versioned};
 use worker::{Changes, Mode, Worker};

@@ -148,6 +148,7 @@ impl Start {
             status: ExecutionStatus::Queued,
             agent: None,
             tenure: Tenure::default(),
+            earlier_agents: Vec::new(),
             eligible,
             requested_at_ms: self.now_ms,
             scheduled_for_ms: self.scheduled_for_ms,

@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+pub(super) use places::Answering;
 use places::{NoPlace, Place, Places};
 pub(crate) use seats::SeatLimits;
 
@@ -148,7 +149,7 @@ impl Serving {
         }
         tokio::select! {
             () = place.must_yield() => {
-                tracing::debug!(%address, "an idle API connection yields to a new one");
+                tracing::debug!(%address, "an API connection yields to a new one");
             }
             () = self.secured(stream, address, &place) => {}
         }
@@ -179,8 +180,13 @@ impl Serving {
     ) {
         let service = service_fn(|request: hyper::Request<Incoming>| async move {
             let response: hyper::Response<Full<Bytes>> = match place.answering() {
-                Some(_answering) => {
-                    request::answer(&self.api, request, address, self.limits.body).await
+                Some(answering) => {
+                    let caller = request::Caller {
+                        address,
+                        body_timeout: self.limits.body,
+                        answering: &answering,
+                    };
+                    request::answer(&self.api, request, &caller).await
                 }
                 None => request::unavailable(),
             };

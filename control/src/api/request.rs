@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::body;
 use super::call::Call;
 use super::error::ApiError;
+use super::http::Answering;
 use super::{Api, operations};
 use crate::audit::{Entry, Outcome};
 use crate::auth::{self, AuthError, Authorization, SignedRequest};
@@ -25,25 +26,34 @@ const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
 const REPORT_KEYS: &str = "/report-keys";
 const TARGET_PREFIX: &str = "FmrsService.";
 
-/// Answers one request of `client` whose body arrives within `body_timeout`.
+/// Whoever sends a request.
+#[derive(Debug)]
+pub(super) struct Caller<'a> {
+    pub(super) address: SocketAddr,
+    /// The body arrives within this time.
+    pub(super) body_timeout: Duration,
+    /// The connection's place.
+    pub(super) answering: &'a Answering,
+}
+
+/// Answers one request.
 pub(super) async fn answer(
     api: &Api,
     request: Request<Incoming>,
-    client: SocketAddr,
-    body_timeout: Duration,
+    caller: &Caller<'_>,
 ) -> Response<Full<Bytes>> {
     let id = request_id();
     if request.method() == Method::GET && request.uri().path() == REPORT_KEYS {
         return respond_report_keys(api, &id).await;
     }
-    let mut pending = api.audit.begin(Entry::new(&id, client)).await;
+    let mut pending = api.audit.begin(Entry::new(&id, caller.address)).await;
     let target = request
         .headers()
         .get("x-amz-target")
         .and_then(|value| value.to_str().ok())
         .unwrap_or("none")
         .to_owned();
-    let result = Box::pin(handle(api, request, body_timeout, &mut pending.entry)).await;
+    let result = Box::pin(handle(api, request, caller, &mut pending.entry)).await;
     let (status, body) = match result {
         Ok(body) => {
             tracing::debug!(request_id = %id, %target, "answered");
@@ -103,7 +113,7 @@ fn respond(status: u16, id: &str, body: &Value) -> Response<Full<Bytes>> {
 async fn handle(
     api: &Api,
     request: Request<Incoming>,
-    body_timeout: Duration,
+    caller: &Caller<'_>,
     entry: &mut Entry,
 ) -> Result<Value, ApiError> {
     let (head, body) = request.into_parts();
@@ -124,11 +134,15 @@ async fn handle(
     }
     let authorization = Authorization::of(&head.headers)?;
     entry.claimed_by(&authorization.access_key_id);
-    let body = body::read(body, &api.body_room, body_timeout).await?;
+    let room = (&api.body_room, caller.address.ip());
+    let body = body::read(body, room, caller.body_timeout).await?;
     let body = &body.bytes;
     let now = Timestamp::now();
     let key = authenticate(api, &authorization, &head.headers, body, now).await?;
     entry.signed_by(&key);
+    if !caller.answering.keep() {
+        return Err(ApiError::unavailable());
+    }
     let target = target.ok_or_else(|| {
         ApiError::unknown_operation("X-Amz-Target must be FmrsService.<operation>.")
     })?;
@@ -155,13 +169,17 @@ async fn authenticate(
     body: &[u8],
     now: Timestamp,
 ) -> Result<AccessKey, ApiError> {
-    let id = authorization.access_key_id.clone();
-    let row = api.store.read(move |tx| tx.get::<AccessKey>(&id)).await?;
-    let key = row
-        .map(|row| row.record)
-        .filter(|key| !key.disabled)
-        .ok_or(AuthError::UnknownKey)?;
-    let secret = key.open_secret(&api.sealer)?;
+    let (id, sealer) = (authorization.access_key_id.clone(), api.sealer.clone());
+    // On the store's thread: to know the sealing key takes a look at its file.
+    let opened = api.store.read(move |tx| {
+        let row = tx.get::<AccessKey>(&id)?.map(|row| row.record);
+        let key = row
+            .filter(|key| !key.disabled)
+            .ok_or(AuthError::UnknownKey)?;
+        let secret = key.open_secret(&sealer)?;
+        Ok::<_, ApiError>((key, secret))
+    });
+    let (key, secret) = opened.await?;
     let request = SignedRequest {
         method: "POST",
         headers,

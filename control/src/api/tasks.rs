@@ -5,6 +5,7 @@ pub(super) mod input;
 mod list;
 pub(super) mod manifest;
 pub(super) mod report;
+mod retries;
 mod same_store;
 mod schedule;
 mod users;
@@ -27,7 +28,9 @@ use crate::records::{Eligible, Location, LocationDetails, NOBODY, Readiness, Tas
 use crate::store::{Transaction, Versioned};
 use input::{Common, Filter};
 pub(super) use list::list;
-pub(super) use users::{of_locations, retry_those_of};
+pub(crate) use retries::keep_retrying;
+pub(super) use retries::retry_those_of;
+pub(super) use users::of_locations;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]

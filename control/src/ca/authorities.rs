@@ -1,12 +1,13 @@
 //! The CA that issues now, and those that are trusted: one, or two while a rotation is under way.
 //! Rows are the truth; every control looks at them every few seconds, and before it issues.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use datasync_model::AgentArn;
 use jiff::Timestamp;
 use rustls_pki_types::CertificateDer;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use super::rotation::Stage;
 use super::{Authority, CaError};
@@ -22,6 +23,8 @@ pub(crate) enum AuthoritiesError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Seal(#[from] SealError),
+    #[error("looking at the files of the CA broke off")]
+    BrokenOff,
 }
 
 /// The CAs of one moment.
@@ -94,6 +97,8 @@ pub(crate) struct Authorities {
     store: Store,
     sealer: Arc<Sealer>,
     trusted: watch::Sender<Arc<Trusted>>,
+    /// Whoever has it looks at the files, and may write them.
+    files: Arc<Mutex<()>>,
 }
 
 impl Authorities {
@@ -115,6 +120,7 @@ impl Authorities {
             store,
             sealer,
             trusted: watch::Sender::new(Arc::new(alone)),
+            files: Arc::default(),
         };
         authorities.look(now).await?;
         Ok(Arc::new(authorities))
@@ -140,31 +146,55 @@ impl Authorities {
             Ok::<_, StoreError>((shared, rotation))
         });
         let (shared, rotation) = rows.await?;
-        let before = self.trusted();
-        let shared = shared.map(|row| row.record);
-        let present = self.present(&before.present, shared.as_ref(), now)?;
-        let next = match rotation.map(|row| row.record) {
-            // What is the present one already is not the next: a rotation whose end was cut off.
-            Some(rotation) if rotation.certificate_pem != present.pem() => {
-                Some(self.next(&before, &rotation, now)?)
-            }
-            _ => None,
+        let looked = Looked {
+            before: self.trusted(),
+            sealer: self.sealer.clone(),
+            files: self.files.clone(),
+            shared: shared.map(|row| row.record),
+            rotation: rotation.map(|row| row.record),
         };
-        let found = Arc::new(Trusted { present, next });
+        let mut looking = JoinSet::new();
+        looking.spawn_blocking(move || looked.trusted(now));
+        let found = looking
+            .join_next()
+            .await
+            .ok_or(AuthoritiesError::BrokenOff)?;
+        let (before, found) = found.map_err(|_| AuthoritiesError::BrokenOff)??;
         if !found.is_same(&before) {
             self.trusted.send_replace(found.clone());
         }
         Ok(found)
     }
+}
 
-    fn present(
-        &self,
-        before: &Arc<Authority>,
-        shared: Option<&SharedAuthority>,
-        now: Timestamp,
-    ) -> Result<Arc<Authority>, AuthoritiesError> {
+/// What the rows say, to be compared with the files in the state directory.
+struct Looked {
+    before: Arc<Trusted>,
+    sealer: Arc<Sealer>,
+    files: Arc<Mutex<()>>,
+    shared: Option<SharedAuthority>,
+    rotation: Option<AuthorityRotation>,
+}
+
+impl Looked {
+    /// What was trusted before, and what is now. Blocks on the disk.
+    fn trusted(&self, now: Timestamp) -> Result<(Arc<Trusted>, Arc<Trusted>), AuthoritiesError> {
+        let _files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let present = self.present(now)?;
+        let next = match &self.rotation {
+            // What is the present one already is not the next: a rotation whose end was cut off.
+            Some(rotation) if rotation.certificate_pem != present.pem() => {
+                Some(self.next(rotation, now)?)
+            }
+            _ => None,
+        };
+        Ok((self.before.clone(), Arc::new(Trusted { present, next })))
+    }
+
+    fn present(&self, now: Timestamp) -> Result<Arc<Authority>, AuthoritiesError> {
+        let before = &self.before.present;
         let state_dir = before.state_dir();
-        match shared {
+        match &self.shared {
             Some(shared) if shared.certificate_pem == before.pem() => Ok(before.clone()),
             Some(shared) => {
                 let key = shared.open_key(&self.sealer)?;
@@ -175,18 +205,13 @@ impl Authorities {
         }
     }
 
-    fn next(
-        &self,
-        before: &Trusted,
-        rotation: &AuthorityRotation,
-        now: Timestamp,
-    ) -> Result<Next, AuthoritiesError> {
-        let known = before.next.as_ref().map(|next| &next.authority);
+    fn next(&self, rotation: &AuthorityRotation, now: Timestamp) -> Result<Next, AuthoritiesError> {
+        let known = self.before.next.as_ref().map(|next| &next.authority);
         let authority = match known.filter(|known| known.pem() == rotation.certificate_pem) {
             Some(known) => known.clone(),
             None => {
                 let key = rotation.open_key(&self.sealer)?;
-                let state_dir = before.present.state_dir();
+                let state_dir = self.before.present.state_dir();
                 let pem = &rotation.certificate_pem;
                 Arc::new(Authority::of_pem(state_dir, &key, pem, now)?)
             }
@@ -235,5 +260,31 @@ impl Trusted {
                 is_shown: false,
             },
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::state::State;
+    use crate::stuck::StuckFile;
+
+    #[tokio::test]
+    async fn a_disk_that_hangs_holds_up_nobody_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let now = Timestamp::now();
+        let state = State::open(directory.path(), now).unwrap();
+        let authorities = state.authorities(now).await.unwrap();
+        let stuck = StuckFile::put(&state.authority.pem_path());
+        let mut looking = std::pin::pin!(authorities.look(now));
+        tokio::select! {
+            _ = &mut looking => panic!("there is nothing to read yet"),
+            () = tokio::time::sleep(Duration::from_millis(200)) => {}
+        }
+        assert!(stuck.release(), "the runtime waited with it");
+        let found = looking.await.unwrap();
+        assert_eq!(found.issuer().pem(), state.authority.pem());
     }
 }

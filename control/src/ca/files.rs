@@ -70,6 +70,20 @@ pub(super) fn rename(from: &Path, to: &Path) -> Result<(), CaError> {
     renamed().map_err(error(to, "cannot be written"))
 }
 
+/// Makes what was renamed in a directory durable.
+pub(super) fn sync_directory(path: &Path) -> Result<(), CaError> {
+    let synced = File::open(path).and_then(|directory| directory.sync_all());
+    synced.map_err(error(path, "cannot be written"))
+}
+
 pub(super) fn read(path: &Path) -> Result<String, CaError> {
     fs::read_to_string(path).map_err(error(path, "cannot be read"))
+}
+
+pub(super) fn read_if_there(path: &Path) -> Result<Option<String>, CaError> {
+    match fs::read_to_string(path) {
+        Ok(content) => Ok(Some(content)),
+        Err(source) if source.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(error(path, "cannot be read")(source)),
+    }
 }

@@ -136,3 +136,34 @@ fn another_ca_is_put_in_place_whole_or_not_at_all() {
     let mode = std::fs::metadata(file(KEY)).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 }
+
+/// As `ca rotate` and a control that serves do: the one puts a CA in place, the other opens it.
+#[test]
+fn whoever_puts_a_ca_in_place_may_find_that_done() {
+    let state = tempfile::tempdir().unwrap();
+    Authority::open(state.path(), now()).unwrap();
+    for _ in 0..20 {
+        let (key, pem) = Authority::generate(now()).unwrap();
+        let next = Authority::of_pem(state.path(), &key, &pem, now()).unwrap();
+        let is_done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_done.load(std::sync::atomic::Ordering::Relaxed) {
+                    Authority::open(state.path(), now()).unwrap();
+                }
+            });
+            let put = next.put_in_place(&key);
+            is_done.store(true, std::sync::atomic::Ordering::Relaxed);
+            put.unwrap();
+        });
+        let opened = Authority::open(state.path(), now()).unwrap();
+        assert_eq!(opened.fingerprint(), next.fingerprint());
+    }
+    // Exactly between the certificate and the key.
+    let (key, _) = Authority::generate(now()).unwrap();
+    let directory = state.path().join(DIRECTORY);
+    let error = pair::put_key_in_place(&directory, &key).unwrap_err();
+    assert!(error.to_string().contains("ca.key.pem"), "{error}");
+    let own = Authority::key_pem(state.path()).unwrap();
+    pair::put_key_in_place(&directory, &own).unwrap();
+}

@@ -1,5 +1,7 @@
 //! Sends what is to be sent, one log after the other, until the shutdown.
 
+mod rows;
+
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -9,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::batch::batches;
 use super::client::{CallError, Client};
-use crate::records::{ExecutionLog, LogChunk, LogSender, LogShipment};
-use crate::store::{Store, StoreError, Transaction, Versioned};
+use crate::records::{LogSender, LogShipment};
+use crate::store::{Store, StoreError, Transaction, Unreadable, Versioned};
 use crate::turn::{Turn, Watch};
 
 /// Lines gather for so long, so that calls are few.
@@ -20,13 +22,13 @@ const GATHER: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_secs(15);
 /// Logs that are looked at together.
 const PAGE: usize = 50;
-/// Rows of lines that go together: each is at most a quarter of a call.
-const CHUNKS: usize = 4;
 /// Pauses of a log that cannot be sent: they double from one to the other.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(300);
 /// Logs whose pauses are remembered; beyond it all are tried again.
 const PAUSED_MAX: usize = 10_000;
+/// A row that cannot be read is named again when it was not seen for this long.
+const NAMED_FOR: Duration = Duration::from_secs(3600);
 
 /// See the module.
 #[derive(Debug)]
@@ -38,6 +40,8 @@ pub(crate) struct Sender {
     watch: Watch,
     shown: Option<Instant>,
     paused: HashMap<String, Paused>,
+    /// Rows that cannot be read, by kind and id, and when they were last seen.
+    named: HashMap<(&'static str, String), Instant>,
 }
 
 /// A log that waits for its next attempt.
@@ -56,13 +60,6 @@ enum Next {
     Later(Duration),
 }
 
-/// A log and what of it goes together.
-struct Load {
-    lines: Vec<LogLine>,
-    /// The rows before this one are sent then.
-    end: u64,
-}
-
 /// Sends until `shutdown`.
 pub(crate) async fn send(sender: Sender, shutdown: CancellationToken) {
     let running = Box::pin(sender.run());
@@ -79,6 +76,7 @@ impl Sender {
             watch: Watch::default(),
             shown: None,
             paused: HashMap::new(),
+            named: HashMap::new(),
         }
     }
 
@@ -126,10 +124,20 @@ impl Sender {
             let page = self.store.read(move |rows: &Transaction<'_>| {
                 rows.sorted_page::<LogShipment>(Some(&from), PAGE)
             });
-            let (page, _) = page.await?;
-            let Some(last) = page.last() else { break };
-            after = last.record.execution.id().to_owned();
+            let (page, unreadable) = page.await?;
+            let last = page.iter().map(|row| row.record.execution.id());
+            let last = last.chain(unreadable.iter().map(|row| row.id.as_str()));
+            let Some(last) = last.max() else { break };
+            after = last.to_owned();
+            self.name(unreadable);
+            if page.is_empty() {
+                continue;
+            }
             is_idle = false;
+            // Before anything is loaded that another control sends.
+            if let Some(wait) = self.hold().await? {
+                return Ok(Next::Later(wait));
+            }
             for row in page {
                 let wait = self.ship_all(row.record).await?;
                 pause = [pause, wait].into_iter().flatten().min();
@@ -185,7 +193,12 @@ impl Sender {
         {
             return Ok(Some(paused.until - now));
         }
-        while let Some(load) = self.load(&id).await? {
+        loop {
+            let load = rows::load(&self.store, &id).await?;
+            self.name(load.unreadable);
+            let Some(end) = load.end else {
+                return Ok(None);
+            };
             if let Some(wait) = self.hold().await? {
                 return Ok(Some(wait));
             }
@@ -194,27 +207,25 @@ impl Sender {
                 return Ok(Some(self.pause(id, now)));
             }
             self.paused.remove(&id);
-            self.advance(&id, load.end).await?;
+            rows::advance(&self.store, &id, end).await?;
         }
-        Ok(None)
     }
 
-    /// The next lines of a log.
-    async fn load(&self, id: &str) -> Result<Option<Load>, StoreError> {
-        let id = id.to_owned();
-        let load = move |rows: &Transaction<'_>| {
-            let Some(log) = rows.get::<ExecutionLog>(&id)?.map(|row| row.record) else {
-                return Ok(None);
-            };
-            let last = log.sent_chunks.checked_sub(1);
-            let last = last.map(|last| LogChunk::id_of(&id, last));
-            let chunks = rows.list_children::<LogChunk>(&id, last.as_deref(), CHUNKS)?;
-            let end = chunks.last().map(|chunk| chunk.record.number + 1);
-            let lines = chunks.into_iter().flat_map(|chunk| chunk.record.lines);
-            let lines = lines.collect();
-            Ok(end.map(|end| Load { lines, end }))
-        };
-        self.store.read(load).await
+    /// Logs each row that cannot be read once, for as long as it stays so.
+    fn name(&mut self, unreadable: Vec<Unreadable>) {
+        let now = Instant::now();
+        self.named
+            .retain(|_, seen| now.duration_since(*seen) < NAMED_FOR);
+        for row in unreadable {
+            if self.named.insert((row.kind, row.id.clone()), now).is_none() {
+                tracing::error!(
+                    kind = row.kind,
+                    id = row.id,
+                    reason = row.reason,
+                    "a row cannot be read: it is not sent to CloudWatch Logs; others are"
+                );
+            }
+        }
     }
 
     async fn put(&self, shipment: &LogShipment, lines: &[LogLine]) -> Result<(), CallError> {
@@ -233,30 +244,6 @@ impl Sender {
         Ok(())
     }
 
-    async fn advance(&self, id: &str, end: u64) -> Result<(), StoreError> {
-        let id = id.to_owned();
-        let advance = move |rows: &Transaction<'_>| {
-            let Some(mut log) = rows.get::<ExecutionLog>(&id)? else {
-                return Ok(());
-            };
-            log.record.sent_chunks = end;
-            let is_all = end >= log.record.chunks;
-            rows.update(&log)?;
-            if is_all {
-                return super::forget(rows, &[id]);
-            }
-            let shipment = rows.get::<LogShipment>(&id)?;
-            match shipment.filter(|row| row.record.failure.is_some()) {
-                Some(mut row) => {
-                    row.record.failure = None;
-                    rows.update(&row)
-                }
-                None => Ok(()),
-            }
-        };
-        self.store.commit(advance).await
-    }
-
     /// Told and kept once for each cause.
     async fn note_failure(
         &self,
@@ -269,15 +256,7 @@ impl Sender {
         }
         tracing::warn!(execution = %shipment.execution, group = shipment.group_arn,
             "a log cannot be sent to CloudWatch Logs and is kept: {text}");
-        let id = shipment.execution.id().to_owned();
-        let note = move |rows: &Transaction<'_>| match rows.get::<LogShipment>(&id)? {
-            Some(mut row) => {
-                row.record.failure = Some(text);
-                rows.update(&row)
-            }
-            None => Ok(()),
-        };
-        self.store.commit(note).await
+        rows::note_failure(&self.store, shipment.execution.id(), text).await
     }
 
     fn pause(&mut self, id: String, now: Instant) -> Duration {

@@ -92,14 +92,14 @@ settings! {
     region,
     /// Account of the ARNs [default: 000000000000]
     account,
-    /// ARNs of the agents for locations that name none [default: every agent]
+    /// ARNs of the agents that may run tasks whose locations name none [default: every agent]
     default_agents,
     /// How often agents report [default: 15]
     heartbeat_interval_seconds,
     /// Silence after which an agent is OFFLINE, at most 300 [default: 60]
     offline_after_seconds,
     /// Silence after which another agent takes over what an agent runs, at least twice
-    /// offline_after_seconds [default: twice offline_after_seconds]
+    /// offline_after_seconds and at most 86400 [default: twice offline_after_seconds]
     failover_after_seconds,
     /// Executions that one agent runs at a time [default: 1]
     executions_per_agent,
@@ -109,14 +109,16 @@ settings! {
     agent_certificate_days,
     /// Days for which ended executions are kept; AWS keeps 30 [default: 90]
     execution_history_days,
-    /// Proxy for TLS connections to STS and stores, http://HOST:PORT; variables HTTPS_PROXY,
-    /// ALL_PROXY. Flags can be seen by every user of the machine: a password goes into the variable
+    /// Proxy for TLS connections to STS, stores, CloudWatch Logs and the webhook, http://HOST:PORT;
+    /// variables HTTPS_PROXY, ALL_PROXY. Flags can be seen by every user of the machine: a password
+    /// goes into the variable
     https_proxy,
-    /// Proxy for stores without TLS; variables HTTP_PROXY, ALL_PROXY
+    /// Proxy for stores and a webhook without TLS; variables HTTP_PROXY, ALL_PROXY
     http_proxy,
     /// Hosts, domains and networks that need no proxy; variable NO_PROXY
     no_proxy,
-    /// PEM file of certificates that STS and stores may be signed by besides the system's
+    /// PEM file of certificates that STS, stores, CloudWatch Logs and the webhook may be signed by
+    /// besides the system's
     ca_bundle_file,
     /// File that events go to, JSON lines; empty: none [default: events.jsonl in state_dir]
     event_file,

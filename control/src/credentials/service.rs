@@ -11,7 +11,7 @@ use super::{Access, BucketTest, CredentialsError, IssuedKeys, Keys, test_bucket}
 use crate::config::{Role, RoleKind};
 use crate::egress::Egress;
 use crate::records::{Location, LocationDetails, RoleKey, StoreAddress};
-use crate::store::{Sealer, Store, StoreError, Transaction};
+use crate::store::{SealError, Sealer, Store, StoreError, Transaction};
 
 /// See the module. Shared by the API and the fleet.
 #[derive(Debug)]
@@ -125,8 +125,9 @@ impl CredentialService {
                 self.role_access(wanted, &wanted.prefix, role).await?
             }
             _ => {
-                let keys = location.open_keys(&self.sealer);
-                let keys = keys.map_err(|error| CredentialsError::internal(&error))?;
+                let keys = self
+                    .opened(move |sealer| location.open_keys(sealer))
+                    .await?;
                 let (id, secret) = keys.ok_or_else(|| {
                     CredentialsError::Refused(format!(
                         "location {arn} has no AccessKey and SecretKey: stores without \
@@ -221,6 +222,19 @@ impl CredentialService {
             .ok_or_else(|| CredentialsError::Refused(format!("Location {arn} is not found.")))
     }
 
+    /// Opens a secret on the store's thread: to know the sealing key takes a look at its file.
+    async fn opened<T: Send + 'static>(
+        &self,
+        open: impl FnOnce(&Sealer) -> Result<T, SealError> + Send + 'static,
+    ) -> Result<T, CredentialsError> {
+        let sealer = self.sealer.clone();
+        let opened = self.store.read(move |_| Ok::<_, StoreError>(open(&sealer)));
+        let opened = opened
+            .await
+            .map_err(|error| CredentialsError::internal(&error))?;
+        opened.map_err(|error| CredentialsError::internal(&error))
+    }
+
     async fn role_access(
         &self,
         store: &S3Location,
@@ -270,10 +284,9 @@ impl CredentialService {
             .map_err(|error: StoreError| CredentialsError::internal(&error))?;
         if let Some(key) = key {
             let key = key.record;
-            let secret = key
-                .open_secret(&self.sealer)
-                .map_err(|error| CredentialsError::internal(&error))?;
-            return Ok(Known::Sealed(Keys::unlimited(key.access_key_id, secret)));
+            let id = key.access_key_id.clone();
+            let secret = self.opened(move |sealer| key.open_secret(sealer)).await?;
+            return Ok(Known::Sealed(Keys::unlimited(id, secret)));
         }
         Ok(match configured(&self.roles, role_arn) {
             Some(role) => Known::Configured(role.kind.clone()),

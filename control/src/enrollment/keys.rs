@@ -189,12 +189,8 @@ pub(crate) fn agent_with_key(
     rows: &Transaction<'_>,
     fingerprint: &str,
 ) -> Result<Option<AgentArn>, StoreError> {
-    let agents = rows.list::<Agent>(None, usize::MAX)?;
-    Ok(agents
-        .into_iter()
-        .map(|row| row.record)
-        .find(|agent| agent.public_key_fingerprint.as_deref() == Some(fingerprint))
-        .map(|agent| agent.arn))
+    let agent = rows.agent_by_key(fingerprint)?;
+    Ok(agent.map(|row| row.record.arn))
 }
 
 /// One key pair is one agent: renewal finds the agent by it.

@@ -243,9 +243,8 @@ fn attend(fleet: &Fleet, snapshot: &mut Snapshot, now: std::time::Instant) -> Ve
     for view in snapshot.agents.values_mut() {
         let is_own = fleet.replica.owns(view);
         view.lost = leases.is_lost(&view.arn, now) && (is_own || silence.is_silent(&view.arn, now));
-        // The lease may be one of a control with other settings.
-        let limit = fleet.settings.failover_after;
-        let limit = limit.max(Duration::from_millis(view.lease_ms));
+        // The lease may be a longer one, of a control with other settings.
+        let limit = leases.over_after(view.lease_ms);
         view.gone = leases.silent_for(&view.arn, now) >= limit
             && (is_own || silence.is_silent_for(&view.arn, now, limit));
         if lock(&fleet.claiming).contains_key(&view.arn) {
@@ -253,7 +252,7 @@ fn attend(fleet: &Fleet, snapshot: &mut Snapshot, now: std::time::Instant) -> Ve
             continue;
         }
         if is_own {
-            changes.extend(own_change(&leases, view, (now, freshness)));
+            changes.extend(own_change(&mut leases, view, (now, freshness)));
             continue;
         }
         let claimed = leases.live(&view.arn, now).map(|lease| lease.facts.claimed);
@@ -285,11 +284,11 @@ fn offline(view: &mut AgentView) -> PresenceChange {
 /// Brings `view`, of an agent of this replica, to what the lease says, and returns what its row
 /// lacks.
 fn own_change(
-    leases: &Leases,
+    leases: &mut Leases,
     view: &mut AgentView,
     (now, freshness): (std::time::Instant, Duration),
 ) -> Option<PresenceChange> {
-    let lease_ms = u64::try_from(leases.length().as_millis()).unwrap_or(u64::MAX);
+    let lease_ms = leases.shown_ms(&view.arn, view.lease_ms, now);
     let lease = leases.live(&view.arn, now);
     let online = lease.is_some();
     view.here = online;

@@ -17,7 +17,7 @@ pub(crate) fn at(second: i64) -> Timestamp {
 }
 
 pub(crate) fn agent(number: u8) -> AgentArn {
-    format!("arn:aws:datasync:us-east-1:000000000000:agent/agent-0000000000000000{number}")
+    format!("arn:aws:datasync:us-east-1:000000000000:agent/agent-{number:017}")
         .parse()
         .unwrap()
 }
@@ -193,6 +193,7 @@ pub(crate) fn execution_row(task: u64, number: u64) -> Execution {
         status: ExecutionStatus::Queued,
         agent: None,
         tenure: Tenure::default(),
+        earlier_agents: Vec::new(),
         eligible: Eligible::Any,
         requested_at_ms: 0,
         scheduled_for_ms: None,

@@ -7,6 +7,8 @@
 //! whichever replica of control decides, a heartbeat counts for the lease only once the agent's row
 //! shows it and the agent was told everything that was decided before.
 
+mod longer;
+
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -14,6 +16,8 @@ use datasync_model::AgentArn;
 use jiff::Timestamp;
 
 use crate::records::Life;
+use longer::LongerLeases;
+
 /// The share of `failover_after` that lies between the last write of one agent and the first of the
 /// next: for requests on their way, and for clocks that do not run alike.
 const MARGIN: u32 = 8;
@@ -82,6 +86,7 @@ pub(crate) struct Leases {
     /// When this start of control began to listen.
     started: Instant,
     by_agent: HashMap<AgentArn, Lease>,
+    longer: LongerLeases,
 }
 
 impl Leases {
@@ -91,6 +96,7 @@ impl Leases {
             failover_after,
             started,
             by_agent: HashMap::new(),
+            longer: LongerLeases::default(),
         }
     }
 
@@ -152,6 +158,24 @@ impl Leases {
         self.failover_after - self.failover_after / MARGIN
     }
 
+    /// The length of a lease that the row of an agent of this replica is to show, in milliseconds,
+    /// where it shows `row_ms`: never less than what may still last.
+    pub(crate) fn shown_ms(&mut self, agent: &AgentArn, row_ms: u64, now: Instant) -> u64 {
+        let own_ms = u64::try_from(self.length().as_millis()).unwrap_or(u64::MAX);
+        let lease = self.by_agent.get(agent);
+        let claimed = lease.map_or(0, |lease| lease.facts.claimed);
+        let over_after = self.over_after(row_ms);
+        let (agent, lengths) = ((agent, claimed), (row_ms, own_ms));
+        self.longer.shown_ms(agent, lengths, (now, over_after))
+    }
+
+    /// For how long nothing must have been heard of an agent so that it writes nothing any more, if
+    /// its row says that its lease may last `row_ms`.
+    pub(crate) fn over_after(&self, row_ms: u64) -> Duration {
+        let length = Duration::from_millis(row_ms);
+        self.failover_after.max(length + length / (MARGIN - 1))
+    }
+
     /// Whether the agent's lease is live.
     pub(crate) fn is_online(&self, agent: &AgentArn, now: Instant) -> bool {
         self.live(agent, now).is_some()
@@ -187,124 +211,18 @@ impl Leases {
     /// The agent is another replica's.
     pub(crate) fn forget(&mut self, agent: &AgentArn) {
         self.by_agent.remove(agent);
+        self.longer.forget(agent);
     }
 
     /// Forgets agents that were not heard of for so long that nobody asks how long any more.
     pub(crate) fn forget_ended(&mut self, now: Instant) {
+        self.longer.forget_ended(now);
         let limit = self.offline_after.max(self.failover_after);
-        self.by_agent
-            .retain(|_, lease| now.saturating_duration_since(lease.heard) < limit);
+        self.by_agent.retain(|agent, lease| {
+            now.saturating_duration_since(lease.heard) < limit || self.longer.has(agent)
+        });
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn agent() -> AgentArn {
-        "arn:aws:datasync:us-east-1:000000000000:agent/agent-0123456789abcdef0"
-            .parse()
-            .unwrap()
-    }
-
-    fn leases(started: Instant) -> Leases {
-        Leases::new(Duration::from_secs(60), Duration::from_secs(120), started)
-    }
-
-    #[test]
-    fn silence_ends_a_lease_and_a_word_renews_it() {
-        let start = Instant::now();
-        let mut leases = leases(start);
-        let at = |seconds| start + Duration::from_secs(seconds);
-        let heard = |leases: &mut Leases, second| {
-            let now = (at(second), Timestamp::UNIX_EPOCH);
-            leases.heard(&agent(), Facts::default(), None, now)
-        };
-        assert!(!leases.is_online(&agent(), start));
-        assert!(heard(&mut leases, 0));
-        assert!(leases.is_online(&agent(), at(59)));
-        assert!(!heard(&mut leases, 59));
-        assert!(leases.is_online(&agent(), at(118)));
-        assert!(!leases.is_online(&agent(), at(119)));
-        leases.forget_ended(at(178));
-        assert_eq!(leases.silent_for(&agent(), at(178)).as_secs(), 119);
-        leases.forget_ended(at(179));
-        assert!(leases.by_agent.is_empty());
-        assert!(heard(&mut leases, 200));
-    }
-
-    #[test]
-    fn goodbye_ends_a_lease_at_once() {
-        let now = Instant::now();
-        let mut leases = leases(now);
-        let at = (now, Timestamp::UNIX_EPOCH);
-        leases.heard(&agent(), Facts::default(), None, at);
-        assert!(leases.unnoted(&agent()).is_none(), "it is there");
-        leases.left(&agent(), now);
-        assert!(!leases.is_online(&agent(), now));
-        // It left before its row was written, which is to say that it came at all.
-        let contact = leases.unnoted(&agent()).unwrap().contact();
-        leases.noted(&agent(), contact);
-        assert!(leases.unnoted(&agent()).is_none());
-    }
-
-    #[test]
-    fn an_agent_is_lost_after_the_length_of_a_lease_and_never_right_after_a_start() {
-        let (start, wall) = (Instant::now(), Timestamp::UNIX_EPOCH);
-        let at = |seconds| start + Duration::from_secs(seconds);
-        let mut leases = leases(start);
-        assert!(!leases.is_lost(&agent(), at(59)));
-        assert!(leases.is_lost(&agent(), at(60)));
-        leases.heard(&agent(), Facts::default(), None, (at(100), wall));
-        assert!(!leases.is_lost(&agent(), at(159)));
-        leases.left(&agent(), at(150));
-        assert!(!leases.is_lost(&agent(), at(209)), "it may be restarting");
-        assert!(leases.is_lost(&agent(), at(210)));
-        leases.forget_ended(at(270));
-        assert!(leases.is_lost(&agent(), at(270)));
-    }
-
-    #[test]
-    fn a_heartbeat_counts_once_the_row_shows_it() {
-        let (start, wall) = (Instant::now(), Timestamp::UNIX_EPOCH);
-        let mut leases = leases(start);
-        let beat = |leases: &mut Leases, second: u64| {
-            let now = start + Duration::from_secs(second);
-            leases.heard(&agent(), Facts::default(), Some(second), (now, wall));
-            leases.by_agent[&agent()].contact()
-        };
-        let first = beat(&mut leases, 1);
-        for alone in [true, false] {
-            leases.grant(&agent(), alone);
-            assert_eq!(leases.granted(&agent()), None, "no row says how long");
-        }
-        leases.noted(&agent(), first);
-        beat(&mut leases, 2);
-        leases.grant(&agent(), false);
-        assert_eq!(leases.granted(&agent()), Some(1));
-        leases.grant(&agent(), true);
-        assert_eq!(leases.granted(&agent()), Some(2));
-        beat(&mut leases, 3);
-        assert_eq!(leases.granted(&agent()), Some(2), "until the next round");
-        assert_eq!(leases.length().as_secs(), 105);
-    }
-
-    #[test]
-    fn the_row_is_stale_by_the_monotonic_clock() {
-        let start = Instant::now();
-        let mut leases = leases(start);
-        let fresh = Duration::from_secs(15);
-        let hear = |leases: &mut Leases, second: u64, wall: i64| {
-            let now = start + Duration::from_secs(second);
-            let wall = Timestamp::from_second(wall).unwrap();
-            leases.heard(&agent(), Facts::default(), None, (now, wall));
-            leases.by_agent[&agent()].clone()
-        };
-        let lease = hear(&mut leases, 0, 1_000_000);
-        assert!(lease.is_stale(fresh), "never written");
-        leases.noted(&agent(), lease.contact());
-        // The wall clock is set back by a week.
-        assert!(!hear(&mut leases, 14, 395_214).is_stale(fresh));
-        assert!(hear(&mut leases, 15, 395_215).is_stale(fresh));
-    }
-}
+mod tests;

@@ -25,7 +25,11 @@ fn part(execution: &TaskExecutionArn, log_id: &str, first: u64, texts: &[&str]) 
 }
 
 async fn kept(store: &Store, part: Part) -> u64 {
-    let agent = fixture::agent(0);
+    kept_of(store, 0, part).await
+}
+
+async fn kept_of(store: &Store, agent: u8, part: Part) -> u64 {
+    let agent = fixture::agent(agent);
     let keep = move |rows: &Transaction<'_>| keep(rows, &agent, part);
     store.commit(keep).await.unwrap()
 }
@@ -39,7 +43,8 @@ async fn texts(store: &Store, execution: &TaskExecutionArn) -> Vec<String> {
 }
 
 async fn each_line_is_kept_once(store: &Store) {
-    let row = fixture::execution_row(1, 1);
+    let mut row = fixture::execution_row(1, 1);
+    row.agent = Some(fixture::agent(0));
     let arn = row.arn().clone();
     store.commit(move |rows| rows.insert(&row)).await.unwrap();
     assert_eq!(kept(store, part(&arn, "x", 0, &["a", "b"])).await, 2);
@@ -65,11 +70,43 @@ async fn each_line_is_kept_once(store: &Store) {
     assert_eq!(texts(store, &arn).await, [""; 0]);
 }
 
+/// An execution moves from agent 0 to agent 1; agent 2 could run it, and never did.
+async fn the_logs_of_two_agents_are_kept_apart_and_each_in_order(store: &Store) {
+    let mut row = fixture::execution_row(1, 3);
+    row.agent = Some(fixture::agent(0));
+    let arn = row.arn().clone();
+    let id = arn.id().to_owned();
+    store.commit(move |rows| rows.insert(&row)).await.unwrap();
+    assert_eq!(kept_of(store, 0, part(&arn, "x", 0, &["a", "b"])).await, 2);
+    assert_eq!(kept_of(store, 1, part(&arn, "y", 0, &["early"])).await, 1);
+    let moved = move |rows: &Transaction<'_>| {
+        let mut row = rows.get::<Execution>(&id)?.unwrap();
+        let tenure = row.record.tenure.next(true);
+        row.record.move_to(fixture::agent(1), tenure);
+        rows.update(&row)
+    };
+    store.commit(moved).await.unwrap();
+    assert_eq!(kept_of(store, 1, part(&arn, "y", 0, &["A"])).await, 1);
+    // What the first one had not sent yet.
+    assert_eq!(kept_of(store, 0, part(&arn, "x", 1, &["b", "c"])).await, 3);
+    assert_eq!(kept_of(store, 1, part(&arn, "y", 1, &["B"])).await, 2);
+    // By an id that is not its own, and by an agent that never had it: nothing is mixed up.
+    assert_eq!(kept_of(store, 1, part(&arn, "x", 3, &["no"])).await, 0);
+    assert_eq!(kept_of(store, 2, part(&arn, "x", 3, &["no"])).await, 4);
+    assert_eq!(kept_of(store, 0, part(&arn, "x", 3, &["d"])).await, 4);
+    let texts = texts(store, &arn).await;
+    assert_eq!(texts, ["a", "b", "A", "c", "B", "d"]);
+}
+
 #[tokio::test]
 async fn on_sqlite() {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(directory.path(), "test").unwrap();
     Box::pin(each_line_is_kept_once(&store)).await;
+    Box::pin(the_logs_of_two_agents_are_kept_apart_and_each_in_order(
+        &store,
+    ))
+    .await;
 }
 
 #[tokio::test]
@@ -79,31 +116,41 @@ async fn on_postgresql() {
     let opened = Store::connect(&settings, "test", |_| Ok::<_, StoreError>(()));
     let (store, ()) = opened.unwrap();
     Box::pin(each_line_is_kept_once(&store)).await;
+    Box::pin(the_logs_of_two_agents_are_kept_apart_and_each_in_order(
+        &store,
+    ))
+    .await;
 }
 
 #[test]
 fn what_is_kept_of_one_execution_is_bounded() {
-    let arn = fixture::execution_row(1, 1).arn().clone();
+    let (arn, agent) = (
+        fixture::execution_row(1, 1).arn().clone(),
+        fixture::agent(0),
+    );
     let mut log = ExecutionLog::new(arn.clone());
     log.lines = LOG_LINES_MAX - 1;
-    let (next, kept) = take(&mut log, part(&arn, "x", 0, &["a", "b", "c"]));
+    let (next, kept) = take(&mut log, &agent, part(&arn, "x", 0, &["a", "b", "c"]));
     assert_eq!((next, kept.len(), log.left_out), (3, 1, 2));
     let mut log = ExecutionLog::new(arn.clone());
     log.bytes = LOG_BYTES_MAX - line("a").size();
-    let (_, kept) = take(&mut log, part(&arn, "x", 0, &["a", "b"]));
+    let (_, kept) = take(&mut log, &agent, part(&arn, "x", 0, &["a", "b"]));
     assert_eq!((kept.len(), log.bytes), (1, LOG_BYTES_MAX));
     for number in 0..SOURCES_MAX + 5 {
-        take(&mut log, part(&arn, &number.to_string(), 0, &["a"]));
+        take(&mut log, &agent, part(&arn, &number.to_string(), 0, &["a"]));
     }
     assert_eq!(log.sources.len(), SOURCES_MAX);
 }
 
 #[test]
-fn only_agents_of_the_execution_may_add_to_its_log() {
+fn an_execution_remembers_a_bounded_number_of_agents() {
     let mut row = fixture::execution_row(1, 1);
-    row.eligible = crate::records::Eligible::Only(vec![fixture::agent(1)]);
-    assert!(is_of(&row, &fixture::agent(1)));
-    assert!(!is_of(&row, &fixture::agent(0)));
-    row.agent = Some(fixture::agent(0));
-    assert!(is_of(&row, &fixture::agent(0)));
+    for number in 0..40 {
+        row.move_to(fixture::agent(number), row.tenure.next(true));
+    }
+    assert_eq!(row.earlier_agents.len(), 16);
+    assert!(row.was_given_to(&fixture::agent(39)) && row.was_given_to(&fixture::agent(23)));
+    assert!(!row.was_given_to(&fixture::agent(22)));
+    row.move_to(fixture::agent(30), row.tenure.next(true));
+    assert_eq!(row.earlier_agents.last(), Some(&fixture::agent(39)));
 }

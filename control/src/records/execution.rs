@@ -26,6 +26,9 @@ pub(crate) struct Execution {
     /// as a row below this one, with a tenure of its own; this one is that of the whole.
     #[serde(default)]
     pub(crate) tenure: Tenure,
+    /// The agents that had it before that one, the latest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) earlier_agents: Vec<AgentArn>,
     /// Agents that may run it, frozen at start.
     pub(crate) eligible: Eligible,
     /// When StartTaskExecution was called.
@@ -61,6 +64,25 @@ impl Execution {
     /// Whether it has not ended.
     pub(crate) fn is_live(&self) -> bool {
         !self.status.is_terminal()
+    }
+
+    /// Agents of earlier tenures that are remembered.
+    const EARLIER_AGENTS_MAX: usize = 16;
+
+    /// Gives it to another agent.
+    pub(crate) fn move_to(&mut self, agent: AgentArn, tenure: Tenure) {
+        if let Some(before) = self.agent.replace(agent) {
+            let earlier = &mut self.earlier_agents;
+            earlier.retain(|known| *known != before);
+            earlier.push(before);
+            earlier.drain(..earlier.len().saturating_sub(Self::EARLIER_AGENTS_MAX));
+        }
+        self.tenure = tenure;
+    }
+
+    /// Whether `agent` has it, or had it.
+    pub(crate) fn was_given_to(&self, agent: &AgentArn) -> bool {
+        self.agent.as_ref() == Some(agent) || self.earlier_agents.contains(agent)
     }
 
     /// The bandwidth limit at `now`; once it has ended, the last one.

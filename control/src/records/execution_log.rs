@@ -1,6 +1,6 @@
 //! The log of an execution, as its agents made it.
 
-use datasync_model::{LogLine, TaskExecutionArn};
+use datasync_model::{AgentArn, LogLine, TaskExecutionArn};
 use serde::{Deserialize, Serialize};
 
 use crate::store::Record;
@@ -26,6 +26,9 @@ pub(crate) struct ExecutionLog {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LogSource {
     pub(crate) log_id: String,
+    /// Whose it is; rows of a release before this one do not say so.
+    #[serde(default)]
+    pub(crate) agent: Option<AgentArn>,
     /// Its lines before this one are kept, or left out.
     pub(crate) next: u64,
 }
@@ -69,6 +72,11 @@ impl LogChunk {
     /// Ids sort as the numbers.
     pub(crate) fn id_of(execution: &str, number: u64) -> String {
         format!("{execution}-{number:010}")
+    }
+
+    /// The number in an id.
+    pub(crate) fn number_of(id: &str) -> Option<u64> {
+        id.rsplit_once('-')?.1.parse().ok()
     }
 }
 

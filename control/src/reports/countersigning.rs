@@ -98,7 +98,12 @@ impl Countersigner {
         // Clocks of replicas differ: nothing is signed before its key was made.
         let created = Timestamp::from_millisecond(key.created_at_ms).unwrap_or(now);
         let signed_at = now.max(created).to_string();
-        let private = key.open(&self.sealer)?;
+        let (sealed, sealer) = (key.clone(), self.sealer.clone());
+        // On the store's thread: to know the sealing key takes a look at its file.
+        let private = self
+            .store
+            .read(move |_| Ok::<_, SigningError>(sealed.open(&sealer)?));
+        let private = private.await?;
         let pair = KeyPair::from_pem(private.as_deref().map_or("", String::as_str))?;
         let agent_signature = hex::encode(&signed.signature);
         let text = signed.statement.signed_by_control(

@@ -95,6 +95,44 @@ async fn the_former_key_stays_while_something_is_sealed_with_it() {
     assert!(opens(&serving, &key).await);
 }
 
+/// A rotation that has read the file when another one begins would write what it knows over what
+/// that one needs.
+#[tokio::test]
+async fn one_command_has_the_keys_at_a_time_and_no_other_write_is_overwritten() {
+    let directory = tempfile::tempdir().unwrap();
+    let place = StatePlace::from(directory.path());
+    let key = fill(&place).await;
+    let mut held = HeldKeys::take(key_file(&place)).unwrap();
+    let busy = rotate_sealing_key(place.clone()).await;
+    assert!(
+        matches!(busy, Err(SealingKeyError::Busy { .. })),
+        "{busy:?}"
+    );
+    let busy = prepare_sealing_key(&place);
+    assert!(
+        matches!(busy, Err(SealingKeyError::Busy { .. })),
+        "{busy:?}"
+    );
+    let busy = forget_sealing_key(place.clone()).await;
+    assert!(
+        matches!(busy, Err(SealingKeyError::Busy { .. })),
+        "{busy:?}"
+    );
+    // Somebody copies another file over it.
+    let mine = held.keys().clone().prepared(new_key().unwrap()).unwrap();
+    let theirs = held.keys().clone().prepared(new_key().unwrap()).unwrap();
+    crate::store::write_keys(&key_file(&place), &theirs).unwrap();
+    let replaced = held.replace(mine);
+    assert!(
+        matches!(replaced, Err(SealingKeyError::Replaced { .. })),
+        "{replaced:?}"
+    );
+    drop(held);
+    rotate_sealing_key(place.clone()).await.unwrap();
+    let state = State::open(place, Timestamp::now()).unwrap();
+    assert!(opens(&state, &key).await);
+}
+
 /// The order of docs/operations.md, with a replica that lags one step behind.
 #[tokio::test]
 async fn replicas_are_given_the_file_before_and_after() {

@@ -7,13 +7,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::ServeError;
 use crate::audit::Audit;
+use crate::ca::Authorities;
 use crate::cloudwatch;
 use crate::config::Config;
 use crate::credentials::CredentialService;
 use crate::events::{self, Receiver};
 use crate::expiry::{Watched, keep_watched};
 use crate::served_certificate::ServedCertificate;
-use crate::state::{State, control_id};
+use crate::state::control_id;
 use crate::store::Store;
 
 /// The audit log; what writes it ends after the API.
@@ -21,7 +22,7 @@ pub(super) fn audit(config: &Config, tasks: &mut JoinSet<Result<(), ServeError>>
     let Some(settings) = config.outputs.audit.clone() else {
         return Audit::off();
     };
-    let (audit, writer) = Audit::new(settings);
+    let (audit, writer) = Audit::new(settings, config.api_connections.total);
     tasks.spawn_blocking(move || {
         writer.run();
         Ok(())
@@ -51,19 +52,19 @@ fn control_arn(config: &Config) -> Result<String, ServeError> {
     ))
 }
 
-/// Tells of certificates that end, `served` and the authority's, until `shutdown`.
+/// Tells of certificates that end, `served` and the authorities', until `shutdown`.
 pub(super) fn watching(
     config: &Config,
-    state: &State,
-    served: Vec<Arc<ServedCertificate>>,
+    store: &Store,
+    (authorities, served): (Arc<Authorities>, Vec<Arc<ServedCertificate>>),
     shutdown: CancellationToken,
 ) -> Result<impl Future<Output = ()> + Send + use<>, ServeError> {
     let watched = Watched {
         control_arn: control_arn(config)?,
-        authority: state.authority.clone(),
+        authorities,
         served,
     };
-    Ok(keep_watched(state.store.clone(), watched, shutdown))
+    Ok(keep_watched(store.clone(), watched, shutdown))
 }
 
 /// Sends logs to CloudWatch Logs until `shutdown`.

@@ -6,7 +6,7 @@ use super::StoreError;
 use super::rows::{Sorted, Unreadable, decode, sort, whole};
 use super::sql::Value;
 use super::transaction::{Record, Transaction, Versioned};
-use crate::records::{Execution, Task};
+use crate::records::{Agent, Execution, Task};
 
 /// `?3` records of the kind `?1` after `?2`.
 pub(super) const PAGE: &str = "SELECT id, version, body FROM records
@@ -104,20 +104,20 @@ impl Transaction<'_> {
         )?)
     }
 
-    /// At most `limit` records whose parent is `parent`, in the order of their ids, apart from rows
-    /// that cannot be read.
+    /// Like [`Self::list_children`], apart from rows that cannot be read.
     ///
     /// # Errors
     /// [`StoreError`] of the database.
     pub(crate) fn sorted_children<R: Record>(
         &self,
         parent: &str,
+        after: Option<&str>,
         limit: usize,
     ) -> Result<Sorted<R>, StoreError> {
         let values = [
             Value::Text(R::KIND),
             Value::Text(parent),
-            Value::Text(""),
+            Value::Text(after.unwrap_or("")),
             limit_of(limit),
         ];
         Ok(sort(self.select(self.sql.statements().children, &values)?))
@@ -304,6 +304,19 @@ impl Transaction<'_> {
             },
             &values,
         )?)
+    }
+
+    /// The first agent that the machine with this key pair may act as, by its fingerprint.
+    ///
+    /// # Errors
+    /// See [`Self::get`].
+    pub(crate) fn agent_by_key(
+        &self,
+        fingerprint: &str,
+    ) -> Result<Option<Versioned<Agent>>, StoreError> {
+        let values = [Value::Text(fingerprint), limit_of(1)];
+        let found = all(self.select(self.sql.statements().agents_by_key, &values)?)?;
+        Ok(found.into_iter().next())
     }
 
     fn select<R: Record>(

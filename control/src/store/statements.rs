@@ -35,4 +35,6 @@ pub(super) struct Statements {
     pub(super) tasks_by_source: &'static str,
     /// `?3` tasks that write to the location `?1`, after `?2`.
     pub(super) tasks_by_destination: &'static str,
+    /// `?2` agents that the machine with the key pair `?1` may act as.
+    pub(super) agents_by_key: &'static str,
 }

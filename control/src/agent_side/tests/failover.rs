@@ -252,6 +252,35 @@ async fn a_start_of_control_waits_for_leases_that_it_does_not_know() {
 }
 
 #[tokio::test]
+async fn a_start_with_shorter_leases_waits_for_the_longer_ones_of_before() {
+    let directory = tempfile::tempdir().unwrap();
+    let longer = |config: &mut Config| {
+        soon(config);
+        config.failover_after = FAILOVER_AFTER * 2;
+    };
+    let control = Control::with(directory.path(), longer).await;
+    let pair = Pair::new(&control).await;
+    drop(pair.attached);
+    control.stop().await;
+    let control = start(directory.path()).await;
+    let started = Instant::now();
+    let second = at(&pair.second, &control);
+    let mut two = second.attach("boot").await.unwrap();
+    // It is heard of, and has shown nothing of a lease that it was given before.
+    let one = at(&pair.first, &control).attach("boot").await.unwrap();
+    one.heartbeat(AgentStatus::Online).await;
+    beat_for(&mut two, BEAT * 4, |desired| runs(desired, &pair.arn)).await;
+    drop(one);
+    beat_until(&mut two, |desired| {
+        tenure(desired, &pair.arn) == Some(SECOND)
+    })
+    .await;
+    let waited = started.elapsed() + Duration::from_millis(500);
+    assert!(waited >= FAILOVER_AFTER * 2, "{waited:?}");
+    control.stop().await;
+}
+
+#[tokio::test]
 async fn a_cancel_waits_for_the_end_of_the_lease_and_then_for_nobody() {
     let directory = tempfile::tempdir().unwrap();
     let control = start(directory.path()).await;

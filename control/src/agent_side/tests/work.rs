@@ -124,6 +124,7 @@ pub(super) async fn add_execution(control: &Control, task: &Task, number: u64) -
                 status: ExecutionStatus::Queued,
                 agent: None,
                 tenure: Tenure::default(),
+                earlier_agents: Vec::new(),
                 eligible: Eligible::Any,
                 requested_at_ms: Timestamp::now().as_millisecond(),
                 scheduled_for_ms: None,

@@ -91,9 +91,10 @@ impl Place {
         self.cut.cancelled().await;
     }
 
-    /// Keeps the place while a request is answered. `None` if it is another's already.
+    /// A request begins to come. `None` if the place is another's already.
     pub(super) fn answering(self: &Arc<Self>) -> Option<Answering> {
-        let is_ours = self.places.table().seats.set_busy(self.id);
+        let now = Instant::now().into_std();
+        let is_ours = self.places.table().seats.set_arriving(self.id, now);
         is_ours.then(|| Answering {
             place: self.clone(),
         })
@@ -110,10 +111,18 @@ impl Drop for Place {
     }
 }
 
-/// A request is being answered until this is dropped.
+/// A request comes and is being answered until this is dropped.
 #[derive(Debug)]
-pub(super) struct Answering {
+pub(in crate::api) struct Answering {
     place: Arc<Place>,
+}
+
+impl Answering {
+    /// The request is a client's: it keeps the place from now on. `false` if that is another's
+    /// already; then nothing must be done for it.
+    pub(in crate::api) fn keep(&self) -> bool {
+        self.place.places.table().seats.set_busy(self.place.id)
+    }
 }
 
 impl Drop for Answering {
@@ -122,5 +131,36 @@ impl Drop for Answering {
         let places = &self.place.places;
         places.table().seats.set_idle(self.place.id, now);
         places.changed.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn a_place_is_kept_once_a_request_is_a_clients() {
+        let address = IpAddr::from([192, 0, 2, 1]);
+        let limits = SeatLimits {
+            total: 4,
+            per_source: 2,
+        };
+        let places = Places::new(limits);
+        let enter = || places.enter(address).map(Arc::new);
+        let [first, second] = [enter().unwrap(), enter().unwrap()];
+        let client = first.answering().unwrap();
+        assert!(client.keep());
+        let slow = second.answering().unwrap();
+        let third = enter().unwrap();
+        assert!(second.must_yield().now_or_never().is_some());
+        assert!(!slow.keep(), "its place is another's");
+        let other = third.answering().unwrap();
+        assert!(other.keep());
+        assert!(matches!(enter(), Err(NoPlace::Refused)));
+        drop(client);
+        assert!(enter().is_ok());
+        assert!(first.must_yield().now_or_never().is_some());
     }
 }

@@ -1,8 +1,9 @@
 //! Who has a connection when there are many, decided from values: no clock and no socket here.
 //!
-//! A connection on which no request is being answered (its handshake or its next head is awaited,
-//! its answer is being taken) yields to a new one, so that whoever only holds connections keeps
-//! nobody out. What is being answered is never cut off.
+//! A connection yields to a new one while it is idle (its handshake or its next head is awaited, its
+//! answer is being taken) and while a request is on its way and nobody knows yet whose it is: so
+//! whoever only holds connections, or trickles requests, keeps nobody out. Once a request is there
+//! with a good signature, it is never cut off.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -27,11 +28,27 @@ pub(super) enum Decision {
     Wait,
 }
 
+/// What a connection is doing. Whoever yields first is the lesser one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Doing {
+    /// Nothing, since then.
+    Idle(Instant),
+    /// A request began to come then, and is not known to be of a client yet.
+    Arriving(Instant),
+    /// A client's request is being answered.
+    Busy,
+}
+
 #[derive(Debug)]
 struct Seat {
     source: IpAddr,
-    /// `None` while a request is being answered.
-    idle_since: Option<Instant>,
+    doing: Doing,
+}
+
+impl Seat {
+    fn may_yield(&self) -> bool {
+        self.doing != Doing::Busy
+    }
 }
 
 /// The connections that there are.
@@ -55,12 +72,15 @@ impl Seats {
     pub(super) fn enter(&mut self, source: IpAddr, now: Instant) -> Decision {
         let of_source = self.taken.values().filter(|seat| seat.source == source);
         let yielding = if of_source.count() >= self.limits.per_source {
-            match self.longest_idle(|seat| seat.source == source) {
+            match self.first_to_yield(source) {
                 Some(id) => Some(id),
                 None => return Decision::Refuse,
             }
         } else if self.taken.len() >= self.limits.total {
-            match self.longest_idle_of_the_loudest() {
+            match self
+                .loudest()
+                .and_then(|loudest| self.first_to_yield(loudest))
+            {
                 Some(id) => Some(id),
                 None => return Decision::Wait,
             }
@@ -74,43 +94,50 @@ impl Seats {
         self.next += 1;
         let seat = Seat {
             source,
-            idle_since: Some(now),
+            doing: Doing::Idle(now),
         };
         self.taken.insert(id, seat);
         Decision::Enter { id, yielding }
     }
 
-    fn longest_idle(&self, may_yield: impl Fn(&Seat) -> bool) -> Option<u64> {
-        let idle = self.taken.iter().filter(|(_, seat)| may_yield(seat));
-        idle.filter_map(|(id, seat)| Some((seat.idle_since?, *id)))
-            .min()
-            .map(|(_, id)| id)
+    fn first_to_yield(&self, source: IpAddr) -> Option<u64> {
+        let seats = self.taken.iter();
+        let seats = seats.filter(|(_, seat)| seat.source == source && seat.may_yield());
+        let first = seats.min_by_key(|(id, seat)| (seat.doing, **id));
+        first.map(|(id, _)| *id)
     }
 
-    /// Of the address with most idle connections.
-    fn longest_idle_of_the_loudest(&self) -> Option<u64> {
-        let mut idle: HashMap<IpAddr, usize> = HashMap::new();
-        for seat in self.taken.values().filter(|seat| seat.idle_since.is_some()) {
-            *idle.entry(seat.source).or_default() += 1;
+    /// The address with most connections that may yield.
+    fn loudest(&self) -> Option<IpAddr> {
+        let mut counts: HashMap<IpAddr, usize> = HashMap::new();
+        for seat in self.taken.values().filter(|seat| seat.may_yield()) {
+            *counts.entry(seat.source).or_default() += 1;
         }
-        let loudest = idle
+        let loudest = counts
             .into_iter()
             .max_by_key(|(source, count)| (*count, *source));
-        let (source, _) = loudest?;
-        self.longest_idle(|seat| seat.source == source)
+        loudest.map(|(source, _)| source)
     }
 
-    /// A request came. `false` if the seat was given to another one: it must not be answered.
+    /// A request begins to come. `false` if the seat was given to another one: it must not be
+    /// answered.
+    pub(super) fn set_arriving(&mut self, id: u64, now: Instant) -> bool {
+        self.set(id, Doing::Arriving(now))
+    }
+
+    /// The request is a client's. `false` as before.
     pub(super) fn set_busy(&mut self, id: u64) -> bool {
-        let seat = self.taken.get_mut(&id);
-        seat.map(|seat| seat.idle_since = None).is_some()
+        self.set(id, Doing::Busy)
     }
 
     /// The request is answered.
     pub(super) fn set_idle(&mut self, id: u64, now: Instant) {
-        if let Some(seat) = self.taken.get_mut(&id) {
-            seat.idle_since = Some(now);
-        }
+        self.set(id, Doing::Idle(now));
+    }
+
+    fn set(&mut self, id: u64, doing: Doing) -> bool {
+        let seat = self.taken.get_mut(&id);
+        seat.map(|seat| seat.doing = doing).is_some()
     }
 
     pub(super) fn leave(&mut self, id: u64) {
@@ -198,6 +225,28 @@ mod tests {
         assert_eq!(room.enter(3), Decision::Wait);
         room.seats.leave(other);
         room.seated(3);
+    }
+
+    #[test]
+    fn requests_on_their_way_yield_after_idle_ones_and_keep_nobody_out() {
+        let mut room = Room::new();
+        let slow: Vec<u64> = (0..2).map(|_| room.seated(1)).collect();
+        for id in &slow {
+            let now = room.now();
+            assert!(room.seats.set_arriving(*id, now));
+        }
+        let idle = room.seated(1);
+        let other = room.seated(2);
+        let now = room.now();
+        assert!(room.seats.set_arriving(other, now));
+        assert_eq!(room.yielding(3), Some(idle), "of the loudest");
+        assert_eq!(room.yielding(4), Some(slow[0]));
+        assert!(!room.seats.set_busy(slow[0]), "its seat is another's");
+        // A signature that is good.
+        assert!(room.seats.set_busy(slow[1]));
+        for last in 5..9 {
+            assert_ne!(room.yielding(last), Some(slow[1]));
+        }
     }
 
     #[test]

@@ -42,7 +42,7 @@ struct Door {
     connector: TlsConnector,
     shutdown: CancellationToken,
     serving: JoinSet<()>,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 fn tls(authority: &Authority) -> (Arc<rustls::ServerConfig>, TlsConnector) {
@@ -94,7 +94,7 @@ impl Door {
             connector,
             shutdown,
             serving,
-            _directory: directory,
+            directory,
         }
     }
 
@@ -108,8 +108,8 @@ impl Door {
             .unwrap()
     }
 
-    /// A connection whose request is being answered: the server waits for the rest of its body.
-    async fn busy(&self) -> TlsStream<TcpStream> {
+    /// A connection with a request on its way: the server waits for the rest of its body.
+    async fn slow(&self) -> TlsStream<TcpStream> {
         let mut stream = self.connect().await;
         stream.write_all(UNFINISHED).await.unwrap();
         let mut said = [0; CONTINUE.len()];
@@ -217,9 +217,9 @@ async fn handshakes_that_never_end_give_their_places_back() {
 
 /// They would stay for ever, and yield all the same.
 #[tokio::test]
-async fn idle_connections_yield_to_new_ones_and_busy_ones_do_not() {
+async fn idle_connections_yield_to_new_ones_before_others_do() {
     let door = Door::open(PATIENT).await;
-    let mut busy = door.busy().await;
+    let mut slow = door.slow().await;
     let mut idle = Vec::new();
     for _ in 0..PLACES * 3 {
         idle.push(door.connect().await);
@@ -227,27 +227,50 @@ async fn idle_connections_yield_to_new_ones_and_busy_ones_do_not() {
     door.works().await;
     let ended = tokio::time::timeout(PATIENCE, idle[0].read(&mut [0])).await;
     assert_eq!(ended.expect("it is cut off").unwrap_or(0), 0);
-    busy.write_all(b"}").await.unwrap();
-    let answer = answer(&mut busy).await;
+    slow.write_all(b"}").await.unwrap();
+    let answer = answer(&mut slow).await;
     assert!(answer.contains("UnrecognizedClientException"), "{answer}");
     door.close().await;
 }
 
+/// A stranger at one address, or at two, has every place; others are served all the same.
 #[tokio::test]
-async fn an_address_whose_connections_are_all_busy_gets_no_more() {
+async fn requests_that_do_not_come_yield_to_new_ones() {
     let door = Door::open(PATIENT).await;
-    let mut busy = Vec::new();
+    let mut slow = Vec::new();
     for _ in 0..PLACES {
-        busy.push(door.busy().await);
+        slow.push(door.slow().await);
     }
-    let mut refused = TcpStream::connect(door.address).await.unwrap();
-    let ended = tokio::time::timeout(PATIENCE, refused.read(&mut [0])).await;
-    assert_eq!(ended.expect("it is closed").unwrap_or(0), 0);
-    busy[0].write_all(b"}").await.unwrap();
-    let answer = answer(&mut busy[0]).await;
-    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
     door.works().await;
-    drop(busy);
+    let ended = tokio::time::timeout(PATIENCE, slow[0].read(&mut [0])).await;
+    assert_eq!(ended.expect("it is cut off").unwrap_or(0), 0);
+    // One that comes after all is answered.
+    slow[PLACES - 1].write_all(b"}").await.unwrap();
+    let answer = answer(&mut slow[PLACES - 1]).await;
+    assert!(answer.contains("UnrecognizedClientException"), "{answer}");
+    door.close().await;
+}
+
+/// To check a signature takes the sealing key, whose file is looked at.
+#[tokio::test]
+async fn a_disk_that_hangs_holds_up_no_other_request() {
+    let door = Door::open(PATIENT).await;
+    let directory = door.directory.path();
+    let key = crate::admin::create_access_key(directory, None, crate::records::Access::Full);
+    let key = key.await.unwrap().access_key_id;
+    let stuck = crate::stuck::StuckFile::put(&crate::store::Sealer::default_path(directory));
+    let request = String::from_utf8(UNFINISHED.to_vec()).unwrap();
+    let request = request.replace("expect: 100-continue\r\n", "");
+    let request = request.replace("Credential=a/", &format!("Credential={key}/"));
+    let mut waits = door.connect().await;
+    waits
+        .write_all(format!("{request}}}").as_bytes())
+        .await
+        .unwrap();
+    door.works().await;
+    assert!(stuck.release(), "others waited with it");
+    let answer = answer(&mut waits).await;
+    assert!(answer.contains("InvalidSignatureException"), "{answer}");
     door.close().await;
 }
 
@@ -258,7 +281,7 @@ async fn a_body_that_does_not_come_is_answered_as_such() {
         ..PATIENT
     })
     .await;
-    let mut stream = door.busy().await;
+    let mut stream = door.slow().await;
     let answer = answer(&mut stream).await;
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
     door.works().await;

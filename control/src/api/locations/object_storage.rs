@@ -49,7 +49,32 @@ struct Checked {
     certificate: Option<Option<String>>,
 }
 
-fn checked(call: &Call<'_>, arn: &LocationArn, input: &mut Input) -> Result<Checked, ApiError> {
+/// A secret that is given, sealed on the store's thread: to know the sealing key takes a look at its
+/// file.
+async fn sealed(
+    call: &Call<'_>,
+    arn: &LocationArn,
+    secret: Option<String>,
+) -> Result<Option<Option<Sealed>>, ApiError> {
+    let Some(secret) = secret.map(Zeroizing::new) else {
+        return Ok(None);
+    };
+    if secret.is_empty() {
+        return Ok(Some(None));
+    }
+    let (sealer, arn) = (call.api.sealer.clone(), arn.clone());
+    let sealed = call.api.store.read(move |_| {
+        let sealed = Location::seal_secret(&sealer, &arn, &secret)?;
+        Ok::<_, ApiError>(Some(Some(sealed)))
+    });
+    sealed.await
+}
+
+fn checked(
+    call: &Call<'_>,
+    secret_key: Option<Option<Sealed>>,
+    input: &mut Input,
+) -> Result<Checked, ApiError> {
     let has_content = |config: &Option<Value>| {
         config
             .as_ref()
@@ -70,12 +95,6 @@ fn checked(call: &Call<'_>, arn: &LocationArn, input: &mut Input) -> Result<Chec
     if let Some(hostname) = &input.server_hostname {
         check_hostname(hostname)?;
     }
-    let secret = input.secret_key.take().map(Zeroizing::new);
-    let seal = |secret: Zeroizing<String>| {
-        let secret = Some(secret).filter(|secret| !secret.is_empty());
-        let sealed = secret.map(|s| Location::seal_secret(&call.api.sealer, arn, &s));
-        sealed.transpose()
-    };
     let filled = |text: String| Some(text).filter(|text| !text.is_empty());
     Ok(Checked {
         hostname: input.server_hostname.take(),
@@ -87,7 +106,7 @@ fn checked(call: &Call<'_>, arn: &LocationArn, input: &mut Input) -> Result<Chec
             .map(paths::prefix)
             .transpose()?,
         access_key: input.access_key.take().map(filled),
-        secret_key: secret.map(seal).transpose()?,
+        secret_key,
         agents: super::optional_agents(input.agent_arns.take(), &call.settings().home)?,
         certificate: input
             .server_certificate
@@ -152,7 +171,8 @@ fn certificate(blob: String) -> Result<String, ApiError> {
 pub(crate) async fn create(call: &Call<'_>) -> Result<Value, ApiError> {
     let mut input: Input = call.decode()?;
     let arn = super::new_arn(call)?;
-    let members = checked(call, &arn, &mut input)?;
+    let secret = sealed(call, &arn, input.secret_key.take()).await?;
+    let members = checked(call, secret, &mut input)?;
     let hostname = required(members.hostname, "ServerHostname")?;
     let bucket = required(input.bucket_name, "BucketName")?;
     let protocol = members.protocol.unwrap_or(Protocol::Https);
@@ -202,7 +222,8 @@ pub(crate) async fn update(call: &Call<'_>) -> Result<Value, ApiError> {
         "LocationArn",
         &call.settings().home,
     )?;
-    let members = checked(call, &arn, &mut input)?;
+    let secret = sealed(call, &arn, input.secret_key.take()).await?;
+    let members = checked(call, secret, &mut input)?;
     super::change(call, arn, move |details| match details {
         LocationDetails::ObjectStorage(store) => merge(store, members).map(|()| true),
         _ => Ok(false),

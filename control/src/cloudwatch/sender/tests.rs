@@ -19,7 +19,7 @@ use crate::fleet::fixture;
 use crate::logs::{Part, keep};
 use crate::records::Execution;
 use crate::store::Sealer;
-use crate::store::test_server::{Server, settings};
+use crate::store::tests::bed::{Bed, contract};
 
 const GROUP: &str = "arn:aws:logs:eu-north-1:123456789012:log-group:group";
 
@@ -80,8 +80,13 @@ async fn serve(double: Shared) -> (String, JoinSet<()>) {
 
 /// Keeps lines with these texts, numbered from `first` on, of an execution that goes to the group.
 async fn keep_lines(store: &Store, first: u64, texts: &[&str]) -> String {
-    let mut execution = fixture::execution_row(1, 1);
+    keep_lines_of(store, 1, first, texts).await
+}
+
+async fn keep_lines_of(store: &Store, number: u64, first: u64, texts: &[&str]) -> String {
+    let mut execution = fixture::execution_row(1, number);
     execution.log_group_arn = Some(GROUP.to_owned());
+    execution.agent = Some(fixture::agent(0));
     let at_ms = Timestamp::now().as_millisecond();
     let line = |text: &&str| datasync_proto::LogLine {
         at_milliseconds: at_ms,
@@ -134,7 +139,8 @@ async fn sender(store: &Store, endpoint: String, holder: &str) -> Sender {
     Sender::new(store.clone(), client, holder.to_owned())
 }
 
-async fn lines_get_there_in_order_whatever_is_answered(store: &Store) {
+async fn lines_get_there_in_order_whatever_is_answered(bed: &Bed<'_>) {
+    let store = &bed.open();
     let double = Shared::default();
     let (endpoint, _serving) = serve(double.clone()).await;
     let mut sender = Box::pin(sender(store, endpoint.clone(), "us")).await;
@@ -187,29 +193,55 @@ async fn lines_get_there_in_order_whatever_is_answered(store: &Store) {
     );
 }
 
-async fn one_control_of_several_sends(store: &Store) {
+async fn one_control_of_several_sends_and_the_others_load_nothing(bed: &Bed<'_>) {
+    let store = &bed.open();
     let double = Shared::default();
     let (endpoint, _serving) = serve(double.clone()).await;
+    let mut us = Box::pin(sender(store, endpoint.clone(), "us")).await;
     let mut other = Box::pin(sender(store, endpoint, "other")).await;
-    keep_lines(store, 3, &["d"]).await;
+    keep_lines(store, 0, &["a"]).await;
+    assert_eq!(us.round().await.unwrap(), Next::Change);
+    keep_lines(store, 1, &["b"]).await;
+    bed.sql("UPDATE records SET body = '{}' WHERE kind = 'log-chunk' AND body LIKE '%\"b\"%'");
     assert_eq!(other.round().await.unwrap(), Next::Later(LOOK));
-    assert_eq!(messages(&double), [""; 0]);
+    assert_eq!(messages(&double), ["[INFO] a"]);
+    assert!(other.named.is_empty(), "it has looked at no line");
+    assert_eq!(us.round().await.unwrap(), Next::Change);
+    assert_eq!(us.named.len(), 1);
 }
 
-#[tokio::test]
-async fn on_sqlite() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(directory.path(), "test").unwrap();
-    Box::pin(lines_get_there_in_order_whatever_is_answered(&store)).await;
-    Box::pin(one_control_of_several_sends(&store)).await;
+/// Rows of a later release, or damaged ones: of the lines, of a log, and of what is to be sent.
+async fn a_row_that_cannot_be_read_costs_its_own_lines_and_no_others(bed: &Bed<'_>) {
+    let store = &bed.open();
+    let double = Shared::default();
+    let (endpoint, _serving) = serve(double.clone()).await;
+    let mut sender = Box::pin(sender(store, endpoint, "us")).await;
+    let mut ids = Vec::new();
+    for number in 1..=4 {
+        for (first, text) in ["x", "y", "z"].into_iter().enumerate() {
+            let text = format!("{number}{text}");
+            ids.push(keep_lines_of(store, number, first as u64, &[text.as_str()]).await);
+        }
+    }
+    let [first, second, third] = [&ids[0], &ids[3], &ids[6]];
+    for broken in [
+        format!("kind = 'log-chunk' AND id = '{first}-0000000001'"),
+        format!("kind = 'execution-log' AND id = '{second}'"),
+        format!("kind = 'log-shipment' AND id = '{third}'"),
+    ] {
+        bed.sql(&format!("UPDATE records SET body = '{{}}' WHERE {broken}"));
+    }
+    for _ in 0..2 {
+        assert_eq!(sender.round().await.unwrap(), Next::Change);
+        let sent = ["1x", "1z", "4x", "4y", "4z"].map(|text| format!("[INFO] {text}"));
+        assert_eq!(messages(&double), sent);
+        assert_eq!(sender.named.len(), 3, "each of them");
+    }
+    assert_eq!(shipment(store, first).await, None);
 }
 
-#[tokio::test]
-async fn on_postgresql() {
-    let server = Server::start();
-    let settings = settings(&server.new_database());
-    let opened = Store::connect(&settings, "test", |_| Ok::<_, StoreError>(()));
-    let (store, ()) = opened.unwrap();
-    Box::pin(lines_get_there_in_order_whatever_is_answered(&store)).await;
-    Box::pin(one_control_of_several_sends(&store)).await;
+contract! {
+    lines_get_there_in_order_whatever_is_answered,
+    one_control_of_several_sends_and_the_others_load_nothing,
+    a_row_that_cannot_be_read_costs_its_own_lines_and_no_others,
 }

@@ -12,6 +12,7 @@ const STATE: &[&str] = &[
     "control.sqlite3-shm",
     "control.sqlite3-journal",
     "sealing.key",
+    "sealing.key.lock",
     "ca",
     "open.lock",
     "serve.lock",

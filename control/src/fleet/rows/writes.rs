@@ -275,8 +275,7 @@ fn write_move(
     }
     tracing::warn!(execution = %launch.execution, from = %from.agent, to = %launch.agent,
         epoch = launch.tenure.epoch, "its agent is gone: an execution moves to another one");
-    execution.agent = Some(launch.agent.clone());
-    execution.tenure = launch.tenure;
+    execution.move_to(launch.agent.clone(), launch.tenure);
     rows.update(&row)?;
     Ok(true)
 }

@@ -65,7 +65,13 @@ macro_rules! destination {
     };
 }
 
+macro_rules! key_fingerprint {
+    () => {
+        concat!("(", body!(), " #>> '{record,public_key_fingerprint}')")
+    };
+}
+
 pub(super) use {
-    body, destination, due_at, ended_at, ended_at_ms, is_queued, readiness, requested_at_ms,
-    source, status,
+    body, destination, due_at, ended_at, ended_at_ms, is_queued, key_fingerprint, readiness,
+    requested_at_ms, source, status,
 };

@@ -80,6 +80,11 @@ const MIGRATIONS: &[&str] = &[
                      THEN body.json #> '{record,details,agents}' ELSE '[]' END) AS agents (arn)
              WHERE kind = 'location') AS named;"
     ),
+    concat!(
+        "CREATE INDEX records_agents_by_key ON records (",
+        key_fingerprint!(),
+        ", id) WHERE kind = 'agent';"
+    ),
 ];
 
 /// Replicas that start at the same time take turns. The number is ours alone.

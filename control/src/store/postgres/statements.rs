@@ -96,4 +96,9 @@ pub(in crate::store) const STATEMENTS: Statements = Statements {
         destination!(),
         " = ?1 AND id > ?2 ORDER BY id LIMIT ?3"
     ),
+    agents_by_key: select!(
+        "kind = 'agent' AND ",
+        key_fingerprint!(),
+        " = ?1 ORDER BY id LIMIT ?2"
+    ),
 };

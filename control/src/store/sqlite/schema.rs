@@ -71,6 +71,11 @@ const MIGRATIONS: &[&str] = &[
              FROM records, json_each(CASE WHEN json_valid(body) THEN body ELSE '{}' END,
                  '$.record.details.agents') AS agents
              WHERE kind = 'location');",
+    // A row that is no JSON must stop nothing.
+    "CREATE INDEX records_agents_by_key
+         ON records (CASE WHEN json_valid(body)
+             THEN json_extract(body, '$.record.public_key_fingerprint') END, id)
+         WHERE kind = 'agent';",
 ];
 
 pub(in crate::store) fn migrate(

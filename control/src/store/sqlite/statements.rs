@@ -64,4 +64,9 @@ pub(in crate::store) const STATEMENTS: Statements = Statements {
          INDEXED BY records_tasks_by_destination
          WHERE kind = 'task' AND json_extract(body, '$.record.destination') = ?1 AND id > ?2
          ORDER BY id LIMIT ?3",
+    agents_by_key: "SELECT id, version, body FROM records
+         INDEXED BY records_agents_by_key
+         WHERE kind = 'agent' AND CASE WHEN json_valid(body)
+             THEN json_extract(body, '$.record.public_key_fingerprint') END = ?1
+         ORDER BY id LIMIT ?2",
 };

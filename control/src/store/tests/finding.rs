@@ -4,7 +4,7 @@ use datasync_model::{ExecutionStatus, Failure, TaskStatus};
 
 use super::bed::{Bed, contract};
 use crate::fleet::fixture;
-use crate::records::{Execution, Readiness, Task, TaskSchedule};
+use crate::records::{Agent, Execution, Readiness, Tags, Task, TaskSchedule};
 use crate::store::{Record, Store, StoreError, Transaction, UseOf};
 
 contract! {
@@ -13,6 +13,7 @@ contract! {
     a_tasks_live_executions_begin_with_what_runs,
     tasks_are_found_by_readiness_and_by_location,
     several_records_are_found_by_their_ids,
+    agents_are_found_by_their_keys,
 }
 
 fn live(number: u64, status: ExecutionStatus, requested_at_ms: i64) -> Execution {
@@ -258,4 +259,32 @@ async fn several_records_are_found_by_their_ids(bed: &Bed<'_>) {
     assert_eq!(found, wanted);
     let none = ids(&store, |tx| Ok(tx.several::<Execution>(&[])?.0)).await;
     assert_eq!(none.len(), 0);
+}
+
+async fn agents_are_found_by_their_keys(bed: &Bed<'_>) {
+    let store = bed.open();
+    let agent = |number: u8, key: Option<&str>| Agent {
+        arn: fixture::agent(number),
+        name: Some("key-2".to_owned()),
+        created_at_ms: 0,
+        public_key_fingerprint: key.map(str::to_owned),
+        tags: Tags::new(),
+    };
+    put(
+        &store,
+        vec![
+            agent(1, Some("key-1")),
+            agent(2, Some("key-2")),
+            agent(3, None),
+        ],
+    )
+    .await;
+    // What another agent's row looks like is nobody's business.
+    bed.sql("UPDATE records SET body = '{}' WHERE kind = 'agent' AND body LIKE '%\"key-1\"%'");
+    let by_key = |key: &'static str| store.read(move |tx| tx.agent_by_key(key));
+    let found = by_key("key-2").await.unwrap().unwrap();
+    assert_eq!(found.record.arn, fixture::agent(2));
+    for nobody in ["key-3", ""] {
+        assert_eq!(by_key(nobody).await.unwrap(), None, "{nobody}");
+    }
 }

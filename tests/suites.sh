@@ -137,6 +137,33 @@ suite_docs() {
   binaries debug && pytest_suite docs $suite_seconds tests/docs
 }
 
+# static PROFILE: builds what is in the images.
+static() {
+  local folder
+  install_packages "${packages_image[@]}" || return 1
+  folder=$CARGO_TARGET_DIR/$(uname -m)-unknown-linux-musl/${1/#dev/debug}
+  export DATASYNC_STATIC=$work/static-$1
+  exec 8>"$cache/build.lock"
+  flock 8
+  bounded $cargo_build_seconds image/compile --profile "$1" "$work/image-$1" 8>&- &&
+    mkdir -p "$DATASYNC_STATIC" &&
+    cp "$folder/datasync-agent" "$folder/datasync-control" "$DATASYNC_STATIC"
+  local result=$?
+  exec 8>&-
+  return $result
+}
+
+# The images with programs that are built fast; `dist` with those that are shipped.
+suite_image() {
+  world || return 0
+  binaries debug && static dev && pytest_suite image $suite_seconds tests/image
+}
+
+suite_dist() {
+  world || return 0
+  binaries debug && static dist && pytest_suite dist $suite_seconds tests/image --dist
+}
+
 suite_deny() {
   if ! cargo deny --version >/dev/null 2>&1; then
     reason="cargo-deny is not installed (cargo install cargo-deny --locked)"

@@ -81,6 +81,10 @@ pub(crate) struct RunArguments {
     /// Name to report in place of the host name
     #[arg(long)]
     name: Option<String>,
+    /// USER:GROUP, in numbers, to become where the program starts as root; only the right to ports
+    /// below 1024 is kept
+    #[arg(long)]
+    run_as: Option<String>,
     #[command(flatten)]
     process: ProcessFlags,
 }
@@ -111,6 +115,7 @@ impl RunArguments {
             ("executions_max", &self.executions_max),
             ("bytes_per_second", &self.bytes_per_second),
             ("name", &self.name),
+            ("run_as", &self.run_as),
         ]
         .into_iter()
         .try_fold(overrides, |overrides, (member, value)| {

@@ -4,6 +4,7 @@ mod control;
 mod flags;
 mod layers;
 mod memory;
+mod run_as;
 mod shown;
 mod stores;
 mod units;
@@ -21,6 +22,7 @@ use datasync_transfer::ServerLimits;
 pub use control::{ControlAddress, ControlAddresses};
 pub use flags::ProcessFlags;
 pub use layers::{CONFIG_FILE_VARIABLE, Layers, Overrides, ReadError};
+pub use run_as::RunAs;
 pub(crate) use stores::ca_bundle;
 pub(crate) use units::parse_rate;
 

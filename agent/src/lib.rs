@@ -34,7 +34,7 @@ mod urls;
 pub use config::{
     CONFIG_FILE_VARIABLE, Config, ConfigFaults, ControlAddress, ControlAddresses, ControlTrust,
     EgressSettings, Layers, LogFormat, NfsSettings, Overrides, PrivilegedPorts, ProcessFlags,
-    ProcessSettings, ReadError, S3Settings,
+    ProcessSettings, ReadError, RunAs, S3Settings,
 };
 pub use console::{ConsoleError, ConsoleSettings, console};
 pub use copy::{CopyFlags, CopyReport, CopyRequest, CopyStatus, copy};

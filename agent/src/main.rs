@@ -2,6 +2,8 @@
 
 mod arguments;
 mod copying;
+mod privileges;
+mod service;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,11 +12,12 @@ use arguments::{Command, ConsoleArguments, RunArguments};
 use clap::Parser;
 use clap::error::ErrorKind;
 use datasync_agent::{
-    CONFIG_FILE_VARIABLE, Config, ConsoleSettings, Layers, ProcessSettings, check_health, console,
-    init_logging, run,
+    CONFIG_FILE_VARIABLE, Config, ConsoleSettings, Layers, Phase, ProcessSettings, check_health,
+    console, init_logging, run_observed,
 };
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// glibc's allocator costs three times the CPU on the read path.
@@ -64,13 +67,18 @@ fn with_config(arguments: &RunArguments, then: impl FnOnce(Config) -> ExitCode) 
     }
 }
 
+/// What was configured, read as the user that it names.
 fn layers(arguments: &RunArguments) -> Result<Layers, String> {
     let file = arguments
         .config
         .clone()
         .or_else(|| std::env::var_os(CONFIG_FILE_VARIABLE).map(PathBuf::from));
     let flags = arguments.overrides().map_err(|e| e.to_string())?;
-    Layers::read(file.as_deref(), environment(), flags).map_err(|e| e.to_string())
+    let layers = Layers::read(file.as_deref(), environment(), flags).map_err(|e| e.to_string())?;
+    if let Some(user) = layers.run_as()? {
+        privileges::become_user(user)?;
+    }
+    Ok(layers)
 }
 
 /// Variables that are not UTF-8 are none of ours.
@@ -107,13 +115,17 @@ async fn run_until_signal(config: Config) -> Result<(), String> {
     let failed = |e: std::io::Error| format!("cannot handle signals: {e}");
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    let mut running = Box::pin(run(config, shutdown.clone()));
+    let phase = watch::Sender::new(Phase::Starting);
+    let told = service::tell(phase.subscribe());
+    let mut running = Box::pin(run_observed(config, phase, shutdown.clone()));
     tokio::select! {
         result = &mut running => return result.map_err(|e| e.to_string()),
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
+        never = told => match never {},
     }
     tracing::info!("stopping");
+    service::stopping();
     shutdown.cancel();
     running.await.map_err(|e| e.to_string())
 }

@@ -3,6 +3,7 @@
 mod commands;
 mod logs;
 mod report;
+mod service;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
@@ -181,7 +182,9 @@ async fn serve_until_signal(config: Config) -> Result<(), CliError> {
         result = &mut ended => return Ok(result?),
         _ = terminate.recv() => tracing::info!("SIGTERM: control stops"),
         _ = interrupt.recv() => tracing::info!("SIGINT: control stops"),
+        never = service::tell() => match never {},
     }
+    service::stopping();
     shutdown.cancel();
     Ok(ended.await?)
 }

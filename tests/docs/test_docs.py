@@ -2,10 +2,8 @@
 
 import os
 import re
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -13,11 +11,22 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from blocks import blocks, unmarked  # noqa: E402
+from shell import run_document  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+DOCUMENTS = [
+    ROOT / "README.md",
+    ROOT / "image" / "README.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 DOCUMENT_SECONDS = 900
-RUNNABLE = [path for path in DOCUMENTS if any(block.runs for block in blocks(path))]
+# They need images and an engine: tests/image runs them.
+OF_IMAGES = [ROOT / "docs" / "deploy" / name for name in ("podman.md", "docker.md")]
+RUNNABLE = [
+    path
+    for path in DOCUMENTS
+    if path not in OF_IMAGES and any(block.runs for block in blocks(path))
+]
 CONFIGURATIONS = [block for path in DOCUMENTS for block in blocks(path) if block.program]
 # Reads a configuration without serving.
 CHECKS = {"datasync-agent": ["check-config"], "datasync-control": ["ca", "show"]}
@@ -63,29 +72,6 @@ def test_configurations_are_valid(block, tmp_path):
     assert refused.returncode == 64 and "surprise" in refused.stderr, refused
 
 
-def script(path, output):
-    """One shell script of all blocks that run. Background blocks end with it, by SIGINT."""
-    lines = ["set -euo pipefail"]
-    waits = 0
-    for block in blocks(path):
-        if not block.runs:
-            continue
-        lines.append(f"echo '=== {name(path)} line {block.line}'")
-        if block.until is None:
-            lines.append(block.body)
-            continue
-        waits += 1
-        log = f"{output}/background-{waits}"
-        lines.append(f"( set -e\n{block.body}\n) > {log} 2>&1 &")
-        lines.append(f"pid_{waits}=$!")
-        lines.append(
-            f"for _ in $(seq 6000); do grep -qF -- {block.until!r} {log} && break; "
-            f"kill -0 $pid_{waits} || {{ cat {log}; exit 1; }}; sleep 0.1; done; cat {log}; "
-            f"grep -qF -- {block.until!r} {log}"
-        )
-    return "\n".join(lines) + "\n"
-
-
 @pytest.mark.timeout(DOCUMENT_SECONDS + 60)
 @pytest.mark.parametrize("path", RUNNABLE, ids=name)
 def test_commands_work(path, tmp_path):
@@ -97,33 +83,5 @@ def test_commands_work(path, tmp_path):
         "PATH": f"{os.environ['DATASYNC_BIN_DIR']}:{os.environ['PATH']}",
         "TMPDIR": str(tmp_path),
     }
-    log = tmp_path / "output"
-    with open(log, "wb") as output:
-        shell = subprocess.Popen(
-            ["bash", "-c", script(path, tmp_path)],
-            cwd=ROOT,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-        try:
-            code = shell.wait(DOCUMENT_SECONDS)
-        except subprocess.TimeoutExpired:
-            code = "timed out"
-        finally:
-            end(shell.pid)
-    assert code == 0, f"{name(path)}: {code}\n{log.read_text(errors='replace')[-6000:]}"
-
-
-def end(group):
-    """Ctrl-C for what is left of a process group, then SIGKILL."""
-    for number, seconds in ((signal.SIGINT, 10), (signal.SIGKILL, 1)):
-        try:
-            os.killpg(group, number)
-            for _ in range(seconds * 10):
-                time.sleep(0.1)
-                os.killpg(group, 0)
-        except ProcessLookupError:
-            return
+    code, output = run_document(path, tmp_path, ROOT, environment, DOCUMENT_SECONDS)
+    assert code == 0, f"{name(path)}: {code}\n{output[-6000:]}"

@@ -1,7 +1,9 @@
 # Installs what the tests need and the machine lacks. Sourced by tests/run, which sets `cache`.
 
-packages_base=(ca-certificates curl e2fsprogs faketime iproute2 libnfs-utils netbase nfs-ganesha
-  nfs-ganesha-vfs openssl postgresql procps python3 python3-pip python3-venv rpcbind util-linux)
+packages_base=(binutils ca-certificates curl e2fsprogs faketime iproute2 libnfs-utils netbase
+  nfs-ganesha nfs-ganesha-vfs openssl postgresql procps python3 python3-pip python3-venv rpcbind
+  util-linux)
+packages_image=(jq musl-tools podman runc)
 packages_full=(ceph-common ceph-mon ceph-osd radosgw)
 
 # Prints the packages of "$@" that are not installed.

@@ -39,6 +39,7 @@ pub(super) const MEMBERS: &[&str] = &[
     "failures_max",
     "stalled_after_seconds",
     "name",
+    "run_as",
     "nfs.connections",
     "nfs.mount_port",
     "nfs.privileged_ports",

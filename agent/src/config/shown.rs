@@ -20,6 +20,7 @@ const SHOWN: &[&str] = &[
     "failures_max",
     "stalled_after_seconds",
     "name",
+    "run_as",
     "nfs.connections",
     "nfs.mount_port",
     "nfs.privileged_ports",

@@ -1,17 +1,16 @@
 //! The `datasync-agent` command.
 
-mod arguments;
 mod copying;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use arguments::{Command, ConsoleArguments, RunArguments};
 use clap::Parser;
 use clap::error::ErrorKind;
+use datasync_agent::arguments::{self, Command, ConsoleArguments, RunArguments};
 use datasync_agent::{
-    CONFIG_FILE_VARIABLE, Config, ConsoleSettings, Layers, ProcessSettings, check_health, console,
-    init_logging, run,
+    CONFIG_FILE_VARIABLE, Config, ConsoleSettings, Layers, LogLevel, LogOutput, ProcessSettings,
+    check_health, console, init_logging, run,
 };
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -42,7 +41,7 @@ fn main() -> ExitCode {
         }
     };
     match arguments.command {
-        Command::Run(arguments) => with_config(&arguments, start),
+        Command::Run(arguments) => with_config(&arguments, |config| start(config, &arguments)),
         Command::CheckConfig(arguments) => with_config(&arguments, |config| {
             println!("the configuration is valid; control is {}", config.control);
             ExitCode::SUCCESS
@@ -79,43 +78,78 @@ fn environment() -> impl Iterator<Item = (String, String)> {
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
-fn start(config: Config) -> ExitCode {
-    let runtime = match prepare(&config.process) {
-        Ok(runtime) => runtime,
+fn start(config: Config, arguments: &RunArguments) -> ExitCode {
+    let (runtime, level) = match prepare(&config.process, config.log_output) {
+        Ok(prepared) => prepared,
         Err(text) => {
             eprintln!("datasync-agent: {text}");
             return ExitCode::from(EXIT_FAILURE);
         }
     };
-    match runtime.block_on(run_until_signal(config)) {
+    match runtime.block_on(run_until_signal(config, arguments, &level)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(error, "the agent cannot go on");
+            tracing::error!(error, event = "agent.failed", "the agent cannot go on");
             ExitCode::from(EXIT_FAILURE)
         }
     }
 }
 
 /// Logging, and something to run on.
-fn prepare(settings: &ProcessSettings) -> Result<Runtime, String> {
-    init_logging(settings).map_err(|e| e.to_string())?;
-    Runtime::new().map_err(|e| format!("cannot start the runtime: {e}"))
+fn prepare(settings: &ProcessSettings, output: LogOutput) -> Result<(Runtime, LogLevel), String> {
+    let level = init_logging(settings, output).map_err(|e| e.to_string())?;
+    let runtime = Runtime::new().map_err(|e| format!("cannot start the runtime: {e}"))?;
+    Ok((runtime, level))
 }
 
-async fn run_until_signal(config: Config) -> Result<(), String> {
+async fn run_until_signal(
+    config: Config,
+    arguments: &RunArguments,
+    level: &LogLevel,
+) -> Result<(), String> {
     let shutdown = CancellationToken::new();
     let failed = |e: std::io::Error| format!("cannot handle signals: {e}");
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
     let mut running = Box::pin(run(config, shutdown.clone()));
-    tokio::select! {
-        result = &mut running => return result.map_err(|e| e.to_string()),
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    loop {
+        tokio::select! {
+            result = &mut running => return result.map_err(|e| e.to_string()),
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => change_log_level(arguments, level),
+        }
     }
-    tracing::info!("stopping");
+    tracing::info!(event = "agent.stopping", "stopping");
     shutdown.cancel();
     running.await.map_err(|e| e.to_string())
+}
+
+/// Reads the configuration again, for what can be changed while the agent runs.
+fn change_log_level(arguments: &RunArguments, level: &LogLevel) {
+    let wanted = layers(arguments)
+        .and_then(|layers| layers.validate_log_level().map_err(|e| e.to_string()))
+        .and_then(|wanted| {
+            level
+                .set(&wanted)
+                .map_err(|e| e.to_string())
+                .map(|()| wanted)
+        });
+    match wanted {
+        Ok(level) => tracing::warn!(
+            level,
+            event = "log.level_changed",
+            "SIGHUP: the log's level"
+        ),
+        Err(error) => {
+            tracing::error!(
+                error,
+                event = "log.level_kept",
+                "SIGHUP: the log's level stays"
+            );
+        }
+    }
 }
 
 /// Works with a configuration that cannot be used as well: it says so.

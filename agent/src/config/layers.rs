@@ -39,6 +39,7 @@ pub(super) const MEMBERS: &[&str] = &[
     "failures_max",
     "stalled_after_seconds",
     "name",
+    "telemetry_listen",
     "nfs.connections",
     "nfs.mount_port",
     "nfs.privileged_ports",
@@ -54,6 +55,7 @@ pub(super) const MEMBERS: &[&str] = &[
     "s3.requester_pays",
     "log.level",
     "log.format",
+    "log.output",
 ];
 
 /// Members that are on or off.

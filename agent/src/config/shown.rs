@@ -20,6 +20,7 @@ const SHOWN: &[&str] = &[
     "failures_max",
     "stalled_after_seconds",
     "name",
+    "telemetry_listen",
     "nfs.connections",
     "nfs.mount_port",
     "nfs.privileged_ports",
@@ -34,6 +35,7 @@ const SHOWN: &[&str] = &[
     "s3.requester_pays",
     "log.level",
     "log.format",
+    "log.output",
 ];
 
 impl Layers {

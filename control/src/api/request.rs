@@ -1,7 +1,7 @@
 //! One HTTP request: bounded body, signature, dispatch, answer.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 use http_body_util::Full;
@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::body;
 use super::call::Call;
 use super::error::ApiError;
-use super::{Api, operations};
+use super::{Api, operations, shapes};
 use crate::audit::{Entry, Outcome};
 use crate::auth::{self, AuthError, Authorization, SignedRequest};
 use crate::records::AccessKey;
@@ -32,6 +32,7 @@ pub(super) async fn answer(
     client: SocketAddr,
     body_timeout: Duration,
 ) -> Response<Full<Bytes>> {
+    let began = Instant::now();
     let id = request_id();
     if request.method() == Method::GET && request.uri().path() == REPORT_KEYS {
         return respond_report_keys(api, &id).await;
@@ -54,14 +55,25 @@ pub(super) async fn answer(
         Err(error) => {
             // What strangers do is in the audit log, up to a number of lines.
             if pending.entry.is_authenticated() {
-                tracing::info!(request_id = %id, %target, status = error.status, kind = error.kind(), "refused");
+                tracing::info!(request_id = %id, %target, status = error.status, kind = error.kind(), event = "call.refused", "refused");
             }
             let refused = Outcome::Refused(error.kind(), error.status);
             pending.decided(refused).await;
             (error.status, error.body())
         }
     };
+    api.meters
+        .calls
+        .count(operation(&target), status, began.elapsed());
     respond(status, &id, &body)
+}
+
+/// The operation as it is counted: whatever strangers ask for, there are only so many.
+fn operation(target: &str) -> &str {
+    target
+        .strip_prefix(TARGET_PREFIX)
+        .filter(|name| shapes::input_of(name).is_some())
+        .unwrap_or("unknown")
 }
 
 /// The answer to a request that came when its connection's place was another's.

@@ -74,7 +74,11 @@ pub(crate) async fn activate(
         },
     };
     identity.activate(&activated)?;
-    tracing::info!(agent_arn = activated.agent_arn, "activated");
+    tracing::info!(
+        agent_arn = activated.agent_arn,
+        event = "agent.activated",
+        "activated"
+    );
     Ok(true)
 }
 
@@ -91,6 +95,7 @@ async fn over_http(
     tracing::info!(
         address = %bound,
         control = %config.control,
+        event = "activation.awaited",
         "waiting for activation: GET /?gatewayType=SYNC&activationRegion=REGION"
     );
     phase.send_replace(Phase::AwaitingActivation { address: bound });

@@ -1,24 +1,27 @@
-//! Flags. All values are text here: the library checks them together with the other layers.
+//! Flags. All values are text here: they are checked together with the other layers.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use crate::{ConfigFaults, CopyFlags, Overrides, ProcessFlags};
 use clap::{Args, Parser, Subcommand};
-use datasync_agent::{ConfigFaults, CopyFlags, Overrides, ProcessFlags};
 
+/// The command line.
 #[derive(Debug, Parser)]
 #[command(
     name = "datasync-agent",
     version,
     about = "Copies between NFS and S3 as a DataSync control plane says, or once by itself"
 )]
-pub(crate) struct Arguments {
+pub struct Arguments {
+    /// What to do.
     #[command(subcommand)]
-    pub(crate) command: Command,
+    pub command: Command,
 }
 
+/// What the program does.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Command {
+pub enum Command {
     /// Runs the agent until SIGTERM or SIGINT
     Run(Box<RunArguments>),
     /// Checks flags, environment and file, and says everything that is wrong
@@ -40,10 +43,10 @@ pub(crate) enum Command {
 /// Every flag has a variable (DATASYNC_AGENT_ and its name in capitals) and a member of the
 /// configuration file. Flags win over variables, variables over the file.
 #[derive(Debug, Args)]
-pub(crate) struct RunArguments {
+pub struct RunArguments {
     /// Configuration file (TOML); variable DATASYNC_AGENT_CONFIG
     #[arg(long)]
-    pub(crate) config: Option<PathBuf>,
+    pub config: Option<PathBuf>,
     /// Directory for identity and executions [default: /var/lib/datasync-agent]
     #[arg(long)]
     state_dir: Option<String>,
@@ -85,22 +88,34 @@ pub(crate) struct RunArguments {
     /// below 1024 is kept
     #[arg(long)]
     run_as: Option<String>,
+    /// Where /livez, /readyz and /metrics are answered over HTTP, such as 127.0.0.1:9180
+    /// [default: nowhere]
+    #[arg(long)]
+    telemetry_listen: Option<String>,
+    /// Where log lines go: stderr or stdout [default: stderr]
+    #[arg(long)]
+    log_output: Option<String>,
     #[command(flatten)]
     process: ProcessFlags,
 }
 
 /// The agent's own settings, so that the console finds it.
 #[derive(Debug, Args)]
-pub(crate) struct ConsoleArguments {
+pub struct ConsoleArguments {
+    /// Those of `run`.
     #[command(flatten)]
-    pub(crate) agent: RunArguments,
+    pub agent: RunArguments,
     /// Directory that stands for / where the machine's files are read and written
     #[arg(long, hide = true, default_value = "/")]
-    pub(crate) root: PathBuf,
+    pub root: PathBuf,
 }
 
 impl RunArguments {
-    pub(crate) fn overrides(&self) -> Result<Overrides, ConfigFaults> {
+    /// The flags that are given, by the members of the configuration.
+    ///
+    /// # Errors
+    /// [`ConfigFaults`] for a flag that no member stands for: a defect.
+    pub fn overrides(&self) -> Result<Overrides, ConfigFaults> {
         let overrides = self.process.lay_over(Overrides::default())?;
         [
             ("state_dir", &self.state_dir),
@@ -116,6 +131,8 @@ impl RunArguments {
             ("bytes_per_second", &self.bytes_per_second),
             ("name", &self.name),
             ("run_as", &self.run_as),
+            ("telemetry_listen", &self.telemetry_listen),
+            ("log.output", &self.log_output),
         ]
         .into_iter()
         .try_fold(overrides, |overrides, (member, value)| {
@@ -124,8 +141,8 @@ impl RunArguments {
     }
 }
 
-/// `--health` in place of a subcommand is how container images ask.
-pub(crate) fn normalized() -> impl Iterator<Item = OsString> {
+/// The process's arguments. `--health` in place of a subcommand is how container images ask.
+pub fn normalized() -> impl Iterator<Item = OsString> {
     std::env::args_os().enumerate().map(|(index, argument)| {
         if index == 1 && argument == "--health" {
             OsString::from("health")

@@ -9,6 +9,7 @@ mod shown;
 mod stores;
 mod units;
 mod validate;
+mod watching;
 
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use datasync_model::{ActivationKey, BytesPerSecond, Proxy};
 use datasync_s3::Encryption;
+use datasync_telemetry::{LogFormat, LogOutput};
 use datasync_transfer::ServerLimits;
 
 pub use control::{ControlAddress, ControlAddresses};
@@ -47,6 +49,10 @@ pub struct Config {
     pub process: ProcessSettings,
     /// Reported to control in place of the host name.
     pub name: Option<String>,
+    /// Where health and metrics are told over HTTP; `None`: nowhere.
+    pub telemetry_listen: Option<SocketAddr>,
+    /// Where log lines go.
+    pub log_output: LogOutput,
 }
 
 /// What every process that transfers is told, whether control asks it to or a command line.
@@ -141,15 +147,6 @@ pub struct S3Settings {
     pub bucket_owner_full_control: bool,
     /// Whether requests agree to pay.
     pub requester_pays: bool,
-}
-
-/// Form of log lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object per line.
-    Json,
 }
 
 /// Everything that is wrong with a configuration.

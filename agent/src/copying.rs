@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use datasync_agent::{CopyFlags, CopyReport, CopyRequest, CopyStatus, copy};
+use datasync_agent::{CopyFlags, CopyReport, CopyRequest, CopyStatus, LogOutput, copy};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -23,8 +23,9 @@ pub(crate) fn start(flags: &CopyFlags) -> ExitCode {
         Ok(request) => request,
         Err(faults) => return fail(EXIT_CONFIGURATION, &faults.to_string()),
     };
-    let runtime = match prepare(&request.process) {
-        Ok(runtime) => runtime,
+    // Standard output is for the summary.
+    let (runtime, _) = match prepare(&request.process, LogOutput::Stderr) {
+        Ok(prepared) => prepared,
         Err(text) => return fail(EXIT_FAILURE, &text),
     };
     let ended = runtime.block_on(copy_until_signal(&request));

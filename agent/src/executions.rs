@@ -36,6 +36,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::local::Watched;
 use crate::state::{EXECUTIONS, StateDir, StateError};
+use crate::telemetry::Tally;
 use folder::{Folder, Order};
 use reconcile::{Action, Here, Wanted};
 
@@ -105,6 +106,8 @@ pub(crate) struct Executions {
     here: BTreeMap<String, Execution>,
     /// For whoever looks on.
     watched: Watched,
+    /// What all of them have done.
+    tally: Tally,
     /// What control wants, as it last said.
     desired: Vec<DesiredExecution>,
     tasks: JoinSet<()>,
@@ -134,6 +137,7 @@ impl Executions {
             slots: Arc::new(Semaphore::new(executions_max)),
             here: BTreeMap::new(),
             watched: Watched::default(),
+            tally: Tally::default(),
             desired: Vec::new(),
             tasks: JoinSet::new(),
             ended: Arc::default(),
@@ -146,7 +150,11 @@ impl Executions {
                     executions.keep_ended(id, kept.folder, (kept.tenure, kept.order), report);
                 }
                 None => {
-                    tracing::info!(task_execution_id = id, "resuming an execution");
+                    tracing::info!(
+                        task_execution_id = id,
+                        event = "execution.resumed",
+                        "resuming an execution"
+                    );
                     executions.launch(id, kept.folder, kept.spec, (kept.tenure, kept.order));
                 }
             }
@@ -157,6 +165,11 @@ impl Executions {
     /// The reports of all that is here and will come.
     pub(crate) fn watched(&self) -> Watched {
         self.watched.clone()
+    }
+
+    /// What the executions of this process have done.
+    pub(crate) fn tally(&self) -> Tally {
+        self.tally.clone()
     }
 
     /// Makes what is here agree with what control wants.
@@ -302,6 +315,7 @@ impl Executions {
                     tracing::warn!(
                         task_execution_id = id,
                         epoch = execution.tenure.epoch,
+                        event = "execution.released",
                         "the execution is not this agent's any more; nothing more is written for it"
                     );
                     execution.forgotten = true;
@@ -323,7 +337,12 @@ impl Executions {
         let given = (wanted.tenure, wanted.order);
         let folder = Folder::create(&self.state.path(EXECUTIONS), id, &wanted.spec, given)?;
         let epoch = wanted.tenure.epoch;
-        tracing::info!(task_execution_id = id, epoch, "starting an execution");
+        tracing::info!(
+            task_execution_id = id,
+            epoch,
+            event = "execution.started",
+            "starting an execution"
+        );
         self.launch(id.to_owned(), folder, Arc::clone(&wanted.spec), given);
         Ok(())
     }
@@ -409,6 +428,7 @@ impl Executions {
             folder: folder.clone(),
             seen: seen.clone(),
             ended: Arc::clone(&self.ended),
+            tally: self.tally.clone(),
             assignment: task::Handed {
                 spec,
                 leased: tenure.leased,

@@ -1,14 +1,18 @@
 //! The liveness file, and the check that reads it from another process.
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use datasync_telemetry::Pulses;
 use tokio_util::sync::CancellationToken;
 
 use crate::state::{self, StateDir, StateError};
 
 const FILE: &str = "alive";
 const INTERVAL: Duration = Duration::from_secs(5);
+/// What the loop is called where a sign of life is asked for over HTTP.
+const LOOP: &str = "sign of life";
 /// Three missed writes, with room for a disk that is slow.
 const AGE_MAX: Duration = Duration::from_secs(30);
 
@@ -61,14 +65,40 @@ fn check(state_dir: &Path, now: SystemTime) -> Result<(), Unhealthy> {
     Ok(())
 }
 
+/// What other tasks know of the agent's health.
+#[derive(Debug, Default)]
+pub(crate) struct Vitals {
+    /// Of the loops that the agent lives by.
+    pub(crate) pulses: Pulses,
+    /// Why nothing can be written to the state directory, if so.
+    fault: Mutex<Option<String>>,
+}
+
+impl Vitals {
+    /// Why nothing can be written to the state directory, as of the last try; `None`: it can.
+    pub(crate) fn state_fault(&self) -> Option<String> {
+        let fault = self.fault.lock();
+        fault.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note(&self, fault: Option<String>) {
+        *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
+    }
+}
+
 /// Writes the sign of life until `stop`.
-pub(crate) async fn beat(state: &StateDir, stop: CancellationToken) {
+pub(crate) async fn beat(state: &StateDir, vitals: &Vitals, stop: CancellationToken) {
     let path = state.path(FILE);
     loop {
-        // No fsync: the file says nothing after a restart of the machine.
-        if let Err(error) = std::fs::write(&path, b"") {
+        vitals.pulses.beat(LOOP, AGE_MAX);
+        // No fsync: the file says nothing after a restart of the machine. A full disk takes an empty
+        // file.
+        let written = std::fs::write(&path, b"alive\n");
+        if let Err(error) = &written {
             tracing::warn!(path = %path.display(), %error, "cannot write the sign of life");
         }
+        let fault = |error| StateError::new("write", &path, error).to_string();
+        vitals.note(written.err().map(fault));
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(INTERVAL) => {}
@@ -88,10 +118,20 @@ mod tests {
         let state = StateDir::open(root).unwrap();
         let stop = CancellationToken::new();
         stop.cancel();
-        beat(&state, stop).await;
+        let vitals = Vitals::default();
+        beat(&state, &vitals, stop.clone()).await;
         check_health(root).unwrap();
+        assert_eq!(
+            (vitals.state_fault(), vitals.pulses.check()),
+            (None, Ok(()))
+        );
         let later = SystemTime::now() + AGE_MAX + Duration::from_secs(5);
         assert!(matches!(check(root, later), Err(Unhealthy::Stuck { .. })));
+        std::fs::remove_file(root.join(FILE)).unwrap();
+        std::fs::create_dir(root.join(FILE)).unwrap();
+        beat(&state, &vitals, stop).await;
+        let fault = vitals.state_fault().unwrap();
+        assert!(fault.starts_with("cannot write "), "{fault}");
         drop(state);
         assert!(matches!(check_health(root), Err(Unhealthy::NotRunning(_))));
     }

@@ -12,6 +12,7 @@ use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_ECDSA_P2
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 use x509_parser::extensions::GeneralName;
 use zeroize::Zeroizing;
 
@@ -143,6 +144,8 @@ pub(crate) struct Identity {
     subject: String,
     key_pem: Arc<Zeroizing<String>>,
     membership: Option<Membership>,
+    /// For whoever looks on.
+    certificate_end: watch::Sender<Option<u64>>,
 }
 
 impl Identity {
@@ -167,7 +170,9 @@ impl Identity {
             None => None,
             Some(text) => Some(load_membership(&state, &text, Arc::clone(&key_pem))?),
         };
+        let end = membership.as_ref().map(|m| m.validity.not_after);
         Ok(Self {
+            certificate_end: watch::Sender::new(end),
             subject: subject.to_owned(),
             key_pem,
             membership,
@@ -177,6 +182,11 @@ impl Identity {
 
     pub(crate) fn membership(&self) -> Option<&Membership> {
         self.membership.as_ref()
+    }
+
+    /// When the certificate ends, in seconds since 1970; `None` without one.
+    pub(crate) fn certificate_end(&self) -> watch::Receiver<Option<u64>> {
+        self.certificate_end.subscribe()
     }
 
     /// DER of a request for the agent's key.
@@ -255,6 +265,7 @@ impl Identity {
             state::remove_file(&path(name))?;
         }
         self.membership = None;
+        self.certificate_end.send_replace(None);
         self.key_pem = create_key(&self.state)?;
         Ok(())
     }
@@ -277,6 +288,7 @@ impl Identity {
     ) -> Result<(), IdentityError> {
         let validity = Validity::of(&chain_pem).map_err(IdentityError::Activation)?;
         write_record(&self.state, &record)?;
+        self.certificate_end.send_replace(Some(validity.not_after));
         self.membership = Some(Membership {
             record,
             credential: Credential {

@@ -5,6 +5,7 @@
 //! its own.
 
 mod activation;
+pub mod arguments;
 mod backoff;
 mod cgroup;
 mod config;
@@ -29,17 +30,19 @@ mod servers;
 mod session;
 mod state;
 mod supervisor;
+mod telemetry;
 mod urls;
 
 pub use config::{
     CONFIG_FILE_VARIABLE, Config, ConfigFaults, ControlAddress, ControlAddresses, ControlTrust,
-    EgressSettings, Layers, LogFormat, NfsSettings, Overrides, PrivilegedPorts, ProcessFlags,
-    ProcessSettings, ReadError, RunAs, S3Settings,
+    EgressSettings, Layers, NfsSettings, Overrides, PrivilegedPorts, ProcessFlags, ProcessSettings,
+    ReadError, RunAs, S3Settings,
 };
 pub use console::{ConsoleError, ConsoleSettings, console};
 pub use copy::{CopyFlags, CopyReport, CopyRequest, CopyStatus, copy};
+pub use datasync_telemetry::{LogFormat, LogLevel, LogOutput};
 pub use health::{Unhealthy, check_health};
-pub use logging::{LoggingError, init_logging};
+pub use logging::init_logging;
 pub use progress_line::{Pace, ProgressDisplay, Standing};
 pub use state::StateError;
 pub use supervisor::{Phase, RunError, run, run_observed};

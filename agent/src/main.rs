@@ -1,6 +1,5 @@
 //! The `datasync-agent` command.
 
-mod arguments;
 mod copying;
 mod privileges;
 mod service;
@@ -8,12 +7,12 @@ mod service;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use arguments::{Command, ConsoleArguments, RunArguments};
 use clap::Parser;
 use clap::error::ErrorKind;
+use datasync_agent::arguments::{self, Command, ConsoleArguments, RunArguments};
 use datasync_agent::{
-    CONFIG_FILE_VARIABLE, Config, ConsoleSettings, Layers, Phase, ProcessSettings, check_health,
-    console, init_logging, run_observed,
+    CONFIG_FILE_VARIABLE, Config, ConsoleSettings, Layers, LogLevel, LogOutput, Phase,
+    ProcessSettings, check_health, console, init_logging, run_observed,
 };
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -45,7 +44,7 @@ fn main() -> ExitCode {
         }
     };
     match arguments.command {
-        Command::Run(arguments) => with_config(&arguments, start),
+        Command::Run(arguments) => with_config(&arguments, |config| start(config, &arguments)),
         Command::CheckConfig(arguments) => with_config(&arguments, |config| {
             println!("the configuration is valid; control is {}", config.control);
             ExitCode::SUCCESS
@@ -87,47 +86,82 @@ fn environment() -> impl Iterator<Item = (String, String)> {
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
-fn start(config: Config) -> ExitCode {
-    let runtime = match prepare(&config.process) {
-        Ok(runtime) => runtime,
+fn start(config: Config, arguments: &RunArguments) -> ExitCode {
+    let (runtime, level) = match prepare(&config.process, config.log_output) {
+        Ok(prepared) => prepared,
         Err(text) => {
             eprintln!("datasync-agent: {text}");
             return ExitCode::from(EXIT_FAILURE);
         }
     };
-    match runtime.block_on(run_until_signal(config)) {
+    match runtime.block_on(run_until_signal(config, arguments, &level)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(error, "the agent cannot go on");
+            tracing::error!(error, event = "agent.failed", "the agent cannot go on");
             ExitCode::from(EXIT_FAILURE)
         }
     }
 }
 
 /// Logging, and something to run on.
-fn prepare(settings: &ProcessSettings) -> Result<Runtime, String> {
-    init_logging(settings).map_err(|e| e.to_string())?;
-    Runtime::new().map_err(|e| format!("cannot start the runtime: {e}"))
+fn prepare(settings: &ProcessSettings, output: LogOutput) -> Result<(Runtime, LogLevel), String> {
+    let level = init_logging(settings, output).map_err(|e| e.to_string())?;
+    let runtime = Runtime::new().map_err(|e| format!("cannot start the runtime: {e}"))?;
+    Ok((runtime, level))
 }
 
-async fn run_until_signal(config: Config) -> Result<(), String> {
+async fn run_until_signal(
+    config: Config,
+    arguments: &RunArguments,
+    level: &LogLevel,
+) -> Result<(), String> {
     let shutdown = CancellationToken::new();
     let failed = |e: std::io::Error| format!("cannot handle signals: {e}");
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
     let phase = watch::Sender::new(Phase::Starting);
-    let told = service::tell(phase.subscribe());
+    let mut told = Box::pin(service::tell(phase.subscribe()));
     let mut running = Box::pin(run_observed(config, phase, shutdown.clone()));
-    tokio::select! {
-        result = &mut running => return result.map_err(|e| e.to_string()),
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-        never = told => match never {},
+    loop {
+        tokio::select! {
+            result = &mut running => return result.map_err(|e| e.to_string()),
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => change_log_level(arguments, level),
+            never = &mut told => match never {},
+        }
     }
-    tracing::info!("stopping");
+    tracing::info!(event = "agent.stopping", "stopping");
     service::stopping();
     shutdown.cancel();
     running.await.map_err(|e| e.to_string())
+}
+
+/// Reads the configuration again, for what can be changed while the agent runs.
+fn change_log_level(arguments: &RunArguments, level: &LogLevel) {
+    let wanted = layers(arguments)
+        .and_then(|layers| layers.validate_log_level().map_err(|e| e.to_string()))
+        .and_then(|wanted| {
+            level
+                .set(&wanted)
+                .map_err(|e| e.to_string())
+                .map(|()| wanted)
+        });
+    match wanted {
+        Ok(level) => tracing::warn!(
+            level,
+            event = "log.level_changed",
+            "SIGHUP: the log's level"
+        ),
+        Err(error) => {
+            tracing::error!(
+                error,
+                event = "log.level_kept",
+                "SIGHUP: the log's level stays"
+            );
+        }
+    }
 }
 
 /// Works with a configuration that cannot be used as well: it says so.

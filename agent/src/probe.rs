@@ -89,7 +89,7 @@ impl Probes {
                 let result = try_location(&endpoints, &probe).await;
                 drop(slot);
                 if let Err(failure) = &result {
-                    tracing::warn!(probe_id = probe.probe_id, %failure, "a location cannot be used");
+                    tracing::warn!(probe_id = probe.probe_id, %failure, event = "location.refused", "a location cannot be used");
                 }
                 let result = result.as_ref().copied();
                 Some(LocationProbed::new(probe.probe_id, result))

@@ -53,6 +53,19 @@ impl Servers {
         self.get(name, self.s3)
     }
 
+    /// Requests in flight at all NFS servers, and at all stores.
+    pub(crate) fn in_flight(&self) -> (usize, usize) {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let sum = |is_wanted: fn(&str) -> bool| {
+            let wanted = known.iter().filter(|(name, _)| is_wanted(name));
+            wanted.map(|(_, known)| known.server.in_flight()).sum()
+        };
+        (
+            sum(|name| name.starts_with("nfs://")),
+            sum(|name| !name.starts_with("nfs://")),
+        )
+    }
+
     fn get(&self, name: String, limits: ServerLimits) -> Known {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|_, known| known.server.is_in_use());

@@ -21,6 +21,7 @@ use crate::config::ControlAddresses;
 use crate::countersigning::{DeskSession, SigningDesk};
 use crate::credentials::CredentialStore;
 use crate::executions::{Executions, is_current};
+use crate::health::Vitals;
 use crate::host::HostWatch;
 use crate::identity::{Identity, IdentityError};
 use crate::lease::LeaseHolder;
@@ -40,6 +41,9 @@ const HEARTBEAT_MAX: Duration = Duration::from_secs(300);
 /// A session in which control says nothing for this many heartbeats is dead.
 const SILENT_HEARTBEATS: u32 = 3;
 const SILENCE_MIN: Duration = Duration::from_secs(10);
+/// What the loop is called where its sign of life is asked for, and how late that may be.
+const LOOP: &str = "session with control";
+const LOOP_PATIENCE: Duration = Duration::from_secs(60);
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(2);
 const SKEW_WARNING: Duration = Duration::from_secs(60);
 
@@ -104,6 +108,7 @@ pub(crate) struct Desk<'a> {
     pub(crate) host: &'a mut HostWatch,
     /// For whoever looks on.
     pub(crate) shown: &'a watch::Sender<SessionState>,
+    pub(crate) vitals: &'a Vitals,
     pub(crate) renewal: &'a mut Pace,
 }
 
@@ -119,12 +124,14 @@ impl Desk<'_> {
             Ok(opened) => opened,
             Err(end) => return end,
         };
-        tracing::info!(control = %self.control.first(), "session with control is open");
+        tracing::info!(control = %self.control.first(), event = "session.opened", "session with control is open");
         self.shown.send_replace(SessionState::Open {
             control: self.control.first().to_string(),
             ahead_seconds: ahead_seconds(welcome.now_milliseconds, SystemTime::now()),
         });
-        match self.work(&mut outbox, &mut inbox, &welcome, stop).await {
+        let ended = self.work(&mut outbox, &mut inbox, &welcome, stop).await;
+        self.vitals.pulses.end(LOOP);
+        match ended {
             End::Lost { reason, .. } => End::Lost {
                 welcomed: true,
                 reason,
@@ -210,6 +217,7 @@ impl Desk<'_> {
                     }
                 }
                 _ = heartbeats.tick() => {
+                    self.vitals.pulses.beat(LOOP, interval * SILENT_HEARTBEATS + LOOP_PATIENCE);
                     if let Some(end) = self.due_for_renewal() {
                         return end;
                     }
@@ -343,7 +351,10 @@ impl Desk<'_> {
             Ok::<_, Undeliverable>(())
         };
         match tokio::time::timeout(FAREWELL_TIMEOUT, farewell).await {
-            Ok(Ok(())) => tracing::info!("told control that the agent stops"),
+            Ok(Ok(())) => tracing::info!(
+                event = "session.closed",
+                "told control that the agent stops"
+            ),
             Ok(Err(error)) => tracing::warn!(%error, "could not tell control that the agent stops"),
             Err(_) => tracing::debug!("control did not end the session in time"),
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use datasync_model::AgentArn;
+use datasync_telemetry::{ListenError, listen, serve as serve_telemetry};
 use datasync_transfer::SharedRate;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -20,7 +21,7 @@ use crate::countersigning::SigningDesk;
 use crate::credentials::{CredentialStore, Giver};
 use crate::endpoints::Endpoints;
 use crate::executions::{Executions, Limits, Runner};
-use crate::health;
+use crate::health::{self, Vitals};
 use crate::host::{self, HostWatch};
 use crate::identity::{Identity, IdentityError};
 use crate::lease::{LeaseHolder, since_boot};
@@ -31,6 +32,7 @@ use crate::probe::Probes;
 use crate::renewal::Pace;
 use crate::session::{Desk, End};
 use crate::state::{FAILURES, HISTORY, LOGS, StateDir, StateError};
+use crate::telemetry::{AgentSource, Sources, tell_resources};
 
 /// Together with the farewell to control under 5 s.
 const STOP_DEADLINE: Duration = Duration::from_millis(2500);
@@ -52,6 +54,9 @@ pub enum RunError {
     /// The system has no randomness to give.
     #[error("the system has no source of randomness: {0}")]
     Randomness(String),
+    /// The address for health and metrics cannot be used.
+    #[error(transparent)]
+    Telemetry(#[from] ListenError),
 }
 
 impl From<IdentityError> for RunError {
@@ -112,14 +117,23 @@ pub async fn run_observed(
     shutdown: CancellationToken,
 ) -> Result<(), RunError> {
     let state = Arc::new(StateDir::open(&config.state_dir)?);
+    let telemetry = match config.telemetry_listen {
+        Some(address) => Some(listen(address).await?),
+        None => None,
+    };
     let beating = CancellationToken::new();
     let mut beat = JoinSet::new();
-    let (beating_state, until) = (Arc::clone(&state), beating.clone());
-    beat.spawn(async move { health::beat(&beating_state, until).await });
-    let result = match Agent::start(config, Arc::clone(&state), phase.clone()) {
+    let vitals = Arc::<Vitals>::default();
+    let (beating_state, signs, until) = (Arc::clone(&state), vitals.clone(), beating.clone());
+    beat.spawn(async move { health::beat(&beating_state, &signs, until).await });
+    let result = match Agent::start(config, Arc::clone(&state), phase.clone(), vitals) {
         Ok(mut agent) => {
             if let Some(listener) = local::listen(&state) {
                 beat.spawn(local::serve(listener, agent.board(), beating.clone()));
+            }
+            if let Some(listener) = telemetry {
+                let source = AgentSource::new(agent.sources(&state), SystemTime::now());
+                beat.spawn(serve_telemetry(listener, Arc::new(source), beating.clone()));
             }
             let result = agent.live(&shutdown).await;
             agent.executions.stop(STOP_DEADLINE).await;
@@ -146,6 +160,7 @@ struct Agent {
     signing: SigningDesk,
     host: HostWatch,
     session: watch::Sender<SessionState>,
+    vitals: Arc<Vitals>,
     /// A key issued beforehand serves one activation.
     key_is_fresh: bool,
 }
@@ -155,6 +170,7 @@ impl Agent {
         config: Config,
         state: Arc<StateDir>,
         phase: watch::Sender<Phase>,
+        vitals: Arc<Vitals>,
     ) -> Result<Self, RunError> {
         let mut nonce = [0_u8; 16];
         getrandom::fill(&mut nonce).map_err(|e| RunError::Randomness(e.to_string()))?;
@@ -179,12 +195,7 @@ impl Agent {
         let host = HostWatch::new(name, state.root());
         let work = runner.into_work(signing.clone());
         let executions = Executions::resume(state, work, config.executions_max)?;
-        tracing::info!(
-            version = crate::VERSION,
-            state_dir = %config.state_dir.display(),
-            memory_target_bytes = config.process.memory_target_bytes,
-            "agent started"
-        );
+        tell_resources(&config);
         Ok(Self {
             key_is_fresh: identity.membership().is_none(),
             boot_nonce: hex::encode(nonce),
@@ -198,6 +209,7 @@ impl Agent {
             credentials,
             signing,
             host,
+            vitals,
             session: watch::Sender::new(SessionState::None),
         })
     }
@@ -207,6 +219,21 @@ impl Agent {
             phase: self.phase.subscribe(),
             session: self.session.subscribe(),
             executions: self.executions.watched(),
+        }
+    }
+
+    /// What health and metrics are read from.
+    fn sources(&self, state: &StateDir) -> Sources {
+        Sources {
+            vitals: Arc::clone(&self.vitals),
+            board: self.board(),
+            tally: self.executions.tally(),
+            servers: self.endpoints.servers().clone(),
+            certificate_end: self.identity.certificate_end(),
+            state_dir: state.root().to_owned(),
+            memory_target_bytes: self.config.process.memory_target_bytes,
+            executions_max: self.config.executions_max,
+            bytes_per_second: self.config.bytes_per_second,
         }
     }
 
@@ -262,7 +289,13 @@ impl Agent {
                     };
                     let delay = backoff::CONTROL.random_delay(failures);
                     let retry_ms = delay.as_millis();
-                    tracing::warn!(reason, failures, retry_ms, "no session with control");
+                    tracing::warn!(
+                        reason,
+                        failures,
+                        retry_ms,
+                        event = "session.lost",
+                        "no session with control"
+                    );
                     tokio::select! {
                         () = shutdown.cancelled() => return Ok(()),
                         () = tokio::time::sleep(delay) => {}
@@ -290,6 +323,7 @@ impl Agent {
             signing: &self.signing,
             host: &mut self.host,
             shown: &self.session,
+            vitals: &self.vitals,
             renewal,
         };
         desk.hold(shutdown).await
@@ -308,7 +342,7 @@ impl Agent {
         };
         match result {
             Ok(()) => {
-                tracing::info!("certificate renewed");
+                tracing::info!(event = "certificate.renewed", "certificate renewed");
                 pace.succeeded(Instant::now());
                 None
             }
@@ -320,7 +354,7 @@ impl Agent {
                 Some(End::Deactivated)
             }
             Err(error) if self.certificate_is_good() => {
-                tracing::warn!(%error, "cannot renew the certificate; trying again later");
+                tracing::warn!(%error, event = "certificate.renewal_failed", "cannot renew the certificate; trying again later");
                 // Without randomness the longest pause is the safe answer.
                 pace.failed(Instant::now(), getrandom::u32().unwrap_or(u32::MAX));
                 None
@@ -354,7 +388,10 @@ impl Agent {
 
     /// Control deleted the agent: nothing of its membership stays.
     async fn deactivate(&mut self) -> Result<(), RunError> {
-        tracing::warn!("control deleted this agent; it can be activated again");
+        tracing::warn!(
+            event = "agent.deleted",
+            "control deleted this agent; it can be activated again"
+        );
         self.identity.deactivate()?;
         // They still need the credentials to abort their uploads.
         self.executions.discard(DISCARD_DEADLINE).await;

@@ -7,6 +7,8 @@
     reason = "tests"
 )]
 
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -185,4 +187,95 @@ fn a_state_directory_that_cannot_be_made_is_named() {
     let (code, text) = said(start(&file.join("state")).wait_with_output().unwrap());
     assert_eq!(code, 1);
     assert!(text.contains("cannot make directory"), "{text}");
+}
+
+/// What the agent answers to GET; empty while it does not listen.
+fn get(address: SocketAddr, path: &str) -> String {
+    let ask = || {
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok::<_, std::io::Error>(answer)
+    };
+    ask().unwrap_or_default()
+}
+
+#[test]
+fn health_and_metrics_are_told_where_it_is_asked_for() {
+    let scratch = tempfile::tempdir().unwrap();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap();
+    drop(free);
+    let mut agent = command(&["run", "--activation-listen", "127.0.0.1:0"])
+        .arg("--state-dir")
+        .arg(scratch.path().join("state"))
+        .args(["--control", "127.0.0.1:1"])
+        .args(["--control-fingerprint", FINGERPRINT])
+        .args(["--telemetry-listen", &address.to_string()])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_until("the agent lives", || {
+        get(address, "/livez").starts_with("HTTP/1.1 200")
+    });
+    let ready = get(address, "/readyz");
+    assert!(ready.starts_with("HTTP/1.1 503"), "{ready}");
+    assert!(ready.ends_with("no session with control yet\n"), "{ready}");
+    let metrics = get(address, "/metrics");
+    assert!(
+        metrics.contains("\ndatasync_agent_connected 0\n"),
+        "{metrics}"
+    );
+    agent.kill().unwrap();
+    agent.wait().unwrap();
+}
+
+#[test]
+fn the_level_of_the_log_changes_at_sighup() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (file, log) = (
+        scratch.path().join("agent.toml"),
+        scratch.path().join("log"),
+    );
+    let configure = |level: &str| {
+        let state = scratch.path().join("state");
+        let text = format!(
+            "state_dir = {state:?}\ncontrol = \"127.0.0.1:1\"\n\
+             control_fingerprint = \"{FINGERPRINT}\"\nactivation_listen = \"127.0.0.1:0\"\n\
+             [log]\nlevel = \"{level}\"\noutput = \"stdout\"\nformat = \"json\"\n"
+        );
+        std::fs::write(&file, text).unwrap();
+    };
+    configure("error");
+    let mut agent = command(&["run", "--config"])
+        .arg(&file)
+        .stdout(std::fs::File::create(&log).unwrap())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let state_dir = scratch.path().join("state");
+    wait_until("the agent is healthy", || health(&state_dir).0 == 0);
+    let hang_up = || {
+        let id = agent.id().to_string();
+        let sent = Command::new("kill").args(["-HUP", &id]).status().unwrap();
+        assert!(sent.success());
+    };
+    let said = || std::fs::read_to_string(&log).unwrap();
+    assert_eq!(said(), "", "only errors are logged");
+    configure("info");
+    hang_up();
+    wait_until("the change is told", || {
+        said().contains(r#""event":"log.level_changed""#)
+    });
+    configure("a=b=c");
+    hang_up();
+    wait_until("what cannot be used is told", || {
+        said().contains(r#""event":"log.level_kept""#)
+    });
+    let terminated = Command::new("kill").arg(agent.id().to_string()).status();
+    assert!(terminated.unwrap().success());
+    assert!(agent.wait().unwrap().success());
+    assert!(said().contains(r#""event":"agent.stopping""#), "{}", said());
 }

@@ -7,6 +7,7 @@ mod members;
 mod tls;
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -35,13 +36,18 @@ const ACCEPTED_QUEUE: usize = 16;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// Accepts connections until `shutdown`, and hands those with a finished handshake to `accepted`.
+/// Counts in `refused` those that are not let in.
 pub(crate) async fn accept(
     listener: TcpListener,
     tls: AgentTls,
     accepted: mpsc::Sender<AgentConnection>,
+    refused: Arc<AtomicU64>,
     shutdown: CancellationToken,
 ) {
-    let doors = Doors::default();
+    let doors = Doors {
+        log: Arc::new(StrangerLog::counting(refused)),
+        ..Doors::default()
+    };
     let mut handshakes = JoinSet::new();
     loop {
         tokio::select! {

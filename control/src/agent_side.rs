@@ -23,6 +23,7 @@ use crate::reports::Countersigner;
 use crate::served_certificate::ServedCertificate;
 use crate::state::{State, StateError};
 use crate::store::Database;
+use crate::telemetry::Meters;
 
 /// A peer that answers no ping is gone.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
@@ -43,6 +44,7 @@ pub(crate) struct AgentSide {
     fleet: Arc<Fleet>,
     enrollment: EnrollmentService,
     tls: AgentTls,
+    meters: Arc<Meters>,
     shutdown: CancellationToken,
 }
 
@@ -106,8 +108,19 @@ impl AgentSide {
                 shutdown.clone(),
             ),
             tls,
+            meters: Arc::default(),
             shutdown,
         })
+    }
+
+    /// The same, counting in `meters`.
+    pub(crate) fn counted_in(self, meters: Arc<Meters>) -> Self {
+        Self { meters, ..self }
+    }
+
+    /// For whoever looks on.
+    pub(crate) fn fleet(&self) -> Arc<Fleet> {
+        self.fleet.clone()
     }
 
     /// Serves agents until the shutdown.
@@ -138,9 +151,10 @@ impl AgentSide {
                     .max_encoding_message_size(MESSAGE_BYTES_MAX),
             )
             .serve_with_incoming_shutdown(incoming, self.shutdown.clone().cancelled_owned());
+        let refused = self.meters.agents_refused.clone();
         let ((), (), served) = tokio::join!(
-            fleet::drive(self.fleet),
-            agent_port::accept(listener, self.tls, accepted, self.shutdown),
+            fleet::drive(self.fleet, &self.meters.pulses),
+            agent_port::accept(listener, self.tls, accepted, refused, self.shutdown),
             server,
         );
         Ok(served?)

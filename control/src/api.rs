@@ -37,6 +37,7 @@ use crate::audit::Audit;
 use crate::config::{Config, Role};
 use crate::credentials::CredentialService;
 use crate::store::{Sealer, Store};
+use crate::telemetry::Meters;
 
 /// What the operations need to know of the configuration.
 #[derive(Debug, Clone)]
@@ -70,4 +71,5 @@ pub(crate) struct Api {
     pub(crate) settings: Arc<Settings>,
     pub(crate) audit: Arc<Audit>,
     pub(crate) body_room: BodyRoom,
+    pub(crate) meters: Arc<Meters>,
 }

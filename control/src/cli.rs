@@ -6,11 +6,12 @@ mod report;
 mod service;
 
 use std::ffi::OsString;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use datasync_telemetry::{LogError, LogLevel, LogSettings};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -24,7 +25,7 @@ use commands::{
 use crate::admin::{self, AdminError, RoleKeySetting};
 use crate::backup::{BackupError, back_up, renew_incarnation, restore};
 use crate::ca_rotation::{CaRotationError, ca_status, rotate_ca};
-use crate::config::{Config, ConfigError, ENVIRONMENT_PREFIX, Flags, LogFormat};
+use crate::config::{Config, ConfigError, ENVIRONMENT_PREFIX, Flags};
 use crate::open_files;
 use crate::records::Access;
 use crate::reports::CheckError;
@@ -73,8 +74,8 @@ enum CliError {
         doing: &'static str,
         source: io::Error,
     },
-    #[error("the log cannot be set up: {0}")]
-    Log(String),
+    #[error(transparent)]
+    Log(#[from] LogError),
     #[error("{0}")]
     Check(#[from] CheckError),
     /// What was found is told already.
@@ -84,6 +85,12 @@ enum CliError {
 
 fn io_error(doing: &'static str) -> impl FnOnce(io::Error) -> CliError {
     move |source| CliError::Io { doing, source }
+}
+
+/// The command line, for those who describe it.
+#[must_use]
+pub fn command() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
 }
 
 /// Runs the program: parses, runs, reports.
@@ -123,7 +130,7 @@ fn execute(cli: Cli, environment: &dyn Fn(&str) -> Option<String>) -> Result<(),
         // Also where there is no control.
         return report::verify(paths, keys);
     }
-    let config = Config::load(cli.flags, environment)?;
+    let config = Config::load(cli.flags.clone(), environment)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -131,7 +138,10 @@ fn execute(cli: Cli, environment: &dyn Fn(&str) -> Option<String>) -> Result<(),
     runtime.block_on(async {
         let place = config.state_place();
         match cli.command {
-            Command::Serve => Box::pin(serve_until_signal(config)).await,
+            Command::Serve => {
+                let filter = || Config::load_log_filter(cli.flags.clone(), environment);
+                Box::pin(serve_until_signal(config, &filter)).await
+            }
             Command::AccessKey(command) => access_key(place, command).await,
             Command::ActivationKey(ActivationKeyCommand::Create { agent_name }) => {
                 activation_key(place, agent_name).await
@@ -155,35 +165,64 @@ fn print(text: &str) -> Result<(), CliError> {
     writeln!(io::stdout(), "{text}").map_err(io_error("standard output cannot be written"))
 }
 
-fn start_log(config: &Config) -> Result<(), CliError> {
-    let filter = tracing_subscriber::EnvFilter::try_new(&config.log_filter)
-        .map_err(|error| CliError::Log(error.to_string()))?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(io::stderr().is_terminal())
-        .with_writer(io::stderr);
-    match config.log_format {
-        LogFormat::Text => log.try_init(),
-        LogFormat::Json => log.json().try_init(),
-    }
-    .map_err(|error| CliError::Log(error.to_string()))
+fn start_log(config: &Config) -> Result<LogLevel, LogError> {
+    datasync_telemetry::init(LogSettings {
+        filter: &config.log_filter,
+        format: config.log_format,
+        output: config.log_output,
+    })
 }
 
-async fn serve_until_signal(config: Config) -> Result<(), CliError> {
-    start_log(&config)?;
+/// Logs by the filter that the configuration has now.
+fn change_log_filter(level: &LogLevel, filter: Result<String, ConfigError>) {
+    let filter = filter.map_err(|error| error.to_string());
+    let set = |filter: String| {
+        let set = level.set(&filter).map_err(|error| error.to_string());
+        set.map(|()| filter)
+    };
+    match filter.and_then(set) {
+        Ok(filter) => {
+            tracing::warn!(
+                filter,
+                event = "log.level_changed",
+                "SIGHUP: the log's filter"
+            );
+        }
+        Err(error) => {
+            tracing::error!(
+                error,
+                event = "log.level_kept",
+                "SIGHUP: the log's filter stays"
+            );
+        }
+    }
+}
+
+/// `filter` reads the log's filter anew.
+async fn serve_until_signal(
+    config: Config,
+    filter: &dyn Fn() -> Result<String, ConfigError>,
+) -> Result<(), CliError> {
+    let level = start_log(&config)?;
     open_files::raise_limit();
     let cannot = "cannot listen for signals";
     let mut terminate = signal(SignalKind::terminate()).map_err(io_error(cannot))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(io_error(cannot))?;
+    let mut hangup = signal(SignalKind::hangup()).map_err(io_error(cannot))?;
     let shutdown = CancellationToken::new();
     let serving = serve(config, shutdown.clone()).await?;
     let mut ended = std::pin::pin!(serving.ended());
-    tokio::select! {
-        result = &mut ended => return Ok(result?),
-        _ = terminate.recv() => tracing::info!("SIGTERM: control stops"),
-        _ = interrupt.recv() => tracing::info!("SIGINT: control stops"),
-        never = service::tell() => match never {},
-    }
+    let mut told = std::pin::pin!(service::tell());
+    let signal = loop {
+        tokio::select! {
+            result = &mut ended => return Ok(result?),
+            _ = terminate.recv() => break "SIGTERM",
+            _ = interrupt.recv() => break "SIGINT",
+            _ = hangup.recv() => change_log_filter(&level, filter()),
+            never = &mut told => match never {},
+        }
+    };
+    tracing::info!(event = "control.stopping", "{signal}: control stops");
     service::stopping();
     shutdown.cancel();
     Ok(ended.await?)
@@ -295,13 +334,11 @@ fn secret_from(input: impl io::Read) -> Result<Zeroizing<String>, CliError> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn the_command_line_is_well_formed() {
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod layers;
 mod outputs;
 mod roles;
 mod silence;
+mod watching;
 mod ways_out;
 
 use std::fmt;
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use datasync_model::{AgentArn, Home, Partition};
+pub use datasync_telemetry::{LogFormat, LogOutput};
 
 use crate::egress::Egress;
 use crate::state::StatePlace;
@@ -26,15 +28,7 @@ pub(crate) use layers::{ENVIRONMENT_PREFIX, Flags};
 pub use outputs::Outputs;
 pub(crate) use roles::is_role_arn;
 pub use roles::{Role, RoleKind};
-
-/// How log lines are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
+use watching::{log_filter, log_format, log_output, telemetry_listen};
 
 /// Everything `serve` needs. [`Config::new`] has the defaults.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,6 +78,10 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Filter of the log, as in `info` or `datasync_control=debug`.
     pub log_filter: String,
+    /// Where its lines go.
+    pub log_output: LogOutput,
+    /// Where health and metrics are told over HTTP; `None`: nowhere.
+    pub telemetry_listen: Option<SocketAddr>,
 }
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -123,6 +121,23 @@ impl Config {
         environment: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigError> {
         validate(Layers::load(flags, environment))
+    }
+
+    /// Reads only what may change while control serves: the filter of the log.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with every fault of the file's form and of the filter.
+    pub(crate) fn load_log_filter(
+        flags: Flags,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<String, ConfigError> {
+        let mut layers = Layers::load(flags, environment);
+        let filter = log_filter(&mut layers);
+        let faults = layers.into_faults();
+        match filter {
+            Some(filter) if faults.is_empty() => Ok(filter),
+            _ => Err(ConfigError { faults }),
+        }
     }
 }
 
@@ -175,15 +190,10 @@ fn validate(mut layers: Layers) -> Result<Config, ConfigError> {
     let history_days = layers.parsed("execution_history_days", "90", |text| {
         in_range(text, 1, 36_500, "days")
     });
-    let log_format = layers.parsed("log_format", "text", |text| match text {
-        "text" => Ok(LogFormat::Text),
-        "json" => Ok(LogFormat::Json),
-        _ => Err("must be text or json"),
-    });
-    let log_filter = layers.parsed("log_filter", "info", |text| {
-        text.parse::<tracing_subscriber::filter::Targets>()
-            .map(|_| text.to_owned())
-    });
+    let log_format = log_format(&mut layers);
+    let log_filter = log_filter(&mut layers);
+    let log_output = log_output(&mut layers);
+    let telemetry_listen = telemetry_listen(&mut layers);
     let state_dir = state_dir(&mut layers);
     let outputs = outputs::outputs(&mut layers, state_dir.as_deref());
     let database = ways_out::database(&mut layers);
@@ -215,6 +225,8 @@ fn validate(mut layers: Layers) -> Result<Config, ConfigError> {
             outputs: outputs?,
             log_format: log_format?,
             log_filter: log_filter?,
+            log_output: log_output?,
+            telemetry_listen,
         })
     })();
     let faults = layers.into_faults();

@@ -101,7 +101,7 @@ impl EnrollmentService {
             tracing::error!(%agent, %error, "a certificate cannot be issued");
             Status::internal("the certificate cannot be issued: see control's log")
         })?;
-        tracing::info!(%agent, key = key.fingerprint(), "certificate issued");
+        tracing::info!(%agent, key = key.fingerprint(), event = "certificate.issued", "certificate issued");
         Ok(issued)
     }
 

@@ -145,6 +145,11 @@ impl Fleet {
 }
 
 impl Fleet {
+    /// How many sessions agents have with this control.
+    pub(crate) fn sessions(&self) -> usize {
+        lock(&self.presence).sessions()
+    }
+
     /// Compares what an agent works by with the store. An agent that is ahead was told things
     /// that the store does not know: it was restored from a backup.
     ///
@@ -169,6 +174,7 @@ impl Fleet {
             tracing::warn!(
                 %agent,
                 generation = applied.generation,
+                event = "incarnation.renewed",
                 "the store is older than what this agent works by, so it was restored from a \
                  backup: a new incarnation begins, and executions that the store does not know \
                  are cancelled by their agents"

@@ -34,7 +34,11 @@ pub(crate) async fn keep_pruned(store: Store, kept: Duration, shutdown: Cancella
         }
         match pruned {
             Ok(0) => {}
-            Ok(pruned) => tracing::info!(pruned, "old executions are forgotten"),
+            Ok(pruned) => tracing::info!(
+                pruned,
+                event = "history.pruned",
+                "old executions are forgotten"
+            ),
             Err(error) => tracing::error!(%error, "old executions cannot be pruned; trying later"),
         }
         tokio::select! {

@@ -35,6 +35,7 @@ mod store;
 mod strangers;
 #[cfg(test)]
 mod stuck;
+mod telemetry;
 mod turn;
 mod uuid;
 
@@ -54,9 +55,9 @@ pub use admin::{
 pub use backup::{BackupError, back_up, renew_incarnation, restore};
 pub use ca::CaError;
 pub use ca_rotation::{CaRotationError, CaStatus, Lacking, ca_status, rotate_ca};
-pub use cli::run;
+pub use cli::{command, run};
 pub use config::{
-    ApiConnections, ApiSecurity, Config, ConfigError, LogFormat, Outputs, Role, RoleKind,
+    ApiConnections, ApiSecurity, Config, ConfigError, LogFormat, LogOutput, Outputs, Role, RoleKind,
 };
 pub use egress::Egress;
 pub use events::{Webhook, WebhookError};

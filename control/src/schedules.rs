@@ -173,13 +173,13 @@ fn start_in(
         return Ok(());
     }
     if count_last(tx, last.as_ref(), schedule, now)? {
-        tracing::warn!(task = %execution.task(), "the schedule is switched off");
+        tracing::warn!(task = %execution.task(), event = "schedule.disabled", "the schedule is switched off");
         return Ok(tx.update(&row)?);
     }
     match start_scheduled(tx, settings, execution, (planned_ms, now.as_millisecond())) {
         Ok(()) => {
             schedule.plan_after(now);
-            tracing::info!(%execution, "started by its schedule");
+            tracing::info!(%execution, event = "execution.scheduled", "started by its schedule");
             // The start has changed the rest of the row.
             let Some(mut started) = tx.get::<Task>(execution.task().id())? else {
                 return Ok(());
@@ -189,7 +189,7 @@ fn start_in(
         }
         Err(error) if error.is_refusal() => {
             if schedule.put_off(now, RETRY) {
-                tracing::warn!(task = %execution.task(), %error, "a scheduled start must wait");
+                tracing::warn!(task = %execution.task(), %error, event = "schedule.delayed", "a scheduled start must wait");
             }
             Ok(tx.update(&row)?)
         }

@@ -1,12 +1,14 @@
 //! Control as a whole: everything is opened and bound before anything starts.
 
 mod outputs;
+mod telemetry;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use datasync_telemetry::ListenError;
 use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -21,7 +23,9 @@ use crate::history;
 use crate::schedules;
 use crate::served_certificate::{CHECK_INTERVAL, ServedCertificate, Source, keep_current};
 use crate::state::{ServeLock, State, StateError};
+use crate::telemetry::{ControlSource, Meters};
 use outputs::{audit, logging, telling, watching};
+use telemetry::Telemetry;
 
 /// After the shutdown, how long connections may take to end.
 const GRACE: Duration = Duration::from_secs(10);
@@ -42,6 +46,9 @@ pub enum ServeError {
         /// The system's words.
         source: std::io::Error,
     },
+    /// The address for health and metrics.
+    #[error(transparent)]
+    Telemetry(#[from] ListenError),
     /// A server that ended by itself.
     #[error("{0}")]
     Ended(String),
@@ -78,6 +85,8 @@ pub struct Serving {
     pub api_addr: SocketAddr,
     /// Where agents really connect.
     pub agent_addr: SocketAddr,
+    /// Where health and metrics really are told, if at all.
+    pub telemetry_addr: Option<SocketAddr>,
     /// PEM file of control's CA: what agents and, with control's own certificate, clients trust.
     pub ca_pem_path: PathBuf,
     /// SHA-256 of the CA certificate's DER, hexadecimal.
@@ -145,16 +154,13 @@ pub async fn serve(config: Config, shutdown: CancellationToken) -> Result<Servin
     let api_tls = certificates.api.clone().map(api_tls).transpose()?;
     let (api_listener, api_addr) = bind("the API", config.api_listen).await?;
     let (agent_listener, agent_addr) = bind("agents", config.agent_listen).await?;
-    let credentials = CredentialService::new(
-        state.store.clone(),
-        state.sealer.clone(),
-        config.roles.clone(),
-        config.home.clone(),
-    );
-    let credentials = Arc::new(credentials.through(config.egress.clone()));
+    let telemetry = Telemetry::open(&config).await?;
+    let credentials = credentials(&config, &state);
     let (ours, stop) = (certificates.own.clone(), shutdown.clone());
     let (trusted, keys) = (authorities.clone(), credentials.clone());
     let agents = AgentSide::new(&config, &state, trusted, keys, ours, stop).await?;
+    let meters = Arc::<Meters>::default();
+    let agents = agents.counted_in(meters.clone());
     let told = telling(&config, &state.store, shutdown.clone()).await?;
     let logged = logging(&config, &state.store, credentials.clone(), shutdown.clone())?;
     let mut tasks = JoinSet::new();
@@ -167,19 +173,25 @@ pub async fn serve(config: Config, shutdown: CancellationToken) -> Result<Servin
         settings: settings.clone(),
         audit: Arc::new(audit),
         body_room: api::BodyRoom::new(),
+        meters: meters.clone(),
     };
-    let limits = limits(&config);
-    let api_shutdown = shutdown.clone();
+    let source = ControlSource::new(
+        meters,
+        (state.store.clone(), agents.fleet()),
+        certificates.named(),
+        authorities.clone(),
+        now,
+    );
+    let telemetry_addr = telemetry.address;
+    telemetry.serve(source, &mut tasks, shutdown.clone());
+    let (limits, api_shutdown) = (limits(&config), shutdown.clone());
     tasks.spawn(async move {
         api::serve(api, api_listener, api_tls, limits, api_shutdown).await;
         Ok(())
     });
     tasks.spawn(async move { Ok(agents.run(agent_listener).await?) });
-    let pruned = history::keep_pruned(
-        state.store.clone(),
-        config.execution_history,
-        shutdown.clone(),
-    );
+    let (rows, keep) = (state.store.clone(), config.execution_history);
+    let pruned = history::keep_pruned(rows, keep, shutdown.clone());
     let retried = api::keep_retrying(state.store.clone(), shutdown.clone());
     let started = schedules::keep_starting(state.store.clone(), settings, shutdown.clone());
     let ca_fingerprint = authorities.trusted().issuer().fingerprint();
@@ -191,16 +203,28 @@ pub async fn serve(config: Config, shutdown: CancellationToken) -> Result<Servin
         tokio::join!(pruned, retried, started, renewed, watched, told, logged);
         Ok(())
     });
-    tracing::info!(%api_addr, %agent_addr, "control serves");
+    let telemetry = telemetry_addr.map(tracing::field::display);
+    tracing::info!(%api_addr, %agent_addr, telemetry, event = "control.started", "control serves");
     Ok(Serving {
         api_addr,
         agent_addr,
+        telemetry_addr,
         ca_pem_path: state.authority.pem_path(),
         ca_fingerprint,
         tasks,
         shutdown,
         _lock: lock,
     })
+}
+
+fn credentials(config: &Config, state: &State) -> Arc<CredentialService> {
+    let service = CredentialService::new(
+        state.store.clone(),
+        state.sealer.clone(),
+        config.roles.clone(),
+        config.home.clone(),
+    );
+    Arc::new(service.through(config.egress.clone()))
 }
 
 fn limits(config: &Config) -> api::Limits {
@@ -254,6 +278,13 @@ impl Certificates {
             }
         };
         Ok(Self { own, api })
+    }
+
+    /// Each of them once, by what it is shown to.
+    fn named(&self) -> Vec<(&'static str, Arc<ServedCertificate>)> {
+        let own = ("agents", self.own.clone());
+        let api = self.api.clone().map(|api| ("api", api));
+        std::iter::once(own).chain(api).collect()
     }
 
     /// Each of them once.

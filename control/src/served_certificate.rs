@@ -112,11 +112,13 @@ impl ServedCertificate {
 
     fn renew_and_log(&self, now: Timestamp) {
         match self.renew(now) {
-            Ok(true) => tracing::info!(source = %self.source, "another certificate is shown"),
+            Ok(true) => {
+                tracing::info!(source = %self.source, event = "certificate.replaced", "another certificate is shown")
+            }
             Ok(false) => {}
             // Two files are not replaced at once: the next look may find them whole.
             Err(error) => {
-                tracing::warn!(%error, "a certificate cannot be renewed: the old one is shown")
+                tracing::warn!(%error, event = "certificate.renewal_failed", "a certificate cannot be renewed: the old one is shown")
             }
         }
     }

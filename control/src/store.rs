@@ -5,6 +5,7 @@
 
 mod cause;
 mod connection;
+mod counts;
 mod lists;
 mod meta;
 mod postgres;
@@ -13,6 +14,7 @@ mod seal;
 mod sql;
 mod sqlite;
 mod statements;
+mod times;
 mod transaction;
 mod worker;
 
@@ -30,6 +32,7 @@ pub(crate) use seal::{
     KeyFile, NoStep, Place, SealError, Sealed, Sealer, keys_written_at, new_key, read_keys,
     write_keys,
 };
+pub(crate) use times::Times;
 pub(crate) use transaction::{Record, Transaction, Versioned};
 use worker::{Changes, Mode, Worker};
 
@@ -121,6 +124,7 @@ pub(crate) struct Store {
     writer: Arc<Worker>,
     reader: Arc<Worker>,
     changes: watch::Receiver<u64>,
+    times: Arc<Times>,
     _listener: Option<Arc<postgres::Listener>>,
 }
 
@@ -149,6 +153,7 @@ impl Store {
             writer: Arc::new(writer),
             reader: Arc::new(reader),
             changes: changes.subscribe(),
+            times: Arc::default(),
             _listener: None,
         })
     }
@@ -199,6 +204,7 @@ impl Store {
             writer: Arc::new(writer),
             reader: Arc::new(reader),
             changes: changes.subscribe(),
+            times: Arc::default(),
             _listener: Some(Arc::new(postgres::Listener::start(target, changes)?)),
         };
         Ok((store, prepared))
@@ -216,7 +222,7 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        run(&self.reader, f).await
+        self.times.read.during(run(&self.reader, f)).await
     }
 
     /// Runs `f` alone and commits what it changed; nothing is changed if it returns an error.
@@ -234,7 +240,12 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        run(&self.writer, f).await
+        self.times.written.during(run(&self.writer, f)).await
+    }
+
+    /// How long callers have waited.
+    pub(crate) fn times(&self) -> &Times {
+        &self.times
     }
 
     /// Differs after every commit of this process and, on a server, of others. Rows are the truth;

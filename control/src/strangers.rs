@@ -3,7 +3,8 @@
 
 use std::fmt::Display;
 use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 
@@ -36,14 +37,27 @@ impl Strangers {
 
 /// The same for control's own log.
 #[derive(Debug, Default)]
-pub(crate) struct StrangerLog(Mutex<Strangers>);
+pub(crate) struct StrangerLog {
+    lines: Mutex<Strangers>,
+    /// All that happened, lines that were left out included.
+    noted: Arc<AtomicU64>,
+}
 
 impl StrangerLog {
+    /// Counts what happens in `noted` as well.
+    pub(crate) fn counting(noted: Arc<AtomicU64>) -> Self {
+        Self {
+            lines: Mutex::default(),
+            noted,
+        }
+    }
+
     /// Writes that `what` happened to a connection from `address`.
     pub(crate) fn note(&self, address: SocketAddr, what: &str, reason: &dyn Display) {
-        let mut strangers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        self.noted.fetch_add(1, Ordering::Relaxed);
+        let mut strangers = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(left_out) = strangers.admit(Timestamp::now()) {
-            tracing::info!(%address, %reason, left_out, "{what}");
+            tracing::info!(%address, %reason, left_out, event = "connection.refused", "{what}");
         }
     }
 }

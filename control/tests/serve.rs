@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use datasync_control::{Access, Config, ServeError, Serving, create_access_key, serve};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -76,4 +78,52 @@ async fn what_cannot_be_used_is_named() {
     let error = serve(config(&file.join("state")), CancellationToken::new()).await;
     let error = error.unwrap_err().to_string();
     assert!(error.contains("a-file"), "{error}");
+}
+
+async fn get(address: SocketAddr, path: &str) -> String {
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn health_and_metrics_are_told_where_it_is_asked_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut told = config(directory.path());
+    told.telemetry_listen = Some("127.0.0.1:0".parse().unwrap());
+    let shutdown = CancellationToken::new();
+    let serving = serve(told.clone(), shutdown.clone()).await.unwrap();
+    let address = serving.telemetry_addr.unwrap();
+    for path in ["/livez", "/readyz"] {
+        let answer = get(address, path).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
+    }
+    let page = get(address, "/metrics").await;
+    for line in [
+        "datasync_control_store_up 1",
+        "datasync_control_agents{status=\"OFFLINE\"} 0",
+        "datasync_control_executions{status=\"QUEUED\"} 0",
+        "datasync_control_agent_sessions 0",
+        "datasync_control_connections_refused_total{port=\"agents\"} 0",
+    ] {
+        assert!(page.lines().any(|found| found == line), "{line}\n{page}");
+    }
+    for certificate in ["agents", "api", "authority"] {
+        let line = format!("_expiry_timestamp_seconds{{certificate=\"{certificate}\"}} ");
+        assert!(page.contains(&line), "{page}");
+    }
+    // The address is taken by then.
+    let other = tempfile::tempdir().unwrap();
+    let mut second = config(other.path());
+    second.telemetry_listen = Some(address);
+    let refused = serve(second, CancellationToken::new()).await.unwrap_err();
+    assert!(
+        refused.to_string().contains("telemetry_listen"),
+        "{refused}"
+    );
+    shutdown.cancel();
+    ended(serving).await.unwrap();
 }

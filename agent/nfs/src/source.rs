@@ -64,7 +64,7 @@ impl Nfs3Source {
             limit => limit.clamp(READ_SIZE_MIN, config.read_size_max),
         };
         tracing::info!(
-            server = %mounted.nfs, path = config.path, read_max, "mounted an NFS export"
+            server = %mounted.nfs, path = config.path, read_max, event = "export.mounted", "mounted an NFS export"
         );
         Ok(Self {
             client,

@@ -40,7 +40,7 @@ impl S3Destination {
     pub async fn open(config: S3Config) -> Result<Self, EndpointError> {
         let (mut store, first) = connected(&config).await?;
         store.traits = store.probe(&first).await?;
-        tracing::info!(bucket = store.place.bucket, traits = ?store.traits, "store probed");
+        tracing::info!(bucket = store.place.bucket, traits = ?store.traits, event = "store.probed", "store probed");
         Ok(Self::of(store, &config))
     }
 

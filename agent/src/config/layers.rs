@@ -40,6 +40,7 @@ pub(super) const MEMBERS: &[&str] = &[
     "stalled_after_seconds",
     "name",
     "run_as",
+    "telemetry_listen",
     "nfs.connections",
     "nfs.mount_port",
     "nfs.privileged_ports",
@@ -55,6 +56,7 @@ pub(super) const MEMBERS: &[&str] = &[
     "s3.requester_pays",
     "log.level",
     "log.format",
+    "log.output",
 ];
 
 /// Members that are on or off.

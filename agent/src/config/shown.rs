@@ -21,6 +21,7 @@ const SHOWN: &[&str] = &[
     "stalled_after_seconds",
     "name",
     "run_as",
+    "telemetry_listen",
     "nfs.connections",
     "nfs.mount_port",
     "nfs.privileged_ports",
@@ -35,6 +36,7 @@ const SHOWN: &[&str] = &[
     "s3.requester_pays",
     "log.level",
     "log.format",
+    "log.output",
 ];
 
 impl Layers {

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use datasync_model::{ActivationKey, Proxy};
 use datasync_transfer::ServerLimits;
-use tracing_subscriber::EnvFilter;
 
 use super::layers::{Layers, STATE_DIR};
+use super::watching::{log_format, log_level, log_output};
 use super::{
-    Config, ConfigFaults, ControlAddress, ControlAddresses, ControlTrust, LogFormat, NfsSettings,
+    Config, ConfigFaults, ControlAddress, ControlAddresses, ControlTrust, NfsSettings,
     PrivilegedPorts, ProcessSettings, memory, units,
 };
 use crate::{cgroup, link};
@@ -42,6 +42,14 @@ impl Layers {
     /// As [`Layers::validate`].
     pub(crate) fn validate_process(self, log_level: &str) -> Result<ProcessSettings, ConfigFaults> {
         self.checked(|check| check.process(1, log_level))
+    }
+
+    /// Checks only what can be changed while the agent runs: the level of the log.
+    ///
+    /// # Errors
+    /// As [`Layers::validate`].
+    pub fn validate_log_level(self) -> Result<String, ConfigFaults> {
+        self.checked(|check| check.or("log.level", LOG_LEVEL, log_level))
     }
 
     fn checked<T>(self, read: impl FnOnce(&mut Check) -> Option<T>) -> Result<T, ConfigFaults> {
@@ -77,6 +85,8 @@ impl Check {
         let bytes_per_second = self.or("bytes_per_second", "-1", units::parse_rate);
         let process = self.process(executions_max.unwrap_or(1), LOG_LEVEL);
         let name = self.optional("name", name);
+        let telemetry_listen = self.telemetry_listen();
+        let log_output = self.or("log.output", "stderr", log_output);
         let state_dir = self.or("state_dir", STATE_DIR, |text| match PathBuf::from(text) {
             path if path.as_os_str().is_empty() => Err("must not be empty".to_owned()),
             path => Ok(path),
@@ -91,6 +101,8 @@ impl Check {
             bytes_per_second: bytes_per_second?,
             process: process?,
             name,
+            telemetry_listen,
+            log_output: log_output?,
         })
     }
 
@@ -277,6 +289,9 @@ impl Check {
             );
             self.fault("memory_target", &what);
         }
+        if let Err(what) = memory::check_room(target, cgroup::memory_limit_bytes()) {
+            self.fault("memory_target", &what);
+        }
     }
 }
 
@@ -382,23 +397,6 @@ fn privileged_ports(text: &str) -> Result<PrivilegedPorts, String> {
         "never" => Ok(PrivilegedPorts::Never),
         "require" => Ok(PrivilegedPorts::Require),
         _ => Err(format!("{text:?} is none of prefer, never, require")),
-    }
-}
-
-fn log_level(text: &str) -> Result<String, String> {
-    match EnvFilter::try_new(text) {
-        Ok(_) if !text.trim().is_empty() => Ok(text.to_owned()),
-        _ => Err(format!(
-            "{text:?} is no level (error, warn, info, debug, trace) and no filter"
-        )),
-    }
-}
-
-fn log_format(text: &str) -> Result<LogFormat, String> {
-    match text {
-        "text" => Ok(LogFormat::Text),
-        "json" => Ok(LogFormat::Json),
-        _ => Err(format!("{text:?} is neither text nor json")),
     }
 }
 

@@ -63,7 +63,12 @@ impl Runner {
         loop {
             let error = match self.try_manifest(assignment, manifest).await {
                 Ok(lines) => {
-                    tracing::info!(lines, manifest = place(manifest), "the manifest is read");
+                    tracing::info!(
+                        lines,
+                        manifest = place(manifest),
+                        event = "manifest.read",
+                        "the manifest is read"
+                    );
                     return Ok(());
                 }
                 Err(Fault::Local(reason)) => return Err(Halt::LocalState(local(&reason))),

@@ -39,6 +39,7 @@ impl ProgressLog {
             seconds_left = left.map(|left| seconds(left.likely_ms)),
             seconds_left_high = left.and_then(|left| left.high_ms).map(seconds),
             bottleneck = telemetry.bottleneck.map(|found| found.as_str()),
+            event = "execution.progressed",
             "execution goes on"
         );
     }

@@ -31,6 +31,7 @@ pub(crate) async fn follow(
                 bytes_per_second = i64::from(present),
                 by_timetable = rate == Rate::Timetable,
                 until = until.map(tracing::field::display),
+                event = "execution.limited",
                 "the bandwidth limit of the execution"
             );
         }

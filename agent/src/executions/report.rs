@@ -108,12 +108,17 @@ impl Runner {
             match within_patience(assignment, writing).await? {
                 Ok(written) => {
                     let (objects, bucket) = (written.objects, &asked.store.bucket);
-                    tracing::info!(objects, bucket, "the task report is written");
+                    tracing::info!(
+                        objects,
+                        bucket,
+                        event = "report.written",
+                        "the task report is written"
+                    );
                     (written.cancelled, ReportResult::success())
                 }
                 Err(fault) => {
                     let failure = told(asked, &fault);
-                    tracing::error!(%failure, "the task report is not complete");
+                    tracing::error!(%failure, event = "report.failed", "the task report is not complete");
                     let cancelled = assignment.cancel.is_cancelled();
                     (cancelled, ReportResult::error(failure))
                 }

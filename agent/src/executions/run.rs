@@ -377,6 +377,7 @@ impl Runner {
                     if expired {
                         tracing::warn!(
                             location_arn = %location,
+                            event = "execution.paused",
                             "credentials expired and no others have come; pausing the execution"
                         );
                         pause.cancel();
@@ -417,7 +418,7 @@ impl Runner {
                 let delay = backoff::STORAGE
                     .random_delay(failures)
                     .max(error.retry_after.unwrap_or_default().min(backoff::STORAGE.cap));
-                tracing::warn!(%failure, failures, retry_ms = delay.as_millis(), "cannot open a location");
+                tracing::warn!(%failure, failures, retry_ms = delay.as_millis(), event = "location.unavailable", "cannot open a location");
                 tokio::time::sleep(delay).await;
             }
         })
@@ -447,7 +448,8 @@ async fn begin_again(
 ) -> Result<(), Halt> {
     let done = assignment.reports.borrow().counters;
     if stalls.is_to_go_on(done) {
-        tracing::error!(%failure, "the execution is begun again from its journal");
+        let task_execution_id = assignment.spec.execution.id();
+        tracing::error!(task_execution_id, %failure, event = "execution.restarted", "the execution is begun again from its journal");
         return Ok(());
     }
     let failure = with_open_uploads(failure, &assignment.directory, Some(owed_aborts)).await;
@@ -460,7 +462,8 @@ async fn pause_for_room(
     owed_aborts: &Path,
     failure: Failure,
 ) -> Result<(), Halt> {
-    tracing::error!(%failure, "the execution is paused");
+    let task_execution_id = assignment.spec.execution.id();
+    tracing::error!(task_execution_id, %failure, event = "execution.paused", "the execution is paused");
     assignment
         .reports
         .send_modify(|report| report.result.failure = Some(failure));

@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use datasync_model::{ErrorCode, ExecutionReport, ExecutionSpec, Failure, Rate};
+use datasync_model::{BytesPerSecond, ErrorCode, ExecutionReport, ExecutionSpec, Failure, Rate};
 use jiff::Timestamp;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::folder::Folder;
 use super::progress_log::ProgressLog;
 use super::{Assignment, Ended, Turn, Work, failed, launching, rate};
+use crate::telemetry::{Account, Tally};
 
 /// How long after its cancel an execution tries to reach the store to abort uploads of an earlier
 /// run. The aborts take at most 5 s more: together less than 10 s.
@@ -37,6 +38,8 @@ pub(super) struct Task {
     pub(super) seen: watch::Sender<ExecutionReport>,
     /// Rung at the end.
     pub(super) ended: Arc<Notify>,
+    /// Where it is counted what is done.
+    pub(super) tally: Tally,
     pub(super) assignment: Handed,
 }
 
@@ -44,7 +47,8 @@ pub(super) struct Task {
 pub(super) async fn run(task: Task) {
     let execution = task.assignment.spec.execution.clone();
     let id = execution.id().to_owned();
-    let ended = work(&task).await;
+    let mut account = task.tally.open(&id, task.folder.has_journal());
+    let ended = work(&task, &mut account).await;
     if task.assignment.released.is_cancelled() {
         // Control is told nothing of it: whoever waits for its end removes it.
         let elsewhere = Failure::new(ErrorCode::AgentUnavailable, "given to another agent");
@@ -55,10 +59,12 @@ pub(super) async fn run(task: Task) {
     let Some(ended) = ended else {
         tracing::info!(
             task_execution_id = id,
+            event = "execution.stopped",
             "execution stopped; it goes on later"
         );
         return;
     };
+    account.close(&ended);
     let telemetry = &ended.telemetry;
     tracing::info!(
         task_execution_id = id,
@@ -78,9 +84,11 @@ pub(super) async fn run(task: Task) {
         );
     }
     match &ended.result.failure {
-        None => tracing::info!(task_execution_id = id, status = %ended.status, "execution ended"),
+        None => {
+            tracing::info!(task_execution_id = id, status = %ended.status, event = "execution.ended", "execution ended")
+        }
         Some(failure) => {
-            tracing::warn!(task_execution_id = id, status = %ended.status, %failure, "execution ended");
+            tracing::warn!(task_execution_id = id, status = %ended.status, %failure, event = "execution.ended", "execution ended");
         }
     }
     if let Err(error) = task.folder.write_report(&ended) {
@@ -91,7 +99,12 @@ pub(super) async fn run(task: Task) {
     task.ended.notify_one();
 }
 
-async fn work(task: &Task) -> Ended {
+fn limit_now(handed: &Handed) -> BytesPerSecond {
+    let order = *handed.rate.borrow();
+    order.limit_at(&handed.spec, Timestamp::now()).0
+}
+
+async fn work(task: &Task, account: &mut Account) -> Ended {
     let handed = &task.assignment;
     let execution = &handed.spec.execution;
     let slot = tokio::select! {
@@ -113,9 +126,8 @@ async fn work(task: &Task) -> Ended {
     let turn = Turn::new(slot);
     let (reports, mut progress) = watch::channel(launching(execution.clone()));
     let give_up = CancellationToken::new();
-    let order = *handed.rate.borrow();
-    let (limit, _) = order.limit_at(&handed.spec, Timestamp::now());
-    let (limit, limits) = watch::channel(limit);
+    let (limit, limits) = watch::channel(limit_now(handed));
+    account.limited_by(limits.clone());
     let assignment = Assignment {
         spec: Arc::clone(&handed.spec),
         directory: task.folder.path().to_owned(),
@@ -150,6 +162,7 @@ async fn work(task: &Task) -> Ended {
             Ok(()) = progress.changed() => {
                 let report = progress.borrow_and_update().clone();
                 progress_log.tell(&report, Instant::now());
+                account.observe(&report);
                 if !report.status.is_terminal() {
                     task.seen.send_replace(report);
                 }

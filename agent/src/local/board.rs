@@ -27,6 +27,16 @@ impl Watched {
         all.here.push(reports);
     }
 
+    /// The last reports of what is here, without the one that ended last.
+    pub(crate) fn here(&self) -> Vec<ExecutionReport> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.tidy();
+        all.here
+            .iter()
+            .map(|reports| reports.borrow().clone())
+            .collect()
+    }
+
     fn reports(&self) -> Vec<ExecutionReport> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.tidy();

@@ -16,6 +16,8 @@ pub(crate) struct Attempts {
     limits: RetryLimits,
     random: AtomicU64,
     waits: Arc<Waits>,
+    retries: AtomicU64,
+    throttles: AtomicU64,
 }
 
 impl Attempts {
@@ -24,12 +26,24 @@ impl Attempts {
             limits,
             random: AtomicU64::new(seed),
             waits: Arc::new(Waits::new()),
+            retries: AtomicU64::new(0),
+            throttles: AtomicU64::new(0),
         }
     }
 
     /// What is waited for around the calls, and between them.
     pub(crate) fn waits(&self) -> &Arc<Waits> {
         &self.waits
+    }
+
+    /// Calls that were to be made again so far.
+    pub(crate) fn retries(&self) -> u64 {
+        self.retries.load(Ordering::Relaxed)
+    }
+
+    /// Answers so far that asked to come again later.
+    pub(crate) fn throttles(&self) -> u64 {
+        self.throttles.load(Ordering::Relaxed)
     }
 
     /// The longest time from the first attempt of a call to the start of the last, in seconds.
@@ -72,14 +86,21 @@ impl Attempts {
     /// What to do after attempts of a call `failed`, the last one by `error`; `started` is when the first
     /// began, moved on by what the calls were held.
     pub(crate) fn after(&self, error: &EndpointError, failed: Failed, started: Instant) -> Retry {
-        retry::decide(
+        let decided = retry::decide(
             error.kind,
             error.retry_after,
             failed,
             started.elapsed(),
             self.random_unit(),
             &self.limits,
-        )
+        );
+        if error.kind == ErrorKind::Busy {
+            self.throttles.fetch_add(1, Ordering::Relaxed);
+        }
+        if matches!(decided, Retry::After(_)) {
+            self.retries.fetch_add(1, Ordering::Relaxed);
+        }
+        decided
     }
 
     /// The next number in `0.0..1.0` (SplitMix64).

@@ -143,7 +143,7 @@ async fn carry_out<S: Source, D: Destination>(
     watch: Watch,
     controls: &Controls,
 ) -> Result<ExecutionReport, Interrupted> {
-    let mut observer = engine.observer().await;
+    let mut observer = engine.observer(watch.source.clone()).await;
     let mut stall = None;
     let ended = tokio::select! {
         biased;

@@ -92,6 +92,12 @@ impl Server {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
+    /// Requests in flight that have a place; those that have none are few.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.0.gate.in_flight()
+    }
+
     /// Whether it has asked lately for fewer requests, or did not answer.
     pub(crate) fn was_refused(&self) -> bool {
         self.0.gate.was_refused(Instant::now())
@@ -354,9 +360,14 @@ impl Drop for Pass<'_> {
             Some(pause) => tracing::warn!(
                 server,
                 ?pause,
+                event = "server.avoided",
                 "the server answers nothing but errors and is left alone"
             ),
-            None => tracing::info!(server, "the server serves again"),
+            None => tracing::info!(
+                server,
+                event = "server.recovered",
+                "the server serves again"
+            ),
         }
     }
 }

@@ -66,7 +66,7 @@ pub(crate) async fn serve(
 ) {
     let acceptor = tls.map(TlsAcceptor::from);
     let places = Places::new(limits.connections);
-    let strangers = Arc::new(StrangerLog::default());
+    let strangers = Arc::new(StrangerLog::counting(api.meters.api_refused.clone()));
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {

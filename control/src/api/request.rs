@@ -1,7 +1,7 @@
 //! One HTTP request: bounded body, signature, dispatch, answer.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 use http_body_util::Full;
@@ -14,7 +14,7 @@ use super::body;
 use super::call::Call;
 use super::error::ApiError;
 use super::http::Answering;
-use super::{Api, operations};
+use super::{Api, operations, shapes};
 use crate::audit::{Entry, Outcome};
 use crate::auth::{self, AuthError, Authorization, SignedRequest};
 use crate::records::AccessKey;
@@ -42,6 +42,7 @@ pub(super) async fn answer(
     request: Request<Incoming>,
     caller: &Caller<'_>,
 ) -> Response<Full<Bytes>> {
+    let began = Instant::now();
     let id = request_id();
     if request.method() == Method::GET && request.uri().path() == REPORT_KEYS {
         return respond_report_keys(api, &id).await;
@@ -64,14 +65,25 @@ pub(super) async fn answer(
         Err(error) => {
             // What strangers do is in the audit log, up to a number of lines.
             if pending.entry.is_authenticated() {
-                tracing::info!(request_id = %id, %target, status = error.status, kind = error.kind(), "refused");
+                tracing::info!(request_id = %id, %target, status = error.status, kind = error.kind(), event = "call.refused", "refused");
             }
             let refused = Outcome::Refused(error.kind(), error.status);
             pending.decided(refused).await;
             (error.status, error.body())
         }
     };
+    api.meters
+        .calls
+        .count(operation(&target), status, began.elapsed());
     respond(status, &id, &body)
+}
+
+/// The operation as it is counted: whatever strangers ask for, there are only so many.
+fn operation(target: &str) -> &str {
+    target
+        .strip_prefix(TARGET_PREFIX)
+        .filter(|name| shapes::input_of(name).is_some())
+        .unwrap_or("unknown")
 }
 
 /// The answer to a request that came when its connection's place was another's.

@@ -64,6 +64,7 @@ impl Writer {
         match self.file.append(text.as_bytes()) {
             Ok(()) if self.lost > 0 => {
                 tracing::warn!(path = %self.file.path().display(), lost = self.lost,
+                    event = "audit.recovered",
                     "the audit log can be written again; lines are missing");
                 self.lost = 0;
             }
@@ -72,6 +73,7 @@ impl Writer {
                 if self.lost == 0 {
                     let advice = crate::disk::advice(&error);
                     tracing::error!(path = %self.file.path().display(),
+                        event = "audit.failed",
                         "the audit log cannot be written, calls go on without it: {error}{advice}");
                 }
                 self.lost += lines;

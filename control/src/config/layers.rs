@@ -140,8 +140,13 @@ settings! {
     audit_file_mib,
     /// text or json [default: text]
     log_format,
-    /// What is logged, as in info or datasync_control=debug [default: info]
+    /// What is logged, as in info or datasync_control=debug; read again at SIGHUP [default: info]
     log_filter,
+    /// Where log lines go: stderr or stdout [default: stderr]
+    log_output,
+    /// Address of /livez, /readyz and /metrics, HTTP without TLS, such as 127.0.0.1:9181; empty:
+    /// none [default: none]
+    telemetry_listen,
 }
 
 /// By setting; the first that is not empty.

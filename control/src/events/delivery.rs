@@ -229,7 +229,11 @@ impl Teller {
     fn failed(&mut self, why: &str) -> Next {
         let receiver = self.receiver.name();
         if self.failures == 0 {
-            tracing::warn!(receiver, "events cannot be delivered and are kept: {why}");
+            tracing::warn!(
+                receiver,
+                event = "events.delayed",
+                "events cannot be delivered and are kept: {why}"
+            );
         } else {
             tracing::debug!(receiver, "events still cannot be delivered: {why}");
         }
@@ -274,6 +278,7 @@ impl Teller {
         if self.failures > 0 {
             tracing::info!(
                 receiver = self.receiver.name(),
+                event = "events.recovered",
                 "events are delivered again"
             );
             self.failures = 0;

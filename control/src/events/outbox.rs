@@ -130,7 +130,7 @@ fn tell_all(
         } else {
             "CLEARED"
         };
-        tracing::warn!(subject = subject.id(), kind = ?change.warning.kind, "warning {word}: {}",
+        tracing::warn!(subject = subject.id(), kind = ?change.warning.kind, event = "warning.changed", "warning {word}: {}",
             change.warning.message);
         made.0
             .push((subject.clone(), word.to_owned(), Some(change.warning)));

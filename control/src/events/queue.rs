@@ -43,6 +43,7 @@ pub(super) fn append(rows: &Transaction<'_>, made: Made, now_ms: i64) -> Result<
         tracing::warn!(
             gone,
             dropped = queue.record.dropped,
+            event = "events.dropped",
             "events that were not told are dropped: \
             a receiver has been out of reach for too long"
         );

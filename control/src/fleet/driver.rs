@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use datasync_model::{AgentArn, AgentStatus};
 use datasync_proto::Generation;
+use datasync_telemetry::Pulses;
 use tokio::time::Instant;
 
 use super::abandoned::abandoned;
@@ -28,6 +29,8 @@ use crate::store::StoreError;
 const TICK: Duration = Duration::from_secs(1);
 /// Commits come closer together than this where many calls are made; one round does for several.
 const PAUSE: Duration = Duration::from_millis(20);
+/// A round that takes longer is stuck: a database that is away is told within a minute.
+const STUCK_AFTER: Duration = Duration::from_secs(300);
 /// Rounds in a row that all wrote something. More means that two decisions undo each other.
 const ROUNDS_MAX: u32 = 64;
 /// A row that cannot be read is named again when it was not seen for this long.
@@ -47,11 +50,12 @@ pub(crate) enum DriveError {
     Incarnation(StateError),
 }
 
-/// Drives until the fleet's shutdown.
-pub(crate) async fn drive(fleet: Arc<Fleet>) {
+/// Drives until the fleet's shutdown, and gives signs of life.
+pub(crate) async fn drive(fleet: Arc<Fleet>, pulses: &Pulses) {
     let mut changes = fleet.rows.changes();
     let mut failure = String::new();
     loop {
+        pulses.beat("driver of agents and executions", STUCK_AFTER);
         let next = Instant::now() + PAUSE;
         changes.mark_unchanged();
         match reconcile(&fleet).await {
@@ -60,7 +64,7 @@ pub(crate) async fn drive(fleet: Arc<Fleet>) {
                 // Once for each cause: the store may be away for long.
                 let text = error.to_string();
                 if text != failure {
-                    tracing::error!(%error, "agents and executions cannot be driven; trying again");
+                    tracing::error!(%error, event = "store.failed", "agents and executions cannot be driven; trying again");
                     failure = text;
                 }
                 tokio::time::sleep(TICK).await;
@@ -160,6 +164,7 @@ async fn renew_incarnation(fleet: &Fleet) -> Result<(), DriveError> {
     if fleet.rows.outdated_by(&newest, next).await? {
         tracing::error!(
             generation = newest.generation,
+            event = "incarnation.renewed",
             "the store has gone back in time, so what was committed last is lost: a new \
              incarnation begins, and executions that the store does not know are cancelled by \
              their agents"
@@ -196,6 +201,7 @@ fn name_unreadable(fleet: &Fleet, snapshot: &Snapshot) {
                 kind = row.kind,
                 id = row.id,
                 reason = row.reason,
+                event = "row.unreadable",
                 "a row cannot be read; what it concerns is left as it is"
             );
         }

@@ -123,6 +123,12 @@ impl Presence {
         })
     }
 
+    /// Sessions that go on.
+    pub(crate) fn sessions(&self) -> usize {
+        let present = self.by_agent.values();
+        present.filter(|present| present.session.is_some()).count()
+    }
+
     /// Takes out a session, unless a newer one is in its place.
     pub(crate) fn leave(&mut self, agent: &AgentArn, id: u64) {
         if let Some(present) = self.by_agent.get_mut(agent) {
@@ -145,6 +151,7 @@ impl Presence {
         if told == Some(true) && why == Superseded::Cloned {
             tracing::warn!(%agent, winner_boot_nonce = boot_nonce, loser = %present.winner.address,
                 loser_boot_nonce = present.winner.boot_nonce,
+                event = "agent.cloned",
                 "two machines use the identity of one agent, on two replicas of control: the one \
                  that was started last wins; activate the other one as an agent of its own");
         }
@@ -180,6 +187,7 @@ mod tests {
         let mut first = enter(&mut presence, "one", None).unwrap();
         assert_eq!(first.loser, None);
         let mut again = enter(&mut presence, "one", None).unwrap();
+        assert_eq!(presence.sessions(), 1);
         assert_eq!(again.loser, None);
         assert_eq!(first.superseded.try_recv(), Ok(Superseded::Reconnected));
         let clone = enter(&mut presence, "two", None).unwrap();

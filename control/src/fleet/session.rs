@@ -239,7 +239,7 @@ async fn run(
     if let Some(applied) = &hello.applied {
         fleet.note_applied(&agent, applied).await?;
     }
-    tracing::info!(%agent, version = facts.version, "agent connected");
+    tracing::info!(%agent, version = facts.version, event = "agent.connected", "agent connected");
     let held = fleet.rows.certificate_shown(&agent, &certificate);
     let held = held.await.map_err(|error| {
         tracing::error!(%agent, %error, "an agent's certificate cannot be looked up");
@@ -255,7 +255,7 @@ async fn run(
         outgoing,
     );
     let result = session.run(incoming, entered.superseded, claim).await;
-    tracing::info!(%agent, reason = ?result, "agent's session ended");
+    tracing::info!(%agent, reason = ?result, event = "agent.disconnected", "agent's session ended");
     result
 }
 
@@ -278,6 +278,7 @@ fn enter(fleet: &Fleet, agent: &AgentArn, machine: Machine) -> Result<Entered, S
         winner_boot_nonce = winner.boot_nonce,
         loser = %loser.address,
         loser_boot_nonce = loser.boot_nonce,
+        event = "agent.cloned",
         "two machines use the identity of one agent: the one that was started last wins; activate \
          the other one as an agent of its own"
     );

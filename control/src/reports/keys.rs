@@ -74,7 +74,11 @@ pub(super) fn in_use(
     }
     let key = made(sealer, now)?;
     rows.insert(&key)?;
-    tracing::info!(key_id = key.key_id, "a key for task reports is made");
+    tracing::info!(
+        key_id = key.key_id,
+        event = "report-key.made",
+        "a key for task reports is made"
+    );
     Ok(key)
 }
 

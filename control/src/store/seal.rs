@@ -250,7 +250,7 @@ impl Sealer {
         match read.map(|(keys, stamp)| Known::of(&keys, Some(stamp))) {
             Ok(Some(fresh)) => {
                 *known = fresh;
-                tracing::info!(path = %self.path.display(), "the sealing key was replaced");
+                tracing::info!(path = %self.path.display(), event = "sealing-key.replaced", "the sealing key was replaced");
             }
             Ok(None) => known.stamp = Some(seen),
             Err(error) => {

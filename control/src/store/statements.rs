@@ -17,6 +17,8 @@ pub(super) struct Statements {
     /// `?3` executions that wait, the longest waiting first and by id, from the time `?1` on
     /// after `?2`.
     pub(super) queued_executions: &'static str,
+    /// How many executions wait, as the version of one row.
+    pub(super) queue_length: &'static str,
     /// `?2` executions of the task `?1` that have not ended: first what is launched, then what
     /// waits, the longest waiting first.
     pub(super) live_of_task: &'static str,

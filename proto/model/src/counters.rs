@@ -19,6 +19,16 @@ macro_rules! counters {
             pub fn add(&mut self, more: &Self) {
                 $(self.$field = self.$field.saturating_add(more.$field);)+
             }
+
+            /// Raises each count to that of `newer` where that is more, and gives what was added.
+            pub fn raise(&mut self, newer: &Self) -> Self {
+                let mut added = Self::default();
+                $(if newer.$field > self.$field {
+                    added.$field = newer.$field - self.$field;
+                    self.$field = newer.$field;
+                })+
+                added
+            }
         }
     };
 }
@@ -101,5 +111,23 @@ impl Counters {
             directories_delete_failed: self.delete_failed,
             ..self
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_count_that_is_raised_never_falls() {
+        let of = |failed, deleted| Counters {
+            failed,
+            deleted,
+            ..Counters::default()
+        };
+        let mut seen = of(5, 1);
+        assert_eq!(seen.raise(&of(3, 4)), of(0, 3));
+        assert_eq!(seen, of(5, 4));
+        assert_eq!(seen.raise(&of(7, 4)), of(2, 0));
     }
 }

@@ -95,6 +95,12 @@ pub struct Telemetry {
     pub source_requests: RequestCounts,
     /// The same to the destination, those of opening it included.
     pub destination_requests: RequestCounts,
+    /// Bytes of content that were read of the source since the agent took the execution up.
+    pub bytes_read: u64,
+    /// Calls that were made again since then, after an error that may pass.
+    pub retries: u64,
+    /// Answers since then that asked to come again later.
+    pub throttles: u64,
     /// Bytes written per second, over the last ten seconds.
     pub bytes_per_second: u64,
     /// Items found or, in the end check, verified per second, over the last ten seconds.

@@ -45,7 +45,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
                 share_max_percent: self.spec.extensions.delete_share_max.percent(),
             });
             if let Err(withheld) = allowed {
-                tracing::warn!(%withheld, "deletes withheld");
+                tracing::warn!(%withheld, event = "deletes.withheld", "deletes withheld");
                 let failure = withheld.clone();
                 self.withheld = Some(withheld);
                 return Ok(self.journal.append(Record::Withheld { failure }).await?);

@@ -9,13 +9,13 @@ use tokio::sync::watch;
 use tokio::time::{Instant, interval};
 
 use super::Engine;
+use crate::attempts::Attempts;
 use crate::bottleneck::Spared;
 use crate::journal::{Journal, Record};
 use crate::limiter::Limiter;
 use crate::outlook::{Outlook, Sight};
 use crate::progress::Progress;
-use crate::server::Server;
-use crate::waits::Waits;
+use crate::server::{Calls, Server};
 
 /// How often reports are made.
 const REPORT_EVERY: Duration = Duration::from_millis(250);
@@ -30,14 +30,16 @@ pub(super) struct Observer<S, D> {
     destination: Arc<D>,
     source_server: Server,
     destination_server: Server,
-    waits: Arc<Waits>,
+    source_calls: Arc<Calls>,
+    attempts: Arc<Attempts>,
     cpu_time: fn() -> Duration,
     began: Instant,
     outlook: Outlook,
 }
 
 impl<S: Source, D: Destination> Engine<S, D> {
-    pub(super) async fn observer(&self) -> Observer<S, D> {
+    /// `source_calls` are those that go through the engine's source.
+    pub(super) async fn observer(&self, source_calls: Arc<Calls>) -> Observer<S, D> {
         let expected = match &self.catalog {
             Some(catalog) => catalog.remembered().await,
             None => None,
@@ -52,7 +54,8 @@ impl<S: Source, D: Destination> Engine<S, D> {
             destination: self.destination.clone(),
             source_server: self.settings.source_server.clone(),
             destination_server: self.settings.destination_server.clone(),
-            waits: self.attempts.waits().clone(),
+            source_calls,
+            attempts: self.attempts.clone(),
             cpu_time: self.settings.cpu_time,
             began: Instant::now(),
             outlook: Outlook::new(expected, u32::try_from(cpus).unwrap_or(u32::MAX)),
@@ -86,7 +89,7 @@ impl<S: Source, D: Destination> Observer<S, D> {
     pub(super) fn telemetry(&mut self) -> Telemetry {
         let told = self.outlook.look(Sight {
             at: self.began.elapsed(),
-            waits: self.waits.sums(),
+            waits: self.attempts.waits().sums(),
             cpu: (self.cpu_time)(),
             spared: Spared {
                 source: self.source_server.was_refused(),
@@ -97,6 +100,9 @@ impl<S: Source, D: Destination> Observer<S, D> {
         Telemetry {
             source_requests: self.source.requests(),
             destination_requests: self.destination.requests(),
+            bytes_read: self.source_calls.bytes_read(),
+            retries: self.attempts.retries(),
+            throttles: self.attempts.throttles(),
             bytes_per_second: told.bytes_per_second,
             items_per_second: told.items_per_second,
             time_left: told.time_left,

@@ -15,6 +15,7 @@ const LONG: [&str; 2] = ["GetObject", "CopyObject"];
 pub(crate) struct Calls {
     begun: AtomicU64,
     answered: AtomicU64,
+    bytes_read: AtomicU64,
     open: Mutex<BTreeMap<u64, (&'static str, Instant)>>,
 }
 
@@ -53,6 +54,16 @@ impl Calls {
     /// Calls that were answered so far.
     pub(crate) fn answered(&self) -> u64 {
         self.answered.load(Ordering::Relaxed)
+    }
+
+    /// An answer brought so many bytes of content.
+    pub(super) fn count_read(&self, bytes: u64) {
+        self.bytes_read.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes of content that answers have brought so far.
+    pub(crate) fn bytes_read(&self) -> u64 {
+        self.bytes_read.load(Ordering::Relaxed)
     }
 
     /// Whether one that may take hours is in flight.

@@ -75,6 +75,11 @@ impl Gate {
         }
     }
 
+    /// Places that are taken.
+    pub(super) fn in_flight(&self) -> usize {
+        self.lock().in_flight()
+    }
+
     pub(super) fn was_refused(&self, now: Instant) -> bool {
         self.lock().was_refused(now)
     }

@@ -130,6 +130,11 @@ impl<T> Queue<T> {
         }
     }
 
+    /// Requests that have a place.
+    pub(super) fn in_flight(&self) -> usize {
+        self.small.in_flight + self.bulky.in_flight
+    }
+
     fn lane(&mut self, weight: Weight) -> &mut Lane<T> {
         match weight {
             Weight::Small => &mut self.small,

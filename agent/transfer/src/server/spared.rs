@@ -105,7 +105,9 @@ impl<S: Source> Source for Spared<Arc<S>> {
         length: u32,
     ) -> Result<ReadReply, EndpointError> {
         let call = || self.inner.read(file, offset, length);
-        self.access.ask(moving("READ", length.into()), call).await
+        let reply = self.access.ask(moving("READ", length.into()), call).await?;
+        self.access.calls.count_read(reply.data.len() as u64);
+        Ok(reply)
     }
 
     async fn read_link(&self, link: &Handle) -> Result<Bytes, EndpointError> {

@@ -82,6 +82,7 @@ impl Door {
             settings: Arc::new(crate::api::Settings::of(&config)),
             audit: Arc::new(crate::audit::Audit::off()),
             body_room: crate::api::BodyRoom::new(),
+            meters: Arc::default(),
         };
         let (server, connector) = tls(&state.authority);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -234,6 +234,7 @@ mod tests {
             settings: Arc::new(Settings::of(&config)),
             audit: Arc::new(crate::audit::Audit::off()),
             body_room: crate::api::BodyRoom::new(),
+            meters: Arc::default(),
         };
         let input = json!({
             "S3BucketArn": "arn:aws:s3:::bucket",

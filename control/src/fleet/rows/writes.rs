@@ -130,7 +130,7 @@ pub(super) fn write_verdict(rows: &Transaction<'_>, verdict: Verdict) -> Result<
     let Some(mut row) = rows.get::<Task>(verdict.task.id())? else {
         return Ok(());
     };
-    tracing::info!(task = %verdict.task, result = ?verdict.result, "task was tried");
+    tracing::info!(task = %verdict.task, result = ?verdict.result, event = "task.tried", "task was tried");
     let unable = &mut row.record.unable;
     for agent in verdict.unable {
         if !unable.contains(&agent) {
@@ -167,6 +167,7 @@ pub(super) fn write_report(
     };
     if status != execution.status {
         tracing::info!(execution = %report.execution, from = %execution.status, to = %status,
+            event = "execution.changed",
             "execution moved");
     }
     execution.status = status;
@@ -181,7 +182,7 @@ pub(super) fn write_report(
         let telemetry = &report.telemetry;
         tracing::info!(execution = %report.execution, %status,
             source_requests = telemetry.source_requests.total(),
-            destination_requests = telemetry.destination_requests.total(), "execution ended");
+            destination_requests = telemetry.destination_requests.total(), event = "execution.ended", "execution ended");
         execution.ended_at_ms = Some(now.as_millisecond());
     }
     rows.update(&row)
@@ -213,6 +214,7 @@ pub(super) fn end_abandoned(
     let (counters, result) = before.map(|r| (r.counters, r.result)).unwrap_or_default();
     let result = abandoned.result(result);
     tracing::warn!(execution = %abandoned.execution, failure = ?result.failure,
+        event = "execution.abandoned",
         "an execution ends without its agent");
     execution.status = status;
     execution.ended_at_ms = Some(now.as_millisecond());
@@ -248,7 +250,7 @@ pub(super) fn write_launch(
     let Ok(status) = row.record.status.apply(ExecutionEvent::Launch) else {
         return Ok(false);
     };
-    tracing::info!(execution = %launch.execution, agent = %launch.agent, "execution is launched");
+    tracing::info!(execution = %launch.execution, agent = %launch.agent, event = "execution.launched", "execution is launched");
     row.record.status = status;
     row.record.agent = Some(launch.agent.clone());
     row.record.tenure = launch.tenure;
@@ -274,7 +276,7 @@ fn write_move(
         return Ok(false);
     }
     tracing::warn!(execution = %launch.execution, from = %from.agent, to = %launch.agent,
-        epoch = launch.tenure.epoch, "its agent is gone: an execution moves to another one");
+        epoch = launch.tenure.epoch, event = "execution.moved", "its agent is gone: an execution moves to another one");
     execution.move_to(launch.agent.clone(), launch.tenure);
     rows.update(&row)?;
     Ok(true)

@@ -24,7 +24,7 @@ impl Running {
         match self.fleet.rows.countersign(&proven, wall()).await {
             Ok(answer) => {
                 tracing::info!(%execution, root = %proven.statement.root,
-                    key_id = answer.key_id, "a task report is countersigned");
+                    key_id = answer.key_id, event = "report.countersigned", "a task report is countersigned");
                 send(&self.outgoing, Down::ReportCountersigned(answer)).await
             }
             Err(error) => {

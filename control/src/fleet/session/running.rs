@@ -228,7 +228,7 @@ impl Running {
         }
         self.beat = Some(heartbeat.sent_milliseconds).filter(|sent| *sent > 0);
         if heartbeat.status.parse() == Ok(AgentStatus::Offline) {
-            tracing::info!(agent = %self.agent, "agent stops");
+            tracing::info!(agent = %self.agent, event = "agent.stopping", "agent stops");
             let now = Instant::now().into_std();
             lock(&self.fleet.leases).left(&self.agent, now);
             self.fleet.wake.notify_one();

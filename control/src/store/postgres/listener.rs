@@ -53,7 +53,7 @@ async fn listen(target: &Target, changes: &Changes) {
             && !is_away
         {
             is_away = true;
-            tracing::error!(database = target.place(), %cause, "the database is away; trying again");
+            tracing::error!(database = target.place(), %cause, event = "database.lost", "the database is away; trying again");
         }
         tokio::time::sleep(RETRY).await;
     }
@@ -70,7 +70,11 @@ async fn follow(target: &Target, changes: &Changes, is_away: &mut bool) -> Resul
     )
     .await?;
     if std::mem::take(is_away) {
-        tracing::info!(database = target.place(), "the database is back");
+        tracing::info!(
+            database = target.place(),
+            event = "database.recovered",
+            "the database is back"
+        );
     }
     let generation = "SELECT version FROM records WHERE kind = 'meta' AND id = 'meta'";
     let statement = within(ANSWER_MAX, client.prepare(generation)).await?;

@@ -39,6 +39,11 @@ pub(in crate::store) const STATEMENTS: Statements = Statements {
         requested_at_ms!(),
         ", id LIMIT ?3"
     ),
+    queue_length: concat!(
+        "SELECT '' AS id, count(*) AS version, '' AS body FROM records WHERE kind = 'execution' AND ",
+        status!(),
+        " = 'QUEUED'"
+    ),
     live_of_task: select!(
         "kind = 'execution' AND ",
         ended_at!(),

@@ -29,6 +29,9 @@ pub(in crate::store) const STATEMENTS: Statements = Statements {
              AND json_extract(body, '$.record.requested_at_ms') >= ?1
              AND (json_extract(body, '$.record.requested_at_ms') > ?1 OR id > ?2)
          ORDER BY json_extract(body, '$.record.requested_at_ms'), id LIMIT ?3",
+    queue_length: "SELECT '' AS id, count(*) AS version, '' AS body FROM records
+         INDEXED BY records_queued_executions
+         WHERE kind = 'execution' AND json_extract(body, '$.record.status') = 'QUEUED'",
     live_of_task: "SELECT id, version, body FROM records
          INDEXED BY records_live_of_task
          WHERE kind = 'execution' AND json_extract(body, '$.record.ended_at_ms') IS NULL

@@ -141,6 +141,9 @@ async fn the_queue_is_in_the_order_of_its_times(bed: &Bed<'_>) {
     assert_eq!(queue(None, 2).await, of(&rows, &[1, 2]));
     assert_eq!(queue(Some(1), 9).await, of(&rows, &[2, 0]));
     assert_eq!(queue(Some(0), 9).await.len(), 0);
+    let counted = store.read(|tx| Ok((tx.queue_length()?, tx.count::<Execution>()?)));
+    let counted: Result<_, StoreError> = counted.await;
+    assert_eq!(counted.unwrap(), (3, 6));
     let launched = ids(&store, |tx| Ok(tx.launched_executions()?.0)).await;
     assert_eq!(launched, of(&rows, &[3, 4]));
     // A status of a later release: it may run.

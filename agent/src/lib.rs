@@ -5,6 +5,7 @@
 //! its own.
 
 mod activation;
+mod appliance;
 mod backoff;
 mod cgroup;
 mod config;
@@ -14,9 +15,11 @@ mod countersigning;
 mod credentials;
 mod endpoints;
 mod executions;
+mod firstboot;
 mod health;
 mod host;
 mod identity;
+mod idle;
 mod lease;
 mod link;
 mod local;
@@ -38,7 +41,9 @@ pub use config::{
 };
 pub use console::{ConsoleError, ConsoleSettings, console};
 pub use copy::{CopyFlags, CopyReport, CopyRequest, CopyStatus, copy};
+pub use firstboot::{Firstboot, FirstbootSettings, SeedFaults, firstboot};
 pub use health::{Unhealthy, check_health};
+pub use idle::{Busy, check_idle};
 pub use logging::{LoggingError, init_logging};
 pub use progress_line::{Pace, ProgressDisplay, Standing};
 pub use state::StateError;

@@ -1,9 +1,7 @@
 //! The machine's network: read, shown, and configured where that is the console's to do.
 
-use std::fs::{self, OpenOptions, Permissions};
-use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -11,27 +9,22 @@ use sysinfo::Networks;
 use tokio::process::Command;
 
 use super::super::page::Line;
-use super::super::screens::network::Settings;
 use super::World;
-use super::netfiles::{self, KEPT, NetFile};
+use crate::appliance::{self, NetworkSettings};
 
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(20);
-/// The longest file that is read, in bytes.
-const FILE_MAX: u64 = 64 * 1024;
 /// Bytes of a command's complaint that are shown.
 const COMPLAINT_MAX: usize = 300;
 
 /// What was filled in before; otherwise DHCP on the first interface.
-pub(super) fn read(root: &Path) -> Settings {
-    let kept = read_small(&root.join(KEPT));
-    kept.and_then(|text| serde_json::from_str(&text).ok())
-        .unwrap_or_else(|| Settings {
-            interface: interfaces()
-                .into_iter()
-                .next()
-                .map_or_else(String::new, |(name, _)| name),
-            ..Settings::default()
-        })
+pub(super) fn read(root: &Path) -> NetworkSettings {
+    appliance::kept(root).unwrap_or_else(|| NetworkSettings {
+        interface: interfaces()
+            .into_iter()
+            .next()
+            .map_or_else(String::new, |(name, _)| name),
+        ..NetworkSettings::default()
+    })
 }
 
 /// What this machine uses, where something else configures it.
@@ -51,7 +44,7 @@ pub(super) fn show(world: &World) -> Vec<Line> {
         };
         lines.push(Line::plain(format!("{name}: {addresses}")));
     }
-    let resolver = read_small(&world.root.join("etc/resolv.conf")).unwrap_or_default();
+    let resolver = appliance::read_small(&world.root.join("etc/resolv.conf")).unwrap_or_default();
     let servers: Vec<&str> = resolver
         .lines()
         .filter_map(|line| line.strip_prefix("nameserver"))
@@ -96,17 +89,12 @@ fn interfaces() -> Vec<(String, Vec<String>)> {
     all
 }
 
-fn read_small(path: &Path) -> Option<String> {
-    let is_small = fs::metadata(path).is_ok_and(|found| found.len() <= FILE_MAX);
-    is_small.then(|| fs::read_to_string(path).ok()).flatten()
-}
-
 /// Writes the files, all or none, and lets the services read them.
-pub(super) async fn apply(root: &Path, settings: &Settings) -> Vec<Line> {
+pub(super) async fn apply(root: &Path, settings: &NetworkSettings) -> Vec<Line> {
     let before = read(root);
-    let written = netfiles::files(settings)
+    let written = appliance::network_files(settings)
         .map_err(io::Error::from)
-        .and_then(|files| write_all(root, &files));
+        .and_then(|files| appliance::write_all(root, &files));
     let count = match written {
         Ok(count) => count,
         Err(error) => {
@@ -174,60 +162,17 @@ async fn tell(words: &[&str]) -> Line {
     }
 }
 
-/// First every file beside its place, then all into their places.
-fn write_all(root: &Path, files: &[NetFile]) -> io::Result<usize> {
-    let mut prepared = Vec::new();
-    let mut failed = None;
-    for file in files {
-        let path = root.join(file.path);
-        match prepare(&path, file) {
-            Ok(temporary) => prepared.push((temporary, path)),
-            Err(error) => {
-                let text = format!("cannot write {}: {error}", path.display());
-                failed = Some(io::Error::new(error.kind(), text));
-                break;
-            }
-        }
-    }
-    if let Some(error) = failed {
-        for (temporary, _) in &prepared {
-            fs::remove_file(temporary).ok();
-        }
-        return Err(error);
-    }
-    for (temporary, path) in &prepared {
-        fs::rename(temporary, path)?;
-    }
-    Ok(prepared.len())
-}
-
-fn prepare(path: &Path, file: &NetFile) -> io::Result<PathBuf> {
-    let temporary = path.with_extension("new");
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent)?;
-    }
-    let mut options = OpenOptions::new();
-    options
-        .create(true)
-        .write(true)
-        .truncate(true)
-        .mode(file.mode);
-    let mut opened = options.open(&temporary)?;
-    opened.set_permissions(Permissions::from_mode(file.mode))?;
-    opened.write_all(file.content.as_bytes())?;
-    opened.sync_all()?;
-    Ok(temporary)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
-    fn settings() -> Settings {
-        Settings {
+    fn settings() -> NetworkSettings {
+        NetworkSettings {
             interface: "ens3".to_owned(),
             dns: vec!["192.0.2.53".to_owned()],
-            ..Settings::default()
+            ..NetworkSettings::default()
         }
     }
 

@@ -81,11 +81,11 @@ struct Record {
 pub fn firstboot(settings: &FirstbootSettings) -> Result<Firstboot, SeedFaults> {
     let result = carry_out(settings);
     let path = settings.root.join(SEED_FAULTS);
+    // Where this file cannot be written the others could not be either, and that is told.
     match &result {
-        // Whoever cannot write this file could not write the others either, and that is told.
-        Err(faults) => drop(fs::write(&path, format!("{faults}\n"))),
-        Ok(_) => drop(fs::remove_file(&path)),
-    }
+        Err(faults) => fs::write(&path, format!("{faults}\n")).ok(),
+        Ok(_) => fs::remove_file(&path).ok(),
+    };
     result
 }
 

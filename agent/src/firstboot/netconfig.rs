@@ -112,7 +112,12 @@ fn first(mut map: Map) -> Result<Network, String> {
                 first_physical(item, &mut network)?;
             }
             Some("nameserver") => network.dns.extend(joined(&mut item, "address")?),
-            other => return Err(format!("config: no type {other:?} here")),
+            other => {
+                let other = other.unwrap_or("nothing");
+                return Err(format!(
+                    "config: type {other}: cannot be set on the appliance"
+                ));
+            }
         }
     }
     nothing_else(&map, "")?;
@@ -153,7 +158,11 @@ fn first_physical(mut item: Map, network: &mut Network) -> Result<(), String> {
             let address = address.ok_or("subnets: static and without an address")?;
             network.interface.address = Some(with_prefix(address, netmask.as_deref())?);
         }
-        _ => return Err(format!("subnets: no type {kind:?} here")),
+        _ => {
+            return Err(format!(
+                "subnets: type {kind}: cannot be set on the appliance"
+            ));
+        }
     }
     // Of the second family; the appliance has one address besides those that routers announce.
     for subnet in subnets {

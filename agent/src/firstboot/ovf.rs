@@ -35,7 +35,7 @@ fn properties(document: &str) -> Result<Properties, String> {
         match event {
             Event::Start(start) => {
                 let names: Vec<&[u8]> = open.iter().map(Vec::as_slice).collect();
-                let name = start.local_name().as_ref().to_vec();
+                let name = start.local_name().into_inner().to_vec();
                 if names == [b"Environment".as_slice(), b"PropertySection"] && name == b"Property" {
                     let (key, value) = property(&start)?;
                     found.insert(key, value);
@@ -68,7 +68,7 @@ fn property(start: &BytesStart<'_>) -> Result<(String, String), String> {
             .normalized_value(XmlVersion::Explicit1_0)
             .map_err(|_| bad.clone())?
             .into_owned();
-        match attribute.key.local_name().as_ref() {
+        match attribute.key.local_name().into_inner() {
             b"key" => key = Some(text),
             b"value" => value = Some(text),
             _ => {}

@@ -33,29 +33,29 @@ variable "serial_log" {
 }
 
 source "qemu" "appliance" {
-  iso_url            = var.base_image
-  iso_checksum       = "none"
-  disk_image         = true
-  disk_size          = "8192M"
-  format             = "qcow2"
-  disk_compression   = true
-  disk_discard       = "unmap"
-  disk_interface     = "virtio-scsi"
-  net_device         = "virtio-net"
-  accelerator        = var.accelerator
-  headless           = true
-  cpus               = 2
-  memory             = 1024
-  output_directory   = var.output_directory
-  vm_name            = "disk.qcow2"
-  ssh_username       = "root"
-  ssh_password       = "packer"
-  ssh_timeout        = "15m"
-  boot_wait          = "1s"
+  iso_url          = var.base_image
+  iso_checksum     = "none"
+  disk_image       = true
+  disk_size        = "8192M"
+  format           = "qcow2"
+  disk_compression = true
+  disk_discard     = "unmap"
+  disk_interface   = "virtio-scsi"
+  net_device       = "virtio-net"
+  accelerator      = var.accelerator
+  headless         = true
+  cpus             = 2
+  memory           = 1024
+  output_directory = var.output_directory
+  vm_name          = "disk.qcow2"
+  ssh_username     = "root"
+  ssh_password     = "packer"
+  ssh_timeout      = "15m"
+  boot_wait        = "1s"
   # Takes ssh away: packer's own connection would not survive it in the foreground.
-  shutdown_command   = "systemd-run --collect --unit=seal /bin/sh /run/payload/seal"
-  shutdown_timeout   = "10m"
-  qemuargs           = [["-cpu", var.cpu], ["-serial", "file:${var.serial_log}"]]
+  shutdown_command = "systemd-run --collect --unit=seal /bin/sh /run/payload/seal"
+  shutdown_timeout = "10m"
+  qemuargs         = [["-cpu", var.cpu], ["-serial", "file:${var.serial_log}"]]
 }
 
 build {

@@ -164,6 +164,17 @@ suite_dist() {
   binaries debug && static dist && pytest_suite dist $suite_seconds tests/image --dist
 }
 
+suite_vm() {
+  world || return 0
+  if ! install_packages "${packages_vm[@]}"; then
+    reason="the packages that build and run virtual machines cannot be installed"
+    return
+  fi
+  # The base disk needs the network: the world in which the tests run has none.
+  bounded $cargo_build_seconds packer/base --cache "$cache/vm" && binaries debug && static dist &&
+    pytest_suite vm 3600 tests/vm
+}
+
 suite_deny() {
   if ! cargo deny --version >/dev/null 2>&1; then
     reason="cargo-deny is not installed (cargo install cargo-deny --locked)"

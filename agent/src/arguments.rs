@@ -28,6 +28,10 @@ pub enum Command {
     CheckConfig(Box<RunArguments>),
     /// Exits with 0 if the agent on the state directory runs and is alive (also: --health)
     Health(Box<RunArguments>),
+    /// Exits with 0 if no execution is under way at the agent on the state directory
+    Idle(Box<RunArguments>),
+    /// Carries out the appliance's seed (NoCloud or OVF properties), once: network, control, key
+    Firstboot(FirstbootArguments),
     /// Shows the local console on this terminal: activation, network, tests, log, support bundle
     Console(Box<ConsoleArguments>),
     /// Copies an NFS directory to a bucket once, without control
@@ -108,6 +112,17 @@ pub struct ConsoleArguments {
     /// Directory that stands for / where the machine's files are read and written
     #[arg(long, hide = true, default_value = "/")]
     pub root: PathBuf,
+}
+
+/// Exits with 0 also where there is no seed, and with 1 where there is one that cannot be used.
+#[derive(Debug, Args)]
+pub(crate) struct FirstbootArguments {
+    /// Directory with the files of a seed, in place of the machine's disks
+    #[arg(long)]
+    pub(crate) seed: Option<PathBuf>,
+    /// Directory that stands for / where the machine's files are read and written
+    #[arg(long, hide = true, default_value = "/")]
+    pub(crate) root: PathBuf,
 }
 
 impl RunArguments {

@@ -5,6 +5,7 @@
 //! its own.
 
 mod activation;
+mod appliance;
 pub mod arguments;
 mod backoff;
 mod cgroup;
@@ -15,9 +16,11 @@ mod countersigning;
 mod credentials;
 mod endpoints;
 mod executions;
+mod firstboot;
 mod health;
 mod host;
 mod identity;
+mod idle;
 mod lease;
 mod link;
 mod local;
@@ -41,7 +44,9 @@ pub use config::{
 pub use console::{ConsoleError, ConsoleSettings, console};
 pub use copy::{CopyFlags, CopyReport, CopyRequest, CopyStatus, copy};
 pub use datasync_telemetry::{LogFormat, LogLevel, LogOutput};
+pub use firstboot::{Firstboot, FirstbootSettings, SeedFaults, firstboot};
 pub use health::{Unhealthy, check_health};
+pub use idle::{Busy, check_idle};
 pub use logging::init_logging;
 pub use progress_line::{Pace, ProgressDisplay, Standing};
 pub use state::StateError;

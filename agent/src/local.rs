@@ -7,7 +7,7 @@ mod server;
 mod snapshot;
 
 pub(crate) use board::{Board, Watched};
-pub(crate) use client::ask;
+pub(crate) use client::{AskError, ask};
 pub(crate) use server::{listen, serve};
 pub(crate) use snapshot::{SessionState, Snapshot};
 

@@ -9,10 +9,13 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use clap::error::ErrorKind;
-use datasync_agent::arguments::{self, Command, ConsoleArguments, RunArguments};
+use datasync_agent::arguments::{
+    self, Command, ConsoleArguments, FirstbootArguments, RunArguments,
+};
 use datasync_agent::{
-    CONFIG_FILE_VARIABLE, Config, ConsoleSettings, Layers, LogLevel, LogOutput, Phase,
-    ProcessSettings, check_health, console, init_logging, run_observed,
+    CONFIG_FILE_VARIABLE, Config, ConsoleSettings, Firstboot, FirstbootSettings, Layers, LogLevel,
+    LogOutput, Phase, ProcessSettings, check_health, check_idle, console, firstboot, init_logging,
+    run_observed,
 };
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -50,6 +53,8 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }),
         Command::Health(arguments) => health(&arguments),
+        Command::Idle(arguments) => idle(&arguments),
+        Command::Firstboot(arguments) => first_boot(arguments),
         Command::Console(arguments) => show_console(&arguments),
         Command::Copy(flags) => copying::start(&flags),
     }
@@ -192,14 +197,45 @@ fn show_console(arguments: &ConsoleArguments) -> ExitCode {
     }
 }
 
-fn health(arguments: &RunArguments) -> ExitCode {
-    let healthy = layers(arguments)
-        .and_then(|layers| check_health(&layers.state_dir()).map_err(|e| e.to_string()));
-    match healthy {
+fn idle(arguments: &RunArguments) -> ExitCode {
+    let idle = layers(arguments).and_then(|layers| {
+        let runtime = Runtime::new().map_err(|e| format!("cannot start the runtime: {e}"))?;
+        let asked = runtime.block_on(check_idle(&layers.state_dir()));
+        asked.map_err(|e| e.to_string())
+    });
+    told(idle)
+}
+
+fn first_boot(arguments: FirstbootArguments) -> ExitCode {
+    let FirstbootArguments { seed, root } = arguments;
+    let done = firstboot(&FirstbootSettings { root, seed });
+    match &done {
+        Ok(Firstboot::NoSeed) => println!("there is no seed"),
+        Ok(Firstboot::DoneBefore { instance }) => {
+            println!("the seed {instance} was carried out before");
+        }
+        Ok(Firstboot::Done { instance, files }) => {
+            println!("the seed {instance} is carried out: {files} files written");
+        }
+        Err(_) => {}
+    }
+    told(done.map(|_| ()).map_err(|e| e.to_string()))
+}
+
+/// Success, or a text on standard error.
+fn told(result: Result<(), String>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(text) => {
             eprintln!("datasync-agent: {text}");
             ExitCode::from(EXIT_FAILURE)
         }
     }
+}
+
+fn health(arguments: &RunArguments) -> ExitCode {
+    told(
+        layers(arguments)
+            .and_then(|layers| check_health(&layers.state_dir()).map_err(|e| e.to_string())),
+    )
 }

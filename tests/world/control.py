@@ -86,8 +86,8 @@ class Control:
             raise Failed(f"access-key create printed neither key nor secret as AWS does:\n{printed}")
         return key.group(), remember(f"access key {key.group()}", secret.group())
 
-    def create_activation_key(self):
-        printed = self.cli("activation-key", "create")
+    def create_activation_key(self, *arguments):
+        printed = self.cli("activation-key", "create", *arguments)
         found = re.search(r"\b(?:[A-Z0-9]{5}-){4}[A-Z0-9]{5}\b", printed)
         if not found:
             raise Failed(f"activation-key create printed no key:\n{printed}")

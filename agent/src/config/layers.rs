@@ -182,6 +182,27 @@ impl Layers {
         Ok(layers)
     }
 
+    /// Values by their names in the file (`nfs.connections`), all from one place; `origin` names it in
+    /// faults. Names that are none are faults.
+    pub(crate) fn from_values(
+        origin: &str,
+        values: impl IntoIterator<Item = (String, String)>,
+    ) -> Self {
+        let mut layers = Self::default();
+        for (name, value) in values {
+            match MEMBERS.iter().find(|member| **member == name) {
+                Some(member) => {
+                    let origin = origin.to_owned();
+                    layers.given.insert(member, Given { value, origin });
+                }
+                None => layers
+                    .faults
+                    .push(format!("{name} ({origin}): no such setting")),
+            }
+        }
+        layers
+    }
+
     /// The state directory, without a check of anything else: a health check needs no more.
     #[must_use]
     pub fn state_dir(&self) -> PathBuf {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::page::Line;
-use super::screens::network::Settings;
+use crate::appliance::NetworkSettings;
 use crate::local::Snapshot;
 
 /// Something that takes time or touches the world. `Debug` shows no secret.
@@ -17,7 +17,7 @@ pub(super) enum Command {
     ReadNetwork,
     /// What this machine uses, where the console does not configure it.
     ShowNetwork,
-    ApplyNetwork(Box<Settings>),
+    ApplyNetwork(Box<NetworkSettings>),
     TestConnection,
     TestNfs {
         server: String,
@@ -86,7 +86,7 @@ pub(super) enum Outcome {
     /// Of [`Command::Ask`].
     Agent(Result<Box<Snapshot>, String>),
     /// Of [`Command::ReadNetwork`].
-    Network(Box<Settings>),
+    Network(Box<NetworkSettings>),
     /// Of [`Command::Unlock`]: whether the password was right, or why that cannot be told.
     Unlocked(Result<bool, String>),
     /// Of [`Command::SetPassword`].

@@ -7,11 +7,9 @@ mod execute;
 mod http;
 mod journal;
 mod machine;
-mod netfiles;
 mod network;
 mod nfs;
 mod password;
-mod replacing;
 mod s3;
 mod scrub;
 mod terminal;
@@ -21,11 +19,10 @@ use std::sync::Arc;
 
 use super::app::{App, Place};
 use super::draw::is_ascii;
+use crate::appliance::{self, MARKER, SEED_FAULTS};
 use crate::config::{Config, Layers};
 use crate::host;
 
-/// Marks the machine as one that the console configures; the appliance's image carries it.
-const MARKER: &str = "etc/datasync/appliance";
 /// Where bundles go, in the state directory.
 const SUPPORT: &str = "support";
 
@@ -109,7 +106,7 @@ pub async fn console(settings: ConsoleSettings) -> Result<(), ConsoleError> {
             .as_ref()
             .map_or_else(|_| String::new(), |config| config.control.to_string()),
         is_appliance: world.root.join(MARKER).exists(),
-        faults: world.config.as_ref().err().cloned(),
+        faults: faults(&world),
         support_directory: world.state_dir.join(SUPPORT).display().to_string(),
         is_ascii: is_ascii(term.as_deref()),
     };
@@ -117,4 +114,12 @@ pub async fn console(settings: ConsoleSettings) -> Result<(), ConsoleError> {
     let app = |size| App::new(place, has_password, size);
     terminal::show(app, Arc::new(world)).await?;
     Ok(())
+}
+
+/// What is wrong with the seed, and with the agent's configuration.
+fn faults(world: &World) -> Option<String> {
+    let seed = appliance::read_small(&world.root.join(SEED_FAULTS));
+    let config = world.config.as_ref().err().cloned();
+    let all: Vec<String> = seed.into_iter().chain(config).collect();
+    (!all.is_empty()).then(|| all.join("; ").replace('\n', ""))
 }

@@ -1,6 +1,5 @@
 //! The machine's network: read, shown, and configured where that is the console's to do.
 
-use std::fs;
 use std::io;
 use std::path::Path;
 use std::process::Stdio;
@@ -10,28 +9,22 @@ use sysinfo::Networks;
 use tokio::process::Command;
 
 use super::super::page::Line;
-use super::super::screens::network::Settings;
 use super::World;
-use super::netfiles::{self, KEPT};
-use super::replacing::{NotReplaced, replace_all};
+use crate::appliance::{self, NetworkSettings, NotReplaced};
 
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(20);
-/// The longest file that is read, in bytes.
-const FILE_MAX: u64 = 64 * 1024;
 /// Bytes of a command's complaint that are shown.
 const COMPLAINT_MAX: usize = 300;
 
 /// What was filled in before; otherwise DHCP on the first interface.
-pub(super) fn read(root: &Path) -> Settings {
-    let kept = read_small(&root.join(KEPT));
-    kept.and_then(|text| serde_json::from_str(&text).ok())
-        .unwrap_or_else(|| Settings {
-            interface: interfaces()
-                .into_iter()
-                .next()
-                .map_or_else(String::new, |(name, _)| name),
-            ..Settings::default()
-        })
+pub(super) fn read(root: &Path) -> NetworkSettings {
+    appliance::kept(root).unwrap_or_else(|| NetworkSettings {
+        interface: interfaces()
+            .into_iter()
+            .next()
+            .map_or_else(String::new, |(name, _)| name),
+        ..NetworkSettings::default()
+    })
 }
 
 /// What this machine uses, where something else configures it.
@@ -51,7 +44,7 @@ pub(super) fn show(world: &World) -> Vec<Line> {
         };
         lines.push(Line::plain(format!("{name}: {addresses}")));
     }
-    let resolver = read_small(&world.root.join("etc/resolv.conf")).unwrap_or_default();
+    let resolver = appliance::read_small(&world.root.join("etc/resolv.conf")).unwrap_or_default();
     let servers: Vec<&str> = resolver
         .lines()
         .filter_map(|line| line.strip_prefix("nameserver"))
@@ -96,17 +89,12 @@ fn interfaces() -> Vec<(String, Vec<String>)> {
     all
 }
 
-fn read_small(path: &Path) -> Option<String> {
-    let is_small = fs::metadata(path).is_ok_and(|found| found.len() <= FILE_MAX);
-    is_small.then(|| fs::read_to_string(path).ok()).flatten()
-}
-
 /// Writes the files, all or none, and lets the services read them.
-pub(super) async fn apply(root: &Path, settings: &Settings) -> Vec<Line> {
+pub(super) async fn apply(root: &Path, settings: &NetworkSettings) -> Vec<Line> {
     let before = read(root);
-    let written = netfiles::files(settings)
+    let written = appliance::network_files(settings)
         .map_err(|error| NotReplaced::from(io::Error::from(error)))
-        .and_then(|files| replace_all(root, &files, |from, to| fs::rename(from, to)));
+        .and_then(|files| appliance::replace_all(root, &files));
     let count = match written {
         Ok(count) => count,
         Err(failed) => return refused(&failed),
@@ -185,13 +173,15 @@ async fn tell(words: &[&str]) -> Line {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
-    fn settings() -> Settings {
-        Settings {
+    fn settings() -> NetworkSettings {
+        NetworkSettings {
             interface: "ens3".to_owned(),
             dns: vec!["192.0.2.53".to_owned()],
-            ..Settings::default()
+            ..NetworkSettings::default()
         }
     }
 

@@ -12,11 +12,11 @@ use super::super::draw::draw;
 use super::super::form::Form;
 use super::super::page::Line;
 use super::super::report::Report;
-use super::super::screens::network::Settings;
 use super::super::screens::resources::Found;
 use super::super::screens::{activation, connection, lock, network, resources, storage, support};
 use super::super::topic::Topic;
 use super::{app, down, online, running, waiting};
+use crate::appliance::NetworkSettings;
 use crate::link::Hop;
 
 const SIZES: [(u16, u16); 2] = [(80, 25), (60, 20)];
@@ -127,7 +127,7 @@ fn forms() {
             support::form("/var/lib/datasync-agent/support"),
         ),
     );
-    let settings = Settings {
+    let settings = NetworkSettings {
         interface: "ens3".to_owned(),
         is_static: true,
         address: "192.0.2.10/24".to_owned(),
@@ -136,7 +136,7 @@ fn forms() {
         proxy: "http://proxy.example:3128".to_owned(),
         proxy_user: "agent".to_owned(),
         proxy_password: "not shown".to_owned(),
-        ..Settings::default()
+        ..NetworkSettings::default()
     };
     compare("network", form(Topic::Network, network::form(&settings)));
 }
@@ -225,7 +225,7 @@ fn a_terminal_of_any_size_is_drawn_to() {
     for size in [(1, 1), (8, 3), (20, 6), (200, 60)] {
         for screen in [
             Screen::Menu { at: 9 },
-            Screen::Form(Topic::Network, network::form(&Settings::default())),
+            Screen::Form(Topic::Network, network::form(&NetworkSettings::default())),
             Screen::Execution(Report::waiting("Running execution", None)),
         ] {
             let text = frame(&with(online(vec![running()]), screen)(size));

@@ -6,10 +6,10 @@ use super::super::app::{Agent, App, Effect, Event, Screen};
 use super::super::command::{Command, Outcome};
 use super::super::key::Key;
 use super::super::page::Line;
-use super::super::screens::network::Settings;
 use super::super::topic::Topic;
 use super::super::update::update;
 use super::{app, online};
+use crate::appliance::NetworkSettings;
 
 const SIZE: (u16, u16) = (80, 25);
 
@@ -132,9 +132,9 @@ fn network_is_shown_outside_the_appliance_and_configured_in_it() {
     let mut appliance = Desk::new(true, true);
     appliance.app.screen = Screen::Menu { at: 0 };
     assert_eq!(appliance.typed("1").command(), Some(&Command::ReadNetwork));
-    let settings = Settings {
+    let settings = NetworkSettings {
         interface: "ens3".to_owned(),
-        ..Settings::default()
+        ..NetworkSettings::default()
     };
     appliance.done(Outcome::Network(Box::new(settings.clone())));
     assert!(matches!(

@@ -3,31 +3,24 @@
 
 use std::fmt::Write as _;
 
-use super::super::screens::network::Settings;
-
-/// What is to be written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct NetFile {
-    /// Below the root.
-    pub(super) path: &'static str,
-    pub(super) content: String,
-    pub(super) mode: u32,
-}
+use super::files::MachineFile;
+use super::network::NetworkSettings;
 
 /// Keeps what was filled in.
-pub(super) const KEPT: &str = "etc/datasync/network.json";
+pub(crate) const KEPT: &str = "etc/datasync/network.json";
 /// Read by the agent's unit.
 const PROXY: &str = "etc/datasync/proxy.env";
 
-const NOTE: &str = "# Written by the local console of datasync-agent.\n";
+const NOTE: &str = "# Written by datasync-agent: its local console, or from a seed.\n";
 
 /// All files for `settings`, which were checked. Each is always written: one that is not needed any
 /// more becomes empty.
-pub(super) fn files(settings: &Settings) -> serde_json::Result<Vec<NetFile>> {
-    let public = |path, content: String| NetFile {
+pub(crate) fn files(settings: &NetworkSettings) -> serde_json::Result<Vec<MachineFile>> {
+    let public = |path, content: String| MachineFile {
         path,
         content: format!("{NOTE}{content}"),
         mode: 0o644,
+        group: None,
     };
     let unit = format!("[Service]\nEnvironmentFile=-/{PROXY}\n");
     Ok(vec![
@@ -48,19 +41,20 @@ pub(super) fn files(settings: &Settings) -> serde_json::Result<Vec<NetFile>> {
             unit,
         ),
         // The proxy's password is in it.
-        NetFile {
+        MachineFile {
             mode: 0o600,
             ..public(PROXY, proxy(settings))
         },
-        NetFile {
+        MachineFile {
             path: KEPT,
             content: serde_json::to_string_pretty(settings)? + "\n",
             mode: 0o600,
+            group: None,
         },
     ])
 }
 
-fn network(settings: &Settings) -> String {
+fn network(settings: &NetworkSettings) -> String {
     let mut text = format!("[Match]\nName={}\n\n[Network]\n", settings.interface);
     if !settings.is_static {
         text.push_str("DHCP=yes\n");
@@ -81,7 +75,7 @@ fn list(section: &str, name: &str, servers: &[String]) -> String {
     format!("[{section}]\n{name}={}\n", servers.join(" "))
 }
 
-fn proxy(settings: &Settings) -> String {
+fn proxy(settings: &NetworkSettings) -> String {
     let Some(url) = settings.proxy_url() else {
         return String::new();
     };
@@ -99,7 +93,7 @@ fn proxy(settings: &Settings) -> String {
 mod tests {
     use super::*;
 
-    fn content(settings: &Settings, path: &str) -> String {
+    fn content(settings: &NetworkSettings, path: &str) -> String {
         let files = files(settings).unwrap();
         let file = files.iter().find(|file| file.path.contains(path)).unwrap();
         file.content.replace(NOTE, "")
@@ -107,7 +101,7 @@ mod tests {
 
     #[test]
     fn a_static_address_with_servers_and_a_proxy() {
-        let settings = Settings {
+        let settings = NetworkSettings {
             interface: "ens3".to_owned(),
             is_static: true,
             address: "192.0.2.10/24".to_owned(),
@@ -141,15 +135,16 @@ mod tests {
             let is_secret = file.content.contains("a%2Fb") || file.content.contains("a/b");
             assert_eq!(is_secret, file.mode == 0o600, "{}", file.path);
         }
-        let kept: Settings = serde_json::from_str(&content(&settings, "network.json")).unwrap();
+        let kept: NetworkSettings =
+            serde_json::from_str(&content(&settings, "network.json")).unwrap();
         assert_eq!(kept, settings);
     }
 
     #[test]
     fn dhcp_takes_back_what_was_set_before() {
-        let settings = Settings {
+        let settings = NetworkSettings {
             interface: "ens3".to_owned(),
-            ..Settings::default()
+            ..NetworkSettings::default()
         };
         assert!(content(&settings, "console.network").ends_with("DHCP=yes\n"));
         for empty in ["resolved", "timesyncd", "proxy.env"] {

@@ -2,17 +2,26 @@
 
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
-use super::netfiles::NetFile;
+use super::files::MachineFile;
 
 /// Why not all files are in their places.
 #[derive(Debug)]
-pub(super) struct NotReplaced {
-    pub(super) error: io::Error,
+pub(crate) struct NotReplaced {
+    pub(crate) error: io::Error,
     /// What is changed all the same: it could not be put back either.
-    pub(super) changed: Vec<PathBuf>,
+    pub(crate) changed: Vec<PathBuf>,
+}
+
+impl NotReplaced {
+    /// A line for the error, and one for each file that could not be put back.
+    pub(crate) fn told(&self) -> Vec<String> {
+        let changed = self.changed.iter();
+        let changed = changed.map(|path| format!("{} was changed all the same", path.display()));
+        std::iter::once(self.error.to_string()).chain(changed).collect()
+    }
 }
 
 impl From<io::Error> for NotReplaced {
@@ -32,14 +41,18 @@ struct Prepared {
     old: Option<PathBuf>,
 }
 
-/// First every file beside its place, then all into their places by `rename`; the number of them.
-/// What was replaced is put back if a later one fails.
+/// First every file beside its place, then all into their places; the number of them. What was
+/// replaced is put back if a later one fails.
 ///
 /// # Errors
 /// [`NotReplaced`]
-pub(super) fn replace_all(
+pub(crate) fn replace_all(root: &Path, files: &[MachineFile]) -> Result<usize, NotReplaced> {
+    replace_by(root, files, |from, to| fs::rename(from, to))
+}
+
+fn replace_by(
     root: &Path,
-    files: &[NetFile],
+    files: &[MachineFile],
     rename: impl Fn(&Path, &Path) -> io::Result<()>,
 ) -> Result<usize, NotReplaced> {
     let named = |path: &Path, error: io::Error| {
@@ -93,7 +106,7 @@ fn tidy(prepared: &[Prepared]) {
     }
 }
 
-fn prepare(path: &Path, file: &NetFile) -> io::Result<Prepared> {
+fn prepare(path: &Path, file: &MachineFile) -> io::Result<Prepared> {
     let new = path.with_extension("new");
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)?;
@@ -126,7 +139,7 @@ fn keep(path: &Path) -> io::Result<Option<PathBuf>> {
     Err(ErrorKind::AlreadyExists.into())
 }
 
-fn write(path: &Path, file: &NetFile) -> io::Result<()> {
+fn write(path: &Path, file: &MachineFile) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options
         .create(true)
@@ -135,6 +148,9 @@ fn write(path: &Path, file: &NetFile) -> io::Result<()> {
         .mode(file.mode);
     let mut opened = options.open(path)?;
     opened.set_permissions(Permissions::from_mode(file.mode))?;
+    if file.group.is_some() {
+        chown(path, None, file.group)?;
+    }
     opened.write_all(file.content.as_bytes())?;
     opened.sync_all()
 }
@@ -146,11 +162,12 @@ mod tests {
 
     use super::*;
 
-    fn files(content: &str) -> Vec<NetFile> {
-        let file = |path| NetFile {
+    fn files(content: &str) -> Vec<MachineFile> {
+        let file = |path| MachineFile {
             path,
             content: content.to_owned(),
             mode: 0o600,
+            group: None,
         };
         ["etc/a.conf", "etc/b.conf", "etc/c.conf"]
             .map(file)
@@ -170,10 +187,9 @@ mod tests {
     /// Replaces two of three files that are there; renames succeed, but for those from number
     /// `first` to number `last`.
     fn replaced(root: &Path, first: u32, last: u32) -> Result<usize, NotReplaced> {
-        let plain = |from: &Path, to: &Path| fs::rename(from, to);
-        replace_all(root, &files("old")[..2], plain).unwrap();
+        replace_all(root, &files("old")[..2]).unwrap();
         let count = Cell::new(0);
-        replace_all(root, &files("new"), |from, to| {
+        replace_by(root, &files("new"), |from, to| {
             count.set(count.get() + 1);
             if (first..=last).contains(&count.get()) {
                 return Err(io::Error::other("no"));

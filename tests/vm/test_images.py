@@ -1,0 +1,88 @@
+"""What is in the folder, and what must not be in the image."""
+
+import hashlib
+import json
+import tarfile
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+from world.process import run
+
+MIB = 1024 * 1024
+QCOW2_MAX = 250 * MIB
+# Where packer/base puts the root file system.
+ROOT_OFFSET = 36864 * 512
+OVF = "{http://schemas.dmtf.org/ovf/envelope/1}"
+
+
+@pytest.fixture(scope="module")
+def system(disk, tmp_path_factory):
+    """The image's files."""
+    made = tmp_path_factory.mktemp("system")
+    raw, mounted = made / "raw", made / "root"
+    mounted.mkdir()
+    assert run(["qemu-img", "convert", "-O", "raw", disk, raw]).returncode == 0
+    answer = run(["mount", "-o", f"ro,noload,loop,offset={ROOT_OFFSET}", raw, mounted])
+    assert answer.returncode == 0, answer.stderr
+    try:
+        yield mounted
+    finally:
+        run(["umount", mounted])
+        raw.unlink()
+
+
+def test_the_image_is_small(disk):
+    assert disk.stat().st_size <= QCOW2_MAX, disk.stat().st_size
+
+
+def test_every_format_holds_the_same_disk(images, disk, tmp_path):
+    sums = dict(reversed(line.split()) for line in (images / "SHA256SUMS").read_text().splitlines())
+    assert sorted(path.rpartition(".")[2] for path in sums) == ["ova", "qcow2", "raw", "vhdx"]
+    for name, expected in sums.items():
+        with open(images / name, "rb") as file:
+            assert hashlib.file_digest(file, "sha256").hexdigest() == expected, name
+    with tarfile.open(next(images.glob("*.ova"))) as archive:
+        archive.extractall(tmp_path, filter="data")
+    others = [*images.glob("*.raw"), *images.glob("*.vhdx"), *tmp_path.glob("*.vmdk")]
+    assert len(others) == 3
+    for other in others:
+        answer = run(["qemu-img", "compare", disk, other], timeout=300)
+        assert answer.returncode == 0, f"{other}: {answer.stdout}"
+
+
+def test_the_ova_is_what_importers_expect(images, tmp_path):
+    with tarfile.open(next(images.glob("*.ova"))) as archive:
+        names = archive.getnames()
+        archive.extractall(tmp_path, filter="data")
+    assert [name.rpartition(".")[2] for name in names] == ["ovf", "mf", "vmdk"]
+    for line in (tmp_path / names[1]).read_text().splitlines():
+        name, _, expected = line.removeprefix("SHA256(").partition(")= ")
+        assert hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() == expected, line
+    envelope = ElementTree.parse(tmp_path / names[0]).getroot()
+    file = envelope.find(f"{OVF}References/{OVF}File")
+    assert int(file.get(f"{OVF}size")) == (tmp_path / names[2]).stat().st_size
+    described = json.loads(run(["qemu-img", "info", "--output=json", tmp_path / names[2]]).stdout)
+    capacity = envelope.find(f"{OVF}DiskSection/{OVF}Disk").get(f"{OVF}capacity")
+    assert int(capacity) == described["virtual-size"]
+    properties = {found.get(f"{OVF}key"): found for found in envelope.iter(f"{OVF}Property")}
+    assert {"control", "control_ca", "activation_key", "address", "proxy"} <= set(properties)
+    assert properties["activation_key"].get(f"{OVF}password") == "true"
+
+
+def test_nothing_of_the_build_is_left(system):
+    shadow = (system / "etc/shadow").read_text().splitlines()
+    passwords = [line.split(":")[1] for line in shadow]
+    assert all(password[:1] in ("*", "!") for password in passwords), shadow
+    for gone in ("usr/sbin/sshd", "usr/bin/ssh", "etc/ssh", "root/.ssh", "run/payload"):
+        assert not (system / gone).exists(), gone
+    assert (system / "etc/machine-id").read_text() == ""
+    assert not list((system / "var/log/journal").glob("*"))
+    assert not list((system / "var/lib/datasync-agent").glob("*"))
+
+
+def test_nobody_can_log_in(system):
+    units = system / "etc/systemd/system"
+    for unit in ("getty@.service", "serial-getty@.service", "debug-shell.service"):
+        assert (units / unit).readlink().name == "null", unit
+    wanted = {path.name for path in (units / "multi-user.target.wants").iterdir()}
+    assert {"datasync-console@tty1.service", "datasync-console@ttyS0.service"} <= wanted

@@ -1,0 +1,152 @@
+"""A virtual machine as its operator has it: power, a serial line, ports that are forwarded to it."""
+
+import json
+import socket
+import threading
+import time
+
+import pyte
+
+from .process import Daemon, Failed, run, wait_until
+
+COLUMNS, ROWS = 80, 24
+
+
+def virtualises():
+    """Whether the CPU can: /dev/kvm may be there and of no use."""
+    with open("/proc/cpuinfo") as file:
+        flags = file.read()
+    return any(f" {flag} " in flags for flag in ("vmx", "svm"))
+
+
+def overlay(disk, path):
+    """A disk of the machine's own: the image is not written to."""
+    made = run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", disk, path])
+    if made.returncode != 0:
+        raise Failed(f"qemu-img: {made.stderr}")
+    return path
+
+
+class SerialLine:
+    """What a terminal at the other end would show, drawn by pyte."""
+
+    def __init__(self, path):
+        self._lock = threading.Lock()
+        self._screen = pyte.Screen(COLUMNS, ROWS)
+        self._stream = pyte.ByteStream(self._screen)
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.connect(str(path))
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self):
+        while True:
+            try:
+                received = self._socket.recv(65536)
+            except OSError:
+                return
+            if not received:
+                return
+            with self._lock:
+                self._stream.feed(received)
+
+    def text(self):
+        with self._lock:
+            return "\n".join(line.rstrip() for line in self._screen.display)
+
+    def wait(self, *words, gone=None, timeout=60):
+        """Until all words are on the screen, and what is to be `gone` is not; answers the screen."""
+        deadline = time.monotonic() + timeout
+        while True:
+            shown = self.text()
+            if all(word in shown for word in words) and (gone is None or gone not in shown):
+                return shown
+            if time.monotonic() > deadline:
+                raise Failed(f"not on the serial line: {words}\n{shown}")
+            time.sleep(0.1)
+
+    def press(self, keys):
+        self._socket.sendall(keys.encode())
+
+    def close(self):
+        self._socket.close()
+        self._thread.join(10)
+
+
+class Machine:
+    """One machine with a disk of its own. Network: QEMU's own, where this world's loopback is 10.0.2.2
+    for it; `tap` adds an interface of this world in front of it."""
+
+    def __init__(self, name, disk, directory, logs, seeds=(), forwards=None, tap=None):
+        self.name = name
+        self.directory = directory
+        self.disk = overlay(disk, directory / f"{name}.qcow2")
+        self.seeds = list(seeds)
+        self.forwards = forwards or {}
+        self.tap = tap
+        self.started_at = None
+        self.line = None
+        self.server = Daemon(name, [], logs / f"{name}.qemu.log", stop_seconds=60)
+
+    def _arguments(self):
+        kvm = virtualises()
+        accelerator = ["kvm"] if kvm else ["tcg,thread=multi,tb-size=512"]
+        given = ["qemu-system-x86_64", "-M", "q35", "-accel", *accelerator]
+        given += ["-cpu", "host" if kvm else "max", "-smp", "2", "-m", "1024"]
+        given += ["-display", "none", "-no-reboot"]
+        given += ["-serial", f"unix:{self._path('serial')},server=on,wait=off"]
+        given += ["-qmp", f"unix:{self._path('qmp')},server=on,wait=off"]
+        given += ["-drive", f"file={self.disk},if=virtio,discard=unmap"]
+        given += ["-device", "virtio-rng-pci"]
+        if self.tap:
+            given += ["-netdev", f"tap,id=tap,ifname={self.tap[0]},script=no,downscript=no"]
+            given += ["-device", f"virtio-net-pci,netdev=tap,romfile=,mac={self.tap[1]}"]
+        forwards = "".join(
+            f",hostfwd=tcp:127.0.0.1:{here}-:{there}" for there, here in self.forwards.items()
+        )
+        given += ["-netdev", f"user,id=user{forwards}"]
+        given += ["-device", "virtio-net-pci,netdev=user,romfile="]
+        for seed in self.seeds:
+            kind = "media=cdrom,if=ide" if seed.suffix == ".iso" else "format=raw,if=virtio"
+            given += ["-drive", f"file={seed},readonly=on,{kind}"]
+        return given
+
+    def _path(self, name):
+        return self.directory / f"{self.name}.{name}"
+
+    def start(self):
+        """Power on."""
+        self.server.arguments = [str(argument) for argument in self._arguments()]
+        self.started_at = time.monotonic()
+        self.server.start()
+        self.server.wait_for("its sockets", lambda: self._path("qmp").exists(), 20)
+        self.line = wait_until("the serial line", self._connect, 20)
+        return self
+
+    def _connect(self):
+        try:
+            return SerialLine(self._path("serial"))
+        except OSError:
+            return None
+
+    def _monitor(self, command):
+        with socket.socket(socket.AF_UNIX) as monitor:
+            monitor.connect(str(self._path("qmp")))
+            with monitor.makefile("rw") as file:
+                for execute in ("qmp_capabilities", command):
+                    file.write(json.dumps({"execute": execute}) + "\n")
+                    file.flush()
+                    while "return" not in (answer := json.loads(file.readline())):
+                        if "error" in answer:
+                            raise Failed(f"{command}: {answer}")
+
+    def shut_down(self, timeout=120):
+        """As the hypervisor's button does it: the machine goes off by itself."""
+        self._monitor("system_powerdown")
+        self.server.wait_for_end(timeout)
+        self.line.close()
+
+    def pull_the_plug(self):
+        self.server.kill()
+        if self.line:
+            self.line.close()

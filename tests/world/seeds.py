@@ -1,0 +1,45 @@
+"""Seeds for the appliance, as hypervisors bring them."""
+
+from xml.sax.saxutils import quoteattr
+
+from .process import Failed, run
+
+ENVIRONMENT = """<?xml version="1.0" encoding="UTF-8"?>
+<Environment xmlns="http://schemas.dmtf.org/ovf/environment/1"
+  xmlns:oe="http://schemas.dmtf.org/ovf/environment/1" oe:id="">
+<PropertySection>
+{properties}
+</PropertySection>
+</Environment>
+"""
+
+
+def _run(*command):
+    answer = run(command)
+    if answer.returncode != 0:
+        raise Failed(f"{command[0]}: {answer.stderr}")
+
+
+def ovf(path, properties):
+    """A disc with the environment of OVF, as VMware's transport `iso` makes it."""
+    folder = path.with_suffix(".files")
+    folder.mkdir()
+    written = "\n".join(
+        f"<Property oe:key={quoteattr(key)} oe:value={quoteattr(value, {chr(10): '&#10;'})}/>"
+        for key, value in properties.items()
+    )
+    (folder / "ovf-env.xml").write_text(ENVIRONMENT.format(properties=written))
+    _run("xorriso", "-as", "mkisofs", "-quiet", "-V", "OVF ENV", "-r", "-o", path, folder)
+    return path
+
+
+def nocloud(path, **documents):
+    """A disk labelled CIDATA; documents by their names with `_` for `-`."""
+    with open(path, "wb") as file:
+        file.truncate(4 * 1024 * 1024)
+    _run("mkfs.vfat", "-n", "CIDATA", path)
+    for name, content in documents.items():
+        source = path.with_suffix(f".{name}")
+        source.write_text(content)
+        _run("mcopy", "-i", path, source, f"::{name.replace('_', '-')}")
+    return path

@@ -116,13 +116,13 @@ pub struct ConsoleArguments {
 
 /// Exits with 0 also where there is no seed, and with 1 where there is one that cannot be used.
 #[derive(Debug, Args)]
-pub(crate) struct FirstbootArguments {
+pub struct FirstbootArguments {
     /// Directory with the files of a seed, in place of the machine's disks
     #[arg(long)]
-    pub(crate) seed: Option<PathBuf>,
+    pub seed: Option<PathBuf>,
     /// Directory that stands for / where the machine's files are read and written
     #[arg(long, hide = true, default_value = "/")]
-    pub(crate) root: PathBuf,
+    pub root: PathBuf,
 }
 
 impl RunArguments {

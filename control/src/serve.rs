@@ -23,6 +23,7 @@ use crate::history;
 use crate::schedules;
 use crate::served_certificate::{CHECK_INTERVAL, ServedCertificate, Source, keep_current};
 use crate::state::{ServeLock, State, StateError};
+use crate::store::Store;
 use crate::telemetry::{ControlSource, Meters};
 use outputs::{audit, logging, telling, watching};
 use telemetry::Telemetry;
@@ -190,9 +191,7 @@ pub async fn serve(config: Config, shutdown: CancellationToken) -> Result<Servin
         Ok(())
     });
     tasks.spawn(async move { Ok(agents.run(agent_listener).await?) });
-    let (rows, keep) = (state.store.clone(), config.execution_history);
-    let pruned = history::keep_pruned(rows, keep, shutdown.clone());
-    let retried = api::keep_retrying(state.store.clone(), shutdown.clone());
+    let kept = keeping(&config, &state.store, shutdown.clone());
     let started = schedules::keep_starting(state.store.clone(), settings, shutdown.clone());
     let ca_fingerprint = authorities.trusted().issuer().fingerprint();
     let served = certificates.all();
@@ -200,7 +199,7 @@ pub async fn serve(config: Config, shutdown: CancellationToken) -> Result<Servin
     let watched = watching(&config, &state.store, lives, shutdown.clone())?;
     let renewed = keep_current(authorities, served, CHECK_INTERVAL, shutdown.clone());
     tasks.spawn(async move {
-        tokio::join!(pruned, retried, started, renewed, watched, told, logged);
+        tokio::join!(kept, started, renewed, watched, told, logged);
         Ok(())
     });
     let telemetry = telemetry_addr.map(tracing::field::display);
@@ -215,6 +214,19 @@ pub async fn serve(config: Config, shutdown: CancellationToken) -> Result<Servin
         shutdown,
         _lock: lock,
     })
+}
+
+/// What looks after rows in the background.
+fn keeping(
+    config: &Config,
+    store: &Store,
+    shutdown: CancellationToken,
+) -> impl Future<Output = ()> + use<> {
+    let pruned = history::keep_pruned(store.clone(), config.execution_history, shutdown.clone());
+    let retried = api::keep_retrying(store.clone(), shutdown);
+    async move {
+        tokio::join!(pruned, retried);
+    }
 }
 
 fn credentials(config: &Config, state: &State) -> Arc<CredentialService> {

@@ -20,7 +20,9 @@ impl NotReplaced {
     pub(crate) fn told(&self) -> Vec<String> {
         let changed = self.changed.iter();
         let changed = changed.map(|path| format!("{} was changed all the same", path.display()));
-        std::iter::once(self.error.to_string()).chain(changed).collect()
+        std::iter::once(self.error.to_string())
+            .chain(changed)
+            .collect()
     }
 }
 
@@ -70,7 +72,7 @@ fn replace_by(
             }
         }
     }
-    let mut replaced = Vec::new();
+    let mut replaced: Vec<&Prepared> = Vec::new();
     for file in &prepared {
         if let Err(error) = rename(&file.new, &file.path) {
             let changed = replaced.into_iter().rev();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use datasync_model::{BytesPerSecond, ErrorCode, ExecutionReport, ExecutionSpec, Failure, Rate};
 use jiff::Timestamp;
 use tokio::sync::{Notify, Semaphore, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -170,10 +170,16 @@ async fn work(task: &Task, account: &mut Account) -> Ended {
         }
     };
     turn.give_up();
-    match ended {
+    end_of(task, ended)
+}
+
+/// What the end of the work means.
+fn end_of(task: &Task, joined: Option<Result<Ended, JoinError>>) -> Ended {
+    match joined {
         Some(Ok(ended)) => ended,
         Some(Err(error)) if error.is_panic() => {
-            tracing::error!(task_execution_id = execution.id(), %error, "an execution panicked");
+            let id = task.assignment.spec.execution.id();
+            tracing::error!(task_execution_id = id, %error, "an execution panicked");
             Some(ended_by_defect(task.seen.borrow().clone()))
         }
         Some(Err(_)) | None => None,

@@ -27,12 +27,12 @@ impl Node {
             // Lines of the document may hold keys.
             with_snippet: false,
             leading_zero_numbers_as_strings: true,
-            budget: Some(serde_saphyr::budget! {
+            budget: serde_saphyr::budget! {
                 max_depth: DEPTH_MAX,
                 max_nodes: NODES_MAX,
                 max_aliases: ALIASES_MAX,
                 max_documents: 1,
-            }),
+            },
         };
         if text.trim().is_empty() {
             return Ok(Self::Null);

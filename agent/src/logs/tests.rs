@@ -147,7 +147,8 @@ async fn what_the_disk_does_not_keep_is_not_sent() {
     let refuse = |_: &File| Err(io::Error::other("no"));
     let logs = Logs::resume_with(scratch.path().to_owned(), refuse);
     write(&logs, 1, &["a"], Some("the end")).await;
-    let sent = tokio::time::timeout(Duration::from_secs(90), wanted(&logs).next());
+    let mut courier = wanted(&logs);
+    let sent = tokio::time::timeout(Duration::from_secs(90), courier.next());
     assert!(sent.await.is_err());
 }
 

@@ -142,6 +142,10 @@ impl Drop for Nfs4Source {
     fn drop(&mut self) {
         let client = Arc::clone(&self.client);
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "it outlives its source by design, for as long as FAREWELL at most"
+            )]
             runtime.spawn(async move {
                 // A server that does not answer forgets the client when its lease ends.
                 let ended = tokio::time::timeout(FAREWELL, client.end()).await;

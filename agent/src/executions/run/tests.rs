@@ -1,5 +1,6 @@
 use std::future::pending;
 
+use clap::Parser;
 use datasync_model::{BytesPerSecond, StorageClass};
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -30,15 +31,16 @@ pub(in crate::executions) fn assignment(directory: &TempDir) -> Assignment {
     }
 }
 
+#[derive(Debug, Parser)]
+struct Line {
+    #[command(flatten)]
+    copy: CopyFlags,
+}
+
 fn request() -> CopyRequest {
-    let flags = CopyFlags {
-        source: "nfs://nas/export".to_owned(),
-        destination: "s3://bucket/prefix".to_owned(),
-        endpoint_url: Some("http://store:9000".to_owned()),
-        state_dir: Some("/state".to_owned()),
-        ..CopyFlags::default()
-    };
-    CopyRequest::new(&flags, []).unwrap()
+    let line = "copy nfs://nas/export s3://bucket/prefix --endpoint-url http://store:9000 \
+                --state-dir /state";
+    CopyRequest::new(&Line::parse_from(line.split_whitespace()).copy, []).unwrap()
 }
 
 fn store() -> S3Location {

@@ -141,14 +141,15 @@ async fn a_server_that_takes_no_session_is_not_asked_for_ever() {
     let (_server, script, client) = server().await;
     client.attributes(b"file").await.unwrap();
     let told = Arc::clone(&script);
-    let deny = tokio::spawn(async move {
+    let mut denying = tokio::task::JoinSet::new();
+    denying.spawn(async move {
         loop {
             told.good.store(0, Ordering::SeqCst);
             tokio::task::yield_now().await;
         }
     });
     let error = client.attributes(b"file").await.unwrap_err();
-    deny.abort();
+    denying.abort_all();
     assert_eq!(error.kind, ErrorKind::Busy, "{error}");
     assert!(error.detail.contains("BADSESSION"), "{error}");
     assert!(script.made.load(Ordering::SeqCst) <= 4);

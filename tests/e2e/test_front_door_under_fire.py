@@ -112,7 +112,8 @@ def test_heads_and_bodies_that_trickle(under_fire):
         codes.add(answer(stream)[0])
         stream.close()
     assert 408 in codes
-    assert codes <= {None, 400, 408}
+    # 503: cut off in favour of others before the request was there.
+    assert codes <= {None, 400, 408, 503}
     under_fire.control.boto().list_agents()
 
 

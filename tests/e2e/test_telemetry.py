@@ -130,7 +130,8 @@ def test_the_agent_is_ready_while_control_is_there(site, ports):
 
 
 def test_log_lines_name_what_happened(site):
-    assert events(site.control.server)[0] == "control.started"
+    # Whoever waited for its ports may have been told of before.
+    assert "control.started" in events(site.control.server)
     assert "agent.connected" in events(site.control.server)
     seen = events(site.agent.server)
     order = [seen.index(event) for event in (

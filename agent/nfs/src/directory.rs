@@ -18,7 +18,7 @@ use crate::counts::Procedure;
 use crate::status::{is_dot, is_name, printable, read_handle};
 use crate::xdr::{Malformed, Reply};
 
-pub(crate) use cycle::{Circle, Trails};
+pub(crate) use cycle::Trails;
 
 /// The longest name that we take; longer ones are refused by [`is_name`].
 pub(crate) const NAME_MAX: usize = 255;

@@ -13,7 +13,7 @@ use datasync_model::RequestCounts;
 use crate::client::{Client, Sizes};
 use crate::config::NfsConfig;
 use crate::counts::{CallCounts, Counters};
-use crate::directory::{Circle, Listing, Trails, page_size, read_page};
+use crate::directory::{Listing, Trails, page_size, read_page};
 use crate::mount::mount;
 
 /// The READ size where the server does not say (RFC 1813 leaves it open; every server takes this).
@@ -217,13 +217,10 @@ impl Source for Nfs3Source {
         match self.trails.follow(&directory.0, cursor, &page) {
             Ok(()) => Ok(page),
             Err(circle) => {
-                // A name may come again in a directory that is changed meanwhile.
-                let kind = match circle {
-                    Circle::Cookie(_) => ErrorKind::Protocol,
-                    Circle::Name(_) => ErrorKind::BadCookie,
-                };
                 let procedure = self.listing().procedure();
-                Err(self.client.error(kind, procedure, circle.to_string()))
+                Err(self
+                    .client
+                    .error(circle.kind(), procedure, circle.to_string()))
             }
         }
     }

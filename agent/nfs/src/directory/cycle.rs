@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
-use datasync_endpoint::{DirCursor, DirPage};
+use datasync_endpoint::{DirCursor, DirPage, ErrorKind};
 
 /// The most listings under way whose pages are followed; one that is forgotten is followed anew.
 const FOLLOWED_MAX: usize = 64;
@@ -32,6 +32,16 @@ pub(crate) enum Circle {
     Cookie(u64),
     #[error("a page that begins with \"{0}\" comes again")]
     Name(String),
+}
+
+impl Circle {
+    /// A name may come again in a directory that is changed meanwhile.
+    pub(crate) fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Cookie(_) => ErrorKind::Protocol,
+            Self::Name(_) => ErrorKind::BadCookie,
+        }
+    }
 }
 
 impl Trail {

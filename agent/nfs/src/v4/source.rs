@@ -16,7 +16,7 @@ use super::directory::read_page;
 use super::session::REPLY_ROOM;
 use crate::config::NfsConfig;
 use crate::counts::{CallCounts, Counters, Procedure};
-use crate::directory::{Circle, PAGE_MAX, Trails, page_size};
+use crate::directory::{PAGE_MAX, Trails, page_size};
 use crate::hostname::ServerName;
 use crate::mount::{NFS_PORT, normalize, resolve, with_port};
 
@@ -193,14 +193,9 @@ impl Source for Nfs4Source {
         match self.trails.follow(&directory.0, cursor, &page) {
             Ok(()) => Ok(page),
             Err(circle) => {
-                // A name may come again in a directory that is changed meanwhile.
-                let kind = match circle {
-                    Circle::Cookie(_) => ErrorKind::Protocol,
-                    Circle::Name(_) => ErrorKind::BadCookie,
-                };
                 Err(self
                     .client
-                    .error(kind, Procedure::ReadDir, circle.to_string()))
+                    .error(circle.kind(), Procedure::ReadDir, circle.to_string()))
             }
         }
     }

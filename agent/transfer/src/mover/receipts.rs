@@ -52,9 +52,11 @@ impl<S: Source, D: Destination> Mover<S, D> {
         receipt: &Receipt,
         sent: ReadBack,
     ) -> Result<(), TryError> {
-        let Err(unproven) = self.confirm(key, receipt, sent).await else {
+        let Err(mut unproven) = self.confirm(key, receipt, sent).await else {
             return Ok(());
         };
+        // What stood there is lost: that is told by its name, whatever ends the execution.
+        unproven.endpoint_wide = false;
         let written = [ObjectIdentifier {
             key: key.clone(),
             etag: receipt.etag.clone(),

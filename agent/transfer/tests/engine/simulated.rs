@@ -126,3 +126,28 @@ async fn an_upload_whose_completion_was_refused_is_aborted_although_the_object_i
     let open = world.destination.open_uploads(&key("large")).await.unwrap();
     assert!(open.is_empty(), "{open:?}");
 }
+
+/// An error of the whole store would end the execution without a word about the object.
+#[tokio::test(start_paused = true)]
+async fn an_object_that_was_deleted_since_it_is_not_proven_is_named() {
+    let tree = Tree::new().file("keep", "x");
+    let mut world = World::of(MemorySource::new(tree), store(Integrity::ReadBack));
+    world.run_well().await;
+    world.options().transfer_mode = TransferMode::All;
+    let gone = Action::Fail(ErrorKind::ContainerNotFound);
+    world.at_destination(Fault::new(Operation::ReadBack, gone).times(9));
+    let run = world.run().await;
+    assert!(
+        world
+            .destination
+            .stat(&key("keep"))
+            .await
+            .unwrap()
+            .is_none()
+    );
+    let named = run.failures();
+    assert!(
+        named.contains(&"/keep failed BucketNotFound".into()),
+        "{named:?}"
+    );
+}

@@ -47,7 +47,7 @@ def build(engine):
     def call(output, *arguments, epoch=1700000000):
         environment = os.environ | engine.environment | {"SOURCE_DATE_EPOCH": str(epoch)}
         command = [ROOT / "image" / "build", "--binaries", os.environ["DATASYNC_STATIC"]]
-        answer = run([*command, "--output", output, *arguments], timeout=240, env=environment)
+        answer = run([*command, "--output", output, *arguments], timeout=900, env=environment)
         if answer.returncode != 0:
             raise Failed(f"image/build: {answer.stdout}{answer.stderr}")
         return [line.split() for line in answer.stdout.splitlines()]

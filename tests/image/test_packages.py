@@ -23,7 +23,7 @@ def must(command, **more):
 def build(output):
     command = [ROOT / "packaging/deb/build", "--binaries", os.environ["DATASYNC_STATIC"]]
     environment = os.environ | {"SOURCE_DATE_EPOCH": "1700000000"}
-    printed = must([*command, "--output", output], timeout=240, env=environment)
+    printed = must([*command, "--output", output], timeout=900, env=environment)
     return dict(zip(PROGRAMS, map(Path, printed.split()), strict=True))
 
 

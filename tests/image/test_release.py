@@ -25,7 +25,7 @@ def release(engine, tmp_path_factory):
         "CARGO_NET_OFFLINE": "true",
     }
     command = [ROOT / "packaging/release", "--binaries", os.environ["DATASYNC_STATIC"], folder]
-    answer = run(command, timeout=280, env=environment)
+    answer = run(command, timeout=900, env=environment)
     if answer.returncode != 0:
         raise Failed(f"packaging/release: {answer.stdout}{answer.stderr}")
     return folder

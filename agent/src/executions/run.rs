@@ -1,46 +1,34 @@
 //! Carrying out one execution: credentials, both sides open, then the engine.
 
+mod interruption;
+mod keys;
 mod last_words;
+mod opening;
 mod stalls;
 
 use std::path::{Path, PathBuf};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use datasync_endpoint::EndpointError;
-use datasync_model::{
-    ErrorCode, ExecutionReport, ExecutionSpec, Failure, Location, LocationArn, S3Location, Severity,
-};
-use datasync_s3::S3Destination;
+use datasync_model::{ErrorCode, ExecutionReport, ExecutionSpec, Failure, Severity};
 use datasync_transfer::{Controls, Interrupted, LogSink, Settings, let_go, with_open_uploads};
-use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
-use super::fence::{Fence, Fenced};
+use super::fence::Fence;
 use super::folder::Folder;
 use super::limits::Limits;
 use super::{Assignment, Ended, Work, failed, failure_list};
-use crate::backoff;
 use crate::countersigning::SigningDesk;
-use crate::credentials::{Availability, last_use};
 use crate::endpoints::{self, Endpoints, Side};
 use crate::host;
 use crate::lease::Lease;
 use crate::logs::Logs;
+pub(super) use interruption::interruptible;
+pub(super) use opening::ATTEMPTS_MAX;
 use stalls::Stalls;
 
-/// Attempts to open one side while its error is transient.
-pub(super) const ATTEMPTS_MAX: u32 = 6;
 /// A full disk is looked at again after this time.
 const LOCAL_STATE_PAUSE: Duration = Duration::from_secs(10);
-const OPEN_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long control may answer that it has no credentials before that counts: a role may become
-/// usable a moment after it was made.
-const DENIAL_PATIENCE: Duration = Duration::from_secs(30);
-/// Expiry is looked at this often: wall time jumps, so no timer runs to it.
-const EXPIRY_CHECK: Duration = Duration::from_secs(5);
-
 /// Runs executions against real servers.
 #[derive(Debug, Clone)]
 pub(crate) struct Runner {
@@ -283,36 +271,6 @@ impl Runner {
         Fence::new(lease, assignment.stop.child_token())
     }
 
-    async fn open_destination(
-        &self,
-        assignment: &Assignment,
-        s3: &S3Location,
-        fence: &Fence,
-    ) -> Result<Fenced<S3Destination>, Halt> {
-        let spec = &assignment.spec;
-        let opening = self.open(assignment, Side::Destination, &spec.destination, || async {
-            // To find out about the store, it is written to.
-            let opening = pin!(async {
-                if spec.extensions.dry_run {
-                    self.endpoints.destination_to_look(s3).await
-                } else {
-                    let algorithm = spec.extensions.checksum_algorithm;
-                    self.endpoints.destination(s3, algorithm).await
-                }
-            });
-            fence.guard(opening).await
-        });
-        let destination = tokio::select! {
-            biased;
-            () = fence.shut() => {
-                let is_stopped = assignment.stop.is_cancelled();
-                return Err(halt(Interrupted::Stopped, is_stopped, false));
-            }
-            opened = opening => opened?,
-        };
-        Ok(Fenced::new(Arc::new(destination), fence.clone()))
-    }
-
     /// The file of this kind that is kept for the pair of locations.
     pub(super) fn remembered(&self, spec: &ExecutionSpec, kind: &str) -> PathBuf {
         let (source, destination) = (spec.source.arn(), spec.destination.arn());
@@ -326,103 +284,6 @@ impl Runner {
 
     pub(super) fn limits(&self) -> &Limits {
         &self.limits
-    }
-
-    async fn await_credentials(&self, location: &Location) -> Result<(), Failure> {
-        let keys = self.await_keys(location.arn()).await;
-        keys.map_err(|reason| self.endpoints.no_credentials(location, &reason))
-    }
-
-    /// Waits for credentials, for ever while their giver is silent.
-    ///
-    /// # Errors
-    /// Why there are none.
-    pub(super) async fn await_keys(&self, arn: &LocationArn) -> Result<(), String> {
-        let store = self.endpoints.credentials();
-        let mut changes = store.changes();
-        let mut denied_since: Option<Instant> = None;
-        loop {
-            changes.mark_unchanged();
-            let waited = match store.availability(arn, SystemTime::now()) {
-                Availability::Usable(_) => return Ok(()),
-                Availability::Missing => {
-                    tracing::info!(location_arn = %arn, "waiting for credentials");
-                    changes.changed().await
-                }
-                Availability::Denied(reason) => {
-                    let since = *denied_since.get_or_insert_with(Instant::now);
-                    match tokio::time::timeout_at(since + DENIAL_PATIENCE, changes.changed()).await
-                    {
-                        Ok(changed) => changed,
-                        Err(_) => return Err(reason),
-                    }
-                }
-            };
-            if waited.is_err() {
-                return Err("the agent is stopping".to_owned());
-            }
-        }
-    }
-
-    /// Fires `pause` when the credentials run out and no others have come.
-    async fn pause_at_expiry(&self, location: &LocationArn, pause: &CancellationToken) {
-        let store = self.endpoints.credentials();
-        let mut usable_until = None;
-        loop {
-            let now = SystemTime::now();
-            match store.availability(location, now) {
-                Availability::Usable(expiry) => usable_until = expiry,
-                Availability::Missing | Availability::Denied(_) => {
-                    let expired = usable_until.is_some_and(|expiry| now >= last_use(expiry));
-                    if expired {
-                        tracing::warn!(
-                            location_arn = %location,
-                            event = "execution.paused",
-                            "credentials expired and no others have come; pausing the execution"
-                        );
-                        pause.cancel();
-                        return;
-                    }
-                }
-            }
-            tokio::time::sleep(EXPIRY_CHECK).await;
-        }
-    }
-
-    async fn open<T, F, O>(
-        &self,
-        assignment: &Assignment,
-        side: Side,
-        location: &Location,
-        open: O,
-    ) -> Result<T, Halt>
-    where
-        O: Fn() -> F,
-        F: Future<Output = Result<T, EndpointError>>,
-    {
-        let owed_aborts = self.remembered(&assignment.spec, "owed-aborts");
-        interruptible(assignment, &owed_aborts, async {
-            let mut failures = 0;
-            loop {
-                let result = tokio::time::timeout(OPEN_TIMEOUT, open()).await;
-                let error = match result {
-                    Ok(Ok(opened)) => return Ok(opened),
-                    Ok(Err(error)) => error,
-                    Err(_) => timed_out(location),
-                };
-                failures += 1;
-                let failure = self.endpoints.failure(side, location, &error);
-                if !error.kind.is_transient() || failures >= ATTEMPTS_MAX {
-                    return Err(failure);
-                }
-                let delay = backoff::STORAGE
-                    .random_delay(failures)
-                    .max(error.retry_after.unwrap_or_default().min(backoff::STORAGE.cap));
-                tracing::warn!(%failure, failures, retry_ms = delay.as_millis(), event = "location.unavailable", "cannot open a location");
-                tokio::time::sleep(delay).await;
-            }
-        })
-        .await
     }
 }
 
@@ -472,47 +333,6 @@ async fn pause_for_room(
         Ok(())
     })
     .await
-}
-
-/// Lets a cancel or a stop cut the preparations. An earlier run of the process may have left
-/// uploads open, which only the engine aborts: then the preparations go on for a while. In the end
-/// they are left in `owed_aborts` to the next execution of the pair.
-pub(super) async fn interruptible<T>(
-    assignment: &Assignment,
-    owed_aborts: &Path,
-    preparation: impl Future<Output = Result<T, Failure>>,
-) -> Result<T, Halt> {
-    let begun = assignment.directory.join("journal").exists();
-    let cut = if begun {
-        assignment.give_up.cancelled()
-    } else {
-        assignment.cancel.cancelled()
-    };
-    tokio::select! {
-        biased;
-        () = assignment.stop.cancelled() => Err(Halt::Stopped),
-        result = preparation => result.map_err(Halt::Failed),
-        () = cut => Err(Halt::Failed(cancelled(begun, assignment, owed_aborts).await)),
-    }
-}
-
-async fn cancelled(begun: bool, assignment: &Assignment, owed_aborts: &Path) -> Failure {
-    if !begun {
-        let detail = "the execution was cancelled before the transfer began";
-        return Failure::new(ErrorCode::Cancelled, detail);
-    }
-    let detail = "the execution was cancelled while it could not go on";
-    let failure = Failure::new(ErrorCode::Cancelled, detail);
-    with_open_uploads(failure, &assignment.directory, Some(owed_aborts)).await
-}
-
-fn timed_out(location: &Location) -> EndpointError {
-    EndpointError::new(
-        datasync_endpoint::ErrorKind::Timeout,
-        "open",
-        endpoints::place(location),
-        format!("no answer within {} s", OPEN_TIMEOUT.as_secs()),
-    )
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 use std::future::pending;
 
 use clap::Parser;
-use datasync_model::{BytesPerSecond, StorageClass};
+use datasync_model::{BytesPerSecond, S3Location, StorageClass};
 use tempfile::TempDir;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::copy::{CopyFlags, CopyRequest};

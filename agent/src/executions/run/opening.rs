@@ -1,0 +1,98 @@
+//! Opening source and destination, tried again while what goes wrong may pass.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use datasync_endpoint::EndpointError;
+use datasync_model::{Location, S3Location};
+use datasync_s3::S3Destination;
+use datasync_transfer::Interrupted;
+
+use super::super::Assignment;
+use super::super::fence::{Fence, Fenced};
+use super::interruption::interruptible;
+use super::{Halt, Runner, halt};
+use crate::backoff;
+use crate::endpoints::{self, Side};
+
+/// Attempts to open one side while its error is transient.
+pub(in crate::executions) const ATTEMPTS_MAX: u32 = 6;
+const OPEN_TIMEOUT: Duration = Duration::from_secs(60);
+
+impl Runner {
+    pub(super) async fn open_destination(
+        &self,
+        assignment: &Assignment,
+        s3: &S3Location,
+        fence: &Fence,
+    ) -> Result<Fenced<S3Destination>, Halt> {
+        let spec = &assignment.spec;
+        let opening = self.open(assignment, Side::Destination, &spec.destination, || async {
+            // To find out about the store, it is written to.
+            let opening = pin!(async {
+                if spec.extensions.dry_run {
+                    self.endpoints.destination_to_look(s3).await
+                } else {
+                    let algorithm = spec.extensions.checksum_algorithm;
+                    self.endpoints.destination(s3, algorithm).await
+                }
+            });
+            fence.guard(opening).await
+        });
+        let destination = tokio::select! {
+            biased;
+            () = fence.shut() => {
+                let is_stopped = assignment.stop.is_cancelled();
+                return Err(halt(Interrupted::Stopped, is_stopped, false));
+            }
+            opened = opening => opened?,
+        };
+        Ok(Fenced::new(Arc::new(destination), fence.clone()))
+    }
+
+    pub(super) async fn open<T, F, O>(
+        &self,
+        assignment: &Assignment,
+        side: Side,
+        location: &Location,
+        open: O,
+    ) -> Result<T, Halt>
+    where
+        O: Fn() -> F,
+        F: Future<Output = Result<T, EndpointError>>,
+    {
+        let owed_aborts = self.remembered(&assignment.spec, "owed-aborts");
+        interruptible(assignment, &owed_aborts, async {
+            let mut failures = 0;
+            loop {
+                let result = tokio::time::timeout(OPEN_TIMEOUT, open()).await;
+                let error = match result {
+                    Ok(Ok(opened)) => return Ok(opened),
+                    Ok(Err(error)) => error,
+                    Err(_) => timed_out(location),
+                };
+                failures += 1;
+                let failure = self.endpoints.failure(side, location, &error);
+                if !error.kind.is_transient() || failures >= ATTEMPTS_MAX {
+                    return Err(failure);
+                }
+                let delay = backoff::STORAGE
+                    .random_delay(failures)
+                    .max(error.retry_after.unwrap_or_default().min(backoff::STORAGE.cap));
+                tracing::warn!(%failure, failures, retry_ms = delay.as_millis(), event = "location.unavailable", "cannot open a location");
+                tokio::time::sleep(delay).await;
+            }
+        })
+        .await
+    }
+}
+
+fn timed_out(location: &Location) -> EndpointError {
+    EndpointError::new(
+        datasync_endpoint::ErrorKind::Timeout,
+        "open",
+        endpoints::place(location),
+        format!("no answer within {} s", OPEN_TIMEOUT.as_secs()),
+    )
+}

@@ -16,6 +16,8 @@ mod report;
 
 pub use convert::Malformed;
 pub use generated::*;
+/// Encodes and decodes messages.
+pub use prost::Message;
 
 /// The largest message either side accepts, in bytes.
 pub const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;

@@ -11,6 +11,7 @@ mod activation;
 mod agent;
 mod capture;
 mod control;
+mod recorded;
 mod renewal;
 mod secrets;
 mod session;

@@ -6,6 +6,7 @@ mod failover;
 mod keys;
 mod logs;
 mod lost;
+mod recorded;
 mod replicas;
 mod reports;
 mod roles;

@@ -22,7 +22,11 @@ fn statement(execution: &TaskExecutionArn) -> ReportStatement {
     }
 }
 
-fn signed(machine: &Machine, agent: &AgentArn, execution: &TaskExecutionArn) -> ReportSigned {
+pub(super) fn signed(
+    machine: &Machine,
+    agent: &AgentArn,
+    execution: &TaskExecutionArn,
+) -> ReportSigned {
     let statement = statement(execution);
     let key = key_id(&machine.key.subject_public_key_info());
     let text = statement.signed_by_agent(agent, &key);

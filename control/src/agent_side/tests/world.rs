@@ -297,6 +297,8 @@ pub(super) struct Attached {
     down: Streaming<datasync_proto::ControlMessage>,
     /// In the order in which they came.
     pub(super) credentials: Vec<Credentials>,
+    /// All that control said.
+    pub(super) heard: Vec<datasync_proto::ControlMessage>,
 }
 
 impl Attached {
@@ -326,6 +328,7 @@ impl Attached {
             up,
             down,
             credentials: Vec::new(),
+            heard: Vec::new(),
         };
         match attached.next().await? {
             Some(Down::Welcome(welcome)) => {
@@ -340,6 +343,7 @@ impl Attached {
         let message = tokio::time::timeout(PATIENCE, self.down.message())
             .await
             .expect("control says something")?;
+        self.heard.extend(message.clone());
         Ok(message.map(|message| message.message.unwrap()))
     }
 

@@ -97,7 +97,7 @@ impl AgentSide {
             start,
             shutdown.clone(),
         ));
-        fleet::reconcile(&fleet).await?;
+        fleet::reconcile(&fleet, || ()).await?;
         Ok(Self {
             fleet,
             enrollment: EnrollmentService::new(

@@ -57,8 +57,7 @@ pub(crate) async fn drive(fleet: Arc<Fleet>, pulses: &Pulses) {
     loop {
         pulses.beat("driver of agents and executions", STUCK_AFTER);
         let next = Instant::now() + PAUSE;
-        changes.mark_unchanged();
-        match reconcile(&fleet).await {
+        match reconcile(&fleet, || changes.mark_unchanged()).await {
             Ok(()) => failure.clear(),
             Err(error) => {
                 // Once for each cause: the store may be away for long.
@@ -82,15 +81,18 @@ pub(crate) async fn drive(fleet: Arc<Fleet>, pulses: &Pulses) {
     }
 }
 
-/// Writes what is to be written until nothing is left, then publishes.
+/// Writes what is to be written until nothing is left, then publishes. `looking` is called before each
+/// look at the rows, which then shows whatever was committed until the call: its own commits wake
+/// nobody.
 ///
 /// # Errors
 /// [`DriveError`]; what was not written is kept for the next time.
-pub(crate) async fn reconcile(fleet: &Fleet) -> Result<(), DriveError> {
+pub(crate) async fn reconcile(fleet: &Fleet, mut looking: impl FnMut()) -> Result<(), DriveError> {
     lock(&fleet.progress).begin();
     let mut written = 0;
     while written < ROUNDS_MAX {
         let look = look(fleet);
+        looking();
         let (mut snapshot, next) = fleet.rows.snapshot(look.clone()).await?;
         if is_behind(fleet, &snapshot) {
             renew_incarnation(fleet).await?;

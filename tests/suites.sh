@@ -129,7 +129,10 @@ suite_store() {
 
 suite_e2e() {
   world || return 0
-  binaries debug && pytest_suite e2e 2400 tests/e2e
+  binaries debug || return 1
+  tally=(junit "$logs/e2e-1.xml" junit "$logs/e2e-2.xml")
+  PATH=$cache/venv/bin:$PATH bounded 2400 tests/world/halves.sh "$logs/e2e" \
+    "$cache/venv/bin/python" -m pytest -p no:cacheprovider -rs tests/e2e
 }
 
 suite_docs() {

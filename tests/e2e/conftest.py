@@ -24,6 +24,7 @@ from world.site import Site  # noqa: E402
 
 def pytest_addoption(parser):
     parser.addoption("--large", action="store_true", help="tests of minutes and gigabytes")
+    parser.addoption("--half", type=int, choices=(1, 2), help="every second test file")
     parser.addoption("--radosgw", action="store_true", help="tests that need Ceph's radosgw")
 
 
@@ -33,6 +34,11 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
+    if half := config.getoption("--half"):
+        files = sorted({item.path for item in items})
+        left_out = [item for item in items if files.index(item.path) % 2 != half - 1]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
     for item in items:
         for marker in ("large", "radosgw"):
             if item.get_closest_marker(marker) and not config.getoption(f"--{marker}"):

@@ -1,6 +1,7 @@
 //! The machine where it is the appliance: its settings outside of the agent, which the local console
 //! and the first boot write.
 
+mod control;
 mod files;
 mod netfiles;
 mod network;
@@ -8,6 +9,7 @@ mod replacing;
 
 use std::path::Path;
 
+pub(crate) use control::{AGENT, ControlSettings, agent_file, control_file};
 pub(crate) use files::{MachineFile, read_small};
 pub(crate) use netfiles::files as network_files;
 pub(crate) use network::{
@@ -24,8 +26,35 @@ pub(crate) const MARKER: &str = "etc/datasync/appliance";
 /// What is wrong with the seed that was found at the last boot; absent if nothing is.
 pub(crate) const SEED_FAULTS: &str = "etc/datasync/seed-faults";
 
+/// The user that the agent runs as.
+const AGENT_USER: &str = "datasync-agent";
+
 /// The network settings that were written last, if any were.
 pub(crate) fn kept(root: &Path) -> Option<NetworkSettings> {
     let text = read_small(&root.join(netfiles::KEPT))?;
     serde_json::from_str(&text).ok()
+}
+
+/// The group of the agent's user, by `/etc/passwd`.
+pub(crate) fn agent_group(root: &Path) -> Option<u32> {
+    let users = read_small(&root.join("etc/passwd"))?;
+    let line = users
+        .lines()
+        .find(|line| line.split(':').next() == Some(AGENT_USER))?;
+    line.split(':').nth(3)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_agents_group_is_that_of_its_user() {
+        let scratch = tempfile::tempdir().unwrap();
+        assert_eq!(agent_group(scratch.path()), None);
+        std::fs::create_dir(scratch.path().join("etc")).unwrap();
+        let passwd = "root:x:0:0::/:/bin/sh\ndatasync-agent:x:998:997::/:/bin/false\n";
+        std::fs::write(scratch.path().join("etc/passwd"), passwd).unwrap();
+        assert_eq!(agent_group(scratch.path()), Some(997));
+    }
 }

@@ -28,7 +28,6 @@ const DONE: &str = "etc/datasync/firstboot.json";
 /// For the drivers of network interfaces that are named by their hardware address.
 const INTERFACES_WAIT: Duration = Duration::from_secs(5);
 const INTERFACES_PAUSE: Duration = Duration::from_millis(100);
-const AGENT_USER: &str = "datasync-agent";
 
 /// Where [`firstboot`] works.
 #[derive(Debug, Clone)]
@@ -147,7 +146,7 @@ fn machine(root: &Path, seed: &Seed) -> Machine {
     Machine {
         before: appliance::kept(root),
         interfaces: interfaces(root, mac.as_deref()),
-        agent_group: group_of(root, AGENT_USER),
+        agent_group: appliance::agent_group(root),
     }
 }
 
@@ -180,15 +179,6 @@ fn interfaces_now(root: &Path) -> Vec<(String, String)> {
         .collect();
     all.sort();
     all
-}
-
-/// The group of a user, by `/etc/passwd`.
-fn group_of(root: &Path, user: &str) -> Option<u32> {
-    let users = appliance::read_small(&root.join("etc/passwd"))?;
-    let line = users
-        .lines()
-        .find(|line| line.split(':').next() == Some(user))?;
-    line.split(':').nth(3)?.parse().ok()
 }
 
 #[cfg(test)]
@@ -243,20 +233,20 @@ mod tests {
                 files: 1
             }
         );
-        assert!(place.file(plan::AGENT).unwrap().contains("one:9443"));
+        assert!(place.file(appliance::AGENT).unwrap().contains("one:9443"));
         // Same name: what the operator changed since then stays.
         place.give("user-data", &user_data("two:9443"));
         assert_eq!(
             firstboot(&place.settings),
             Ok(Firstboot::DoneBefore { instance })
         );
-        assert!(place.file(plan::AGENT).unwrap().contains("one:9443"));
+        assert!(place.file(appliance::AGENT).unwrap().contains("one:9443"));
         place.give("meta-data", "instance-id: second\n");
         assert!(matches!(
             firstboot(&place.settings),
             Ok(Firstboot::Done { .. })
         ));
-        assert!(place.file(plan::AGENT).unwrap().contains("two:9443"));
+        assert!(place.file(appliance::AGENT).unwrap().contains("two:9443"));
     }
 
     #[test]
@@ -267,7 +257,7 @@ mod tests {
         let faults = firstboot(&place.settings).unwrap_err().to_string();
         assert!(faults.contains("control (seed): \"nonsense\""), "{faults}");
         assert_eq!(place.file("etc/hostname"), None);
-        assert_eq!(place.file(plan::AGENT), None);
+        assert_eq!(place.file(appliance::AGENT), None);
         assert!(place.file(SEED_FAULTS).unwrap().contains("nonsense"));
         // The same seed, corrected, is carried out.
         place.give("user-data", &user_data("good:9443"));
@@ -280,12 +270,8 @@ mod tests {
     }
 
     #[test]
-    fn the_agent_may_read_its_configuration_and_nobody_else() {
+    fn an_interface_is_found_by_its_hardware_address() {
         let place = Place::new();
-        let passwd = "root:x:0:0::/:/bin/sh\ndatasync-agent:x:998:997::/:/bin/false\n";
-        fs::write(place.settings.root.join("etc/passwd"), passwd).unwrap();
-        assert_eq!(group_of(&place.settings.root, AGENT_USER), Some(997));
-        assert_eq!(group_of(&place.settings.root, "nobody"), None);
         let net = place.settings.root.join("sys/class/net");
         for (name, address) in [("lo", "00:00:00:00:00:00"), ("eth0", "52:54:00:12:34:56")] {
             fs::create_dir_all(net.join(name)).unwrap();

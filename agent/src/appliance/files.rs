@@ -6,6 +6,9 @@ use std::path::Path;
 /// The longest file that is read, in bytes.
 const FILE_MAX: u64 = 64 * 1024;
 
+/// Begins what is written, where the format has comments.
+pub(super) const NOTE: &str = "# Written by datasync-agent: its local console, or from a seed.\n";
+
 /// What is to be written.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct MachineFile {

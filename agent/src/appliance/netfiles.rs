@@ -3,15 +3,13 @@
 
 use std::fmt::Write as _;
 
-use super::files::MachineFile;
+use super::files::{MachineFile, NOTE};
 use super::network::NetworkSettings;
 
 /// Keeps what was filled in.
 pub(crate) const KEPT: &str = "etc/datasync/network.json";
 /// Read by the agent's unit.
 const PROXY: &str = "etc/datasync/proxy.env";
-
-const NOTE: &str = "# Written by datasync-agent: its local console, or from a seed.\n";
 
 /// All files for `settings`, which were checked. Each is always written: one that is not needed any
 /// more becomes empty.

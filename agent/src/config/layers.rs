@@ -203,6 +203,28 @@ impl Layers {
         layers
     }
 
+    /// These values over all others; an empty one takes the member away. `origin` names them in faults.
+    pub(crate) fn with(mut self, origin: &str, values: Vec<(&str, &str)>) -> Self {
+        for (name, value) in values {
+            let Some(member) = MEMBERS.iter().find(|member| **member == name) else {
+                continue;
+            };
+            if value.is_empty() {
+                self.given.remove(member);
+                continue;
+            }
+            let (value, origin) = (value.to_owned(), origin.to_owned());
+            self.given.insert(member, Given { value, origin });
+        }
+        self
+    }
+
+    /// A value as it was given; empty if it was not.
+    pub(crate) fn value(&self, member: &str) -> &str {
+        let given = self.given.get(member);
+        given.map_or("", |given| given.value.as_str())
+    }
+
     /// The state directory, without a check of anything else: a health check needs no more.
     #[must_use]
     pub fn state_dir(&self) -> PathBuf {

@@ -9,6 +9,7 @@ use super::page::{Page, room};
 use super::report::Report;
 use super::screens::{execution, lock, menu, status};
 use super::topic::Topic;
+use crate::appliance::ControlSettings;
 use crate::local::Snapshot;
 
 /// What does not change while the console runs.
@@ -17,7 +18,7 @@ pub(super) struct Place {
     /// This machine's name.
     pub(super) name: String,
     /// Where control is, as configured; empty if that is not known.
-    pub(super) control: String,
+    pub(super) control: ControlSettings,
     /// Whether the console configures this machine.
     pub(super) is_appliance: bool,
     /// What is wrong with the agent's configuration.

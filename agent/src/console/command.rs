@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::page::Line;
-use crate::appliance::NetworkSettings;
+use crate::appliance::{ControlSettings, NetworkSettings};
 use crate::local::Snapshot;
 
 /// Something that takes time or touches the world. `Debug` shows no secret.
@@ -18,6 +18,8 @@ pub(super) enum Command {
     /// What this machine uses, where the console does not configure it.
     ShowNetwork,
     ApplyNetwork(Box<NetworkSettings>),
+    /// Then tests it.
+    SetControl(ControlSettings),
     TestConnection,
     TestNfs {
         server: String,
@@ -56,6 +58,7 @@ impl Command {
             Self::ReadNetwork => "ReadNetwork",
             Self::ShowNetwork => "ShowNetwork",
             Self::ApplyNetwork(_) => "ApplyNetwork",
+            Self::SetControl(_) => "SetControl",
             Self::TestConnection => "TestConnection",
             Self::TestNfs { .. } => "TestNfs",
             Self::TestS3 { .. } => "TestS3",
@@ -75,7 +78,7 @@ impl Command {
             Self::Unlock { .. } | Self::SetPassword { .. } | Self::ReadLog => 20,
             Self::TestS3 { .. } => 60,
             Self::TestConnection | Self::TestNfs { .. } => 90,
-            Self::ApplyNetwork(_) | Self::MakeBundle { .. } => 150,
+            Self::SetControl(_) | Self::ApplyNetwork(_) | Self::MakeBundle { .. } => 150,
         })
     }
 }
@@ -87,6 +90,15 @@ pub(super) enum Outcome {
     Agent(Result<Box<Snapshot>, String>),
     /// Of [`Command::ReadNetwork`].
     Network(Box<NetworkSettings>),
+    /// Of [`Command::SetControl`], once it is written.
+    Control {
+        /// What is configured from now on.
+        control: ControlSettings,
+        /// What is wrong all the same, with the seed for example.
+        faults: Option<String>,
+        /// What the test said.
+        lines: Vec<Line>,
+    },
     /// Of [`Command::Unlock`]: whether the password was right, or why that cannot be told.
     Unlocked(Result<bool, String>),
     /// Of [`Command::SetPassword`].

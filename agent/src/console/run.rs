@@ -3,6 +3,7 @@
 mod activation;
 mod bundle;
 mod connection;
+mod control;
 mod execute;
 mod http;
 mod journal;
@@ -15,11 +16,11 @@ mod scrub;
 mod terminal;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::app::{App, Place};
 use super::draw::is_ascii;
-use crate::appliance::{self, MARKER, SEED_FAULTS};
+use crate::appliance::{self, ControlSettings, MARKER, SEED_FAULTS};
 use crate::config::{Config, Layers};
 use crate::host;
 
@@ -50,16 +51,50 @@ pub enum ConsoleError {
 /// What commands work with.
 #[derive(Debug)]
 struct World {
-    layers: Layers,
-    config: Result<Config, String>,
+    configured: Mutex<Arc<Configured>>,
     state_dir: PathBuf,
     root: PathBuf,
 }
 
+/// The agent's configuration, and what is wrong with it.
+#[derive(Debug)]
+struct Configured {
+    layers: Layers,
+    config: Result<Config, String>,
+}
+
+impl Configured {
+    fn new(layers: Layers) -> Self {
+        let config = layers.clone().validate();
+        Self {
+            layers,
+            config: config.map_err(|faults| faults.0.join("; ")),
+        }
+    }
+
+    fn control(&self) -> ControlSettings {
+        ControlSettings {
+            address: self.layers.value("control").to_owned(),
+            fingerprint: self.layers.value("control_fingerprint").to_owned(),
+        }
+    }
+}
+
 impl World {
+    fn configured(&self) -> Arc<Configured> {
+        let held = self.configured.lock();
+        Arc::clone(&held.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What counts from now on.
+    fn configure(&self, configured: Configured) {
+        let held = self.configured.lock();
+        *held.unwrap_or_else(PoisonError::into_inner) = Arc::new(configured);
+    }
+
     /// Values that are secret, and the parts of proxies' URLs that are.
     fn secrets(&self) -> Vec<String> {
-        let hidden = self.layers.hidden();
+        let hidden = self.configured().layers.hidden();
         let passwords: Vec<String> = hidden
             .iter()
             .filter_map(|value| value.rsplit_once('@'))
@@ -81,30 +116,25 @@ pub async fn console(settings: ConsoleSettings) -> Result<(), ConsoleError> {
         root,
         term,
     } = settings;
-    let config = match unreadable {
-        Some(reason) => Err(reason),
-        None => layers
-            .clone()
-            .validate()
-            .map_err(|faults| faults.0.join("; ")),
+    let state_dir = layers.state_dir();
+    let configured = match unreadable {
+        Some(reason) => Configured {
+            layers,
+            config: Err(reason),
+        },
+        None => Configured::new(layers),
     };
+    let config = configured.config.as_ref().ok();
+    let name = config.and_then(|config| config.name.clone());
+    let control = configured.control();
     let world = World {
-        state_dir: layers.state_dir(),
-        layers,
-        config,
+        configured: Mutex::new(Arc::new(configured)),
+        state_dir,
         root,
     };
-    let name = world
-        .config
-        .as_ref()
-        .ok()
-        .and_then(|config| config.name.clone());
     let place = Place {
         name: host::host_name(name.as_deref()),
-        control: world
-            .config
-            .as_ref()
-            .map_or_else(|_| String::new(), |config| config.control.to_string()),
+        control,
         is_appliance: world.root.join(MARKER).exists(),
         faults: faults(&world),
         support_directory: world.state_dir.join(SUPPORT).display().to_string(),
@@ -119,7 +149,7 @@ pub async fn console(settings: ConsoleSettings) -> Result<(), ConsoleError> {
 /// What is wrong with the seed, and with the agent's configuration.
 fn faults(world: &World) -> Option<String> {
     let seed = appliance::read_small(&world.root.join(SEED_FAULTS));
-    let config = world.config.as_ref().err().cloned();
+    let config = world.configured().config.as_ref().err().cloned();
     let all: Vec<String> = seed.into_iter().chain(config).collect();
     (!all.is_empty()).then(|| all.join("; ").replace('\n', ""))
 }

@@ -6,6 +6,7 @@ mod moves;
 use datasync_model::{Bottleneck, ExecutionReport, ExecutionStatus, PhaseStatus, TimeLeft};
 
 use super::app::{Agent, App, Place};
+use crate::appliance::ControlSettings;
 use crate::executions::launching;
 use crate::local::{SessionState, Snapshot};
 use crate::supervisor::Phase;
@@ -16,7 +17,10 @@ const EXECUTION: &str = "arn:aws:datasync:us-east-1:123456789012:task/task-01234
 fn place(is_appliance: bool) -> Place {
     Place {
         name: "backup-vm".to_owned(),
-        control: "control.example:9443".to_owned(),
+        control: ControlSettings {
+            address: "control.example:9443".to_owned(),
+            fingerprint: "AB:".repeat(31) + "AB",
+        },
         is_appliance,
         faults: None,
         support_directory: "/var/lib/datasync-agent/support".to_owned(),

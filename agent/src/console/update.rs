@@ -8,7 +8,7 @@ use super::form::{Form, Pressed};
 use super::key::Key;
 use super::page::Line;
 use super::report::Report;
-use super::screens::{activation, lock, network, storage, support};
+use super::screens::{activation, connection, lock, network, storage, support};
 use super::topic::Topic;
 
 /// The next state, and what is to be done. `now` is the time since the console was started.
@@ -155,6 +155,10 @@ fn open(app: &mut App, topic: Topic) -> Vec<Effect> {
             let has_password = app.has_password;
             form(app, topic, lock::change_form(has_password))
         }
+        Topic::Connection if app.place.is_appliance => {
+            let control = app.place.control.clone();
+            form(app, topic, connection::form(&control))
+        }
         Topic::Network if app.place.is_appliance => report(app, topic, Command::ReadNetwork, false),
         Topic::Network => report(app, topic, Command::ShowNetwork, true),
         Topic::Connection => report(app, topic, Command::TestConnection, true),
@@ -206,8 +210,9 @@ fn submit(app: &mut App, topic: Topic) -> Vec<Effect> {
         Topic::Storage => storage::submit(form),
         Topic::Support => support::submit(form),
         Topic::Network => network::submit(form),
+        Topic::Connection => connection::submit(form, &app.place.control),
         Topic::Password => lock::submit(form),
-        Topic::Connection | Topic::Resources | Topic::Status | Topic::Execution | Topic::Log => {
+        Topic::Resources | Topic::Status | Topic::Execution | Topic::Log => {
             return Vec::new();
         }
     };
@@ -223,7 +228,8 @@ fn submit(app: &mut App, topic: Topic) -> Vec<Effect> {
         form.problem = Some("Please wait...".to_owned());
         return run(app, command);
     }
-    let can_repeat = matches!(topic, Topic::ActivationKey | Topic::Storage);
+    let can_repeat = matches!(topic, Topic::ActivationKey | Topic::Storage)
+        || command == Command::TestConnection;
     report(app, topic, command, can_repeat)
 }
 
@@ -272,6 +278,20 @@ fn finish(app: &mut App, ticket: u64, outcome: Outcome, now: Duration) {
         }
         (Outcome::Network(settings), Screen::Report(_)) => {
             app.screen = Screen::Form(Topic::Network, network::form(&settings));
+        }
+        (
+            Outcome::Control {
+                control,
+                faults,
+                lines,
+            },
+            screen,
+        ) => {
+            app.place.control = control;
+            app.place.faults = faults;
+            if let Screen::Report(report) = screen {
+                report.finish(lines, room);
+            }
         }
         (Outcome::Lines(lines), Screen::Report(report)) => report.finish(lines, room),
         (

@@ -113,8 +113,10 @@ fn on_device(device: &Path) -> io::Result<Option<Found>> {
 /// Looks at the files of a seed; `None` if there is none.
 ///
 /// # Errors
-/// If one cannot be read, is longer than 64 KiB or is no text.
+/// If the directory or a file cannot be read, or one is longer than 64 KiB or no text.
 pub(super) fn in_directory(directory: &Path) -> io::Result<Option<Found>> {
+    // One that is not there is not one without files.
+    fs::read_dir(directory)?;
     if let Some(document) = document(&directory.join(ENVIRONMENT))? {
         return Ok(Some(Found::Ovf(document)));
     }
@@ -185,6 +187,8 @@ mod tests {
         assert_ne!(first.digest(), there().unwrap().unwrap().digest());
         fs::write(scratch.path().join(ENVIRONMENT), "<Environment/>").unwrap();
         assert!(matches!(there().unwrap(), Some(Found::Ovf(_))));
+        let missing = in_directory(&scratch.path().join("missing"));
+        assert!(missing.is_err(), "not there is not empty");
     }
 
     #[test]

@@ -5,11 +5,9 @@ use std::collections::BTreeMap;
 use percent_encoding::percent_decode_str;
 
 use super::seed::{Interface, Seed};
-use crate::appliance::{MachineFile, NetworkSettings, network_files};
+use crate::appliance::{MachineFile, NetworkSettings, agent_file, network_files};
 use crate::config::Layers;
 
-/// The agent's configuration.
-pub(super) const AGENT: &str = "etc/datasync/agent.toml";
 const CONTROL_CA: &str = "etc/datasync/control-ca.pem";
 const STORES_CA: &str = "etc/datasync/stores-ca.pem";
 /// Ports that the firewall admits: a part of nftables' rules.
@@ -65,13 +63,7 @@ pub(super) fn plan(seed: &Seed, machine: &Machine) -> Result<Vec<MachineFile>, V
     }
     match agent(seed) {
         Ok(None) => {}
-        Ok(Some(content)) => files.push(MachineFile {
-            path: AGENT,
-            content,
-            // An activation key may be in it.
-            mode: machine.agent_group.map_or(0o600, |_| 0o640),
-            group: machine.agent_group,
-        }),
+        Ok(Some(members)) => files.push(agent_file(&members, machine.agent_group)),
         Err(more) => faults.extend(more),
     }
     if faults.is_empty() {
@@ -171,9 +163,9 @@ fn admitted(ports: &[u16]) -> String {
     )
 }
 
-/// The content of `agent.toml`, checked as the agent itself will check it; `None` if the seed says
+/// The members of `agent.toml`, checked as the agent itself will check it; `None` if the seed says
 /// nothing of the agent.
-fn agent(seed: &Seed) -> Result<Option<String>, Vec<String>> {
+fn agent(seed: &Seed) -> Result<Option<toml::Table>, Vec<String>> {
     let mut members = seed.agent.clone();
     if members.is_empty() && seed.control_ca.is_none() && seed.ca_bundle.is_none() {
         return Ok(None);
@@ -195,11 +187,11 @@ fn agent(seed: &Seed) -> Result<Option<String>, Vec<String>> {
     if let Err(faults) = Layers::from_values("seed", checked).validate() {
         return Err(faults.0);
     }
-    Ok(Some(toml_text(members)))
+    Ok(Some(in_tables(members)))
 }
 
-/// Settings of tables come last, as TOML wants it.
-fn toml_text(members: BTreeMap<String, String>) -> String {
+/// Names with dots become members of tables.
+fn in_tables(members: BTreeMap<String, String>) -> toml::Table {
     let mut plain = toml::Table::new();
     for (name, value) in members {
         let value = toml::Value::String(value);
@@ -217,13 +209,14 @@ fn toml_text(members: BTreeMap<String, String>) -> String {
             }
         }
     }
-    format!("# Written by datasync-agent from a seed.\n{plain}")
+    plain
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::seed::tests::{pem, properties};
     use super::*;
+    use crate::appliance::AGENT;
     use crate::config::Overrides;
 
     fn seed(given: &[(&str, &str)]) -> Seed {

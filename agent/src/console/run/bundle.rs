@@ -67,8 +67,9 @@ async fn collect(world: &World, now: Timestamp) -> Vec<Part> {
         }
         Err(error) => error.to_string(),
     };
-    let mut settings = world.layers.shown();
-    if let Err(faults) = &world.config {
+    let configured = world.configured();
+    let mut settings = configured.layers.shown();
+    if let Err(faults) = &configured.config {
         settings.push(format!("# cannot be used: {faults}"));
     }
     let log = match journal::read(world).await {
@@ -167,9 +168,11 @@ fn prune(directory: &Path) -> std::io::Result<()> {
 mod tests {
     use std::io::Read;
     use std::os::unix::fs::PermissionsExt;
+    use std::sync::{Arc, Mutex};
 
     use flate2::read::GzDecoder;
 
+    use super::super::Configured;
     use super::*;
     use crate::config::{Layers, Overrides};
 
@@ -188,11 +191,7 @@ mod tests {
         }
         let layers = Layers::read(None, [], flags).unwrap();
         World {
-            config: layers
-                .clone()
-                .validate()
-                .map_err(|faults| faults.to_string()),
-            layers,
+            configured: Mutex::new(Arc::new(Configured::new(layers))),
             state_dir: state_dir.to_owned(),
             root: root.to_owned(),
         }

@@ -10,7 +10,8 @@ use crate::identity;
 use crate::link::{self, Trust};
 
 pub(super) async fn test(world: &World) -> Vec<Line> {
-    let config = match &world.config {
+    let configured = world.configured();
+    let config = match &configured.config {
         Ok(config) => config,
         Err(faults) => return vec![Line::fail(format!("Configuration: {faults}"))],
     };

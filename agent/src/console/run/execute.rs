@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::super::command::{Command, Outcome};
 use super::super::page::Line;
-use super::{World, activation, bundle, connection, journal, machine, network, nfs, password, s3};
+use super::{
+    World, activation, bundle, connection, control, journal, machine, network, nfs, password, s3,
+};
 use crate::local;
 
 /// Runs `command`.
@@ -44,6 +46,7 @@ async fn carry_out(command: Command, world: &World) -> Outcome {
         Command::RequestKey { region } => {
             Outcome::Lines(activation::request_key(&world.state_dir, &region).await)
         }
+        Command::SetControl(settings) => control::set(world, settings).await,
         Command::TestConnection => Outcome::Lines(connection::test(world).await),
         Command::TestNfs { server, path } => Outcome::Lines(nfs::test(world, server, path).await),
         Command::TestS3 { endpoint, bucket } => {

@@ -16,13 +16,11 @@ pub(super) async fn check(world: &World) -> Vec<Line> {
     let name = host::host_name(None);
     let facts = HostWatch::new(name, &world.state_dir).look();
     let session = local::ask(&world.state_dir).await.map(|said| said.session);
+    let configured = world.configured();
+    let config = configured.config.as_ref().ok();
     resources::lines(&Found {
         host: facts,
-        memory_target: world
-            .config
-            .as_ref()
-            .ok()
-            .map(|config| config.process.memory_target_bytes),
+        memory_target: config.map(|config| config.process.memory_target_bytes),
         is_synchronised: is_synchronised(&world.root),
         ahead_of_control: match session {
             Ok(SessionState::Open { ahead_seconds, .. }) => Some(ahead_seconds),

@@ -54,7 +54,7 @@ pub(super) fn show(world: &World) -> Vec<Line> {
         "DNS servers: {}",
         or_none(&servers.join(", "))
     )));
-    if let Ok(config) = &world.config {
+    if let Ok(config) = &world.configured().config {
         let egress = &config.process.egress;
         for (name, proxy) in [("TLS", &egress.https_proxy), ("HTTP", &egress.http_proxy)] {
             let shown = proxy.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -115,7 +115,7 @@ pub(super) async fn apply(root: &Path, settings: &NetworkSettings) -> Vec<Line> 
     lines
 }
 
-fn refused(failed: &NotReplaced) -> Vec<Line> {
+pub(super) fn refused(failed: &NotReplaced) -> Vec<Line> {
     let told = if failed.changed.is_empty() {
         Line::plain(
             "Nothing was changed. The console needs root, and a file system that can be written.",
@@ -146,7 +146,7 @@ fn commands(interface: &str, proxy_changed: bool) -> Vec<Vec<&str>> {
     all
 }
 
-async fn tell(words: &[&str]) -> Line {
+pub(super) async fn tell(words: &[&str]) -> Line {
     let shown = words.join(" ");
     let Some((program, arguments)) = words.split_first() else {
         return Line::fail("no command");

@@ -16,7 +16,8 @@ const ARN: &str = "arn:aws:datasync:us-east-1:000000000000:location/loc-00000000
 
 pub(super) async fn test(world: &World, server: String, path: String) -> Vec<Line> {
     let title = format!("NFS export {server}:{path}");
-    let config = match &world.config {
+    let configured = world.configured();
+    let config = match &configured.config {
         Ok(config) => config,
         Err(faults) => return vec![Line::fail(format!("Configuration: {faults}"))],
     };

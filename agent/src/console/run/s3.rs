@@ -24,7 +24,8 @@ use crate::link::Trail;
 const NAME_SHOWN: usize = 60;
 
 pub(super) async fn test(world: &World, endpoint: &str, bucket: &str) -> Vec<Line> {
-    let egress = match &world.config {
+    let configured = world.configured();
+    let egress = match &configured.config {
         Ok(config) => config.process.egress.clone(),
         Err(faults) => return vec![Line::fail(format!("Configuration: {faults}"))],
     };

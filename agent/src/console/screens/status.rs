@@ -24,8 +24,11 @@ pub(in super::super) fn lines(place: &Place, agent: &Agent) -> Vec<Line> {
         }
         Agent::Up(snapshot) => lines.extend(up(snapshot)),
     }
-    if !place.control.is_empty() {
-        lines.push(Line::plain(format!("Control     {}", place.control)));
+    if !place.control.address.is_empty() {
+        lines.push(Line::plain(format!(
+            "Control     {}",
+            place.control.address
+        )));
     }
     lines
 }

@@ -138,6 +138,11 @@ fn forms() {
         proxy_password: "not shown".to_owned(),
         ..NetworkSettings::default()
     };
+    let control = app(true, true, (80, 25)).place.control;
+    compare(
+        "connection-form",
+        form(Topic::Connection, connection::form(&control)),
+    );
     compare("network", form(Topic::Network, network::form(&settings)));
 }
 

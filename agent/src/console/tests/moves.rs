@@ -9,7 +9,7 @@ use super::super::page::Line;
 use super::super::topic::Topic;
 use super::super::update::update;
 use super::{app, online};
-use crate::appliance::NetworkSettings;
+use crate::appliance::{ControlSettings, NetworkSettings};
 
 const SIZE: (u16, u16) = (80, 25);
 
@@ -76,7 +76,7 @@ fn each_digit_opens_its_item_and_escape_comes_back() {
     let expected = [
         (None, true),
         (Some(Command::ReadNetwork), false),
-        (Some(Command::TestConnection), false),
+        (None, true),
         (None, true),
         (Some(Command::CheckResources), false),
         (None, false),
@@ -146,6 +146,41 @@ fn network_is_shown_outside_the_appliance_and_configured_in_it() {
         appliance.command(),
         Some(&Command::ApplyNetwork(Box::new(settings)))
     );
+}
+
+#[test]
+fn where_control_is_can_be_said_at_the_appliance_and_is_tested() {
+    let mut desk = Desk::new(true, true);
+    desk.app.screen = Screen::Menu { at: 0 };
+    desk.app.place.faults = Some("control: missing".to_owned());
+    desk.typed("2").key(Key::PageDown).key(Key::Enter);
+    assert_eq!(desk.command(), Some(&Command::TestConnection), "unchanged");
+    desk.key(Key::Back).typed("2").typed("9").key(Key::PageDown);
+    desk.key(Key::Enter);
+    let control = ControlSettings {
+        address: "control.example:94439".to_owned(),
+        ..desk.app.place.control.clone()
+    };
+    assert_eq!(desk.command(), None);
+    assert!(desk.shown().contains("control"), "{}", desk.shown());
+    desk.key(Key::PageUp)
+        .key(Key::Erase)
+        .key(Key::Erase)
+        .typed("4");
+    desk.key(Key::PageDown).key(Key::Enter);
+    let control = ControlSettings {
+        address: "control.example:9444".to_owned(),
+        ..control
+    };
+    assert_eq!(desk.command(), Some(&Command::SetControl(control.clone())));
+    desk.done(Outcome::Control {
+        control: control.clone(),
+        faults: None,
+        lines: vec![Line::ok("gRPC: good")],
+    });
+    assert!(desk.shown().contains("gRPC: good"));
+    assert_eq!(desk.app.place.control, control);
+    assert_eq!(desk.app.place.faults, None);
 }
 
 #[test]

@@ -64,6 +64,9 @@ def machines(tmp_path_factory):
 def site(directory, module_logs, nfs, store):  # noqa: F811
     """Control, and no agent yet."""
     made = Site(directory, module_logs, nfs, store)
+    # As machines see this world's loopback; those with a seed are told the other name.
+    with made.control.configuration.open("a") as file:
+        file.write('server_names = ["127.0.0.1", "10.0.2.2"]\n')
     made.control.start()
     made.datasync = made.control.boto()
     try:

@@ -80,7 +80,7 @@ class Site:
             "Subdirectory": "/" + prefix,
             "AccessKey": self.store.access_key,
             "SecretKey": self.store.secret_key,
-            "AgentArns": [self.agent.arn],
+            "AgentArns": changed.get("AgentArns") or [self.agent.arn],
         }
         return self.datasync.create_location_object_storage(**described | changed)["LocationArn"]
 

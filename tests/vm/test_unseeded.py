@@ -1,0 +1,54 @@
+"""A machine that nobody gave a seed: all that it needs is said at its console."""
+
+import re
+
+import pytest
+from world.machine import Machine
+from world.secrets import remember
+from world.terminal import ENTER
+
+HOST = "10.0.2.2"
+PASSWORD = "appliance-canary-3"
+BOOT_SECONDS = 300
+TAB = "\t"
+
+
+@pytest.fixture(scope="module")
+def machine(disk, machines, module_logs):
+    made = Machine("unseeded", disk, machines, module_logs).start()
+    try:
+        yield made
+    finally:
+        made.pull_the_plug()
+
+
+def test_it_is_configured_and_activated_at_its_console(machine, site):
+    remember("the console of the unseeded machine", PASSWORD)
+    line = machine.line
+    line.wait("First login", timeout=BOOT_SECONDS)
+    line.press(PASSWORD + ENTER + PASSWORD + ENTER + ENTER)
+    line.wait("The password is set", timeout=120)
+    line.press("q")
+    line.wait("The agent's configuration cannot be used", "control: missing")
+    line.press("2")
+    line.wait("Save and test")
+    address = f"{HOST}:{site.control.agent_port}"
+    line.press(address + ENTER + site.control.fingerprint + ENTER + ENTER)
+    text = line.wait("saved", "gRPC", timeout=120)
+    assert "FAIL" not in text, text
+    line.press("q")
+    line.wait("The agent is not activated", timeout=60)
+    line.press("0")
+    line.wait("Region")
+    line.press(TAB + ENTER)
+    text = line.wait("Activation key", "Good for one CreateAgent", timeout=60)
+    key = re.search(r"([A-Z0-9]{5}-){4}[A-Z0-9]{5}", text).group()
+    remember("an activation key of the unseeded machine", key)
+    arn = site.datasync.create_agent(ActivationKey=key, AgentName="unseeded")["AgentArn"]
+
+    def online():
+        return site.datasync.describe_agent(AgentArn=arn)["Status"] == "ONLINE"
+
+    machine.server.wait_for("ONLINE", online, 60)
+    line.press("q")
+    line.wait("The agent is connected to control")

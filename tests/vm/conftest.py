@@ -65,8 +65,8 @@ def site(directory, module_logs, nfs, store):  # noqa: F811
     """Control, and no agent yet."""
     made = Site(directory, module_logs, nfs, store)
     # As machines see this world's loopback; those with a seed are told the other name.
-    with made.control.configuration.open("a") as file:
-        file.write('server_names = ["127.0.0.1", "10.0.2.2"]\n')
+    settings = made.control.configuration
+    settings.write_text('server_names = ["127.0.0.1", "10.0.2.2"]\n' + settings.read_text())
     made.control.start()
     made.datasync = made.control.boto()
     try:

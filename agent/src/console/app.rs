@@ -21,7 +21,7 @@ pub(super) struct Place {
     pub(super) control: ControlSettings,
     /// Whether the console configures this machine.
     pub(super) is_appliance: bool,
-    /// What is wrong with the agent's configuration.
+    /// What is wrong with the seed and with the agent's configuration, in sentences.
     pub(super) faults: Option<String>,
     /// Where support bundles go unless another place is named.
     pub(super) support_directory: String,

@@ -149,7 +149,10 @@ pub async fn console(settings: ConsoleSettings) -> Result<(), ConsoleError> {
 /// What is wrong with the seed, and with the agent's configuration.
 fn faults(world: &World) -> Option<String> {
     let seed = appliance::read_small(&world.root.join(SEED_FAULTS));
-    let config = world.configured().config.as_ref().err().cloned();
+    let seed = seed.map(|text| text.replacen("the seed", "The seed", 1).replace('\n', ""));
+    let configured = world.configured();
+    let config = configured.config.as_ref().err();
+    let config = config.map(|text| format!("The agent's configuration cannot be used: {text}"));
     let all: Vec<String> = seed.into_iter().chain(config).collect();
-    (!all.is_empty()).then(|| all.join("; ").replace('\n', ""))
+    (!all.is_empty()).then(|| all.join(". "))
 }

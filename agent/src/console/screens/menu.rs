@@ -35,7 +35,7 @@ pub(in super::super) fn page(app: &App, at: usize, (width, height): (usize, usiz
 /// One sentence.
 fn summary(app: &App) -> String {
     if let Some(faults) = &app.place.faults {
-        return format!("The agent's configuration cannot be used: {faults}");
+        return faults.clone();
     }
     match &app.agent {
         Agent::Unknown => "Asking the agent...".to_owned(),

@@ -111,7 +111,9 @@ fn menus() {
     compare("menu-down", with(down(), Screen::Menu { at: 4 }));
     compare("menu-faults", |size| {
         let mut app = app(false, false, size);
-        app.place.faults = Some("control: missing: give host:port of the control plane".to_owned());
+        let faults = "The agent's configuration cannot be used: control: missing: give host:port of \
+                      the control plane";
+        app.place.faults = Some(faults.to_owned());
         app
     });
 }

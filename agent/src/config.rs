@@ -20,8 +20,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use datasync_model::{ActivationKey, BytesPerSecond, Proxy};
-use datasync_s3::Encryption;
 use datasync_nfs::ServerName;
+use datasync_s3::Encryption;
 use datasync_telemetry::{LogFormat, LogOutput};
 use datasync_transfer::ServerLimits;
 

@@ -143,10 +143,17 @@ impl EfsTls {
             return Ok(None);
         }
         let credentials = match &self.credentials {
-            Some(provider) => Some(provider.provide_credentials().await.map_err(|error| NoTls {
-                kind: ErrorKind::Credentials,
-                detail: format!("no credentials to sign the connection with: {error}"),
-            })?),
+            Some(provider) => {
+                Some(
+                    provider
+                        .provide_credentials()
+                        .await
+                        .map_err(|error| NoTls {
+                            kind: ErrorKind::Credentials,
+                            detail: format!("no credentials to sign the connection with: {error}"),
+                        })?,
+                )
+            }
             None => None,
         };
         let failed = |error: String| NoTls {

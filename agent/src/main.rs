@@ -14,8 +14,8 @@ use datasync_agent::arguments::{
 };
 use datasync_agent::{
     CONFIG_FILE_VARIABLE, Config, ConsoleSettings, Firstboot, FirstbootSettings, Layers, LogLevel,
-    LogOutput, Phase, ProcessSettings, SharedOwners, check_health, check_idle, console, firstboot, init_logging,
-    run_observed,
+    LogOutput, Phase, ProcessSettings, SharedOwners, check_health, check_idle, console, firstboot,
+    init_logging, run_observed,
 };
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -155,7 +155,11 @@ fn reload(arguments: &RunArguments, level: &LogLevel, owners: &SharedOwners) {
     match wanted {
         Ok(wanted) => {
             let level = wanted.log_level;
-            tracing::warn!(level, event = "log.level_changed", "SIGHUP: the log's level");
+            tracing::warn!(
+                level,
+                event = "log.level_changed",
+                "SIGHUP: the log's level"
+            );
             let (users, groups) = (wanted.owners.users.len(), wanted.owners.groups.len());
             if owners.replace(wanted.owners) {
                 tracing::warn!(

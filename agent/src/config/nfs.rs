@@ -72,11 +72,16 @@ impl Check {
 fn numbers(text: &str) -> Result<BTreeMap<String, u32>, String> {
     entries(text, |name, number| {
         if name.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(format!("{name:?} is a number already: it stands for itself"));
+            return Err(format!(
+                "{name:?} is a number already: it stands for itself"
+            ));
         }
-        number
-            .parse()
-            .map_err(|_| format!("{name:?}: {number:?} is not a number from 0 to {}", u32::MAX))
+        number.parse().map_err(|_| {
+            format!(
+                "{name:?}: {number:?} is not a number from 0 to {}",
+                u32::MAX
+            )
+        })
     })
 }
 
@@ -84,9 +89,13 @@ fn addresses(text: &str) -> Result<BTreeMap<String, ServerName>, String> {
     entries(text, |id, address| {
         let digits = id.strip_prefix("fs-").unwrap_or_default();
         let is_id = (8..=40).contains(&digits.len())
-            && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+            && digits
+                .bytes()
+                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         if !is_id {
-            return Err(format!("{id:?} is not the id of a file system, such as fs-0123abcd"));
+            return Err(format!(
+                "{id:?} is not the id of a file system, such as fs-0123abcd"
+            ));
         }
         ServerName::parse(address).map_err(|error| error.to_string())
     })
@@ -115,7 +124,10 @@ mod tests {
         assert_eq!(owners.users["bert"], 1001);
         assert_eq!(owners.groups["Domain Users@example.com"], 513);
         let address = &settings.efs_addresses["fs-0123abcd"];
-        assert_eq!((address.host.as_str(), address.port), ("127.0.0.1", Some(12049)));
+        assert_eq!(
+            (address.host.as_str(), address.port),
+            ("127.0.0.1", Some(12049))
+        );
         let flags = Overrides::default()
             .set("nfs.users", Some("carl=7, dora@x=8"))
             .unwrap();
@@ -141,7 +153,10 @@ mod tests {
             let flags = Overrides::default().set(member, Some(text)).unwrap();
             let layers = Layers::read(None, [], flags).unwrap();
             let faults = layers.validate_process("warn").unwrap_err().0.join("\n");
-            assert!(faults.contains(reason) && faults.contains(member), "{faults}");
+            assert!(
+                faults.contains(reason) && faults.contains(member),
+                "{faults}"
+            );
         }
         let many: Vec<String> = (0..=ENTRIES_MAX).map(|n| format!("u{n}=1")).collect();
         assert!(numbers(&many.join(",")).unwrap_err().contains("4096"));

@@ -120,7 +120,13 @@ mod tests {
     #[test]
     fn signatures_are_those_of_another_implementation() {
         let signature = |token| connect().signature(&credentials(token));
-        assert_eq!(signature(Some("a+b/c=")), "281310e7e4eabef521f196da75508d8dd61b3b42de09bdd751441d94d6760c4d");
-        assert_eq!(signature(None), "f6636004cb7e1ca481286dd175ff58ff4e178094094417a30a9245c8f042c639");
+        assert_eq!(
+            signature(Some("a+b/c=")),
+            "281310e7e4eabef521f196da75508d8dd61b3b42de09bdd751441d94d6760c4d"
+        );
+        assert_eq!(
+            signature(None),
+            "f6636004cb7e1ca481286dd175ff58ff4e178094094417a30a9245c8f042c639"
+        );
     }
 }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
+use aws_credential_types::provider::ProvideCredentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::future;
-use aws_credential_types::provider::ProvideCredentials;
 use aws_lc_rs::{digest, hmac};
 use datasync_model::Partition;
 use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
@@ -109,7 +109,10 @@ async fn shown(own: &CertifiedKey<KeyPair>, tls: &EfsTls, now: SystemTime) -> Op
         let session = tls.made(now).await.unwrap();
         let stream = TcpStream::connect(address).await.unwrap();
         let connector = TlsConnector::from(session.config);
-        connector.connect(session.server_name, stream).await.unwrap()
+        connector
+            .connect(session.server_name, stream)
+            .await
+            .unwrap()
     };
     let (shown, _client) = Box::pin(async { tokio::join!(served, dialled) }).await;
     shown
@@ -141,7 +144,7 @@ fn extension(certificate: &X509Certificate<'_>, number: u64) -> Option<Vec<u8>> 
 /// Tag and content of the first element, and what comes after it.
 fn element(der: &[u8]) -> (u8, &[u8], &[u8]) {
     let (head, length) = match der[1] {
-        short @ 0..0x80 => (2, usize::from(short)),
+        short @ 0..=0x7f => (2, usize::from(short)),
         0x81 => (3, usize::from(der[2])),
         _ => (4, usize::from(der[2]) << 8 | usize::from(der[3])),
     };
@@ -172,8 +175,20 @@ fn expected_signature(certificate: &X509Certificate<'_>, date_time: &str, token:
         "X-Amz-SignedHeaders=host".to_owned(),
     ];
     let sha256 = |text: &str| hex::encode(digest::digest(&digest::SHA256, text.as_bytes()));
-    let request = ["GET", "/", &query.join("&"), "host:fs-0123abcd", "host", &sha256("")];
-    let to_sign = ["AWS4-HMAC-SHA256", date_time, &scope, &sha256(&request.join("\n"))];
+    let request = [
+        "GET",
+        "/",
+        &query.join("&"),
+        "host:fs-0123abcd",
+        "host",
+        &sha256(""),
+    ];
+    let to_sign = [
+        "AWS4-HMAC-SHA256",
+        date_time,
+        &scope,
+        &sha256(&request.join("\n")),
+    ];
     let signed = |key: &[u8], text: &str| {
         let key = hmac::Key::new(hmac::HMAC_SHA256, key);
         hmac::sign(&key, text.as_bytes()).as_ref().to_vec()
@@ -207,7 +222,10 @@ async fn a_certificate_says_what_is_asked_for_and_is_signed_for_it() {
     assert_eq!((tag, key_id), (0x0c, b"AKIDTEST".as_slice()));
     let (tag, signature, rest) = element(rest);
     assert_eq!(tag, 0x04);
-    let escaped = token.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
+    let escaped = token
+        .replace('+', "%2B")
+        .replace('/', "%2F")
+        .replace('=', "%3D");
     let expected = expected_signature(&certificate, "20261126T201530Z", &escaped);
     assert_eq!(signature, expected.as_bytes());
     let (tag, time, rest) = element(rest);
@@ -221,7 +239,9 @@ async fn a_certificate_says_what_is_asked_for_and_is_signed_for_it() {
     assert_eq!(validity.not_after.timestamp(), at + 3 * 3600);
     assert_eq!(certificate.subject(), certificate.issuer());
     // The next connection is signed anew.
-    let later = shown(&own, &tls, now + Duration::from_secs(60)).await.unwrap();
+    let later = shown(&own, &tls, now + Duration::from_secs(60))
+        .await
+        .unwrap();
     let (_, later) = X509Certificate::from_der(&later).unwrap();
     assert_ne!(extension(&later, 2), Some(authorization));
     assert_eq!(later.public_key(), certificate.public_key());
@@ -237,7 +257,9 @@ async fn an_access_point_needs_no_role_and_nothing_needs_no_certificate() {
     location.access_point_id = Some("fsap-4567".to_owned());
     // A key that the location has no role for is not used.
     let key = Credentials::new("AKIDTEST", SECRET, None, None, "test");
-    let der = shown(&own, &tls(&own, &location, Some(key)), now).await.unwrap();
+    let der = shown(&own, &tls(&own, &location, Some(key)), now)
+        .await
+        .unwrap();
     let (_, certificate) = X509Certificate::from_der(&der).unwrap();
     assert!(extension(&certificate, 1).is_some() && extension(&certificate, 3).is_some());
     assert_eq!(extension(&certificate, 2), None);
@@ -270,8 +292,14 @@ fn a_file_system_is_at_its_name_or_where_the_configuration_says() {
     let mut location = location();
     let none = BTreeMap::new();
     let nfs = as_nfs(&location, &none).unwrap();
-    assert_eq!(nfs.server_hostname, "fs-0123abcd.efs.eu-west-1.amazonaws.com");
-    assert_eq!((nfs.version, nfs.subdirectory.as_str()), (NfsVersion::Nfs4_1, "/a"));
+    assert_eq!(
+        nfs.server_hostname,
+        "fs-0123abcd.efs.eu-west-1.amazonaws.com"
+    );
+    assert_eq!(
+        (nfs.version, nfs.subdirectory.as_str()),
+        (NfsVersion::Nfs4_1, "/a")
+    );
     let address = ServerName::parse("[::1]:12049").unwrap();
     let addresses = [("fs-0123abcd".to_owned(), address)].into();
     let nfs = as_nfs(&location, &addresses).unwrap();
@@ -289,7 +317,10 @@ fn what_fails_has_a_name_and_a_remedy() {
     for (kind, code) in [
         (ErrorKind::Unreachable, ErrorCode::SourceUnreachable),
         (ErrorKind::NotSupported, ErrorCode::NotSupported),
-        (ErrorKind::PermissionDenied, ErrorCode::SourcePermissionDenied),
+        (
+            ErrorKind::PermissionDenied,
+            ErrorCode::SourcePermissionDenied,
+        ),
         (ErrorKind::NotFound, ErrorCode::SourcePathNotFound),
     ] {
         assert_eq!(advice(kind).map(|(code, _)| code), Some(code));

@@ -77,11 +77,13 @@ fn check_pair(source: &Location, destination: &Location) -> Result<(), ApiError>
             destination.arn
         )));
     }
-    let supported = matches!(source.details, LocationDetails::Nfs(_) | LocationDetails::Efs(_))
-        && matches!(
-            destination.details,
-            LocationDetails::S3(_) | LocationDetails::ObjectStorage(_)
-        );
+    let supported = matches!(
+        source.details,
+        LocationDetails::Nfs(_) | LocationDetails::Efs(_)
+    ) && matches!(
+        destination.details,
+        LocationDetails::S3(_) | LocationDetails::ObjectStorage(_)
+    );
     if supported {
         Ok(())
     } else {

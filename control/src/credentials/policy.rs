@@ -215,9 +215,18 @@ mod tests {
     fn a_file_system_is_to_be_read_alone() {
         let arn = "arn:aws:elasticfilesystem:us-east-1:123456789012:file-system/fs-0123abcd";
         let policy = session_policy(Purpose::FileSystem, "aws", arn, "");
-        assert!(policy.contains(&format!(r#""Resource":"{arn}""#)), "{policy}");
-        assert!(policy.contains("elasticfilesystem:ClientRootAccess"), "{policy}");
-        assert!(!policy.contains("ClientWrite") && !policy.contains("s3:"), "{policy}");
+        assert!(
+            policy.contains(&format!(r#""Resource":"{arn}""#)),
+            "{policy}"
+        );
+        assert!(
+            policy.contains("elasticfilesystem:ClientRootAccess"),
+            "{policy}"
+        );
+        assert!(
+            !policy.contains("ClientWrite") && !policy.contains("s3:"),
+            "{policy}"
+        );
     }
 
     #[test]

@@ -147,7 +147,10 @@ impl AgentDesired {
         let of_probes = self.probes.iter().filter_map(Asked::store);
         let mut stores: Vec<NeededStore> = Vec::new();
         for store in of_executions.chain(of_probes) {
-            if !stores.iter().any(|s| s.location.arn() == store.location.arn()) {
+            if !stores
+                .iter()
+                .any(|s| s.location.arn() == store.location.arn())
+            {
                 stores.push(store);
             }
         }
@@ -347,7 +350,10 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         let (source, destination) = (fixture::file_system(true), fixture::bucket());
-        assert_eq!(arns(&signed), [source.arn(), destination.arn()].map(Clone::clone));
+        assert_eq!(
+            arns(&signed),
+            [source.arn(), destination.arn()].map(Clone::clone)
+        );
         let cancels = |abilities: &[String]| {
             let due = signed.due(abilities, |_| false, |_| true);
             due.message("incarnation", 1).executions[0].cancel

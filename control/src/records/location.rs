@@ -1,8 +1,8 @@
 //! Locations as clients describe them.
 
 use datasync_model::{
-    self as model, AgentArn, EfsLocation, LocationArn, NfsLocation, NfsVersion, Partition, S3Location,
-    StorageClass,
+    self as model, AgentArn, EfsLocation, LocationArn, NfsLocation, NfsVersion, Partition,
+    S3Location, StorageClass,
 };
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -272,7 +272,10 @@ impl EfsDetails {
             partition: self.field(1).parse().unwrap_or(Partition::Aws),
             region: self.field(3).to_owned(),
             subdirectory: path(&self.subdirectory),
-            access_point_id: self.access_point_arn.as_deref().map(|arn| last(arn).to_owned()),
+            access_point_id: self
+                .access_point_arn
+                .as_deref()
+                .map(|arn| last(arn).to_owned()),
             encrypted: self.in_transit_encryption == "TLS1_2",
             signed: self.role_arn.is_some(),
         }
@@ -330,8 +333,9 @@ mod tests {
     fn an_agent_is_told_of_a_file_system_what_it_needs_to_reach_it() {
         let arn = "arn:aws:datasync:us-east-1:123456789012:location/loc-0123456789abcdef0";
         let mut efs = EfsDetails {
-            file_system_arn: "arn:aws-cn:elasticfilesystem:cn-north-1:123456789012:file-system/fs-0123abcd"
-                .to_owned(),
+            file_system_arn:
+                "arn:aws-cn:elasticfilesystem:cn-north-1:123456789012:file-system/fs-0123abcd"
+                    .to_owned(),
             subdirectory: "/a/b/".to_owned(),
             subnet_arn: String::new(),
             security_group_arns: Vec::new(),
@@ -340,7 +344,10 @@ mod tests {
             in_transit_encryption: "NONE".to_owned(),
         };
         let told = efs.to_model(arn.parse().unwrap());
-        assert_eq!(told.dns_name(), "fs-0123abcd.efs.cn-north-1.amazonaws.com.cn");
+        assert_eq!(
+            told.dns_name(),
+            "fs-0123abcd.efs.cn-north-1.amazonaws.com.cn"
+        );
         assert_eq!(told.subdirectory, "/a/b");
         assert!(!told.encrypted && !told.signed && told.access_point_id.is_none());
         let point = "arn:aws-cn:elasticfilesystem:cn-north-1:123456789012:access-point/fsap-4567";

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Ability, LocationArn, Partition};
 use crate::word::words;
+use crate::{Ability, LocationArn, Partition};
 
 words! {
     /// `MountOptions.Version` of an NFS location.

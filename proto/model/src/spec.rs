@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Ability, Excludes, Extensions, Includes, Location, Options, TaskExecutionArn, TaskMode};
+use crate::{
+    Ability, Excludes, Extensions, Includes, Location, Options, TaskExecutionArn, TaskMode,
+};
 
 /// Everything an agent needs to run an execution, frozen at StartTaskExecution.
 ///

@@ -205,8 +205,7 @@ impl Client {
             .call((PROGRAM, VERSION, COMPOUND), &sent)
             .await
             .map_err(|broken| self.error(broken.kind, procedure, broken.detail.to_string()))?;
-        let reply = rpc::accepted(record)
-            .map_err(|refusal| self.refused(procedure, &refusal))?;
+        let reply = rpc::accepted(record).map_err(|refusal| self.refused(procedure, &refusal))?;
         Results::read(reply).map_err(|error| self.malformed(procedure, &error))
     }
 

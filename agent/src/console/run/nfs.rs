@@ -67,7 +67,10 @@ async fn walk(
         trail.spare();
     }
     let mounted = async {
-        let source = endpoints.source(SourceLocation::Nfs(location)).await.map_err(words)?;
+        let source = endpoints
+            .source(SourceLocation::Nfs(location))
+            .await
+            .map_err(words)?;
         let text = format!("granted; READs of up to {} KiB", source.read_max() / 1024);
         Ok((source, text))
     };

@@ -148,7 +148,7 @@ def test_access_point_and_role_need_keys_and_are_used_with_them(site):
     (OTHER_CA, "TLS1_2", "SourceUnreachable", ["no authority that is trusted", "ca_bundle"]),
     (OTHER_NAME, "TLS1_2", "SourceUnreachable", [dns_name(OTHER_NAME), "not valid for name"]),
     (PLAIN, "TLS1_2", "SourceUnreachable", ["no TLS", "InTransitEncryption"]),
-    (TLS, "NONE", "NotSupported", ["answers in TLS", "InTransitEncryption"]),
+    (TLS, "NONE", "SourceUnreachable", ["closed the connection", "InTransitEncryption"]),
     (NOWHERE, "TLS1_2", "SourceUnreachable", [dns_name(NOWHERE), "efs.addresses"]),
 ])
 def test_what_cannot_be_read_is_named(site, file_system, encryption, code, words):

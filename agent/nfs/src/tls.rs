@@ -91,10 +91,15 @@ fn not_shaken(error: &io::Error) -> Broken {
 pub(crate) fn broken(error: &io::Error) -> Option<Broken> {
     let error = error.get_ref()?.downcast_ref::<Error>()?;
     Some(match error {
-        Error::InvalidCertificate(CertificateError::UnknownIssuer) => Broken::new(
+        // An authority that was made anew has the name of one that is trusted, and another key.
+        Error::InvalidCertificate(
+            reason @ (CertificateError::UnknownIssuer | CertificateError::BadSignature),
+        ) => Broken::new(
             ErrorKind::Unreachable,
-            "TLS: the server's certificate is signed by no authority that is trusted here \
-             (UnknownIssuer)",
+            format!(
+                "TLS: the server's certificate is signed by no authority that is trusted here \
+                 ({reason:?})"
+            ),
         ),
         Error::InvalidMessage(_) => Broken::new(
             ErrorKind::Unreachable,

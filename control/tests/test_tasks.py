@@ -208,7 +208,7 @@ def test_pairs(world, api, refused):
             api.create_task, INVALID, text,
             SourceLocationArn=source, DestinationLocationArn=destination,
         )
-    world.task(SourceLocationArn=efs, DestinationLocationArn=bucket)
+    world.task(SourceLocationArn=efs)
     api.delete_location(LocationArn=bucket)
     refused(
         api.create_task, INVALID, f"Location {bucket} is not found.",

@@ -51,7 +51,10 @@ pub trait Tls: Debug + Send + Sync {
     fn session(&self) -> SessionFuture<'_>;
 }
 
-/// Shakes hands within `limit`.
+/// A server that speaks no TLS may wait for ever for what it takes for the rest of a record.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Shakes hands within the shorter of `limit` and 10 s.
 ///
 /// # Errors
 /// `Unreachable` where the server cannot be trusted or speaks no TLS, `PermissionDenied` where it does
@@ -61,6 +64,7 @@ pub(crate) async fn shake_hands(
     stream: TcpStream,
     limit: Duration,
 ) -> Result<Stream, Broken> {
+    let limit = limit.min(HANDSHAKE_TIMEOUT);
     let connector = TlsConnector::from(session.config);
     let shaken = Box::pin(connector.connect(session.server_name, stream));
     match timeout(limit, shaken).await {
@@ -68,7 +72,10 @@ pub(crate) async fn shake_hands(
         Ok(Err(error)) => Err(not_shaken(&error)),
         Err(_) => Err(Broken::new(
             ErrorKind::Timeout,
-            format!("no TLS handshake within {} ms", limit.as_millis()),
+            format!(
+                "no TLS handshake within {} ms: what listens there may speak no TLS",
+                limit.as_millis()
+            ),
         )),
     }
 }

@@ -3,7 +3,9 @@
 mod control;
 mod flags;
 mod layers;
+mod maps;
 mod memory;
+mod nfs;
 mod run_as;
 mod shown;
 mod stores;
@@ -11,12 +13,14 @@ mod units;
 mod validate;
 mod watching;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use datasync_model::{ActivationKey, BytesPerSecond, Proxy};
+use datasync_nfs::ServerName;
 use datasync_s3::Encryption;
 use datasync_telemetry::{LogFormat, LogOutput};
 use datasync_transfer::ServerLimits;
@@ -24,6 +28,7 @@ use datasync_transfer::ServerLimits;
 pub use control::{ControlAddress, ControlAddresses};
 pub use flags::ProcessFlags;
 pub use layers::{CONFIG_FILE_VARIABLE, Layers, Overrides, ReadError};
+pub use nfs::{Reloaded, SharedOwners};
 pub use run_as::RunAs;
 pub(crate) use stores::ca_bundle;
 pub(crate) use units::parse_rate;
@@ -69,6 +74,9 @@ pub struct ProcessSettings {
     pub stalled_after: Option<Duration>,
     /// Settings of the NFS client.
     pub nfs: NfsSettings,
+    /// Where EFS file systems are reached that are not at the name that their region gives them, by
+    /// the id of the file system.
+    pub efs_addresses: BTreeMap<String, ServerName>,
     /// Settings of the S3 client.
     pub s3: S3Settings,
     /// The way out of this network.
@@ -89,7 +97,7 @@ pub enum ControlTrust {
 }
 
 /// Settings of the NFS client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NfsSettings {
     /// TCP connections per source.
     pub connections: usize,
@@ -99,6 +107,8 @@ pub struct NfsSettings {
     pub privileged_ports: PrivilegedPorts,
     /// What a server is asked to bear at most.
     pub limits: ServerLimits,
+    /// The numbers of owners that version 4 tells by name.
+    pub owners: SharedOwners,
 }
 
 /// Whether NFS connections come from ports below 1024, as many exports demand.

@@ -76,7 +76,7 @@ async fn transfer(
     let arn = spec.destination.arn().clone();
     let (given, certificate) = match &spec.destination {
         Location::S3(s3) => (s3.region.clone(), s3.server_certificate.clone()),
-        Location::Nfs(_) => (None, None),
+        Location::Nfs(_) | Location::Efs(_) => (None, None),
     };
     let egress = &request.process.egress;
     let way = Way {

@@ -1,15 +1,24 @@
 //! Opening both sides of a transfer, and saying in the API's words why that failed.
 
+mod sides;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use datasync_endpoint::{Algorithm, EndpointError, ErrorKind};
-use datasync_model::{ChecksumAlgorithm, ErrorCode, Failure, Location, NfsLocation, S3Location};
-use datasync_nfs::{NfsConfig, NfsSource};
+use datasync_model::{
+    ChecksumAlgorithm, EfsLocation, ErrorCode, Failure, Location, NfsLocation, S3Location,
+};
+use datasync_nfs::{LackingVersions, NfsConfig, NfsSource, ServerName, Tls};
 use datasync_s3::{S3Config, S3Destination, S3Objects};
 
 use crate::config::{EgressSettings, NfsSettings, PrivilegedPorts, ProcessSettings, S3Settings};
 use crate::credentials::{Availability, CredentialStore, Giver};
+use crate::efs::{self, ClientKeys, EfsTls};
 use crate::servers::Servers;
+
+pub(crate) use sides::{SourceLocation, as_destination, as_source, needs_keys, place};
 
 const S3_REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 /// Requests that a client may have in flight: more than the engine ever has, which decides.
@@ -26,20 +35,27 @@ pub(crate) enum Side {
 #[derive(Debug, Clone)]
 pub(crate) struct Endpoints {
     nfs: NfsSettings,
+    efs_addresses: BTreeMap<String, ServerName>,
     s3: S3Settings,
     servers: Servers,
     egress: EgressSettings,
     credentials: CredentialStore,
+    /// What NFS servers lack.
+    lacking: Arc<LackingVersions>,
+    client_keys: ClientKeys,
 }
 
 impl Endpoints {
     pub(crate) fn new(settings: &ProcessSettings, credentials: CredentialStore) -> Self {
         Self {
-            nfs: settings.nfs,
+            nfs: settings.nfs.clone(),
+            efs_addresses: settings.efs_addresses.clone(),
             s3: settings.s3.clone(),
             servers: Servers::new(&settings.nfs, &settings.s3),
             egress: settings.egress.clone(),
             credentials,
+            lacking: Arc::default(),
+            client_keys: ClientKeys::default(),
         }
     }
 
@@ -81,13 +97,39 @@ impl Endpoints {
         no_credentials(location, reason, self.credentials.giver())
     }
 
-    pub(crate) async fn source(&self, location: &NfsLocation) -> Result<NfsSource, EndpointError> {
-        let further_connections = self.servers.nfs(location).further_connections;
+    pub(crate) async fn source(
+        &self,
+        location: SourceLocation<'_>,
+    ) -> Result<NfsSource, EndpointError> {
+        let further_connections = self.servers.source(location).further_connections;
+        let lacking = Arc::clone(&self.lacking);
+        let config = match location {
+            SourceLocation::Nfs(nfs) => nfs_config(&self.nfs, nfs),
+            SourceLocation::Efs(efs) => self.efs_config(efs)?,
+        };
         NfsSource::mount(NfsConfig {
             further_connections,
-            ..nfs_config(self.nfs, location)
+            lacking,
+            ..config
         })
         .await
+    }
+
+    fn efs_config(&self, location: &EfsLocation) -> Result<NfsConfig, EndpointError> {
+        let nfs = efs::as_nfs(location, &self.efs_addresses)?;
+        let tls: Option<Arc<dyn Tls>> = if location.encrypted {
+            let ca_bundle = self.egress.ca_bundle.as_deref();
+            let credentials = Some(self.credentials.provider(&location.arn));
+            let keys = self.client_keys.clone();
+            let tls = EfsTls::new(location, ca_bundle, keys, credentials)?;
+            Some(Arc::new(tls))
+        } else {
+            None
+        };
+        Ok(NfsConfig {
+            tls,
+            ..nfs_config(&self.nfs, &nfs)
+        })
     }
 
     pub(crate) async fn destination(
@@ -137,7 +179,7 @@ impl Endpoints {
 }
 
 /// How `location` is mounted under these settings.
-pub(crate) fn nfs_config(settings: NfsSettings, location: &NfsLocation) -> NfsConfig {
+pub(crate) fn nfs_config(settings: &NfsSettings, location: &NfsLocation) -> NfsConfig {
     NfsConfig {
         connections: settings.connections,
         in_flight_per_connection: REQUESTS_MAX.div_ceil(settings.connections.max(1)),
@@ -147,38 +189,18 @@ pub(crate) fn nfs_config(settings: NfsSettings, location: &NfsLocation) -> NfsCo
             PrivilegedPorts::Never => datasync_nfs::PrivilegedPorts::Never,
             PrivilegedPorts::Require => datasync_nfs::PrivilegedPorts::Require,
         },
+        owners: settings.owners.current(),
         ..NfsConfig::for_location(location)
-    }
-}
-
-/// The location as a source, if it can be one.
-pub(crate) fn as_source(location: &Location) -> Result<&NfsLocation, Failure> {
-    match location {
-        Location::Nfs(nfs) => Ok(nfs),
-        Location::S3(s3) => Err(Failure::new(
-            ErrorCode::NotSupported,
-            format!("s3://{} cannot be a source: only NFS can", s3.bucket),
-        )),
-    }
-}
-
-/// The location as a destination, if it can be one.
-pub(crate) fn as_destination(location: &Location) -> Result<&S3Location, Failure> {
-    match location {
-        Location::S3(s3) => Ok(s3),
-        Location::Nfs(nfs) => Err(Failure::new(
-            ErrorCode::NotSupported,
-            format!(
-                "nfs://{}{} cannot be a destination: only S3 can",
-                nfs.server_hostname, nfs.subdirectory
-            ),
-        )),
     }
 }
 
 /// Names a failure to open `location`: what was wrong, where, and what to do.
 fn failure(side: Side, location: &Location, error: &EndpointError, giver: Giver) -> Failure {
-    let (code, advice) = named(side, error.kind, giver);
+    let of_efs = match location {
+        Location::Efs(_) => efs::advice(error.kind),
+        Location::Nfs(_) | Location::S3(_) => None,
+    };
+    let (code, advice) = of_efs.unwrap_or_else(|| named(side, error.kind, giver));
     let place = place(location);
     Failure::new(code, format!("{place}: {error}; {advice}"))
 }
@@ -190,17 +212,6 @@ pub(crate) fn no_credentials(location: &Location, reason: &str, giver: Giver) ->
         ErrorCode::CredentialsUnavailable,
         format!("no credentials for {place}: {reason}; {remedy}"),
     )
-}
-
-/// A location as people write it.
-pub(crate) fn place(location: &Location) -> String {
-    match location {
-        Location::Nfs(nfs) => format!("nfs://{}{}", nfs.server_hostname, nfs.subdirectory),
-        Location::S3(s3) => match &s3.endpoint {
-            Some(endpoint) => format!("s3://{}/{} at {endpoint}", s3.bucket, s3.prefix),
-            None => format!("s3://{}/{}", s3.bucket, s3.prefix),
-        },
-    }
 }
 
 fn named(side: Side, kind: ErrorKind, giver: Giver) -> (ErrorCode, &'static str) {
@@ -311,28 +322,25 @@ mod tests {
         let Location::Nfs(location) = nfs(NfsVersion::Nfs3) else {
             panic!("not NFS");
         };
+        let owners = datasync_nfs::Owners {
+            users: [("anna".to_owned(), 7)].into(),
+            ..datasync_nfs::Owners::default()
+        };
         let settings = NfsSettings {
             connections: 7,
             mount_port: Some(20_048),
             privileged_ports: PrivilegedPorts::Never,
             limits: ServerLimits::default(),
+            owners: owners.into(),
         };
-        let config = nfs_config(settings, &location);
+        let config = nfs_config(&settings, &location);
         assert_eq!(config.server_hostname, "nas.test");
         assert_eq!(config.connections, 7);
+        assert_eq!(config.owners.users["anna"], 7);
         assert_eq!(config.mount_port, Some(20_048));
         assert_eq!(
             config.privileged_ports,
             datasync_nfs::PrivilegedPorts::Never
         );
-    }
-
-    #[test]
-    fn nfs_is_a_source_in_every_version_and_no_destination() {
-        for version in [NfsVersion::Automatic, NfsVersion::Nfs3, NfsVersion::Nfs4_2] {
-            assert!(as_source(&nfs(version)).is_ok());
-            let failure = as_destination(&nfs(version)).unwrap_err();
-            assert_eq!(failure.code, ErrorCode::NotSupported);
-        }
     }
 }

@@ -14,6 +14,7 @@ mod console;
 mod copy;
 mod countersigning;
 mod credentials;
+mod efs;
 mod endpoints;
 mod executions;
 mod firstboot;
@@ -39,7 +40,7 @@ mod urls;
 pub use config::{
     CONFIG_FILE_VARIABLE, Config, ConfigFaults, ControlAddress, ControlAddresses, ControlTrust,
     EgressSettings, Layers, NfsSettings, Overrides, PrivilegedPorts, ProcessFlags, ProcessSettings,
-    ReadError, RunAs, S3Settings,
+    ReadError, Reloaded, RunAs, S3Settings, SharedOwners,
 };
 pub use console::{ConsoleError, ConsoleSettings, console};
 pub use copy::{CopyFlags, CopyReport, CopyRequest, CopyStatus, copy};

@@ -14,8 +14,8 @@ use datasync_agent::arguments::{
 };
 use datasync_agent::{
     CONFIG_FILE_VARIABLE, Config, ConsoleSettings, Firstboot, FirstbootSettings, Layers, LogLevel,
-    LogOutput, Phase, ProcessSettings, check_health, check_idle, console, firstboot, init_logging,
-    run_observed,
+    LogOutput, Phase, ProcessSettings, SharedOwners, check_health, check_idle, console, firstboot,
+    init_logging, run_observed,
 };
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -126,6 +126,7 @@ async fn run_until_signal(
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
     let phase = watch::Sender::new(Phase::Starting);
+    let owners = config.process.nfs.owners.clone();
     let mut told = Box::pin(service::tell(phase.subscribe()));
     let mut running = Box::pin(run_observed(config, phase, shutdown.clone()));
     loop {
@@ -133,7 +134,7 @@ async fn run_until_signal(
             result = &mut running => return result.map_err(|e| e.to_string()),
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => change_log_level(arguments, level),
+            _ = hangup.recv() => reload(arguments, level, &owners),
             never = &mut told => match never {},
         }
     }
@@ -144,26 +145,36 @@ async fn run_until_signal(
 }
 
 /// Reads the configuration again, for what can be changed while the agent runs.
-fn change_log_level(arguments: &RunArguments, level: &LogLevel) {
+fn reload(arguments: &RunArguments, level: &LogLevel, owners: &SharedOwners) {
     let wanted = layers(arguments)
-        .and_then(|layers| layers.validate_log_level().map_err(|e| e.to_string()))
+        .and_then(|layers| layers.validate_reloaded().map_err(|e| e.to_string()))
         .and_then(|wanted| {
-            level
-                .set(&wanted)
-                .map_err(|e| e.to_string())
-                .map(|()| wanted)
+            let set = level.set(&wanted.log_level);
+            set.map_err(|e| e.to_string()).map(|()| wanted)
         });
     match wanted {
-        Ok(level) => tracing::warn!(
-            level,
-            event = "log.level_changed",
-            "SIGHUP: the log's level"
-        ),
+        Ok(wanted) => {
+            let level = wanted.log_level;
+            tracing::warn!(
+                level,
+                event = "log.level_changed",
+                "SIGHUP: the log's level"
+            );
+            let (users, groups) = (wanted.owners.users.len(), wanted.owners.groups.len());
+            if owners.replace(wanted.owners) {
+                tracing::warn!(
+                    users,
+                    groups,
+                    event = "nfs.owners_changed",
+                    "SIGHUP: the numbers of owners, for what is opened from now on"
+                );
+            }
+        }
         Err(error) => {
             tracing::error!(
                 error,
                 event = "log.level_kept",
-                "SIGHUP: the log's level stays"
+                "SIGHUP: the log's level stays, and the numbers of owners"
             );
         }
     }

@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::endpoints::{self, Endpoints, Side};
+use crate::endpoints::{self, Endpoints, Side, SourceLocation};
 
 const PROBE_TIMEOUT: Duration = Duration::from_secs(60);
 /// As many as control asks for: a few requests each, but for a server that does not answer.
@@ -163,8 +163,8 @@ async fn try_location(endpoints: &Endpoints, probe: &DesiredProbe) -> Result<(),
     let tried = async {
         match side {
             Side::Source => {
-                let nfs = endpoints::as_source(&location)?;
-                let result = try_source(endpoints, nfs).await;
+                let source = endpoints::as_source(&location)?;
+                let result = try_source(endpoints, source).await;
                 result.map_err(|e| endpoints.failure(side, &location, &e))
             }
             Side::Destination => {
@@ -182,7 +182,7 @@ async fn try_location(endpoints: &Endpoints, probe: &DesiredProbe) -> Result<(),
 
 async fn try_source(
     endpoints: &Endpoints,
-    location: &datasync_model::NfsLocation,
+    location: SourceLocation<'_>,
 ) -> Result<(), EndpointError> {
     let source = endpoints.source(location).await?;
     let root = source.root().await?;

@@ -4,11 +4,15 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use datasync_model::{NfsLocation, S3Location};
+use datasync_model::S3Location;
 use datasync_transfer::{Server, ServerLimits};
 use tokio::sync::Semaphore;
 
 use crate::config::{NfsSettings, S3Settings};
+use crate::endpoints::SourceLocation;
+
+/// How the names of sources begin.
+const NFS: &str = "nfs://";
 
 /// Servers in use, by what the locations call them. Clones are the same.
 #[derive(Debug, Clone)]
@@ -38,9 +42,14 @@ impl Servers {
         }
     }
 
-    /// The server of an NFS location: all of its exports are one.
-    pub(crate) fn nfs(&self, location: &NfsLocation) -> Known {
-        self.get(format!("nfs://{}", location.server_hostname), self.nfs)
+    /// The server of a source: all exports of an NFS server are one, all access points of a file
+    /// system are.
+    pub(crate) fn source(&self, location: SourceLocation<'_>) -> Known {
+        let name = match location {
+            SourceLocation::Nfs(nfs) => format!("{NFS}{}", nfs.server_hostname),
+            SourceLocation::Efs(efs) => format!("{NFS}{}", efs.dns_name()),
+        };
+        self.get(name, self.nfs)
     }
 
     /// The server of an S3 location: a store, or a bucket of AWS, which each have limits of their
@@ -61,8 +70,8 @@ impl Servers {
             wanted.map(|(_, known)| known.server.in_flight()).sum()
         };
         (
-            sum(|name| name.starts_with("nfs://")),
-            sum(|name| !name.starts_with("nfs://")),
+            sum(|name| name.starts_with(NFS)),
+            sum(|name| !name.starts_with(NFS)),
         )
     }
 
@@ -79,7 +88,7 @@ impl Servers {
 
 #[cfg(test)]
 mod tests {
-    use datasync_model::NfsVersion;
+    use datasync_model::{NfsLocation, NfsVersion};
 
     use super::*;
     use crate::config::PrivilegedPorts;
@@ -101,21 +110,23 @@ mod tests {
             mount_port: None,
             privileged_ports: PrivilegedPorts::Prefer,
             limits: ServerLimits::default(),
+            owners: crate::config::SharedOwners::default(),
         };
         let s3_settings = S3Settings::default();
         let servers = Servers::new(&nfs_settings, &s3_settings);
-        let first = servers.nfs(&nfs("nas", "/a"));
+        let server = |nfs: &NfsLocation| servers.source(SourceLocation::Nfs(nfs));
+        let first = server(&nfs("nas", "/a"));
         assert_eq!(first.further_connections.available_permits(), 3);
-        let second = servers.nfs(&nfs("nas", "/b"));
+        let second = server(&nfs("nas", "/b"));
         assert!(second.server.is_same(&first.server));
         assert!(Arc::ptr_eq(
             &second.further_connections,
             &first.further_connections
         ));
-        let other = servers.nfs(&nfs("other", "/a"));
+        let other = server(&nfs("other", "/a"));
         assert!(!other.server.is_same(&first.server));
         drop((first, second));
-        servers.nfs(&nfs("other", "/a"));
+        server(&nfs("other", "/a"));
         assert_eq!(servers.known.lock().unwrap().len(), 1);
     }
 }

@@ -119,7 +119,7 @@ fn free_agent<'a>(
     placed: &Placed<'_>,
     slots: NonZeroU32,
 ) -> Option<&'a AgentArn> {
-    let needs = execution.spec.extensions.needs();
+    let needs = execution.spec.needs();
     execution.eligible.iter().find(|agent| {
         snapshot.is_available(agent)
             && snapshot.is_able(agent, &needs)

@@ -345,7 +345,7 @@ def test_an_agent_on_a_full_disk_says_so(site):
     filled(path)
     agent = Agent("full", site.directory, site.logs, site.control, port=8085)
     agent.settings["state_dir"] = path / "agent"
-    agent._write()
+    agent.write()
     agent.start()
     try:
         assert agent.server.wait_for_end(20) == 1
@@ -361,7 +361,7 @@ def test_an_agent_whose_disk_fills_up_during_an_execution(site, bucket):
     path = small_disk(site.directory / "filling", "128m")
     agent = Agent("filling", site.directory, site.logs, site.control, port=8086)
     agent.settings["state_dir"] = path / "agent"
-    agent._write()
+    agent.write()
     agent.start()
     try:
         arn = agent.activate(site.datasync)
@@ -393,7 +393,7 @@ def test_an_agent_whose_disk_fills_up_during_an_execution(site, bucket):
 def test_two_agents_on_one_state_directory(site):
     twin = Agent("twin", site.directory, site.logs, site.control, port=8087)
     twin.settings["state_dir"] = site.agent.state
-    twin._write()
+    twin.write()
     twin.start()
     assert twin.server.wait_for_end(20) == 1
     assert "another agent" in twin.server.output()

@@ -27,7 +27,7 @@ class Agent:
             "name": name,
         } | settings
         self.configuration = directory / f"{name}.toml"
-        self._write()
+        self.write()
         self.server = Daemon(
             name,
             [binary("datasync-agent"), "run", "--config", self.configuration],
@@ -35,7 +35,8 @@ class Agent:
             env=os.environ | {"RUST_BACKTRACE": "1"},
         )
 
-    def _write(self):
+    def write(self):
+        """The configuration, for the next start or SIGHUP."""
         tables = {"": []}
         for member, value in self.settings.items():
             if value is None:

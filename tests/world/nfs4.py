@@ -5,6 +5,9 @@ from pathlib import Path
 from .process import Daemon, run
 
 PORT = 4049
+NUMBERS = "Only_Numeric_Owners = true"
+# By the accounts of this machine.
+NAMES = 'Only_Numeric_Owners = false; UseGetpwnam = true; DomainName = "example.com"'
 # Sessions and clients that are gone are forgotten after it.
 LEASE_SECONDS = 10
 
@@ -19,7 +22,7 @@ NFS_CORE_PARAM {{
 }}
 NFS_KRB5 {{ Active_krb5 = false; }}
 NFSv4 {{
-    Minor_Versions = {minor_versions}; Only_Numeric_Owners = true; Delegations = false;
+    Minor_Versions = {minor_versions}; {owners}; Delegations = false;
     Lease_Lifetime = {lease}; Grace_Period = {lease}; Graceless = {graceless};
     RecoveryBackend = fs; RecoveryRoot = {directory}/recovery;
 }}
@@ -35,7 +38,9 @@ class Nfs4:
 
     host = f"127.0.0.1:{PORT}"
 
-    def __init__(self, directory, logs, nfs, minor_versions="0, 1, 2", graceless=True):
+    def __init__(
+        self, directory, logs, nfs, minor_versions="0, 1, 2", graceless=True, owners=NUMBERS
+    ):
         self.directory = Path(directory)
         (self.directory / "recovery").mkdir(parents=True)
         configuration = self.directory / "ganesha.conf"
@@ -45,6 +50,7 @@ class Nfs4:
                 minor_versions=minor_versions,
                 lease=LEASE_SECONDS,
                 graceless=str(graceless).lower(),
+                owners=owners,
                 plugins=next(Path("/usr/lib").glob("*/ganesha")),
                 directory=self.directory,
                 open=nfs.open,

@@ -7,6 +7,8 @@ use datasync_endpoint::{EndpointError, ErrorKind};
 use datasync_model::{NfsLocation, NfsVersion};
 use tokio::sync::Semaphore;
 
+use crate::lacking::LackingVersions;
+use crate::tls::Tls;
 use crate::v4::Owners;
 
 /// The most supplementary groups that AUTH_SYS can carry (RFC 5531 appendix A).
@@ -59,6 +61,10 @@ pub struct NfsConfig {
     pub read_size_max: u32,
     /// The numbers of owners that version 4 tells by name.
     pub owners: Arc<Owners>,
+    /// TLS on every connection; for version 4 alone.
+    pub tls: Option<Arc<dyn Tls>>,
+    /// What servers were found to lack, for AUTOMATIC.
+    pub lacking: Arc<LackingVersions>,
 }
 
 impl NfsConfig {
@@ -80,6 +86,8 @@ impl NfsConfig {
             call_timeout: Duration::from_secs(30),
             read_size_max: 1 << 20,
             owners: Arc::default(),
+            tls: None,
+            lacking: Arc::default(),
         }
     }
 
@@ -99,6 +107,8 @@ impl NfsConfig {
             )
         } else if !(4096..=4 << 20).contains(&self.read_size_max) {
             format!("READs of {} bytes: use 4 KiB to 4 MiB", self.read_size_max)
+        } else if self.tls.is_some() && !is_version_4(self.version) {
+            format!("version {} has no TLS here", self.version)
         } else {
             return Ok(());
         };
@@ -108,5 +118,13 @@ impl NfsConfig {
             format!("{}:{}", self.server_hostname, self.path),
             fault,
         ))
+    }
+}
+
+/// MOUNT and the portmapper, which version 3 needs, know no TLS.
+fn is_version_4(version: NfsVersion) -> bool {
+    match version {
+        NfsVersion::Nfs4_0 | NfsVersion::Nfs4_1 | NfsVersion::Nfs4_2 => true,
+        NfsVersion::Automatic | NfsVersion::Nfs3 => false,
     }
 }

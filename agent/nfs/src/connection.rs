@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use datasync_endpoint::ErrorKind;
-use tokio::io::{AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
@@ -18,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::pool::Pool;
 use crate::record::{RECORD_MAX, read_record};
 use crate::rpc;
+use crate::tls::{self, Stream};
 use crate::transport::InFlight;
 
 /// Small replies are received together; payloads of megabytes pass the buffer by.
@@ -44,11 +43,15 @@ impl Broken {
     }
 
     pub(crate) fn from_io(error: &io::Error) -> Self {
+        if let Some(broken) = tls::broken(error) {
+            return broken;
+        }
         let kind = match error.kind() {
             io::ErrorKind::TimedOut => ErrorKind::Timeout,
             io::ErrorKind::PermissionDenied => ErrorKind::PermissionDenied,
             // A server that is there: what it answers to one call is no reason to end all.
             io::ErrorKind::InvalidData => ErrorKind::ServerFault,
+            io::ErrorKind::Unsupported => ErrorKind::NotSupported,
             _ => ErrorKind::Unreachable,
         };
         if error.kind() == io::ErrorKind::UnexpectedEof {
@@ -184,7 +187,7 @@ pub(crate) struct Connection {
 impl Connection {
     /// Serves `stream`; at most `calls_max` calls are ever in flight on it.
     pub(crate) fn start(
-        stream: TcpStream,
+        stream: Stream,
         calls_max: usize,
         timeout: Duration,
         pool: Arc<Pool>,
@@ -194,12 +197,22 @@ impl Connection {
             retired: CancellationToken::new(),
             timeout,
         });
-        let (reading, writing) = stream.into_split();
         let (outgoing, queue) = mpsc::channel(calls_max);
         let mut tasks = JoinSet::new();
-        tasks.spawn(receive(Arc::clone(&shared), reading, pool));
-        tasks.spawn(send(Arc::clone(&shared), writing, queue));
         tasks.spawn(watch_deadlines(Arc::clone(&shared)));
+        match stream {
+            // Without a lock between the directions.
+            Stream::Plain(stream) => {
+                let (reading, writing) = stream.into_split();
+                tasks.spawn(receive(Arc::clone(&shared), reading, pool));
+                tasks.spawn(send(Arc::clone(&shared), writing, queue));
+            }
+            Stream::Tls(stream) => {
+                let (reading, writing) = tokio::io::split(*stream);
+                tasks.spawn(receive(Arc::clone(&shared), reading, pool));
+                tasks.spawn(send(Arc::clone(&shared), writing, queue));
+            }
+        }
         Self {
             shared,
             outgoing,
@@ -240,7 +253,10 @@ impl Connection {
     }
 }
 
-async fn receive(shared: Arc<Shared>, stream: OwnedReadHalf, pool: Arc<Pool>) {
+async fn receive<R>(shared: Arc<Shared>, stream: R, pool: Arc<Pool>)
+where
+    R: AsyncRead + Unpin + Send,
+{
     let mut stream = BufReader::with_capacity(RECEIVE_BUFFER, stream);
     let reading = async {
         loop {
@@ -260,7 +276,10 @@ async fn receive(shared: Arc<Shared>, stream: OwnedReadHalf, pool: Arc<Pool>) {
     }
 }
 
-async fn send(shared: Arc<Shared>, mut stream: OwnedWriteHalf, mut queue: mpsc::Receiver<Bytes>) {
+async fn send<W>(shared: Arc<Shared>, mut stream: W, mut queue: mpsc::Receiver<Bytes>)
+where
+    W: AsyncWrite + Unpin + Send,
+{
     let writing = async {
         let mut together = Vec::new();
         while let Some(call) = queue.recv().await {
@@ -271,6 +290,8 @@ async fn send(shared: Arc<Shared>, mut stream: OwnedWriteHalf, mut queue: mpsc::
                 together.extend_from_slice(&next);
             }
             stream.write_all(&together).await?;
+            // TLS keeps what the socket did not take at once.
+            stream.flush().await?;
         }
         Ok::<(), io::Error>(())
     };

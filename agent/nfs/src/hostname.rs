@@ -1,5 +1,6 @@
 //! `ServerHostname`: a name, an address, or `host:port`.
 
+use std::fmt;
 use std::net::Ipv6Addr;
 
 /// Host and fixed NFS port of a location.
@@ -9,6 +10,17 @@ pub struct ServerName {
     pub host: String,
     /// The NFS port, where it is fixed.
     pub port: Option<u16>,
+}
+
+/// As it is parsed.
+impl fmt::Display for ServerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.port {
+            Some(port) if self.host.contains(':') => write!(f, "[{}]:{port}", self.host),
+            Some(port) => write!(f, "{}:{port}", self.host),
+            None => f.write_str(&self.host),
+        }
+    }
 }
 
 /// Text that names no server.
@@ -77,7 +89,9 @@ mod tests {
                 host: host.to_owned(),
                 port,
             };
-            assert_eq!(ServerName::parse(text), Ok(expected), "{text}");
+            assert_eq!(ServerName::parse(text), Ok(expected.clone()), "{text}");
+            let shown = expected.to_string();
+            assert_eq!(ServerName::parse(&shown), Ok(expected), "{shown}");
         }
         for text in [
             "",

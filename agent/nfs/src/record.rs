@@ -18,7 +18,7 @@ const FRAGMENTS_MAX: usize = 4096;
 /// Reads one record, put together from its fragments. Not cancel-safe.
 ///
 /// # Errors
-/// `InvalidData` for a record beyond `max` bytes, `UnexpectedEof` where the stream ends.
+/// `Unsupported` where the server speaks TLS, `InvalidData` for a record beyond `max` bytes, `UnexpectedEof` where the stream ends.
 pub(crate) async fn read_record<R: AsyncRead + Unpin + Send>(
     stream: &mut R,
     max: usize,
@@ -28,6 +28,12 @@ pub(crate) async fn read_record<R: AsyncRead + Unpin + Send>(
     for _ in 0..FRAGMENTS_MAX {
         let mark = stream.read_u32().await?;
         let length = (mark & !LAST_FRAGMENT) as usize;
+        if is_tls(mark) && record.len() == 0 {
+            return Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "the server answers in TLS, which was not asked for",
+            ));
+        }
         if record.len() + length > max {
             return Err(invalid(format!(
                 "a reply of {} bytes was announced; at most {max} are taken",
@@ -44,6 +50,13 @@ pub(crate) async fn read_record<R: AsyncRead + Unpin + Send>(
     )))
 }
 
+/// Whether a mark is the beginning of an alert or a handshake of TLS (RFC 8446 §5.1). As a mark it
+/// announces a third of a gigabyte at least.
+fn is_tls(mark: u32) -> bool {
+    let [content, major, ..] = mark.to_be_bytes();
+    matches!(content, 0x15 | 0x16) && major == 3
+}
+
 fn invalid(text: String) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, text)
 }
@@ -54,6 +67,17 @@ mod tests {
 
     async fn read(mut wire: &[u8]) -> io::Result<Bytes> {
         read_record(&mut wire, 100, &Arc::default()).await
+    }
+
+    #[tokio::test]
+    async fn an_answer_in_tls_is_named() {
+        // The alert of a server that expected a ClientHello.
+        let error = read(&[0x15, 3, 3, 0, 2, 2, 70]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::Unsupported);
+        assert!(error.to_string().contains("TLS"), "{error}");
+        // Of any other record that is too long, only that is said.
+        let error = read(&[0x15, 4, 3, 0, 2, 2, 70]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     }
 
     fn fragment(body: &[u8], last: bool) -> Vec<u8> {

@@ -20,6 +20,8 @@ pub(crate) fn config(host: &str, path: &str) -> NfsConfig {
     NfsConfig {
         version: datasync_model::NfsVersion::Nfs3,
         owners: Arc::default(),
+        tls: None,
+        lacking: Arc::default(),
         server_hostname: host.to_owned(),
         path: path.to_owned(),
         mount_port: None,
@@ -40,6 +42,7 @@ pub(crate) fn config(host: &str, path: &str) -> NfsConfig {
 pub(crate) struct Request {
     pub(crate) xid: u32,
     pub(crate) program: u32,
+    pub(crate) version: u32,
     pub(crate) procedure: u32,
     pub(crate) arguments: Reply,
     /// Counts from 0.
@@ -135,7 +138,7 @@ async fn serve<F: Fn(Request) -> Act>(mut stream: TcpStream, connection: usize, 
 fn request(record: Bytes, connection: usize) -> Request {
     let mut call = Reply::new(record);
     let mut word = || call.u32("a call").unwrap();
-    let (xid, _call, _rpc, program, _version, procedure) =
+    let (xid, _call, _rpc, program, version, procedure) =
         (word(), word(), word(), word(), word(), word());
     for _ in 0..2 {
         call.u32("an auth flavor").unwrap();
@@ -144,6 +147,7 @@ fn request(record: Bytes, connection: usize) -> Request {
     Request {
         xid,
         program,
+        version,
         procedure,
         arguments: call,
         connection,

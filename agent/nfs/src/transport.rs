@@ -1,6 +1,5 @@
 //! A few connections to one server, opened as they are needed and again after they broke.
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
@@ -10,7 +9,7 @@ use bytes::Bytes;
 use datasync_endpoint::ErrorKind;
 use nfs3_types::rpc::opaque_auth;
 use nfs3_types::xdr_codec::Pack;
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::lookup_host;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
@@ -20,6 +19,7 @@ use crate::hostname::ServerName;
 use crate::pool::Pool;
 use crate::rpc;
 use crate::socket::{arbitrary, connect};
+use crate::tls::{Stream, Tls, shake_hands};
 
 /// Calls in flight that are reason enough for another connection: large READs fill one with these.
 const CALLS_ENOUGH: usize = 4;
@@ -83,6 +83,7 @@ pub(crate) struct Transport {
     /// Where the last connection was made; the port is that of the mount.
     address: StdMutex<SocketAddr>,
     privileged: PrivilegedPorts,
+    tls: Option<Arc<dyn Tls>>,
     timeout: Duration,
     calls_max: usize,
     calls_enough: usize,
@@ -108,6 +109,7 @@ impl Transport {
                 .map_or_else(|_| address.ip().to_string(), |server| server.host),
             address: StdMutex::new(address),
             privileged: config.privileged_ports,
+            tls: config.tls.clone(),
             timeout: config.call_timeout,
             calls_max,
             calls_enough: config.in_flight_per_connection.min(CALLS_ENOUGH),
@@ -159,19 +161,31 @@ impl Transport {
     }
 
     /// Where the name leads to now: a server that failed over may have another address.
-    async fn connect(&self, again: bool) -> io::Result<TcpStream> {
+    async fn connect(&self, again: bool) -> Result<Stream, Broken> {
         let before = self.address();
         let now = if again {
             current_address(&self.host, before, self.timeout).await
         } else {
             before
         };
-        let stream = connect(now, self.privileged, self.timeout).await?;
+        // Before the connection is made: a server does not wait long for the handshake.
+        let session = match &self.tls {
+            Some(tls) => {
+                let session = tls.session().await;
+                Some(session.map_err(|error| Broken::new(error.kind, error.detail))?)
+            }
+            None => None,
+        };
+        let stream = connect(now, self.privileged, self.timeout).await;
+        let stream = stream.map_err(|error| Broken::from_io(&error))?;
         if now != before {
             tracing::info!(host = self.host, %before, %now, "the NFS server has another address");
             *self.address.lock().unwrap_or_else(PoisonError::into_inner) = now;
         }
-        Ok(stream)
+        match session {
+            Some(session) => shake_hands(session, stream, self.timeout).await,
+            None => Ok(Stream::Plain(stream)),
+        }
     }
 
     /// The connection of a slot, or the first one where the server is to have no more.
@@ -216,8 +230,7 @@ impl Transport {
                 slot.attempts.fetch_add(1, Ordering::Release);
                 Ok(connection)
             }
-            Err(error) => {
-                let broken = Broken::from_io(&error);
+            Err(broken) => {
                 state.failure = Some(broken.clone());
                 slot.attempts.fetch_add(1, Ordering::Release);
                 Err(broken)

@@ -5,9 +5,11 @@ use datasync_endpoint::{
     Attributes, DirCursor, DirPage, EndpointError, ErrorKind, Handle, Node, ReadReply, Source,
 };
 use datasync_model::{NfsVersion, RequestCounts};
+use tokio::time::Instant;
 
 use crate::config::NfsConfig;
 use crate::counts::CallCounts;
+use crate::lacking::Lack;
 use crate::source::Nfs3Source;
 use crate::v4::{Nfs4Source, is_silent};
 
@@ -39,13 +41,21 @@ impl NfsSource {
             let version = config.version;
             return Self::mount_as(version, config).await;
         }
+        Self::mount_by_any(config).await
+    }
+
+    async fn mount_by_any(config: NfsConfig) -> Result<Self, EndpointError> {
         let mut refused: Vec<(NfsVersion, EndpointError)> = Vec::new();
+        let host = &config.server_hostname;
+        let mut lacking = config.lacking.of(host, Instant::now());
+        let known = lacking.len();
         for version in AUTOMATIC {
             // Both minor versions are served at one place.
             let is_served = |(version, error): &(NfsVersion, EndpointError)| {
                 *version == NfsVersion::Nfs4_1 && is_silent(error)
             };
-            if version == NfsVersion::Nfs4_0 && refused.iter().any(is_served) {
+            let is_useless = version == NfsVersion::Nfs4_0 && refused.iter().any(is_served);
+            if is_useless || lacking.contains(&version) {
                 continue;
             }
             match Self::mount_as(version, config.clone()).await {
@@ -53,12 +63,20 @@ impl NfsSource {
                     for (other, error) in &refused {
                         tracing::info!(%error, "{other} is not used: the server is read by {version}");
                     }
+                    if lacking.len() > known {
+                        config.lacking.note(host, lacking, Instant::now());
+                    }
                     return Ok(source);
                 }
                 Err(error) if error.kind == ErrorKind::Invalid => return Err(error),
-                Err(error) => refused.push((version, error)),
+                Err(error) => {
+                    lacking.extend(Lack::told_by(&error, version));
+                    refused.push((version, error));
+                }
             }
         }
+        // The next mount asks for everything, and says why each was refused.
+        config.lacking.forget(host);
         Err(all_refused(refused))
     }
 
@@ -165,6 +183,9 @@ impl Source for NfsSource {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
     use crate::script::{Act, Request, Server, Xdr, accepted, record};
 
@@ -202,5 +223,76 @@ mod tests {
         let error = NfsSource::mount(exactly).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::NotSupported, "{error}");
         assert!(!error.detail.contains("NFS4_0"), "{error}");
+    }
+
+    /// A server of version 3 that counts the calls of version 4.
+    async fn without_version_4(calls: &Arc<AtomicUsize>) -> Server {
+        const MOUNT: u32 = 100_005;
+        const FSINFO: u32 = 19;
+        let calls = Arc::clone(calls);
+        Server::start(move |request| {
+            let status = Xdr::default().words(&[0]);
+            let results = match (request.program, request.version, request.procedure) {
+                (MOUNT, ..) => status.opaque(b"root").words(&[1, 1]),
+                (_, 4, _) => {
+                    calls.fetch_add(1, Ordering::SeqCst);
+                    let mismatch = Xdr::default().words(&[request.xid, 1, 0, 0, 0, 2, 3, 3]);
+                    return Act::write(record(&mismatch.0));
+                }
+                (.., FSINFO) => {
+                    let sizes = [0, 128 << 10, 64 << 10, 1, 0, 0, 0, 8192];
+                    status.words(&sizes).long(0).words(&[0, 1, 0])
+                }
+                _ => status.attributes(2, 4096),
+            };
+            Act::write(record(&accepted(request.xid, &results)))
+        })
+        .await
+    }
+
+    #[tokio::test]
+    async fn a_server_that_has_only_version_3_is_asked_for_another_once() {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let server = without_version_4(&calls).await;
+        let config = NfsConfig {
+            version: NfsVersion::Automatic,
+            ..server.config("/vol")
+        };
+        let source = NfsSource::mount(config.clone()).await.unwrap();
+        assert!(matches!(source.0, Spoken::V3(_)));
+        assert_eq!(calls.load(Ordering::SeqCst), 1, "4.0 is not asked for");
+        NfsSource::mount(config.clone()).await.unwrap();
+        assert_eq!(calls.load(Ordering::SeqCst), 1, "it is known");
+        // Another process, or the same an hour later.
+        let unknown = NfsConfig {
+            lacking: Arc::default(),
+            ..config.clone()
+        };
+        NfsSource::mount(unknown).await.unwrap();
+        assert_eq!(calls.load(Ordering::SeqCst), 2);
+        // Whoever names a version gets no other.
+        let exactly = NfsConfig {
+            version: NfsVersion::Nfs4_1,
+            ..config
+        };
+        let error = NfsSource::mount(exactly).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::NotSupported, "{error}");
+        assert_eq!(calls.load(Ordering::SeqCst), 3);
+    }
+
+    #[test]
+    fn only_what_the_server_says_of_itself_counts_as_lacking() {
+        let failed = |lack: Option<Lack>| {
+            let error = EndpointError::new(ErrorKind::NotSupported, "MNT", "nas", "");
+            let error = match lack {
+                Some(lack) => error.caused_by(lack),
+                None => error,
+            };
+            Lack::told_by(&error, NfsVersion::Nfs4_1)
+        };
+        let both = [NfsVersion::Nfs4_1, NfsVersion::Nfs4_0];
+        assert_eq!(failed(Some(Lack::Version4)), both);
+        assert_eq!(failed(Some(Lack::Minor)), [NfsVersion::Nfs4_1]);
+        assert_eq!(failed(None), []);
     }
 }

@@ -33,6 +33,15 @@ pub struct ProcessFlags {
     /// Requests per second to an NFS server; 0 for no limit [default: 0]
     #[arg(long)]
     nfs_operations_per_second: Option<String>,
+    /// Numbers of users that NFS version 4 tells by name: NAME=UID,NAME@DOMAIN=UID,… [default: none]
+    #[arg(long, value_name = "NAMES")]
+    nfs_users: Option<String>,
+    /// Numbers of groups that NFS version 4 tells by name: NAME=GID,… [default: none]
+    #[arg(long, value_name = "NAMES")]
+    nfs_groups: Option<String>,
+    /// Addresses of EFS file systems: fs-…=HOST[:PORT],… [default: the names that AWS gives them]
+    #[arg(long, value_name = "ADDRESSES")]
+    efs_addresses: Option<String>,
     /// Largest object of the store, such as 5TiB [default: the store's known limit]
     #[arg(long)]
     s3_object_max: Option<String>,
@@ -106,6 +115,9 @@ impl ProcessFlags {
                 "nfs.operations_per_second",
                 self.nfs_operations_per_second.as_deref(),
             )?
+            .set("nfs.users", self.nfs_users.as_deref())?
+            .set("nfs.groups", self.nfs_groups.as_deref())?
+            .set("efs.addresses", self.efs_addresses.as_deref())?
             .set("s3.object_max", self.s3_object_max.as_deref())?
             .set("s3.requests_max", self.s3_requests_max.as_deref())?
             .set(

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::ConfigFaults;
+use super::{ConfigFaults, maps};
 
 /// The largest configuration file, in bytes.
 const FILE_BYTES_MAX: u64 = 64 * 1024;
@@ -46,6 +46,9 @@ pub(super) const MEMBERS: &[&str] = &[
     "nfs.privileged_ports",
     "nfs.requests_max",
     "nfs.operations_per_second",
+    "nfs.users",
+    "nfs.groups",
+    "efs.addresses",
     "s3.object_max",
     "s3.requests_max",
     "s3.requests_per_second",
@@ -304,6 +307,13 @@ impl Layers {
                 (None, toml::Value::Table(inner)) if is_table => {
                     self.add_table(&format!("{name}."), inner, origin);
                     continue;
+                }
+                (Some(member), toml::Value::Table(inner)) if maps::MEMBERS.contains(member) => {
+                    let (text, faults) = maps::text(inner);
+                    let faults = faults.into_iter();
+                    let fault = |fault: String| format!("{name} ({origin}): {fault}");
+                    self.faults.extend(faults.map(fault));
+                    text
                 }
                 (Some(_), toml::Value::String(text)) => text,
                 (Some(_), toml::Value::Integer(number)) => number.to_string(),

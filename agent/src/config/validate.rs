@@ -13,7 +13,7 @@ use super::layers::{Layers, STATE_DIR};
 use super::watching::{log_format, log_level, log_output};
 use super::{
     Config, ConfigFaults, ControlAddress, ControlAddresses, ControlTrust, NfsSettings,
-    PrivilegedPorts, ProcessSettings, memory, units,
+    PrivilegedPorts, ProcessSettings, Reloaded, memory, units,
 };
 use crate::{cgroup, link};
 
@@ -44,12 +44,19 @@ impl Layers {
         self.checked(|check| check.process(1, log_level))
     }
 
-    /// Checks only what can be changed while the agent runs: the level of the log.
+    /// Checks only what can be changed while the agent runs.
     ///
     /// # Errors
     /// As [`Layers::validate`].
-    pub fn validate_log_level(self) -> Result<String, ConfigFaults> {
-        self.checked(|check| check.or("log.level", LOG_LEVEL, log_level))
+    pub fn validate_reloaded(self) -> Result<Reloaded, ConfigFaults> {
+        self.checked(|check| {
+            let log_level = check.or("log.level", LOG_LEVEL, log_level);
+            let owners = check.owners();
+            Some(Reloaded {
+                log_level: log_level?,
+                owners,
+            })
+        })
     }
 
     fn checked<T>(self, read: impl FnOnce(&mut Check) -> Option<T>) -> Result<T, ConfigFaults> {
@@ -117,6 +124,8 @@ impl Check {
         let stalled_after = self.or("stalled_after_seconds", "900", stalled_after);
         let nfs_limits = self.limits("nfs.requests_max", "nfs.operations_per_second");
         let privileged_ports = self.or("nfs.privileged_ports", "prefer", privileged_ports);
+        let owners = self.owners();
+        let efs_addresses = self.efs_addresses();
         let s3 = self.s3();
         let egress = self.egress();
         let log_level = self.or("log.level", level_default, log_level);
@@ -131,7 +140,9 @@ impl Check {
                 mount_port,
                 privileged_ports: privileged_ports?,
                 limits: nfs_limits,
+                owners: owners.into(),
             },
+            efs_addresses,
             s3,
             egress,
             log_level: log_level?,

@@ -147,7 +147,7 @@ impl CopyReport {
                 format!("s3://{}/{}", s3.bucket, s3.prefix),
                 s3.endpoint.clone(),
             ),
-            nfs @ Location::Nfs(_) => (place(nfs), None),
+            other @ (Location::Nfs(_) | Location::Efs(_)) => (place(other), None),
         };
         Self {
             status,

@@ -201,17 +201,20 @@ impl Runner {
         log: Option<LogSink>,
     ) -> Result<ExecutionReport, Halt> {
         let spec = &assignment.spec;
-        let nfs = endpoints::as_source(&spec.source).map_err(Halt::Failed)?;
+        let from = endpoints::as_source(&spec.source).map_err(Halt::Failed)?;
         let s3 = endpoints::as_destination(&spec.destination).map_err(Halt::Failed)?;
         let owed_aborts = self.remembered(spec, "owed-aborts");
-        let credentials = self.await_credentials(&spec.destination);
+        let credentials = async {
+            self.await_credentials(&spec.destination).await?;
+            self.await_credentials(&spec.source).await
+        };
         interruptible(assignment, &owed_aborts, credentials).await?;
         self.take_manifest(assignment).await?;
         // Held from before the mount, so that it is one value for the whole run.
-        let source_server = self.endpoints.servers().nfs(nfs);
+        let source_server = self.endpoints.servers().source(from);
         let source = self
             .open(assignment, Side::Source, &spec.source, || {
-                self.endpoints.source(nfs)
+                self.endpoints.source(from)
             })
             .await?;
         let leased = async { Ok(self.fence(assignment).await) };
@@ -253,7 +256,7 @@ impl Runner {
         let mut has_expired = false;
         let result = tokio::select! {
             result = &mut running => result,
-            () = self.pause_at_expiry(&s3.arn, fence.run()) => {
+            () = self.pause_at_expiry([&spec.source, &spec.destination], fence.run()) => {
                 has_expired = true;
                 running.await
             }

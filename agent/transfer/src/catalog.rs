@@ -33,6 +33,10 @@ const FLUSH_EVERY: Duration = Duration::from_millis(200);
 fn identity(spec: &ExecutionSpec) -> String {
     let place = |location: &Location| match location {
         Location::Nfs(nfs) => json!(["nfs", nfs.server_hostname, nfs.subdirectory]),
+        Location::Efs(efs) => {
+            let place = (&efs.file_system_id, &efs.access_point_id, &efs.subdirectory);
+            json!(["efs", efs.region, place.0, place.1, place.2])
+        }
         Location::S3(s3) => json!(["s3", s3.endpoint, s3.bucket, s3.prefix]),
     };
     json!([place(&spec.source), place(&spec.destination)]).to_string()

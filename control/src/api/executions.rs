@@ -20,7 +20,7 @@ use super::extensions::extensions;
 use super::tasks::input::{self, Common};
 use super::{Settings, arns, locations, tasks};
 use crate::credentials::address;
-use crate::records::{DeletedTask, Execution, Location, LocationDetails, StoreAddress, Tags, Task};
+use crate::records::{DeletedTask, Execution, Location, StoreAddress, Tags, Task};
 use crate::store::{Transaction, Versioned};
 pub(super) use describe::describe;
 pub(super) use list::list;
@@ -138,7 +138,7 @@ impl Start {
         tasks::report::check_place(written, &spec.destination, deletes)?;
         let filters = (&spec.includes, &spec.excludes);
         tasks::manifest::check(manifest.as_ref(), filters, &spec.options)?;
-        able::check_able(tx, &eligible, &spec.extensions)?;
+        able::check_able(tx, &eligible, &spec.needs())?;
         queue::check(tx, &spec, (manifest.as_ref(), &eligible), settings)?;
         task.record.last_execution = Some(self.arn.clone());
         tx.update(&task)?;
@@ -185,15 +185,11 @@ fn frozen(
     location: &Location,
     settings: &Settings,
 ) -> Result<datasync_model::Location, ApiError> {
-    let store = match &location.details {
-        LocationDetails::S3(s3) => address(&settings.roles, tx, &s3.role_arn)?,
-        _ => StoreAddress::default(),
+    let store = match location.role() {
+        Some(role) => address(&settings.roles, tx, role)?,
+        None => StoreAddress::default(),
     };
-    location
-        .to_model(&store, settings.home.region.as_str())
-        .ok_or_else(|| {
-            ApiError::unsupported(format!("Location {} has no data path yet.", location.arn))
-        })
+    Ok(location.to_model(&store, settings.home.region.as_str()))
 }
 
 fn target(call: &Call<'_>) -> Result<TaskExecutionArn, ApiError> {

@@ -71,27 +71,25 @@ pub(super) fn pair(source: &Location, destination: &Location) -> Pair {
 }
 
 fn check_pair(source: &Location, destination: &Location) -> Result<(), ApiError> {
-    for location in [source, destination] {
-        if matches!(location.details, LocationDetails::Efs(_)) {
-            return Err(ApiError::unsupported(format!(
-                "Location {} is an EFS file system: this release cannot read or write EFS through \
-                 its own protocol yet (NFSv4.1 and TLS are missing). A file system that agents \
-                 can mount with NFSv3 can be described with CreateLocationNfs.",
-                location.arn
-            )));
-        }
+    if matches!(destination.details, LocationDetails::Efs(_)) {
+        return Err(ApiError::unsupported(format!(
+            "Location {} is an EFS file system: this release cannot write to EFS.",
+            destination.arn
+        )));
     }
-    let supported = matches!(source.details, LocationDetails::Nfs(_))
-        && matches!(
-            destination.details,
-            LocationDetails::S3(_) | LocationDetails::ObjectStorage(_)
-        );
+    let supported = matches!(
+        source.details,
+        LocationDetails::Nfs(_) | LocationDetails::Efs(_)
+    ) && matches!(
+        destination.details,
+        LocationDetails::S3(_) | LocationDetails::ObjectStorage(_)
+    );
     if supported {
         Ok(())
     } else {
         Err(ApiError::unsupported(
-            "This release moves data from NFS to S3 or object storage only: the source must be an \
-             NFS location, the destination an S3 or object storage location.",
+            "This release moves data from NFS and EFS to S3 or object storage only: the source must \
+             be an NFS or EFS location, the destination an S3 or object storage location.",
         ))
     }
 }

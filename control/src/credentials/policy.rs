@@ -33,6 +33,8 @@ pub(crate) enum Purpose {
     Report,
     /// Writing to a log group; the bucket is its ARN.
     Logs,
+    /// Reading a file system; the bucket is its ARN.
+    FileSystem,
 }
 
 /// A policy for `purpose` in `bucket`, limited to `prefix` where that fits STS's bound on length.
@@ -47,6 +49,7 @@ pub(super) fn session_policy(
         Purpose::Manifest => of_manifest,
         Purpose::Report => of_report,
         Purpose::Logs => of_logs,
+        Purpose::FileSystem => of_file_system,
     };
     let limited = policy(partition, bucket, Some(prefix));
     if limited.chars().count() > POLICY_LENGTH_MAX {
@@ -100,6 +103,19 @@ fn of_logs(_partition: &str, group_arn: &str, _prefix: Option<&str>) -> String {
             "Effect": "Allow",
             "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
             "Resource": [group, format!("{group}:*")],
+        }],
+    })
+    .to_string()
+}
+
+/// Without root's rights files of other users cannot be read.
+fn of_file_system(_partition: &str, file_system_arn: &str, _prefix: Option<&str>) -> String {
+    json!({
+        "Version": "2012-10-17",
+        "Statement": [{
+            "Effect": "Allow",
+            "Action": ["elasticfilesystem:ClientMount", "elasticfilesystem:ClientRootAccess"],
+            "Resource": file_system_arn,
         }],
     })
     .to_string()
@@ -191,6 +207,24 @@ mod tests {
         assert!(policy.contains(r#""arn:aws:s3:::b/reports/*""#), "{policy}");
         assert!(
             !policy.contains("s3:Get") && !policy.contains("s3:Delete"),
+            "{policy}"
+        );
+    }
+
+    #[test]
+    fn a_file_system_is_to_be_read_alone() {
+        let arn = "arn:aws:elasticfilesystem:us-east-1:123456789012:file-system/fs-0123abcd";
+        let policy = session_policy(Purpose::FileSystem, "aws", arn, "");
+        assert!(
+            policy.contains(&format!(r#""Resource":"{arn}""#)),
+            "{policy}"
+        );
+        assert!(
+            policy.contains("elasticfilesystem:ClientRootAccess"),
+            "{policy}"
+        );
+        assert!(
+            !policy.contains("ClientWrite") && !policy.contains("s3:"),
             "{policy}"
         );
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use datasync_model::{self as model, Home, LocationArn, S3Location};
+use datasync_model::{self as model, EfsLocation, Home, LocationArn, S3Location};
 use jiff::Timestamp;
 
 use super::policy::Purpose;
@@ -108,7 +108,7 @@ impl CredentialService {
     ) -> Result<Keys, CredentialsError> {
         let arn = &wanted.arn;
         let (location, current) = self.current(arn).await?;
-        let Some(model::Location::S3(current)) = current else {
+        let model::Location::S3(current) = current else {
             return Err(CredentialsError::Refused(format!(
                 "location {arn} is a file system and has no credentials"
             )));
@@ -138,6 +138,37 @@ impl CredentialService {
                 Access::Keys(Keys::unlimited(id, secret))
             }
         };
+        self.issued.resolve(&self.sts, arn, access, now).await
+    }
+
+    /// Keys for a file system as an agent has it: of the role that the location has now.
+    ///
+    /// # Errors
+    /// [`CredentialsError`]: no location, no role, or one that cannot be assumed.
+    pub(crate) async fn keys_for_file_system(
+        &self,
+        wanted: &EfsLocation,
+        now: Timestamp,
+    ) -> Result<Keys, CredentialsError> {
+        let arn = &wanted.arn;
+        let (location, _) = self.current(arn).await?;
+        let LocationDetails::Efs(efs) = &location.details else {
+            return Err(CredentialsError::Refused(format!(
+                "location {arn} is no EFS file system"
+            )));
+        };
+        let Some(role) = &efs.role_arn else {
+            return Err(CredentialsError::Refused(format!(
+                "location {arn} has no FileSystemAccessRoleArn any more: start the task again"
+            )));
+        };
+        let place = RolePlace {
+            bucket: &efs.file_system_arn,
+            prefix: "",
+            name: arn.id(),
+        };
+        let role = (role.as_str(), Purpose::FileSystem);
+        let access = self.role_access_at(place, role).await?;
         self.issued.resolve(&self.sts, arn, access, now).await
     }
 
@@ -202,16 +233,16 @@ impl CredentialService {
     async fn current(
         &self,
         arn: &LocationArn,
-    ) -> Result<(Location, Option<model::Location>), CredentialsError> {
+    ) -> Result<(Location, model::Location), CredentialsError> {
         let id = arn.id().to_owned();
         let (roles, region) = (self.roles.clone(), self.home.region.to_string());
         let found = self.store.read(move |rows| {
             let Some(row) = rows.get::<Location>(&id)? else {
                 return Ok(None);
             };
-            let store = match &row.record.details {
-                LocationDetails::S3(s3) => address(&roles, rows, &s3.role_arn)?,
-                _ => StoreAddress::default(),
+            let store = match row.record.role() {
+                Some(role) => address(&roles, rows, role)?,
+                None => StoreAddress::default(),
             };
             let current = row.record.to_model(&store, &region);
             Ok(Some((row.record, current)))

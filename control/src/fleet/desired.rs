@@ -28,11 +28,11 @@ pub(crate) struct AgentDesired {
     probes: Vec<Asked>,
 }
 
-/// A store that an agent needs keys for: where the agent has it, and the revision that the keys
+/// A store or file system that an agent needs keys for: where the agent has it, and the revision that the keys
 /// are of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NeededStore {
-    pub(crate) location: S3Location,
+    pub(crate) location: Location,
     pub(crate) revision: Revision,
     /// Set for a bucket that belongs to no location.
     pub(crate) role: Option<RoleUse>,
@@ -48,14 +48,16 @@ pub(crate) struct RoleUse {
 }
 
 fn needed(location: &Location, revision: Revision) -> Option<NeededStore> {
-    match location {
-        Location::S3(location) => Some(NeededStore {
-            location: location.clone(),
-            revision,
-            role: None,
-        }),
-        Location::Nfs(_) => None,
-    }
+    let has_keys = match location {
+        Location::S3(_) => true,
+        Location::Efs(efs) => efs.signed,
+        Location::Nfs(_) => false,
+    };
+    has_keys.then(|| NeededStore {
+        location: location.clone(),
+        revision,
+        role: None,
+    })
 }
 
 impl WantedExecution {
@@ -93,7 +95,7 @@ impl WantedExecution {
     fn of_role(&self, store: &S3Location, role: RoleUse) -> NeededStore {
         let role_key = self.role_keys.get(&role.arn).copied();
         NeededStore {
-            location: store.clone(),
+            location: Location::S3(store.clone()),
             revision: Revision {
                 location: 0,
                 role_key: role_key.unwrap_or_default(),
@@ -145,7 +147,10 @@ impl AgentDesired {
         let of_probes = self.probes.iter().filter_map(Asked::store);
         let mut stores: Vec<NeededStore> = Vec::new();
         for store in of_executions.chain(of_probes) {
-            if !stores.iter().any(|s| s.location.arn == store.location.arn) {
+            if !stores
+                .iter()
+                .any(|s| s.location.arn() == store.location.arn())
+            {
                 stores.push(store);
             }
         }
@@ -164,7 +169,7 @@ impl AgentDesired {
     ) -> Self {
         let mut due = self.clone();
         for wanted in &mut due.executions {
-            wanted.cancel |= !are_among(&wanted.spec.extensions.needs(), abilities);
+            wanted.cancel |= !are_among(&wanted.spec.needs(), abilities);
         }
         due.executions.retain(|wanted| {
             wanted.cancel
@@ -269,7 +274,7 @@ mod tests {
         assert_eq!(of(&snapshot, 1).executions.len(), 1);
         let stores = of(&snapshot, 0).stores();
         assert_eq!(stores.len(), 1);
-        assert_eq!(stores[0].location.arn, *fixture::bucket().arn());
+        assert_eq!(stores[0].location.arn(), fixture::bucket().arn());
     }
 
     #[test]
@@ -327,6 +332,35 @@ mod tests {
         };
         assert_eq!(cancels(&[]), [true]);
         assert_eq!(cancels(&["manifest".to_owned()]), [false]);
+    }
+
+    #[test]
+    fn a_file_system_needs_keys_if_it_has_a_role_and_an_agent_that_knows_it() {
+        let mut snapshot = fixture::snapshot(1);
+        let mut execution = fixture::execution(1, 1);
+        execution.agent = Some(fixture::agent(0));
+        execution.status = ExecutionStatus::Launching;
+        execution.spec.source = fixture::file_system(true);
+        snapshot.executions.push(execution);
+        let signed = of(&snapshot, 0);
+        let arns = |desired: &AgentDesired| {
+            let stores = desired.stores().into_iter();
+            stores
+                .map(|store| store.location.arn().clone())
+                .collect::<Vec<_>>()
+        };
+        let (source, destination) = (fixture::file_system(true), fixture::bucket());
+        assert_eq!(
+            arns(&signed),
+            [source.arn(), destination.arn()].map(Clone::clone)
+        );
+        let cancels = |abilities: &[String]| {
+            let due = signed.due(abilities, |_| false, |_| true);
+            due.message("incarnation", 1).executions[0].cancel
+        };
+        assert!(cancels(&[]) && !cancels(&["efs".to_owned()]));
+        snapshot.executions[0].spec.source = fixture::file_system(false);
+        assert_eq!(arns(&of(&snapshot, 0)), [destination.arn().clone()]);
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! Rows for the tests of fleet and scheduler.
 
 use datasync_model::{
-    AgentArn, Excludes, ExecutionSpec, ExecutionStatus, Includes, Location, Manifest, NfsLocation,
-    NfsVersion, Options, Pair, S3Location, StorageClass, TaskArn, TaskExecutionArn, TaskMode,
-    TaskStatus, Tenure, UniqueId,
+    AgentArn, EfsLocation, Excludes, ExecutionSpec, ExecutionStatus, Includes, Location, Manifest,
+    NfsLocation, NfsVersion, Options, Pair, Partition, S3Location, StorageClass, TaskArn,
+    TaskExecutionArn, TaskMode, TaskStatus, Tenure, UniqueId,
 };
 use jiff::Timestamp;
 
@@ -111,6 +111,20 @@ pub(crate) fn bucket() -> Location {
         endpoint: None,
         server_certificate: None,
         storage_class: StorageClass::Standard,
+    })
+}
+
+/// With or without a role.
+pub(crate) fn file_system(signed: bool) -> Location {
+    Location::Efs(EfsLocation {
+        arn: location_arn(3),
+        file_system_id: "fs-0123abcd".to_owned(),
+        partition: Partition::Aws,
+        region: "us-east-1".to_owned(),
+        subdirectory: "/".to_owned(),
+        access_point_id: None,
+        encrypted: signed,
+        signed,
     })
 }
 

@@ -9,7 +9,7 @@ mod writes;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use datasync_model::{AgentArn, AgentStatus};
+use datasync_model::{AgentArn, AgentStatus, Location};
 use datasync_proto::{Generation, ReportCountersigned};
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -170,13 +170,18 @@ impl Rows {
         needed: &NeededStore,
         now: Timestamp,
     ) -> Result<Keys, CredentialsError> {
-        let store = &needed.location;
-        match &needed.role {
-            None => self.credentials.keys_for(store, now).await,
-            Some(RoleUse { arn, purpose, path }) => {
+        match (&needed.location, &needed.role) {
+            (Location::S3(store), None) => self.credentials.keys_for(store, now).await,
+            (Location::S3(store), Some(RoleUse { arn, purpose, path })) => {
                 let role = (arn.as_str(), *purpose);
                 let keys = self.credentials.keys_for_role(store, path, role, now);
                 keys.await
+            }
+            (Location::Efs(efs), _) => self.credentials.keys_for_file_system(efs, now).await,
+            (Location::Nfs(nfs), _) => {
+                let arn = &nfs.arn;
+                let why = format!("location {arn} is an NFS server and has no credentials");
+                Err(CredentialsError::Refused(why))
             }
         }
     }

@@ -1,7 +1,8 @@
 //! Locations as clients describe them.
 
 use datasync_model::{
-    self as model, AgentArn, LocationArn, NfsLocation, NfsVersion, S3Location, StorageClass,
+    self as model, AgentArn, EfsLocation, LocationArn, NfsLocation, NfsVersion, Partition,
+    S3Location, StorageClass,
 };
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -133,9 +134,7 @@ impl Location {
                 format!("nfs://{}{}", nfs.server_hostname, nfs.subdirectory)
             }
             LocationDetails::Efs(efs) => {
-                let fields: Vec<&str> = efs.file_system_arn.split(':').collect();
-                let region = fields.get(3).copied().unwrap_or_default();
-                let id = efs.file_system_arn.rsplit('/').next().unwrap_or_default();
+                let (region, id) = (efs.field(3), last(&efs.file_system_arn));
                 format!("efs://{region}.{id}{}", efs.subdirectory)
             }
             LocationDetails::S3(s3) => format!("s3://{}/{}", s3.bucket(), s3.prefix),
@@ -146,19 +145,27 @@ impl Location {
         }
     }
 
-    /// What an agent must know; `store` says where an S3 location's role has its buckets. EFS has
-    /// no data path in this release: `None`.
-    pub(crate) fn to_model(&self, store: &StoreAddress, region: &str) -> Option<model::Location> {
+    /// The role whose keys the location is used with, if it has one.
+    pub(crate) fn role(&self) -> Option<&str> {
+        match &self.details {
+            LocationDetails::S3(s3) => Some(&s3.role_arn),
+            LocationDetails::Efs(efs) => efs.role_arn.as_deref(),
+            LocationDetails::Nfs(_) | LocationDetails::ObjectStorage(_) => None,
+        }
+    }
+
+    /// What an agent must know; `store` says where an S3 location's role has its buckets.
+    pub(crate) fn to_model(&self, store: &StoreAddress, region: &str) -> model::Location {
         let arn = self.arn.clone();
         match &self.details {
-            LocationDetails::Nfs(nfs) => Some(model::Location::Nfs(NfsLocation {
+            LocationDetails::Nfs(nfs) => model::Location::Nfs(NfsLocation {
                 arn,
                 server_hostname: nfs.server_hostname.clone(),
-                subdirectory: nfs.path(),
+                subdirectory: path(&nfs.subdirectory),
                 version: nfs.version,
-            })),
-            LocationDetails::Efs(_) => None,
-            LocationDetails::S3(s3) => Some(model::Location::S3(S3Location {
+            }),
+            LocationDetails::Efs(efs) => model::Location::Efs(efs.to_model(arn)),
+            LocationDetails::S3(s3) => model::Location::S3(S3Location {
                 arn,
                 bucket: s3.bucket().to_owned(),
                 prefix: s3.prefix.clone(),
@@ -170,8 +177,8 @@ impl Location {
                 endpoint: store.endpoint.clone(),
                 server_certificate: None,
                 storage_class: s3.storage_class,
-            })),
-            LocationDetails::ObjectStorage(object) => Some(model::Location::S3(S3Location {
+            }),
+            LocationDetails::ObjectStorage(object) => model::Location::S3(S3Location {
                 arn,
                 bucket: object.bucket.clone(),
                 prefix: object.prefix.clone(),
@@ -179,7 +186,7 @@ impl Location {
                 endpoint: Some(object.endpoint()),
                 server_certificate: object.server_certificate.clone(),
                 storage_class: StorageClass::Standard,
-            })),
+            }),
         }
     }
 
@@ -238,14 +245,39 @@ fn place(id: &str) -> Place<'_> {
     }
 }
 
-impl NfsDetails {
-    /// The path without the slash that the URI ends with.
-    fn path(&self) -> String {
-        let trimmed = self.subdirectory.trim_end_matches('/');
-        if trimmed.is_empty() {
-            "/".to_owned()
-        } else {
-            trimmed.to_owned()
+/// A directory without the slash that URIs end with.
+fn path(directory: &str) -> String {
+    match directory.trim_end_matches('/') {
+        "" => "/".to_owned(),
+        trimmed => trimmed.to_owned(),
+    }
+}
+
+/// What follows the last slash of an ARN.
+fn last(arn: &str) -> &str {
+    arn.rsplit('/').next().unwrap_or_default()
+}
+
+impl EfsDetails {
+    /// A field of the file system's ARN, whose form was checked.
+    fn field(&self, number: usize) -> &str {
+        let mut fields = self.file_system_arn.split(':');
+        fields.nth(number).unwrap_or_default()
+    }
+
+    fn to_model(&self, arn: LocationArn) -> EfsLocation {
+        EfsLocation {
+            arn,
+            file_system_id: last(&self.file_system_arn).to_owned(),
+            partition: self.field(1).parse().unwrap_or(Partition::Aws),
+            region: self.field(3).to_owned(),
+            subdirectory: path(&self.subdirectory),
+            access_point_id: self
+                .access_point_arn
+                .as_deref()
+                .map(|arn| last(arn).to_owned()),
+            encrypted: self.in_transit_encryption == "TLS1_2",
+            signed: self.role_arn.is_some(),
         }
     }
 }
@@ -290,5 +322,42 @@ impl Record for Location {
 
     fn parent(&self) -> Option<String> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_is_told_of_a_file_system_what_it_needs_to_reach_it() {
+        let arn = "arn:aws:datasync:us-east-1:123456789012:location/loc-0123456789abcdef0";
+        let mut efs = EfsDetails {
+            file_system_arn:
+                "arn:aws-cn:elasticfilesystem:cn-north-1:123456789012:file-system/fs-0123abcd"
+                    .to_owned(),
+            subdirectory: "/a/b/".to_owned(),
+            subnet_arn: String::new(),
+            security_group_arns: Vec::new(),
+            access_point_arn: None,
+            role_arn: None,
+            in_transit_encryption: "NONE".to_owned(),
+        };
+        let told = efs.to_model(arn.parse().unwrap());
+        assert_eq!(
+            told.dns_name(),
+            "fs-0123abcd.efs.cn-north-1.amazonaws.com.cn"
+        );
+        assert_eq!(told.subdirectory, "/a/b");
+        assert!(!told.encrypted && !told.signed && told.access_point_id.is_none());
+        let point = "arn:aws-cn:elasticfilesystem:cn-north-1:123456789012:access-point/fsap-4567";
+        efs.access_point_arn = Some(point.to_owned());
+        efs.role_arn = Some("arn:aws-cn:iam::123456789012:role/sync".to_owned());
+        efs.in_transit_encryption = "TLS1_2".to_owned();
+        efs.subdirectory = "/".to_owned();
+        let told = efs.to_model(arn.parse().unwrap());
+        assert_eq!(told.subdirectory, "/");
+        assert_eq!(told.access_point_id.as_deref(), Some("fsap-4567"));
+        assert!(told.encrypted && told.signed);
     }
 }

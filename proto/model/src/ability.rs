@@ -18,6 +18,8 @@ words! {
         Logs = "logs",
         /// Executions under a lease, [`crate::Tenure::leased`]; without it they do not move.
         Lease = "lease",
+        /// [`crate::Location::Efs`].
+        Efs = "efs",
     }
 }
 

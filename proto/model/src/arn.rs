@@ -19,6 +19,20 @@ words! {
     }
 }
 
+impl Partition {
+    /// How the names of its services end.
+    #[must_use]
+    pub fn dns_suffix(self) -> &'static str {
+        match self {
+            Self::Aws | Self::AwsUsGov => "amazonaws.com",
+            Self::AwsCn => "amazonaws.com.cn",
+            Self::AwsEusc => "amazonaws.eu",
+            Self::AwsIso => "c2s.ic.gov",
+            Self::AwsIsoB => "sc2s.sgov.gov",
+        }
+    }
+}
+
 /// Why a text is not the ARN that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not the ARN of {kind}: it must look like {example}")]

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::LocationArn;
 use crate::word::words;
+use crate::{Ability, LocationArn, Partition};
 
 words! {
     /// `MountOptions.Version` of an NFS location.
@@ -62,6 +62,8 @@ impl StorageClass {
 pub enum Location {
     /// An NFS export or a directory below it.
     Nfs(NfsLocation),
+    /// An EFS file system, or a directory in it.
+    Efs(EfsLocation),
     /// A bucket, or a prefix in it, at AWS or at an S3-compatible store.
     S3(S3Location),
 }
@@ -72,7 +74,17 @@ impl Location {
     pub fn arn(&self) -> &LocationArn {
         match self {
             Self::Nfs(nfs) => &nfs.arn,
+            Self::Efs(efs) => &efs.arn,
             Self::S3(s3) => &s3.arn,
+        }
+    }
+
+    /// What an agent must be able to do for it.
+    #[must_use]
+    pub fn needs(&self) -> Option<Ability> {
+        match self {
+            Self::Efs(_) => Some(Ability::Efs),
+            Self::Nfs(_) | Self::S3(_) => None,
         }
     }
 }
@@ -88,6 +100,45 @@ pub struct NfsLocation {
     pub subdirectory: String,
     /// Protocol version asked for.
     pub version: NfsVersion,
+}
+
+/// An EFS file system and a directory in it. Always read by NFS 4.1.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EfsLocation {
+    /// The location's ARN.
+    pub arn: LocationArn,
+    /// `fs-` and hexadecimal digits.
+    pub file_system_id: String,
+    /// Of the file system's ARN.
+    pub partition: Partition,
+    /// Of the file system's ARN.
+    pub region: String,
+    /// Absolute path, below the root directory of the access point if there is one.
+    pub subdirectory: String,
+    /// `fsap-` and hexadecimal digits.
+    pub access_point_id: Option<String>,
+    /// `InTransitEncryption=TLS1_2`: whether connections are made in TLS.
+    pub encrypted: bool,
+    /// `FileSystemAccessRoleArn`: whether connections are signed with keys of a role.
+    pub signed: bool,
+}
+
+impl EfsLocation {
+    /// The name of the file system's mount targets in the DNS of its region.
+    #[must_use]
+    pub fn dns_name(&self) -> String {
+        let suffix = self.partition.dns_suffix();
+        format!("{}.efs.{}.{suffix}", self.file_system_id, self.region)
+    }
+
+    /// `LocationUri`.
+    #[must_use]
+    pub fn uri(&self) -> String {
+        format!(
+            "efs://{}.{}{}",
+            self.region, self.file_system_id, self.subdirectory
+        )
+    }
 }
 
 /// A bucket and a prefix in it.
@@ -112,6 +163,31 @@ pub struct S3Location {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_system_has_a_name_in_its_region() {
+        let arn = "arn:aws:datasync:us-east-1:123456789012:location/loc-0123456789abcdef0";
+        let mut efs = EfsLocation {
+            arn: arn.parse().unwrap(),
+            file_system_id: "fs-0123abcd".to_owned(),
+            partition: Partition::Aws,
+            region: "eu-west-1".to_owned(),
+            subdirectory: "/a".to_owned(),
+            access_point_id: None,
+            encrypted: true,
+            signed: false,
+        };
+        assert_eq!(efs.dns_name(), "fs-0123abcd.efs.eu-west-1.amazonaws.com");
+        assert_eq!(efs.uri(), "efs://eu-west-1.fs-0123abcd/a");
+        efs.partition = Partition::AwsCn;
+        efs.region = "cn-north-1".to_owned();
+        let name = "fs-0123abcd.efs.cn-north-1.amazonaws.com.cn";
+        assert_eq!(efs.dns_name(), name);
+        let location = Location::Efs(efs);
+        assert_eq!(location.needs(), Some(Ability::Efs));
+        let text = serde_json::to_string(&location).unwrap();
+        assert_eq!(serde_json::from_str::<Location>(&text).unwrap(), location);
+    }
 
     #[test]
     fn floors_send_small_objects_to_standard() {

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Excludes, Extensions, Includes, Location, Options, TaskExecutionArn, TaskMode};
+use crate::{
+    Ability, Excludes, Extensions, Includes, Location, Options, TaskExecutionArn, TaskMode,
+};
 
 /// Everything an agent needs to run an execution, frozen at StartTaskExecution.
 ///
@@ -27,4 +29,16 @@ pub struct ExecutionSpec {
     /// What is asked for beyond the options.
     #[serde(default)]
     pub extensions: Extensions,
+}
+
+impl ExecutionSpec {
+    /// What an agent must be able to do for this.
+    #[must_use]
+    pub fn needs(&self) -> Vec<Ability> {
+        let mut needs = self.extensions.needs();
+        for location in [&self.source, &self.destination] {
+            needs.extend(location.needs());
+        }
+        needs
+    }
 }

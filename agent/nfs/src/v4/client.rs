@@ -18,7 +18,8 @@ use super::slots::Taken;
 use super::status::Status;
 use crate::config::NfsConfig;
 use crate::counts::{Counters, Procedure};
-use crate::rpc;
+use crate::lacking::Lack;
+use crate::rpc::{self, Refusal};
 use crate::socket::arbitrary;
 use crate::status::{is_name, printable};
 use crate::transport::Transport;
@@ -204,9 +205,19 @@ impl Client {
             .call((PROGRAM, VERSION, COMPOUND), &sent)
             .await
             .map_err(|broken| self.error(broken.kind, procedure, broken.detail.to_string()))?;
-        let reply = rpc::accepted(record)
-            .map_err(|refusal| self.error(refusal.kind(), procedure, refusal.to_string()))?;
+        let reply = rpc::accepted(record).map_err(|refusal| self.refused(procedure, &refusal))?;
         Results::read(reply).map_err(|error| self.malformed(procedure, &error))
+    }
+
+    fn refused(&self, procedure: Procedure, refusal: &Refusal) -> EndpointError {
+        let error = self.error(refusal.kind(), procedure, refusal.to_string());
+        match refusal {
+            Refusal::ProgramMismatch { high, .. } if *high < VERSION => {
+                error.caused_by(Lack::Version4)
+            }
+            Refusal::ProgramUnavailable => error.caused_by(Lack::Version4),
+            _ => error,
+        }
     }
 
     fn current(&self) -> Option<Arc<Session>> {

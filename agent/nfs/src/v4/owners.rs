@@ -14,27 +14,33 @@ pub struct Owners {
 /// An owner whose number nobody knows.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the server names the {role} \"{name}\", and no number is configured for it: map it, or have \
-     the server send numbers"
+    "the server names the {role} \"{name}\", and no number is configured for it: map it in the \
+     agent's setting {setting}, or have the server send numbers"
 )]
 pub(super) struct Unmapped {
     role: &'static str,
+    setting: &'static str,
     name: String,
 }
 
 impl Owners {
     pub(super) fn user(&self, name: &[u8]) -> Result<u32, Unmapped> {
-        number(&self.users, "owner", name)
+        number(&self.users, ("owner", "nfs.users"), name)
     }
 
     pub(super) fn group(&self, name: &[u8]) -> Result<u32, Unmapped> {
-        number(&self.groups, "group", name)
+        number(&self.groups, ("group", "nfs.groups"), name)
     }
 }
 
-fn number(known: &BTreeMap<String, u32>, role: &'static str, name: &[u8]) -> Result<u32, Unmapped> {
+fn number(
+    known: &BTreeMap<String, u32>,
+    (role, setting): (&'static str, &'static str),
+    name: &[u8],
+) -> Result<u32, Unmapped> {
     let unmapped = || Unmapped {
         role,
+        setting,
         name: crate::status::printable(name),
     };
     let name = std::str::from_utf8(name).map_err(|_| unmapped())?;

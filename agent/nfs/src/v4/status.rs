@@ -2,6 +2,7 @@
 
 use datasync_endpoint::{EndpointError, ErrorKind};
 
+use crate::lacking::Lack;
 use crate::xdr::{Malformed, Reply};
 
 /// A status other than NFS4_OK.
@@ -71,7 +72,6 @@ impl Status {
     pub(super) const COMPLETE_ALREADY: Self = Self(10054);
     pub(super) const CONN_NOT_BOUND: Self = Self(10055);
     pub(super) const DEADSESSION: Self = Self(10078);
-    #[cfg(test)]
     pub(super) const MINOR_VERS_MISMATCH: Self = Self(10021);
     pub(super) const RETRY_UNCACHED_REP: Self = Self(10068);
     pub(super) const SEQ_FALSE_RETRY: Self = Self(10076);
@@ -117,7 +117,11 @@ impl Status {
     }
 
     pub(super) fn error(self, operation: &'static str, target: String, uid: u32) -> EndpointError {
-        EndpointError::new(self.kind(), operation, target, self.text(uid))
+        let error = EndpointError::new(self.kind(), operation, target, self.text(uid));
+        if self == Self::MINOR_VERS_MISMATCH {
+            return error.caused_by(Lack::Minor);
+        }
+        error
     }
 }
 

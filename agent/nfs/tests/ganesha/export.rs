@@ -79,6 +79,8 @@ impl Export {
         NfsConfig {
             version: version(),
             owners: std::sync::Arc::default(),
+            tls: None,
+            lacking: std::sync::Arc::default(),
             server_hostname: self.server.clone(),
             path: format!("{}{below}", self.path),
             mount_port: None,

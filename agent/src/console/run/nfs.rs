@@ -8,7 +8,7 @@ use super::super::page::Line;
 use super::super::screens::storage;
 use super::World;
 use crate::credentials::{CredentialStore, Giver};
-use crate::endpoints::{Endpoints, nfs_config};
+use crate::endpoints::{Endpoints, SourceLocation, nfs_config};
 use crate::link::{Hop, Trail};
 
 /// Stands for a location that control does not know.
@@ -32,7 +32,7 @@ pub(super) async fn test(world: &World, server: String, path: String) -> Vec<Lin
         version: NfsVersion::Automatic,
     };
     let endpoints = Endpoints::new(&config.process, CredentialStore::new(Giver::Control));
-    let nfs = nfs_config(config.process.nfs, &location);
+    let nfs = nfs_config(&config.process.nfs, &location);
     storage::lines(&title, &walk(&endpoints, &location, &nfs).await)
 }
 
@@ -67,7 +67,10 @@ async fn walk(
         trail.spare();
     }
     let mounted = async {
-        let source = endpoints.source(location).await.map_err(words)?;
+        let source = endpoints
+            .source(SourceLocation::Nfs(location))
+            .await
+            .map_err(words)?;
         let text = format!("granted; READs of up to {} KiB", source.read_max() / 1024);
         Ok((source, text))
     };

@@ -20,7 +20,7 @@ fn request(flags: &CopyFlags, variables: &[(&str, &str)]) -> Result<CopyRequest,
 fn s3(request: &CopyRequest) -> &S3Location {
     match &request.spec.destination {
         Location::S3(s3) => s3,
-        Location::Nfs(_) => panic!("not a bucket"),
+        Location::Nfs(_) | Location::Efs(_) => panic!("not a bucket"),
     }
 }
 

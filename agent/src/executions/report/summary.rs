@@ -89,6 +89,7 @@ fn filter(value: &str) -> Value {
 fn uri(location: &Location) -> String {
     match location {
         Location::Nfs(nfs) => format!("nfs://{}{}", nfs.server_hostname, nfs.subdirectory),
+        Location::Efs(efs) => efs.uri(),
         Location::S3(s3) => format!("s3://{}/{}", s3.bucket, s3.prefix),
     }
 }

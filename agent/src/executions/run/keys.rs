@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Runner;
 use crate::credentials::{Availability, last_use};
+use crate::endpoints::needs_keys;
 
 /// How long control may answer that it has no credentials before that counts: a role may become
 /// usable a moment after it was made.
@@ -17,6 +18,9 @@ const EXPIRY_CHECK: Duration = Duration::from_secs(5);
 
 impl Runner {
     pub(super) async fn await_credentials(&self, location: &Location) -> Result<(), Failure> {
+        if !needs_keys(location) {
+            return Ok(());
+        }
         let keys = self.await_keys(location.arn()).await;
         keys.map_err(|reason| self.endpoints.no_credentials(location, &reason))
     }
@@ -52,8 +56,22 @@ impl Runner {
         }
     }
 
-    /// Fires `pause` when the credentials run out and no others have come.
-    pub(super) async fn pause_at_expiry(&self, location: &LocationArn, pause: &CancellationToken) {
+    /// Fires `pause` when the credentials of a side run out and no others have come.
+    pub(super) async fn pause_at_expiry(&self, sides: [&Location; 2], pause: &CancellationToken) {
+        let [source, destination] = sides;
+        tokio::select! {
+            () = self.expiry(source) => {}
+            () = self.expiry(destination) => {}
+        }
+        pause.cancel();
+    }
+
+    /// Ends when the credentials of `location` have run out and no others have come.
+    async fn expiry(&self, location: &Location) {
+        if !needs_keys(location) {
+            return std::future::pending().await;
+        }
+        let location = location.arn();
         let store = self.endpoints.credentials();
         let mut usable_until = None;
         loop {
@@ -68,7 +86,6 @@ impl Runner {
                             event = "execution.paused",
                             "credentials expired and no others have come; pausing the execution"
                         );
-                        pause.cancel();
                         return;
                     }
                 }

@@ -22,6 +22,7 @@ fn world(state_dir: &Path) -> World {
         connections: 4,
         mount_port: None,
         privileged_ports: PrivilegedPorts::Never,
+        owners: crate::config::SharedOwners::default(),
         limits: ServerLimits::default(),
     };
     let (phase, session) = (

@@ -114,7 +114,7 @@ pub(super) async fn add_execution(control: &Control, task: &Task, number: u64) -
             let model = |arn: &LocationArn| {
                 let row = rows.get::<Location>(arn.id())?.unwrap();
                 let address = crate::records::StoreAddress::default();
-                Ok::<_, StoreError>(row.record.to_model(&address, region).unwrap())
+                Ok::<_, StoreError>(row.record.to_model(&address, region))
             };
             spec.source = model(&rows_of.source)?;
             spec.destination = model(&rows_of.destination)?;

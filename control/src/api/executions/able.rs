@@ -1,6 +1,6 @@
 //! Whether any agent understands what an execution asks for.
 
-use datasync_model::Extensions;
+use datasync_model::Ability;
 
 use super::super::error::ApiError;
 use crate::fleet::views::are_among;
@@ -14,9 +14,8 @@ const BATCH: usize = 100;
 pub(super) fn check_able(
     tx: &Transaction<'_>,
     eligible: &Eligible,
-    extensions: &Extensions,
+    needs: &[Ability],
 ) -> Result<(), ApiError> {
-    let needs = extensions.needs();
     if needs.is_empty() {
         return Ok(());
     }
@@ -27,7 +26,7 @@ pub(super) fn check_able(
             let agent = &row.record;
             if eligible.contains(&agent.arn) {
                 is_any_known = true;
-                if are_among(&needs, &agent.abilities) {
+                if are_among(needs, &agent.abilities) {
                     return Ok(());
                 }
             }

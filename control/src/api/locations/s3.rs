@@ -128,7 +128,7 @@ async fn tried(
             Ok(location.to_model(&store, settings.home.region.as_str()))
         })
         .await;
-    let Some(model::Location::S3(s3)) = known? else {
+    let model::Location::S3(s3) = known? else {
         return Err(ApiError::internal());
     };
     let test = call.api.credentials.test(&s3, &details.role_arn, call.now);

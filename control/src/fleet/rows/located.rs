@@ -7,7 +7,7 @@ use datasync_model::{ErrorCode, Failure, LocationArn};
 use super::Surroundings;
 use crate::credentials::address;
 use crate::fleet::views::{Revision, Side};
-use crate::records::{Eligible, Location, LocationDetails, NOBODY, StoreAddress, Task};
+use crate::records::{Eligible, Location, NOBODY, StoreAddress, Task};
 use crate::store::{StoreError, Transaction, Unreadable, Versioned};
 
 /// A location and the store of its role, as far as they can be read.
@@ -68,9 +68,9 @@ impl<'a> Locations<'a> {
         &mut self,
         location: &Location,
     ) -> Result<Result<StoreAddress, Unreadable>, StoreError> {
-        match &location.details {
-            LocationDetails::S3(s3) => self.store_of_role(&s3.role_arn),
-            _ => Ok(Ok(StoreAddress::default())),
+        match location.role() {
+            Some(role) => self.store_of_role(role),
+            None => Ok(Ok(StoreAddress::default())),
         }
     }
 
@@ -137,19 +137,8 @@ impl<'a> Locations<'a> {
                 ));
             }
         };
-        let location = row.record.to_model(store, &self.surroundings.region);
-        let location = location.ok_or_else(|| {
-            Failure::new(
-                ErrorCode::NotSupported,
-                format!(
-                    "location {arn} ({}): this release cannot read or write EFS locations, since \
-                     it speaks NFSv3 only and EFS speaks NFSv4",
-                    row.record.uri()
-                ),
-            )
-        })?;
         Ok(Side {
-            location,
+            location: row.record.to_model(store, &self.surroundings.region),
             revision: self.revision(arn),
         })
     }

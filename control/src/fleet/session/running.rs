@@ -352,7 +352,7 @@ impl Running {
         if !self.stores.found(&store, again) {
             return Ok(());
         }
-        let message = credentials_message(&store.location.arn, keys);
+        let message = credentials_message(store.location.arn(), keys);
         send(&self.outgoing, Down::Credentials(message)).await
     }
 }

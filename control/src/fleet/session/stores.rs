@@ -29,7 +29,7 @@ impl Stores {
         self.by_location
             .retain(|_, held| wanted.contains(&held.store));
         for store in wanted {
-            let arn = store.location.arn.clone();
+            let arn = store.location.arn().clone();
             self.by_location.entry(arn).or_insert(Held {
                 store,
                 told: false,
@@ -56,7 +56,7 @@ impl Stores {
 
     /// A look-up ended; the next one is due at `due`. Whether its result is still needed.
     pub(super) fn found(&mut self, store: &NeededStore, due: Instant) -> bool {
-        match self.by_location.get_mut(&store.location.arn) {
+        match self.by_location.get_mut(store.location.arn()) {
             Some(held) if held.store == *store => {
                 held.told = true;
                 held.due = Some(due);
@@ -69,7 +69,7 @@ impl Stores {
     /// Whether the agent was told of the keys of `store`.
     pub(super) fn is_ready(&self, store: &NeededStore) -> bool {
         self.by_location
-            .get(&store.location.arn)
+            .get(store.location.arn())
             .is_some_and(|held| held.told && held.store == *store)
     }
 }
@@ -78,18 +78,13 @@ impl Stores {
 mod tests {
     use std::time::Duration;
 
-    use datasync_model::Location;
-
     use super::*;
     use crate::fleet::fixture;
     use crate::fleet::views::Revision;
 
     fn store(revision: i64) -> NeededStore {
-        let Location::S3(location) = fixture::bucket() else {
-            panic!("the fixture writes to S3");
-        };
         NeededStore {
-            location,
+            location: fixture::bucket(),
             revision: Revision {
                 location: revision,
                 role_key: 0,

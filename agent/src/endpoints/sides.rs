@@ -1,0 +1,105 @@
+//! Which locations can be which side of a transfer, and how people write them.
+
+use datasync_model::{EfsLocation, ErrorCode, Failure, Location, NfsLocation, S3Location};
+
+/// A location that can be read from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum SourceLocation<'a> {
+    Nfs(&'a NfsLocation),
+    Efs(&'a EfsLocation),
+}
+
+/// The location as a source, if it can be one.
+pub(crate) fn as_source(location: &Location) -> Result<SourceLocation<'_>, Failure> {
+    match location {
+        Location::Nfs(nfs) => Ok(SourceLocation::Nfs(nfs)),
+        Location::Efs(efs) => Ok(SourceLocation::Efs(efs)),
+        Location::S3(s3) => Err(Failure::new(
+            ErrorCode::NotSupported,
+            format!(
+                "s3://{} cannot be a source: only NFS and EFS can",
+                s3.bucket
+            ),
+        )),
+    }
+}
+
+/// The location as a destination, if it can be one.
+pub(crate) fn as_destination(location: &Location) -> Result<&S3Location, Failure> {
+    match location {
+        Location::S3(s3) => Ok(s3),
+        other @ (Location::Nfs(_) | Location::Efs(_)) => Err(Failure::new(
+            ErrorCode::NotSupported,
+            format!("{} cannot be a destination: only S3 can", place(other)),
+        )),
+    }
+}
+
+/// Whether the location is used with keys that somebody hands out.
+pub(crate) fn needs_keys(location: &Location) -> bool {
+    match location {
+        Location::S3(_) => true,
+        Location::Efs(efs) => efs.signed,
+        Location::Nfs(_) => false,
+    }
+}
+
+/// A location as people write it.
+pub(crate) fn place(location: &Location) -> String {
+    match location {
+        Location::Nfs(nfs) => format!("nfs://{}{}", nfs.server_hostname, nfs.subdirectory),
+        Location::Efs(efs) => match &efs.access_point_id {
+            Some(point) => format!("{} by access point {point}", efs.uri()),
+            None => efs.uri(),
+        },
+        Location::S3(s3) => match &s3.endpoint {
+            Some(endpoint) => format!("s3://{}/{} at {endpoint}", s3.bucket, s3.prefix),
+            None => format!("s3://{}/{}", s3.bucket, s3.prefix),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use datasync_model::{NfsVersion, Partition};
+
+    use super::*;
+
+    fn arn() -> datasync_model::LocationArn {
+        let arn = "arn:aws:datasync:us-east-1:123456789012:location/loc-0123456789abcdef0";
+        arn.parse().unwrap()
+    }
+
+    #[test]
+    fn file_systems_are_sources_and_no_destinations() {
+        let nfs = |version| {
+            Location::Nfs(NfsLocation {
+                arn: arn(),
+                server_hostname: "nas.test".to_owned(),
+                subdirectory: "/export/data/".to_owned(),
+                version,
+            })
+        };
+        let efs = Location::Efs(EfsLocation {
+            arn: arn(),
+            file_system_id: "fs-0123abcd".to_owned(),
+            partition: Partition::Aws,
+            region: "us-east-1".to_owned(),
+            subdirectory: "/a".to_owned(),
+            access_point_id: Some("fsap-4567".to_owned()),
+            encrypted: true,
+            signed: false,
+        });
+        for location in [
+            nfs(NfsVersion::Automatic),
+            nfs(NfsVersion::Nfs3),
+            nfs(NfsVersion::Nfs4_2),
+            efs,
+        ] {
+            assert!(as_source(&location).is_ok() && !needs_keys(&location));
+            let failure = as_destination(&location).unwrap_err();
+            assert_eq!(failure.code, ErrorCode::NotSupported);
+            assert!(failure.detail.contains(&place(&location)), "{failure}");
+        }
+    }
+}

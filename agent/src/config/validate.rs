@@ -52,7 +52,10 @@ impl Layers {
         self.checked(|check| check.or("log.level", LOG_LEVEL, log_level))
     }
 
-    fn checked<T>(self, read: impl FnOnce(&mut Check) -> Option<T>) -> Result<T, ConfigFaults> {
+    pub(super) fn checked<T>(
+        self,
+        read: impl FnOnce(&mut Check) -> Option<T>,
+    ) -> Result<T, ConfigFaults> {
         let mut check = Check {
             faults: self.faults.clone(),
             layers: self,
@@ -87,6 +90,7 @@ impl Check {
         let name = self.optional("name", name);
         let telemetry_listen = self.telemetry_listen();
         let log_output = self.or("log.output", "stderr", log_output);
+        let updates = self.updates();
         let state_dir = self.or("state_dir", STATE_DIR, |text| match PathBuf::from(text) {
             path if path.as_os_str().is_empty() => Err("must not be empty".to_owned()),
             path => Ok(path),
@@ -103,6 +107,7 @@ impl Check {
             name,
             telemetry_listen,
             log_output: log_output?,
+            updates: updates?,
         })
     }
 
@@ -176,7 +181,7 @@ impl Check {
         parse(&text).map_err(|what| self.fault(member, &what)).ok()
     }
 
-    fn or<T>(
+    pub(super) fn or<T>(
         &mut self,
         member: &'static str,
         default: &str,

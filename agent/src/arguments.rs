@@ -30,6 +30,12 @@ pub enum Command {
     Health(Box<RunArguments>),
     /// Exits with 0 if no execution is under way at the agent on the state directory
     Idle(Box<RunArguments>),
+    /// Installs a release into the agent that runs, and waits until it has reached control
+    ///
+    /// The bundle must be signed with one of release_keys. It starts once no execution is under way,
+    /// or with --drain once they have stopped at a checkpoint; they go on after it. If it does not
+    /// reach control in update_trial_seconds, or in three starts, what ran before runs again.
+    Update(Box<UpdateArguments>),
     /// Carries out the appliance's seed (NoCloud or OVF properties), once: network, control, key
     Firstboot(FirstbootArguments),
     /// Shows the local console on this terminal: activation, network, tests, log, support bundle
@@ -96,6 +102,13 @@ pub struct RunArguments {
     /// [default: nowhere]
     #[arg(long)]
     telemetry_listen: Option<String>,
+    /// PEM file, or directory of them, with the public keys that updates are signed with
+    /// [default: /etc/datasync/release-keys.d, if it is there]
+    #[arg(long)]
+    release_keys: Option<String>,
+    /// Seconds that an update may take to reach control before it is taken back [default: 600]
+    #[arg(long)]
+    update_trial_seconds: Option<String>,
     /// Where log lines go: stderr or stdout [default: stderr]
     #[arg(long)]
     log_output: Option<String>,
@@ -112,6 +125,32 @@ pub struct ConsoleArguments {
     /// Directory that stands for / where the machine's files are read and written
     #[arg(long, hide = true, default_value = "/")]
     pub root: PathBuf,
+}
+
+/// Where the agent is, its own settings say.
+#[derive(Debug, Args)]
+pub struct UpdateArguments {
+    /// Those of `run`.
+    #[command(flatten)]
+    pub agent: RunArguments,
+    /// The bundle, datasync-agent-VERSION-ARCHITECTURE.update; - for standard input
+    #[arg(required_unless_present = "packaged")]
+    pub file: Option<PathBuf>,
+    /// Go back to the program of the package or image, and remove all updates
+    #[arg(long, conflicts_with_all = ["file", "allow_downgrade"])]
+    pub packaged: bool,
+    /// Start it once no execution is under way: the default
+    #[arg(long, conflicts_with = "drain")]
+    pub when_idle: bool,
+    /// Let executions stop at a checkpoint; they go on after the update
+    #[arg(long)]
+    pub drain: bool,
+    /// Seconds to wait for the end of executions, at most a week; then nothing is changed
+    #[arg(long, default_value_t = 3600, value_parser = clap::value_parser!(u64).range(1..=604_800))]
+    pub wait: u64,
+    /// Install it also if it is older than what runs
+    #[arg(long)]
+    pub allow_downgrade: bool,
 }
 
 /// Exits with 0 also where there is no seed, and with 1 where there is one that cannot be used.
@@ -147,6 +186,8 @@ impl RunArguments {
             ("name", &self.name),
             ("run_as", &self.run_as),
             ("telemetry_listen", &self.telemetry_listen),
+            ("release_keys", &self.release_keys),
+            ("update_trial_seconds", &self.update_trial_seconds),
             ("log.output", &self.log_output),
         ]
         .into_iter()

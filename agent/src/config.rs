@@ -10,6 +10,7 @@ mod run_as;
 mod shown;
 mod stores;
 mod units;
+mod updates;
 mod validate;
 mod watching;
 
@@ -24,6 +25,8 @@ use datasync_nfs::ServerName;
 use datasync_s3::Encryption;
 use datasync_telemetry::{LogFormat, LogOutput};
 use datasync_transfer::ServerLimits;
+
+use crate::updates::UpdateSettings;
 
 pub use control::{ControlAddress, ControlAddresses};
 pub use flags::ProcessFlags;
@@ -58,6 +61,8 @@ pub struct Config {
     pub telemetry_listen: Option<SocketAddr>,
     /// Where log lines go.
     pub log_output: LogOutput,
+    /// Whose updates are installed, and how they are tried.
+    pub updates: UpdateSettings,
 }
 
 /// What every process that transfers is told, whether control asks it to or a command line.

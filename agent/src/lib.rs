@@ -35,6 +35,7 @@ mod session;
 mod state;
 mod supervisor;
 mod telemetry;
+mod updates;
 mod urls;
 
 pub use config::{
@@ -51,7 +52,11 @@ pub use idle::{Busy, check_idle};
 pub use logging::init_logging;
 pub use progress_line::{Pace, ProgressDisplay, Standing};
 pub use state::StateError;
-pub use supervisor::{Phase, RunError, run, run_observed};
+pub use supervisor::{Ending, Phase, RunError, run, run_observed, run_updatable};
+pub use updates::{
+    ReleaseKeys, Running, UpdateError, UpdateOptions, UpdateSettings, boot, is_on_trial, restart,
+    update,
+};
 pub use urls::{NfsUrl, S3Url, StoreUrl, UrlError};
 
 /// The version that the agent reports to control.

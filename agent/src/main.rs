@@ -6,16 +6,18 @@ mod service;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use clap::error::ErrorKind;
 use datasync_agent::arguments::{
-    self, Command, ConsoleArguments, FirstbootArguments, RunArguments,
+    self, Command, ConsoleArguments, FirstbootArguments, RunArguments, UpdateArguments,
 };
 use datasync_agent::{
-    CONFIG_FILE_VARIABLE, Config, ConsoleSettings, Firstboot, FirstbootSettings, Layers, LogLevel,
-    LogOutput, Phase, ProcessSettings, SharedOwners, check_health, check_idle, console, firstboot,
-    init_logging, run_observed,
+    CONFIG_FILE_VARIABLE, Config, ConsoleSettings, Ending, Firstboot, FirstbootSettings, Layers,
+    LogLevel, LogOutput, Phase, ProcessSettings, Running, SharedOwners, UpdateOptions, boot,
+    check_health, check_idle, console, firstboot, init_logging, is_on_trial, restart,
+    run_updatable, update,
 };
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -29,6 +31,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// `EX_USAGE` of sysexits: bad flags or configuration. A supervisor need not try again.
 const EXIT_CONFIGURATION: u8 = 64;
 const EXIT_FAILURE: u8 = 1;
+/// What still runs on threads of its own after the agent has ended is left behind.
+const LAST_TASKS: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
     let arguments = match arguments::Arguments::try_parse_from(arguments::normalized()) {
@@ -42,16 +46,17 @@ fn main() -> ExitCode {
             return match (wanted, printed) {
                 (true, true) => ExitCode::SUCCESS,
                 (true, false) => ExitCode::from(EXIT_FAILURE),
-                (false, _) => ExitCode::from(EXIT_CONFIGURATION),
+                (false, _) => ExitCode::from(exit_configuration()),
             };
         }
     };
     match arguments.command {
-        Command::Run(arguments) => with_config(&arguments, |config| start(config, &arguments)),
-        Command::CheckConfig(arguments) => with_config(&arguments, |config| {
+        Command::Run(arguments) => run(&arguments),
+        Command::CheckConfig(arguments) => with_config(layers(&arguments), |config| {
             println!("the configuration is valid; control is {}", config.control);
             ExitCode::SUCCESS
         }),
+        Command::Update(arguments) => update_agent(&arguments),
         Command::Health(arguments) => health(&arguments),
         Command::Idle(arguments) => idle(&arguments),
         Command::Firstboot(arguments) => first_boot(arguments),
@@ -60,13 +65,30 @@ fn main() -> ExitCode {
     }
 }
 
-fn with_config(arguments: &RunArguments, then: impl FnOnce(Config) -> ExitCode) -> ExitCode {
-    let config = layers(arguments).and_then(|layers| layers.validate().map_err(|e| e.to_string()));
+/// Becomes the release that is to run first: it may know settings that this program does not.
+fn run(arguments: &RunArguments) -> ExitCode {
+    let layers = layers(arguments);
+    let running = layers.as_ref().map_or_else(|_| Running::embedded(), boot);
+    with_config(layers, |config| start(config, arguments, running))
+}
+
+/// A release that is tried is started again, and then what ran before it is: another release may
+/// take this configuration.
+fn exit_configuration() -> u8 {
+    if is_on_trial() {
+        EXIT_FAILURE
+    } else {
+        EXIT_CONFIGURATION
+    }
+}
+
+fn with_config(layers: Result<Layers, String>, then: impl FnOnce(Config) -> ExitCode) -> ExitCode {
+    let config = layers.and_then(|layers| layers.validate().map_err(|e| e.to_string()));
     match config {
         Ok(config) => then(config),
         Err(text) => {
             eprintln!("datasync-agent: {text}");
-            ExitCode::from(EXIT_CONFIGURATION)
+            ExitCode::from(exit_configuration())
         }
     }
 }
@@ -91,7 +113,7 @@ fn environment() -> impl Iterator<Item = (String, String)> {
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
-fn start(config: Config, arguments: &RunArguments) -> ExitCode {
+fn start(config: Config, arguments: &RunArguments, running: Running) -> ExitCode {
     let (runtime, level) = match prepare(&config.process, config.log_output) {
         Ok(prepared) => prepared,
         Err(text) => {
@@ -99,7 +121,14 @@ fn start(config: Config, arguments: &RunArguments) -> ExitCode {
             return ExitCode::from(EXIT_FAILURE);
         }
     };
-    match runtime.block_on(run_until_signal(config, arguments, &level)) {
+    let ended = runtime.block_on(run_until_signal(config, arguments, &running, &level));
+    runtime.shutdown_timeout(LAST_TASKS);
+    let ended = match ended {
+        Ok(Ending::Restart) => Err(format!("cannot start anew: {}", restart(&running))),
+        Ok(Ending::Stopped) => Ok(()),
+        Err(error) => Err(error),
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error, event = "agent.failed", "the agent cannot go on");
@@ -118,8 +147,9 @@ fn prepare(settings: &ProcessSettings, output: LogOutput) -> Result<(Runtime, Lo
 async fn run_until_signal(
     config: Config,
     arguments: &RunArguments,
+    running: &Running,
     level: &LogLevel,
-) -> Result<(), String> {
+) -> Result<Ending, String> {
     let shutdown = CancellationToken::new();
     let failed = |e: std::io::Error| format!("cannot handle signals: {e}");
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
@@ -128,10 +158,11 @@ async fn run_until_signal(
     let phase = watch::Sender::new(Phase::Starting);
     let owners = config.process.nfs.owners.clone();
     let mut told = Box::pin(service::tell(phase.subscribe()));
-    let mut running = Box::pin(run_observed(config, phase, shutdown.clone()));
+    let ended = run_updatable(config, running.clone(), phase, shutdown.clone());
+    let mut ended = Box::pin(ended);
     loop {
         tokio::select! {
-            result = &mut running => return result.map_err(|e| e.to_string()),
+            result = &mut ended => return result.map_err(|e| e.to_string()),
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = hangup.recv() => reload(arguments, level, &owners),
@@ -141,7 +172,7 @@ async fn run_until_signal(
     tracing::info!(event = "agent.stopping", "stopping");
     service::stopping();
     shutdown.cancel();
-    running.await.map_err(|e| e.to_string())
+    ended.await.map_err(|e| e.to_string())
 }
 
 /// Reads the configuration again, for what can be changed while the agent runs.
@@ -215,6 +246,26 @@ fn idle(arguments: &RunArguments) -> ExitCode {
         asked.map_err(|e| e.to_string())
     });
     told(idle)
+}
+
+fn update_agent(arguments: &UpdateArguments) -> ExitCode {
+    let carry_out = |layers: Layers| {
+        let settings = layers.update_settings().map_err(|e| e.to_string())?;
+        let options = UpdateOptions {
+            state_dir: layers.state_dir(),
+            trial: settings.trial,
+            file: arguments.file.clone(),
+            drain: arguments.drain,
+            allow_downgrade: arguments.allow_downgrade,
+            wait: Duration::from_secs(arguments.wait),
+        };
+        let runtime = Runtime::new().map_err(|e| format!("cannot start the runtime: {e}"))?;
+        let updated = runtime.block_on(update(&options, |step| println!("{step}")));
+        // Standard input may still be waited for.
+        runtime.shutdown_background();
+        updated.map_err(|e| e.to_string())
+    };
+    told(layers(&arguments.agent).and_then(carry_out))
 }
 
 fn first_boot(arguments: FirstbootArguments) -> ExitCode {

@@ -30,6 +30,7 @@ use crate::local::SessionState;
 use crate::logs::{Courier, Logs};
 use crate::probe::Probes;
 use crate::renewal::Pace;
+use crate::updates::Updates;
 use outbox::{Outbox, Undeliverable};
 
 const WELCOME_TIMEOUT: Duration = Duration::from_secs(20);
@@ -109,6 +110,7 @@ pub(crate) struct Desk<'a> {
     /// For whoever looks on.
     pub(crate) shown: &'a watch::Sender<SessionState>,
     pub(crate) vitals: &'a Vitals,
+    pub(crate) updates: &'a Updates,
     pub(crate) renewal: &'a mut Pace,
 }
 
@@ -131,6 +133,7 @@ impl Desk<'_> {
         });
         let ended = self.work(&mut outbox, &mut inbox, &welcome, stop).await;
         self.vitals.pulses.end(LOOP);
+        self.updates.disconnected();
         match ended {
             End::Lost { reason, .. } => End::Lost {
                 welcomed: true,
@@ -146,7 +149,8 @@ impl Desk<'_> {
         };
         let trust = Trust::anchors(&membership.anchors_pem)?;
         let channel = link::connect_any(self.control, &trust, Some(&membership.credential)).await?;
-        let mut client = SessionClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
+        let mut client =
+            SessionClient::new(channel.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX);
         let hello = Hello {
             agent_version: VERSION.to_owned(),
             boot_nonce: self.boot_nonce.to_owned(),
@@ -168,8 +172,16 @@ impl Desk<'_> {
         })
         .await;
         match accepted {
-            Ok(Ok((inbox, welcome))) => Ok((outbox, inbox, welcome)),
-            Ok(Err(end)) => Err(end),
+            Ok(Ok((inbox, welcome))) => {
+                self.updates.connected(channel);
+                Ok((outbox, inbox, welcome))
+            }
+            Ok(Err(end)) => {
+                if matches!(end, End::Deactivated) {
+                    self.updates.reached();
+                }
+                Err(end)
+            }
             Err(_) => Err(End::lost("control did not welcome the agent in time")),
         }
     }
@@ -278,6 +290,7 @@ impl Desk<'_> {
             status: status.to_string(),
             host: Some(self.host.look()),
             sent_milliseconds: u64::try_from(self.lease.now().as_millis()).unwrap_or(0),
+            update: Some(self.updates.status()),
         })
     }
 
@@ -306,7 +319,10 @@ impl Desk<'_> {
                 self.renewal.ask();
                 return Ok(self.due_for_renewal());
             }
-            Some(In::HeartbeatAck(ack)) => self.lease.renew(&ack, session_began),
+            Some(In::HeartbeatAck(ack)) => {
+                self.lease.renew(&ack, session_began);
+                self.updates.reached();
+            }
             Some(In::Welcome(_) | In::LogKept(_)) => {}
             // Of a newer control: nothing that this version could obey.
             None => tracing::debug!("control sent a message of an unknown kind"),
@@ -330,6 +346,7 @@ impl Desk<'_> {
         }
         self.executions.apply(&desired.executions);
         self.probes.apply(desired.probes);
+        self.updates.wish(desired.release);
         self.identity.apply_generation(&generation)?;
         outbox.send(Out::Applied(generation)).await?;
         Ok(())

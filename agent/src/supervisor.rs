@@ -33,6 +33,7 @@ use crate::renewal::Pace;
 use crate::session::{Desk, End};
 use crate::state::{FAILURES, HISTORY, LOGS, StateDir, StateError};
 use crate::telemetry::{AgentSource, Sources, tell_resources};
+use crate::updates::{self, Running, Surroundings, Updates};
 
 /// Together with the farewell to control under 5 s.
 const STOP_DEADLINE: Duration = Duration::from_millis(2500);
@@ -98,6 +99,15 @@ pub enum Phase {
     Stopped,
 }
 
+/// How an agent's run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// It was asked to stop.
+    Stopped,
+    /// Another release is to run: the process should start anew.
+    Restart,
+}
+
 /// Runs an agent until `shutdown`.
 ///
 /// # Errors
@@ -116,6 +126,20 @@ pub async fn run_observed(
     phase: watch::Sender<Phase>,
     shutdown: CancellationToken,
 ) -> Result<(), RunError> {
+    let ended = run_updatable(config, Running::embedded(), phase, shutdown);
+    ended.await.map(|_| ())
+}
+
+/// [`run_observed`] as `running`, for a program that can start anew as another release.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_updatable(
+    config: Config,
+    running: Running,
+    phase: watch::Sender<Phase>,
+    shutdown: CancellationToken,
+) -> Result<Ending, RunError> {
     let state = Arc::new(StateDir::open(&config.state_dir)?);
     let telemetry = match config.telemetry_listen {
         Some(address) => Some(listen(address).await?),
@@ -126,8 +150,19 @@ pub async fn run_observed(
     let vitals = Arc::<Vitals>::default();
     let (beating_state, signs, until) = (Arc::clone(&state), vitals.clone(), beating.clone());
     beat.spawn(async move { health::beat(&beating_state, &signs, until).await });
-    let result = match Agent::start(config, Arc::clone(&state), phase.clone(), vitals) {
+    // Another release that is to run ends this run as well.
+    let stop = shutdown.child_token();
+    let process = Process {
+        running,
+        restart: stop.clone(),
+    };
+    let result = match Agent::start(config, Arc::clone(&state), phase.clone(), vitals, process) {
         Ok(mut agent) => {
+            if let Some(listener) = updates::listen(&state) {
+                let updates = agent.updates.clone();
+                beat.spawn(updates::serve(listener, updates, beating.clone()));
+            }
+            beat.spawn(agent.updates.clone().run(beating.clone()));
             if let Some(listener) = local::listen(&state) {
                 beat.spawn(local::serve(listener, agent.board(), beating.clone()));
             }
@@ -135,7 +170,7 @@ pub async fn run_observed(
                 let source = AgentSource::new(agent.sources(&state), SystemTime::now());
                 beat.spawn(serve_telemetry(listener, Arc::new(source), beating.clone()));
             }
-            let result = agent.live(&shutdown).await;
+            let result = agent.live(&stop).await;
             agent.executions.stop(STOP_DEADLINE).await;
             result
         }
@@ -144,7 +179,17 @@ pub async fn run_observed(
     beating.cancel();
     while beat.join_next().await.is_some() {}
     phase.send_replace(Phase::Stopped);
-    result
+    result.map(|()| match stop.is_cancelled() && !shutdown.is_cancelled() {
+        true => Ending::Restart,
+        false => Ending::Stopped,
+    })
+}
+
+/// What the agent knows of its process.
+struct Process {
+    running: Running,
+    /// Ends the run, so that another release begins.
+    restart: CancellationToken,
 }
 
 struct Agent {
@@ -161,6 +206,7 @@ struct Agent {
     host: HostWatch,
     session: watch::Sender<SessionState>,
     vitals: Arc<Vitals>,
+    updates: Updates,
     /// A key issued beforehand serves one activation.
     key_is_fresh: bool,
 }
@@ -171,6 +217,7 @@ impl Agent {
         state: Arc<StateDir>,
         phase: watch::Sender<Phase>,
         vitals: Arc<Vitals>,
+        process: Process,
     ) -> Result<Self, RunError> {
         let mut nonce = [0_u8; 16];
         getrandom::fill(&mut nonce).map_err(|e| RunError::Randomness(e.to_string()))?;
@@ -194,8 +241,15 @@ impl Agent {
         let runner = runner.with_logs(logs.clone());
         let host = HostWatch::new(name, state.root());
         let work = runner.into_work(signing.clone());
+        let root = state.root().to_owned();
         let executions = Executions::resume(state, work, config.executions_max)?;
         tell_resources(&config);
+        let surroundings = Surroundings {
+            phase: phase.subscribe(),
+            executions: executions.watched(),
+            restart: process.restart,
+        };
+        let updates = Updates::open(&root, &config.updates, &process.running, surroundings);
         Ok(Self {
             key_is_fresh: identity.membership().is_none(),
             boot_nonce: hex::encode(nonce),
@@ -210,6 +264,7 @@ impl Agent {
             signing,
             host,
             vitals,
+            updates,
             session: watch::Sender::new(SessionState::None),
         })
     }
@@ -219,6 +274,7 @@ impl Agent {
             phase: self.phase.subscribe(),
             session: self.session.subscribe(),
             executions: self.executions.watched(),
+            update: self.updates.watch(),
         }
     }
 
@@ -324,6 +380,7 @@ impl Agent {
             host: &mut self.host,
             shown: &self.session,
             vitals: &self.vitals,
+            updates: &self.updates,
             renewal,
         };
         desk.hold(shutdown).await

@@ -2,6 +2,7 @@
 
 mod commands;
 mod logs;
+mod releases;
 mod report;
 mod service;
 
@@ -156,6 +157,8 @@ fn execute(cli: Cli, environment: &dyn Fn(&str) -> Option<String>) -> Result<(),
             Command::Restore { directory } => Ok(restore(&place, &directory).await?),
             Command::Incarnation(IncarnationCommand::Renew) => Ok(renew_incarnation(place).await?),
             Command::Report(command) => report::run(place, command).await,
+            Command::Release(command) => releases::release(place, command).await,
+            Command::Agent(command) => releases::agent(place, command).await,
             Command::Ca(command) => ca(place, command, config.agent_certificate_lifetime).await,
         }
     })

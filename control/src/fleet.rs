@@ -19,7 +19,7 @@ mod session;
 mod stream;
 pub(crate) mod views;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -86,6 +86,8 @@ pub(crate) struct Fleet {
     /// Rows that were named in the log as unreadable, by id, and when they were last seen.
     unreadable: Mutex<BTreeMap<String, Instant>>,
     progress: Mutex<Progress>,
+    /// Agents that are given a release just now.
+    fetching: Arc<Mutex<HashSet<AgentArn>>>,
     published: watch::Sender<Arc<Published>>,
     /// The newest generation that the store was seen in.
     newest: Mutex<Generation>,
@@ -136,6 +138,7 @@ impl Fleet {
             untold: Mutex::new(HashMap::new()),
             unreadable: Mutex::new(BTreeMap::new()),
             progress: Mutex::new(Progress::default()),
+            fetching: Arc::default(),
             published: watch::Sender::new(Arc::default()),
             newest: Mutex::new(Generation::default()),
             wake: Notify::new(),

@@ -23,6 +23,7 @@ mod history;
 mod logs;
 mod open_files;
 mod records;
+mod releases;
 mod reports;
 mod rolling;
 mod scheduler;

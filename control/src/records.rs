@@ -16,6 +16,7 @@ mod location;
 mod location_agent;
 mod log_shipment;
 mod manifest;
+mod release;
 mod report_key;
 mod role_key;
 mod schedule;
@@ -44,6 +45,7 @@ pub(crate) use location::{
 pub(crate) use location_agent::LocationAgent;
 pub(crate) use log_shipment::{LogSender, LogShipment};
 pub(crate) use manifest::{ManifestConfig, ManifestObject, ManifestSource};
+pub(crate) use release::{AgentUpdate, Release, ReleasePart, ReleaseWish};
 pub(crate) use report_key::ReportKey;
 pub(crate) use role_key::RoleKey;
 pub(crate) use schedule::{DisabledBy, FAILURES_MAX, TaskSchedule};

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import time
+from pathlib import Path
 
 import pytest
 from world import tree
@@ -13,6 +14,7 @@ from world.process import accepts, run, wait_until
 from world.secrets import remember
 from world.site import TERMINAL
 
+BUNDLE = Path(__file__).resolve().parents[2] / "packaging" / "bundle"
 MIB = 1024 * 1024
 STATE = "/var/lib/datasync-agent"
 NET_BIND_SERVICE = f"{1 << 10:016x}"
@@ -163,6 +165,52 @@ def test_4_a_new_container_is_the_same_agent(engine, references, control, agent)
         30,
     )
     assert again.stop() == 0
+
+
+def test_5_a_bundle_is_installed_in_its_volume_and_outlives_the_container(
+    engine, references, control, tmp_path
+):
+    """The root stays as it is, and the first process the same one."""
+    arn = control.aws("list-agents")["Agents"][0]["AgentArn"]
+    key, program = tmp_path / "key.pem", tmp_path / "datasync-agent"
+    static = f"{os.environ['DATASYNC_STATIC']}/datasync-agent"
+    for command in (
+        [BUNDLE, "--new-key", key],
+        ["strip", "--strip-all", "-o", program, static],
+        [BUNDLE, "--key", key, "--version", "9.0.0", program, tmp_path],
+    ):
+        answer = run(command)
+        assert answer.returncode == 0, answer
+    bundle = answer.stdout.strip()
+    trusted = f"{tmp_path / 'key.pub.pem'}:/etc/datasync/release-keys.d/key.pem:ro"
+    arguments = [*hardened(control, "agent-state", "--volume", trusted), references["agent"]]
+
+    def online():
+        return control.aws("describe-agent", "--agent-arn", arn)["Status"] == "ONLINE"
+
+    def running():
+        return b"DATASYNC_UPDATE_RELEASE=9.0.0" in Path(f"/proc/{made.pid}/environ").read_bytes()
+
+    made = engine.container("updated", *arguments)
+    try:
+        made.wait_for("it is ONLINE", online, 30)
+        pid, status = made.pid, made.status()
+        assert not running()
+        command = 'podman exec -i updated /usr/bin/datasync-agent update - <"$0"'
+        answer = run(["sh", "-c", command, bundle], env=os.environ | engine.environment)
+        assert answer.returncode == 0, answer.stderr + made.output()[-4000:]
+        assert made.pid == pid and running()
+        rights = ("Uid", "CapPrm", "CapEff", "CapAmb", "NoNewPrivs", "Seccomp")
+        assert {name: made.status()[name] for name in rights} == {name: status[name] for name in rights}
+        assert made.healthy()
+        assert made.stop() == 0
+        engine("rm", "updated")
+        made = engine.container("updated", *arguments)
+        made.wait_for("it is ONLINE again", online, 30)
+        assert running()
+        assert made.stop() == 0
+    finally:
+        engine("rm", "-f", "-t", "0", "updated")
 
 
 def test_5_as_root_it_becomes_another_user_and_keeps_the_port(engine, references, control):

@@ -24,7 +24,12 @@ def release(engine, tmp_path_factory):
         "SOURCE_DATE_EPOCH": "1700000000",
         "CARGO_NET_OFFLINE": "true",
     }
-    command = [ROOT / "packaging/release", "--binaries", os.environ["DATASYNC_STATIC"], folder]
+    key = folder.parent / "key.pem"
+    assert run([ROOT / "packaging/bundle", "--new-key", key]).returncode == 0
+    command = [
+        ROOT / "packaging/release", "--binaries", os.environ["DATASYNC_STATIC"],
+        "--release-key", key, folder,
+    ]
     answer = run(command, timeout=900, env=environment)
     if answer.returncode != 0:
         raise Failed(f"packaging/release: {answer.stdout}{answer.stderr}")
@@ -41,6 +46,7 @@ def test_everything_is_there_and_summed(release):
             f"{program}-x86_64-unknown-linux-musl",
             f"{program}.cdx.json",
         } <= names
+    assert "datasync-agent-0.1.0-x86_64.update" in names
     summed = {line.split()[1] for line in (release / "SHA256SUMS").read_text().splitlines()}
     assert summed == names - {"SHA256SUMS"}
     checked = run(["sh", "-c", 'cd "$0" && sha256sum --check --strict --quiet SHA256SUMS', release])

@@ -41,6 +41,8 @@ pub(super) const MEMBERS: &[&str] = &[
     "name",
     "run_as",
     "telemetry_listen",
+    "release_keys",
+    "update_trial_seconds",
     "nfs.connections",
     "nfs.mount_port",
     "nfs.privileged_ports",

@@ -22,6 +22,8 @@ const SHOWN: &[&str] = &[
     "name",
     "run_as",
     "telemetry_listen",
+    "release_keys",
+    "update_trial_seconds",
     "nfs.connections",
     "nfs.mount_port",
     "nfs.privileged_ports",

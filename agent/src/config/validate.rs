@@ -59,7 +59,10 @@ impl Layers {
         })
     }
 
-    fn checked<T>(self, read: impl FnOnce(&mut Check) -> Option<T>) -> Result<T, ConfigFaults> {
+    pub(super) fn checked<T>(
+        self,
+        read: impl FnOnce(&mut Check) -> Option<T>,
+    ) -> Result<T, ConfigFaults> {
         let mut check = Check {
             faults: self.faults.clone(),
             layers: self,
@@ -94,6 +97,7 @@ impl Check {
         let name = self.optional("name", name);
         let telemetry_listen = self.telemetry_listen();
         let log_output = self.or("log.output", "stderr", log_output);
+        let updates = self.updates();
         let state_dir = self.or("state_dir", STATE_DIR, |text| match PathBuf::from(text) {
             path if path.as_os_str().is_empty() => Err("must not be empty".to_owned()),
             path => Ok(path),
@@ -110,6 +114,7 @@ impl Check {
             name,
             telemetry_listen,
             log_output: log_output?,
+            updates: updates?,
         })
     }
 
@@ -187,7 +192,7 @@ impl Check {
         parse(&text).map_err(|what| self.fault(member, &what)).ok()
     }
 
-    fn or<T>(
+    pub(super) fn or<T>(
         &mut self,
         member: &'static str,
         default: &str,

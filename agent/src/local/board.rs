@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use super::{SessionState, Snapshot};
 use crate::supervisor::Phase;
+use crate::updates::UpdateTold;
 
 /// The last report of every execution that the agent has, and of the one that ended last.
 #[derive(Debug, Clone, Default)]
@@ -65,15 +66,19 @@ pub(crate) struct Board {
     pub(crate) phase: watch::Receiver<Phase>,
     pub(crate) session: watch::Receiver<SessionState>,
     pub(crate) executions: Watched,
+    pub(crate) update: watch::Receiver<UpdateTold>,
 }
 
 impl Board {
     pub(crate) fn snapshot(&self) -> Snapshot {
-        Snapshot::new(
-            self.phase.borrow().clone(),
-            self.session.borrow().clone(),
-            self.executions.reports(),
-        )
+        Snapshot {
+            update: self.update.borrow().clone(),
+            ..Snapshot::new(
+                self.phase.borrow().clone(),
+                self.session.borrow().clone(),
+                self.executions.reports(),
+            )
+        }
     }
 }
 

@@ -74,6 +74,7 @@ mod tests {
     use crate::local::{Board, SessionState, Watched, listen, serve};
     use crate::state::StateDir;
     use crate::supervisor::Phase;
+    use crate::updates::UpdateTold;
 
     #[tokio::test]
     async fn the_console_sees_where_the_agent_stands() {
@@ -87,6 +88,7 @@ mod tests {
             phase: phases,
             session: sessions,
             executions: Watched::default(),
+            update: watch::channel(UpdateTold::default()).1,
         };
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();

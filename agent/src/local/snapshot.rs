@@ -4,6 +4,7 @@ use datasync_model::{ExecutionReport, ExecutionStatus};
 use serde::{Deserialize, Serialize};
 
 use crate::supervisor::Phase;
+use crate::updates::UpdateTold;
 
 /// Executions in one document; those that run come first.
 const EXECUTIONS_MAX: usize = 16;
@@ -37,6 +38,9 @@ pub(crate) struct Snapshot {
     pub(crate) session: SessionState,
     /// The executions here, those that run first.
     pub(crate) executions: Vec<ExecutionReport>,
+    /// Absent where the agent knows no updates.
+    #[serde(default)]
+    pub(crate) update: UpdateTold,
 }
 
 impl Snapshot {
@@ -52,6 +56,7 @@ impl Snapshot {
             phase,
             session,
             executions,
+            update: UpdateTold::default(),
         }
     }
 

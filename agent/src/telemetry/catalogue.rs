@@ -27,6 +27,9 @@ datasync_telemetry::metrics! {
     ACTIVATED: Gauge, "", "datasync_agent_activated", [];
     /// 1 while there is a session with control.
     CONNECTED: Gauge, "", "datasync_agent_connected", [];
+    /// 1 for where the last update stands: `NONE`, `FETCHING`, `REFUSED`, `WAITING`, `TRYING`,
+    /// `CONFIRMED`, `ROLLED_BACK`; `version` is what it is about, empty if there was none.
+    UPDATE: Gauge, "", "datasync_agent_update", ["state", "version"];
     /// When the agent's certificate ends, since 1970; absent before activation.
     CERTIFICATE_END: Gauge, "seconds", "datasync_agent_certificate_expiry_timestamp_seconds", [];
     /// Executions on the agent, by their status in the API's words.

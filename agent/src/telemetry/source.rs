@@ -86,6 +86,9 @@ impl AgentSource {
         let active = matches!(*sources.board.phase.borrow(), Phase::Active { .. });
         page.add(&metric::ACTIVATED, &[], active);
         page.add(&metric::CONNECTED, &[], self.is_connected());
+        let update = sources.board.update.borrow().clone();
+        let version = update.version.map(|v| v.to_string()).unwrap_or_default();
+        page.add(&metric::UPDATE, &[update.state.as_str(), &version], true);
         if let Some(end) = *sources.certificate_end.borrow() {
             page.add(&metric::CERTIFICATE_END, &[], end);
         }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use datasync_agent::{Config, Layers, Overrides, Phase, RunError, run_observed};
+use datasync_agent::{Config, Ending, Layers, Overrides, Phase, RunError, Running, run_updatable};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -23,7 +23,7 @@ pub(crate) struct Agent {
     scratch: Arc<TempDir>,
     pub(crate) phase: watch::Receiver<Phase>,
     shutdown: CancellationToken,
-    task: JoinSet<Result<(), RunError>>,
+    task: JoinSet<Result<Ending, RunError>>,
     config: Config,
 }
 
@@ -63,15 +63,16 @@ impl Agent {
         capture::log();
         let scratch = Arc::new(tempfile::tempdir().unwrap());
         let config = config(control.address(), &scratch.path().join("state"), change);
-        Self::spawn(scratch, config)
+        Self::spawn(scratch, config, Running::embedded())
     }
 
-    fn spawn(scratch: Arc<TempDir>, config: Config) -> Self {
+    fn spawn(scratch: Arc<TempDir>, config: Config, running: Running) -> Self {
         let shutdown = CancellationToken::new();
         let sender = watch::Sender::new(Phase::Starting);
         let phase = sender.subscribe();
         let mut task = JoinSet::new();
-        task.spawn(run_observed(config.clone(), sender, shutdown.clone()));
+        let agent = run_updatable(config.clone(), running, sender, shutdown.clone());
+        task.spawn(agent);
         Self {
             scratch,
             phase,
@@ -116,19 +117,29 @@ impl Agent {
     /// Stops cleanly.
     pub(crate) async fn stop(&mut self) {
         self.shutdown.cancel();
+        assert_eq!(self.ended().await, Ending::Stopped);
+    }
+
+    /// Waits until it ends by itself, so that another release begins.
+    pub(crate) async fn ends_to_restart(&mut self) {
+        assert_eq!(self.ended().await, Ending::Restart);
+    }
+
+    async fn ended(&mut self) -> Ending {
         let ended = tokio::time::timeout(PATIENCE, self.task.join_next());
-        ended
-            .await
-            .expect("the agent stops")
-            .unwrap()
-            .unwrap()
-            .unwrap();
+        let ended = ended.await.expect("the agent ends").unwrap();
+        ended.unwrap().unwrap()
+    }
+
+    /// The next process, on the same state.
+    pub(crate) fn start_again(self, running: Running) -> Self {
+        Self::spawn(Arc::clone(&self.scratch), self.config.clone(), running)
     }
 
     /// Stops cleanly and starts again on the same state.
     pub(crate) async fn restart(mut self) -> Self {
         self.stop().await;
-        Self::spawn(Arc::clone(&self.scratch), self.config.clone())
+        self.start_again(Running::embedded())
     }
 }
 

@@ -14,7 +14,8 @@ use datasync_proto::control_message::Message as ToAgent;
 use datasync_proto::enrollment_server::EnrollmentServer;
 use datasync_proto::session_server::SessionServer;
 use datasync_proto::{
-    Activated, ControlMessage, DesiredExecution, DesiredProbe, DesiredState, Generation,
+    Activated, ControlMessage, DesiredExecution, DesiredProbe, DesiredRelease, DesiredState,
+    Generation,
 };
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -60,6 +61,9 @@ struct State {
     asks_to_renew: bool,
     /// Renewals that were refused.
     refusals: usize,
+    /// What FetchRelease gives.
+    bundle: Option<Vec<u8>>,
+    fetches: usize,
 }
 
 pub(crate) struct Shared {
@@ -228,6 +232,29 @@ impl FakeControl {
         self.shared.state().asks_to_renew = true;
     }
 
+    /// The bundle that agents can fetch from now on.
+    pub(crate) fn offer(&self, bundle: Vec<u8>) {
+        self.shared.state().bundle = Some(bundle);
+    }
+
+    /// How often one was fetched.
+    pub(crate) fn fetches(&self) -> usize {
+        self.shared.state().fetches
+    }
+
+    pub(crate) async fn desire_release(&self, generation: u64, release: Option<DesiredRelease>) {
+        let generation = Some(Generation {
+            incarnation: "i".to_owned(),
+            generation,
+        });
+        self.say(ToAgent::Desired(DesiredState {
+            generation,
+            release,
+            ..DesiredState::default()
+        }))
+        .await;
+    }
+
     pub(crate) fn refusals(&self) -> usize {
         self.shared.state().refusals
     }
@@ -317,6 +344,7 @@ impl FakeControl {
             generation,
             executions,
             probes,
+            release: None,
         }))
         .await;
     }

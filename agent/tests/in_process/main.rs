@@ -16,3 +16,4 @@ mod renewal;
 mod secrets;
 mod session;
 mod trust;
+mod updates;

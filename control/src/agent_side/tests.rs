@@ -12,6 +12,7 @@ mod reports;
 mod roles;
 mod rotation;
 mod strangers;
+mod updates;
 mod work;
 mod working;
 mod world;

@@ -11,9 +11,10 @@ use super::page::PageInput;
 use super::{arns, locations};
 use crate::enrollment::agent_with_key;
 use crate::records::{
-    ActivationKeyRecord, Agent, AgentCertificate, AgentPresence, LocationAgent, hash_of,
+    ActivationKeyRecord, Agent, AgentCertificate, AgentPresence, AgentUpdate, LocationAgent,
+    ReleaseWish, hash_of,
 };
-use crate::store::{Record, Transaction, Versioned, whole};
+use crate::store::{Record, StoreError, Transaction, Versioned, whole};
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -193,9 +194,21 @@ pub(super) async fn delete(call: &Call<'_>) -> Result<Value, ApiError> {
         if let Some(certificate) = tx.get::<AgentCertificate>(arn.id())? {
             tx.delete::<AgentCertificate>(arn.id(), certificate.version)?;
         }
+        forget_updates(tx, &arn)?;
         Ok(json!({}))
     })
     .await
+}
+
+/// What it should have run, and what it said of that.
+fn forget_updates(tx: &Transaction<'_>, agent: &AgentArn) -> Result<(), StoreError> {
+    if let Some(wish) = tx.get::<ReleaseWish>(agent.id())? {
+        tx.delete::<ReleaseWish>(agent.id(), wish.version)?;
+    }
+    if let Some(update) = tx.get::<AgentUpdate>(agent.id())? {
+        tx.delete::<AgentUpdate>(agent.id(), update.version)?;
+    }
+    Ok(())
 }
 
 pub(super) async fn list(call: &Call<'_>) -> Result<Value, ApiError> {

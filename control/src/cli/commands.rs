@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
+use super::releases::{AgentCommand, ReleaseCommand};
 use super::report::ReportCommand;
 
 #[derive(Debug, Subcommand)]
@@ -22,6 +23,12 @@ pub(super) enum Command {
     /// Control's certificate authority
     #[command(subcommand)]
     Ca(CaCommand),
+    /// Agents, and the release that each should run
+    #[command(subcommand)]
+    Agent(AgentCommand),
+    /// Releases of the agent that agents can fetch
+    #[command(subcommand)]
+    Release(ReleaseCommand),
     /// Signatures over task reports
     #[command(subcommand)]
     Report(ReportCommand),

@@ -9,6 +9,7 @@ use datasync_proto::{DesiredExecution, DesiredProbe, DesiredState, Generation};
 use super::probes::Asked;
 use super::views::{AgentKey, LiveExecution, Revision, Snapshot, are_among};
 use crate::credentials::Purpose;
+use crate::records::ReleaseWish;
 
 /// One execution that an agent should have.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub(crate) struct WantedExecution {
 pub(crate) struct AgentDesired {
     executions: Vec<WantedExecution>,
     probes: Vec<Asked>,
+    /// The release that it should run; `None`: the one that it runs.
+    release: Option<ReleaseWish>,
 }
 
 /// A store or file system that an agent needs keys for: where the agent has it, and the revision that the keys
@@ -204,8 +207,19 @@ impl AgentDesired {
                     DesiredProbe::new(asked.id.clone(), location, asked.as_destination)
                 })
                 .collect(),
+            release: self.release.as_ref().and_then(ReleaseWish::message),
         }
     }
+}
+
+/// The wish for an agent of its own, or else the one for all.
+fn release(snapshot: &Snapshot, key: &AgentKey) -> Option<ReleaseWish> {
+    let own = key
+        .rsplit('/')
+        .next()
+        .and_then(|id| snapshot.wishes.get(id));
+    own.or_else(|| snapshot.wishes.get(ReleaseWish::ALL))
+        .cloned()
 }
 
 /// The desired state of every activated agent, `before` for those that are held. An execution
@@ -226,8 +240,12 @@ pub(crate) fn desired(
         .filter(|key| !is_held(key))
         .map(|key| {
             let probes = probes.get(key).cloned().unwrap_or_default();
-            let executions = Vec::new();
-            (key.clone(), AgentDesired { executions, probes })
+            let desired = AgentDesired {
+                executions: Vec::new(),
+                probes,
+                release: release(snapshot, key),
+            };
+            (key.clone(), desired)
         })
         .collect();
     for execution in snapshot.executions.iter().filter(|e| e.is_launched()) {
@@ -373,6 +391,35 @@ mod tests {
         let desired = desired(&snapshot, &BTreeMap::new(), &BTreeMap::new());
         assert_eq!(desired.len(), 1);
         assert!(desired.values().all(|d| *d == AgentDesired::default()));
+    }
+
+    #[test]
+    fn an_agents_own_release_comes_before_the_one_for_all() {
+        let mut snapshot = fixture::snapshot(3);
+        let mut wish = |agent: Option<u8>, version: Option<&str>| {
+            let wish = ReleaseWish {
+                agent: agent.map(fixture::agent),
+                version: version.map(|version| version.parse().unwrap()),
+                request: "r".to_owned(),
+                drain: true,
+                allow_downgrade: false,
+                set_at_ms: 0,
+            };
+            snapshot
+                .wishes
+                .insert(crate::store::Record::id(&wish), wish);
+        };
+        wish(None, Some("1.2.3"));
+        wish(Some(1), Some("1.2.4"));
+        wish(Some(2), None);
+        let told = [0, 1, 2].map(|number| {
+            let message = of(&snapshot, number).message("incarnation", 7);
+            message
+                .release
+                .map(|release| (release.version, release.drain))
+        });
+        let version = |text: &str| Some((text.to_owned(), true));
+        assert_eq!(told, [version("1.2.3"), version("1.2.4"), None]);
     }
 
     #[test]

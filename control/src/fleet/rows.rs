@@ -2,6 +2,7 @@
 
 mod agents;
 mod located;
+mod releases;
 mod snapshot;
 mod walk;
 mod writes;

@@ -3,6 +3,7 @@
 mod countersigning;
 mod logs;
 mod messages;
+mod releases;
 mod renewals;
 mod running;
 mod stores;
@@ -15,7 +16,7 @@ use datasync_model::{Ability, AgentArn};
 use datasync_proto::agent_message::Message as Up;
 use datasync_proto::control_message::Message as Down;
 use datasync_proto::session_server::Session;
-use datasync_proto::{AgentMessage, ControlMessage, Deactivate, Hello};
+use datasync_proto::{AgentMessage, ControlMessage, Deactivate, FetchReleaseRequest, Hello};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status, Streaming};
@@ -29,6 +30,7 @@ use crate::agent_port::Peer;
 use crate::ca::{CaError, CertificateFacts, PublicKey, fingerprint_of};
 use crate::records::Life;
 pub(super) use messages::superseded;
+use releases::PartStream;
 use renewals::Renewals;
 use running::Running;
 
@@ -115,6 +117,22 @@ enum Identified {
 #[tonic::async_trait]
 impl Session for SessionService {
     type AttachStream = SessionStream;
+    type FetchReleaseStream = PartStream;
+
+    async fn fetch_release(
+        &self,
+        request: Request<FetchReleaseRequest>,
+    ) -> Result<Response<PartStream>, Status> {
+        let peer = request.extensions().get::<Peer>().cloned();
+        let peer = peer.ok_or_else(|| Status::internal("the connection has no peer"))?;
+        match self.identify(&peer).await? {
+            Identified::Known(known) => {
+                let asked = request.into_inner();
+                releases::parts(self.fleet.clone(), known.agent, &asked).await
+            }
+            Identified::Deleted(_) => Err(Status::permission_denied("the agent was deleted")),
+        }
+    }
 
     async fn attach(
         &self,

@@ -8,6 +8,7 @@ use datasync_model::{
 };
 use jiff::Timestamp;
 
+use crate::records::ReleaseWish;
 use crate::store::Unreadable;
 
 /// An execution that has not ended.
@@ -67,6 +68,8 @@ pub(crate) struct Snapshot {
     pub(crate) agents: BTreeMap<AgentKey, AgentView>,
     pub(crate) tasks: Vec<TaskView>,
     pub(crate) executions: Vec<LiveExecution>,
+    /// The releases that agents should run, by agents' ids, or for all.
+    pub(crate) wishes: BTreeMap<String, ReleaseWish>,
     /// Rows that cannot be read. What they concern is left as it is.
     pub(crate) unreadable: Vec<Unreadable>,
     /// Ids of agents that such rows concern: they are told nothing new.

@@ -20,6 +20,9 @@ datasync_telemetry::metrics! {
     SESSIONS: Gauge, "sessions", "datasync_control_agent_sessions", [];
     /// Agents by status, in the API's words; the same on every control of a database.
     AGENTS: Gauge, "agents", "datasync_control_agents", ["status"];
+    /// Agents that had an update, by where the last one stands: `FETCHING`, `REFUSED`, `WAITING`,
+    /// `TRYING`, `CONFIRMED`, `ROLLED_BACK`; the same on every control of a database.
+    AGENT_UPDATES: Gauge, "agents", "datasync_control_agent_updates", ["state"];
     /// Executions that have not ended, by status in the API's words; the same on every control of a
     /// database.
     EXECUTIONS: Gauge, "executions", "datasync_control_executions", ["status"];

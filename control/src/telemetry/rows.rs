@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use datasync_model::{AgentStatus, ExecutionStatus};
 
-use crate::records::{Agent, AgentPresence, EventQueue, LogShipment};
+use crate::records::{Agent, AgentPresence, AgentUpdate, EventQueue, LogShipment};
 use crate::store::{StoreError, Transaction};
 
 /// Counts of rows.
@@ -12,6 +12,8 @@ use crate::store::{StoreError, Transaction};
 pub(super) struct RowCounts {
     pub(super) agents_online: u64,
     pub(super) agents_offline: u64,
+    /// Of those that said so, by the word for where their update stands.
+    pub(super) updates: BTreeMap<String, u64>,
     /// Those that have not ended, by status.
     pub(super) executions: BTreeMap<&'static str, u64>,
     pub(super) events_waiting: u64,
@@ -29,6 +31,11 @@ impl RowCounts {
             .filter(|status| *status == AgentStatus::Online)
             .count();
         let online = u64::try_from(online).unwrap_or(u64::MAX);
+        let (said, _) = rows.sorted::<AgentUpdate>()?;
+        let mut updates: BTreeMap<String, u64> = BTreeMap::new();
+        for row in said {
+            *updates.entry(row.record.state).or_default() += 1;
+        }
         let (launched, _) = rows.launched_executions()?;
         let mut executions: BTreeMap<&'static str, u64> = BTreeMap::new();
         for row in &launched {
@@ -40,6 +47,7 @@ impl RowCounts {
         Ok(Self {
             agents_online: online,
             agents_offline: agents.saturating_sub(online),
+            updates,
             executions,
             events_waiting: queue.length,
             events_dropped: queue.dropped,

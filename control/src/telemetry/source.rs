@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use datasync_model::{AgentStatus, ExecutionStatus};
+use datasync_model::{AgentStatus, ExecutionStatus, UpdateState};
 use datasync_telemetry::{Page, Source, cpu_seconds, resident_bytes};
 use jiff::Timestamp;
 
@@ -115,6 +115,11 @@ fn of_rows(page: &mut Page, rows: &RowCounts) {
     ];
     for (status, count) in agents {
         page.add(&metric::AGENTS, &[status.as_str()], count);
+    }
+    let updates = UpdateState::ALL.iter().filter(|s| **s != UpdateState::None);
+    for state in updates.map(|state| state.as_str()) {
+        let count = rows.updates.get(state).copied().unwrap_or(0);
+        page.add(&metric::AGENT_UPDATES, &[state], count);
     }
     for status in ExecutionStatus::ALL.iter().filter(|s| !s.is_terminal()) {
         let count = rows.executions.get(status.as_str()).copied();

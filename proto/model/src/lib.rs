@@ -24,6 +24,7 @@ mod options;
 mod plan;
 mod proxy;
 mod rate;
+mod release;
 mod report;
 mod schedule;
 mod signed_report;
@@ -61,6 +62,7 @@ pub use options::{
 pub use plan::{Plan, PlannedRequests, time_at};
 pub use proxy::{NotAProxy, Proxy};
 pub use rate::Rate;
+pub use release::{NotAVersion, ReleaseVersion, UpdateState};
 pub use report::{ExecutionReport, ExecutionResult, PhaseStatus, ReportResult};
 pub use schedule::{EXPRESSION_CHARACTERS_MAX, Schedule, ScheduleError};
 pub use signed_report::{

@@ -41,6 +41,7 @@ fn world(state_dir: &Path) -> World {
             phase: phase.subscribe(),
             session: session.subscribe(),
             executions: watched.clone(),
+            update: watch::channel(crate::updates::UpdateTold::default()).1,
         },
         tally: tally.clone(),
         servers: Servers::new(&nfs, &S3Settings::default()),

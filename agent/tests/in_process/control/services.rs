@@ -12,8 +12,9 @@ use datasync_proto::enrollment_server::Enrollment;
 use datasync_proto::session_server::Session;
 use datasync_proto::{
     AgentMessage, AwaitActivationRequest, AwaitActivationResponse, ClaimActivationKeyRequest,
-    ClaimActivationKeyResponse, ControlMessage, Renew, RenewCertificateRequest,
-    RenewCertificateResponse, RequestActivationKeyRequest, RequestActivationKeyResponse, Welcome,
+    ClaimActivationKeyResponse, ControlMessage, FetchReleaseRequest, ReleasePart, Renew,
+    RenewCertificateRequest, RenewCertificateResponse, RequestActivationKeyRequest,
+    RequestActivationKeyResponse, Welcome,
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -138,6 +139,21 @@ impl Enrollment for Services {
 #[tonic::async_trait]
 impl Session for Services {
     type AttachStream = Pin<Box<dyn Stream<Item = Result<ControlMessage, Status>> + Send>>;
+    type FetchReleaseStream = Pin<Box<dyn Stream<Item = Result<ReleasePart, Status>> + Send>>;
+
+    async fn fetch_release(
+        &self,
+        request: Request<FetchReleaseRequest>,
+    ) -> Result<Response<Self::FetchReleaseStream>, Status> {
+        assert_eq!(request.into_inner().architecture, std::env::consts::ARCH);
+        let mut state = self.state();
+        let bundle = state.bundle.clone();
+        let bundle = bundle.ok_or_else(|| Status::not_found("no such release"))?;
+        state.fetches += 1;
+        let parts: Vec<_> = bundle.chunks(100).map(<[u8]>::to_vec).collect();
+        let parts = parts.into_iter().map(|data| Ok(ReleasePart { data }));
+        Ok(Response::new(Box::pin(tokio_stream::iter(parts))))
+    }
 
     async fn attach(
         &self,

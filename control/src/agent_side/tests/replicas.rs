@@ -12,6 +12,7 @@ use tonic::Code;
 use super::work::{add_execution, add_task, change, execution, report, runs, until};
 use super::world::{Control, Machine};
 use crate::config::Config;
+use crate::state::StatePlace;
 use crate::store::Database;
 use crate::store::test_server::{Server, settings};
 
@@ -36,9 +37,17 @@ impl Replicas {
         }
     }
 
-    async fn start(&self, name: &str) -> Control {
+    pub(super) async fn start(&self, name: &str) -> Control {
         let change = |config: &mut Config| config.offline_after = Duration::from_secs(5);
         self.start_with(name, change).await
+    }
+
+    /// Where a command works on the same rows.
+    pub(super) fn place(&self) -> StatePlace {
+        let mut config = Config::new(self.directory.path().join("commands")).unwrap();
+        config.database = Database::Postgres(Box::new(settings(&self.url)));
+        config.sealing_key_file = Some(self.directory.path().join("key"));
+        config.state_place()
     }
 
     pub(super) async fn start_with(&self, name: &str, change: impl FnOnce(&mut Config)) -> Control {

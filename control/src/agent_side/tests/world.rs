@@ -366,6 +366,7 @@ impl Attached {
             status: status.to_string(),
             host: None,
             sent_milliseconds,
+            update: None,
         }))
         .await;
     }

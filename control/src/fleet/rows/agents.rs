@@ -6,8 +6,8 @@ use datasync_model::{AgentArn, AgentStatus};
 
 use super::snapshot::timestamp;
 use crate::fleet::views::{AgentView, Snapshot};
-use crate::records::{Agent, AgentPresence};
-use crate::store::{StoreError, Transaction};
+use crate::records::{Agent, AgentPresence, ReleaseWish};
+use crate::store::{Record, StoreError, Transaction};
 
 /// Adds every activated agent. Those whose rows cannot be read are held.
 pub(super) fn read(rows: &Transaction<'_>, snapshot: &mut Snapshot) -> Result<(), StoreError> {
@@ -21,6 +21,11 @@ pub(super) fn read(rows: &Transaction<'_>, snapshot: &mut Snapshot) -> Result<()
         .into_iter()
         .map(|row| (row.record.arn.id().to_owned(), row.record))
         .collect();
+    let (wishes, unknown) = rows.sorted::<ReleaseWish>()?;
+    // Without it agents keep the release that they run.
+    snapshot.unreadable.extend(unknown);
+    let wishes = wishes.into_iter().map(|row| (row.record.id(), row.record));
+    snapshot.wishes.extend(wishes);
     for agent in agents.into_iter().map(|row| row.record) {
         let is_active = agent.public_key_fingerprint.is_some();
         if is_active && !snapshot.held.contains(agent.arn.id()) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use datasync_model::{AgentArn, AgentStatus, ControlAbility, TaskExecutionArn};
 use datasync_proto::agent_message::Message as Up;
 use datasync_proto::control_message::Message as Down;
-use datasync_proto::{AgentMessage, DesiredState, Heartbeat, HeartbeatAck, Welcome};
+use datasync_proto::{AgentMessage, DesiredState, Heartbeat, HeartbeatAck, UpdateStatus, Welcome};
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 use jiff::Timestamp;
@@ -48,6 +48,8 @@ pub(super) struct Running {
     facts: Facts,
     /// The newest heartbeat, by the agent's clock.
     beat: Option<u64>,
+    /// What it said of its updates, and is written down.
+    update: Option<UpdateStatus>,
     pub(super) outgoing: Outgoing,
     published: watch::Receiver<Arc<Published>>,
     /// What the agent was told last.
@@ -80,6 +82,7 @@ impl Running {
             key,
             facts,
             beat: None,
+            update: None,
             outgoing,
             sent: None,
             stores: Stores::default(),
@@ -248,7 +251,24 @@ impl Running {
             lease_from_milliseconds: granted.unwrap_or(0),
             lease_milliseconds: u64::try_from(length.as_millis()).unwrap_or(0),
         };
-        send(&self.outgoing, Down::HeartbeatAck(ack)).await
+        send(&self.outgoing, Down::HeartbeatAck(ack)).await?;
+        self.note_update(heartbeat.update.as_ref()).await;
+        Ok(())
+    }
+
+    /// Writes down what the agent says of its updates, if that is news. If it cannot be written, the
+    /// next heartbeat says it again.
+    async fn note_update(&mut self, said: Option<&UpdateStatus>) {
+        let Some(said) = said.filter(|said| self.update.as_ref() != Some(*said)) else {
+            return;
+        };
+        let noted = self.fleet.rows.note_update(&self.agent, said, wall()).await;
+        match noted {
+            Ok(()) => self.update = Some(said.clone()),
+            Err(error) => {
+                tracing::error!(agent = %self.agent, %error, "an agent's update cannot be written down");
+            }
+        }
     }
 
     /// Whether this agent is to have the execution.
@@ -380,6 +400,7 @@ fn says_the_same(one: &DesiredState, other: &DesiredState) -> bool {
     incarnation(one) == incarnation(other)
         && one.executions == other.executions
         && one.probes == other.probes
+        && one.release == other.release
 }
 
 async fn sleep_until_or_forever(at: Option<Instant>) {

@@ -184,7 +184,7 @@ impl Session {
                 _ = ticks.tick() => {
                     let status = "ONLINE".to_owned();
                     let sent_milliseconds = u64::try_from(began.elapsed().as_millis())?;
-                    let heartbeat = Heartbeat { status, host: None, sent_milliseconds };
+                    let heartbeat = Heartbeat { status, host: None, sent_milliseconds, update: None };
                     send(&self.up, Up::Heartbeat(heartbeat)).await?;
                 }
                 message = self.down.message() => match message?.and_then(|m| m.message) {

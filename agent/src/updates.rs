@@ -2,7 +2,7 @@
 //! where they do not reach control.
 //!
 //! The packaged program stays what is started, and what is fallen back on: [`boot`] looks which
-//! release is to run and becomes it. Why it is built so is in `docs/adr/0014-updates.md`.
+//! release is to run and becomes it. Why it is built so is in `docs/adr/0015-updates.md`.
 
 mod boot;
 mod bundle;

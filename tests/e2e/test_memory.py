@@ -39,8 +39,9 @@ def bounded_site(cgroup, sink, tmp_path, module_logs, request):
         site.start()
         site.agent.stop()
         site.agent.start()
-        cgroup.add(site.agent.server.pid)
+        # The limit is a surprise: an agent that saw it at its start would take less memory, or refuse.
         site.agent.wait_online(site.datasync)
+        cgroup.add(site.agent.server.pid)
         yield site
     finally:
         site.stop()

@@ -38,10 +38,16 @@ install_packages() {
     "${become[@]}" chmod 755 $policy
     made_policy=1
   fi
-  local result=0
-  "${become[@]}" apt-get update -q &&
+  local result=0 round
+  "${become[@]}" apt-get update -q
+  # apt removes what does not fit what it installs, be it on the list: that is installed in a second round.
+  for round in 1 2; do
     "${become[@]}" env DEBIAN_FRONTEND=noninteractive \
       apt-get install -y -q --no-install-recommends "${missing[@]}" || result=$?
+    mapfile -t missing < <(missing_packages "$@")
+    [ $result = 0 ] && [ ${#missing[@]} != 0 ] || break
+  done
+  [ ${#missing[@]} = 0 ] || result=1
   [ -z "$made_policy" ] || "${become[@]}" rm -f $policy
   return $result
 }

@@ -1,6 +1,7 @@
 //! A location walked step by step, before a task uses it: the hop, right or ability that is missing
 //! is named.
 
+mod broken;
 mod file_system;
 mod flags;
 mod reach;
@@ -16,6 +17,7 @@ use serde::Serialize;
 pub use flags::CheckFlags;
 pub use request::CheckRequest;
 
+pub(crate) use broken::located;
 pub(crate) use file_system::walk as walk_nfs;
 pub(crate) use reach::{Reached, reach};
 

@@ -46,12 +46,7 @@ pub(super) async fn check_efs(
             return trail.into_hops();
         }
     };
-    let Some(server) = named(&mut trail, &nfs.server_hostname).await else {
-        return trail.into_hops();
-    };
-    let port = server.port.unwrap_or(NFS_PORT);
-    if trail.resolve(&server.host, port).await.is_none()
-        || connect(&mut trail, &server.host, port).await.is_none()
+    if approach_efs(&mut trail, &nfs).await.is_none()
         || (location.signed
             && store::credentials(&mut trail, request, endpoints)
                 .await
@@ -75,12 +70,32 @@ pub(crate) async fn walk(
     config: &NfsConfig,
 ) -> (Trail, Option<NfsSource>) {
     let mut trail = Trail::default();
-    let Some(server) = named(&mut trail, &location.server_hostname).await else {
-        return (trail, None);
-    };
-    if trail.resolve(&server.host, PORTMAPPER_PORT).await.is_none() {
+    if approach(&mut trail, location, config).await.is_none() {
         return (trail, None);
     }
+    let Some(source) = mount(&mut trail, endpoints, SourceLocation::Nfs(location)).await else {
+        return (trail, None);
+    };
+    let is_listed = list(&mut trail, &source).await.is_some();
+    (trail, Some(source).filter(|_| is_listed))
+}
+
+/// To the port of a file system of EFS, which has no portmapper.
+pub(super) async fn approach_efs(trail: &mut Trail, nfs: &NfsLocation) -> Option<()> {
+    let server = named(trail, &nfs.server_hostname)?;
+    let port = server.port.unwrap_or(NFS_PORT);
+    trail.resolve(&server.host, port).await?;
+    connect(trail, &server.host, port).await
+}
+
+/// To the port of an NFS server.
+pub(super) async fn approach(
+    trail: &mut Trail,
+    location: &NfsLocation,
+    config: &NfsConfig,
+) -> Option<()> {
+    let server = named(trail, &location.server_hostname)?;
+    trail.resolve(&server.host, PORTMAPPER_PORT).await?;
     let asked = async {
         let found = datasync_nfs::registered(config).await.map_err(words)?;
         let text = format!(
@@ -95,17 +110,10 @@ pub(crate) async fn walk(
         trail.spare();
     }
     let port = server.port.or(registered).unwrap_or(NFS_PORT);
-    if connect(&mut trail, &server.host, port).await.is_none() {
-        return (trail, None);
-    }
-    let Some(source) = mount(&mut trail, endpoints, SourceLocation::Nfs(location)).await else {
-        return (trail, None);
-    };
-    let is_listed = list(&mut trail, &source).await.is_some();
-    (trail, Some(source).filter(|_| is_listed))
+    connect(trail, &server.host, port).await
 }
 
-async fn named(trail: &mut Trail, host: &str) -> Option<ServerName> {
+fn named(trail: &mut Trail, host: &str) -> Option<ServerName> {
     match ServerName::parse(host) {
         Ok(server) => Some(server),
         Err(error) => {

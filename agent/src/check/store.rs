@@ -34,9 +34,7 @@ pub(super) async fn check(
     location: &S3Location,
 ) -> Vec<Hop> {
     let egress = &request.process.egress;
-    let region = location.region.as_deref().unwrap_or(REGION);
-    let amazon = || format!("https://s3.{region}.amazonaws.com");
-    let endpoint = location.endpoint.clone().unwrap_or_else(amazon);
+    let endpoint = endpoint(location);
     let certificate = location.server_certificate.as_deref();
     let reached = reach(&endpoint, &location.bucket, egress, certificate).await;
     let mut trail = Trail::default();
@@ -60,6 +58,13 @@ pub(super) async fn check(
     location.region = location.region.or(found);
     rights(&mut trail, request, endpoints, &location).await;
     trail.into_hops()
+}
+
+/// Where the location's store is asked.
+pub(super) fn endpoint(location: &S3Location) -> String {
+    let region = location.region.as_deref().unwrap_or(REGION);
+    let amazon = || format!("https://s3.{region}.amazonaws.com");
+    location.endpoint.clone().unwrap_or_else(amazon)
 }
 
 fn note_answer(trail: &mut Trail, answer: &Answer) {

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::{ConfigFaults, CopyFlags, Overrides, ProcessFlags};
+use crate::{CheckFlags, ConfigFaults, CopyFlags, Overrides, ProcessFlags};
 use clap::{Args, Parser, Subcommand};
 
 /// The command line.
@@ -40,6 +40,11 @@ pub enum Command {
     Firstboot(FirstbootArguments),
     /// Shows the local console on this terminal: activation, network, tests, log, support bundle
     Console(Box<ConsoleArguments>),
+    /// Checks whether a location can be used, step by step: which hop, right or ability is missing
+    ///
+    /// Credentials come from where `copy` takes them. Exit codes: 0 it can be used, 1 it cannot,
+    /// 64 bad flags.
+    Check(Box<CheckFlags>),
     /// Copies an NFS directory to a bucket once, without control
     ///
     /// The same command line again goes on with a copy that was interrupted. Credentials come from

@@ -19,11 +19,13 @@ pub use flags::CopyFlags;
 pub use report::{CopyReport, CopyStatus};
 pub use request::CopyRequest;
 
+pub(crate) use access::{Access, Way};
+pub(crate) use request::{given, parsed, process};
+
 use crate::credentials::{CredentialStore, Giver};
 use crate::endpoints::{Endpoints, no_credentials};
 use crate::executions::{Assignment, Halt, Limits, Runner, Turn, failed, follow_rate, launching};
 use crate::progress_line::{ProgressDisplay, Standing};
-use access::{Access, Way};
 use pair_directory::PairDirectory;
 
 const GIVER: Giver = Giver::Environment;

@@ -49,7 +49,7 @@ pub(crate) fn start(flags: &CopyFlags) -> ExitCode {
     }
 }
 
-fn fail(code: u8, text: &str) -> ExitCode {
+pub(crate) fn fail(code: u8, text: &str) -> ExitCode {
     eprintln!("datasync-agent: {text}");
     ExitCode::from(code)
 }

@@ -184,6 +184,11 @@ fn roots(ca_bundle: Option<&str>) -> Result<RootCertStore, String> {
     Ok(roots)
 }
 
+/// What to do where something of a file system may not be read.
+pub(crate) const DENIED: &str = "let the file system's policy and the location's role allow \
+                                 elasticfilesystem:ClientMount and ClientRootAccess; where the access \
+                                 point enforces a user, that user must be able to read";
+
 /// What a failure to read a file system is called, and what to do about it.
 pub(crate) fn advice(kind: ErrorKind) -> Option<(ErrorCode, &'static str)> {
     match kind {
@@ -203,12 +208,7 @@ pub(crate) fn advice(kind: ErrorKind) -> Option<(ErrorCode, &'static str)> {
             "check Subdirectory, which lies below the root directory of the file system or of its \
              access point",
         )),
-        ErrorKind::PermissionDenied => Some((
-            ErrorCode::SourcePermissionDenied,
-            "let the file system's policy and the location's role allow \
-             elasticfilesystem:ClientMount and ClientRootAccess; where the access point enforces a \
-             user, that user must be able to read",
-        )),
+        ErrorKind::PermissionDenied => Some((ErrorCode::SourcePermissionDenied, DENIED)),
         _ => None,
     }
 }

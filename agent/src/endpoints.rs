@@ -64,6 +64,21 @@ impl Endpoints {
         &self.servers
     }
 
+    /// How `location` is mounted.
+    pub(crate) fn nfs_config(&self, location: &NfsLocation) -> NfsConfig {
+        nfs_config(&self.nfs, location)
+    }
+
+    /// Where file systems of EFS are reached that are not at their names.
+    pub(crate) fn efs_addresses(&self) -> &BTreeMap<String, ServerName> {
+        &self.efs_addresses
+    }
+
+    /// The way out of this network.
+    pub(crate) fn egress(&self) -> &EgressSettings {
+        &self.egress
+    }
+
     /// The credentials of the locations.
     pub(crate) fn credentials(&self) -> &CredentialStore {
         &self.credentials

@@ -9,6 +9,7 @@ mod appliance;
 pub mod arguments;
 mod backoff;
 mod cgroup;
+mod check;
 mod config;
 mod console;
 mod copy;
@@ -38,6 +39,7 @@ mod telemetry;
 mod updates;
 mod urls;
 
+pub use check::{CheckFlags, CheckRequest, Checked, check};
 pub use config::{
     CONFIG_FILE_VARIABLE, Config, ConfigFaults, ControlAddress, ControlAddresses, ControlTrust,
     EgressSettings, Layers, NfsSettings, Overrides, PrivilegedPorts, ProcessFlags, ProcessSettings,

@@ -2,6 +2,7 @@
 //! agent once it has a certificate.
 
 mod hops;
+pub(crate) mod http;
 mod trust;
 mod tunnel;
 

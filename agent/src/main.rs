@@ -1,5 +1,6 @@
 //! The `datasync-agent` command.
 
+mod checking;
 mod copying;
 mod privileges;
 mod service;
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
         Command::Idle(arguments) => idle(&arguments),
         Command::Firstboot(arguments) => first_boot(arguments),
         Command::Console(arguments) => show_console(&arguments),
+        Command::Check(flags) => checking::start(&flags),
         Command::Copy(flags) => copying::start(&flags),
     }
 }

@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use crate::check;
 use crate::endpoints::{self, Endpoints, Side, SourceLocation};
 
 const PROBE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -165,18 +166,34 @@ async fn try_location(endpoints: &Endpoints, probe: &DesiredProbe) -> Result<(),
             Side::Source => {
                 let source = endpoints::as_source(&location)?;
                 let result = try_source(endpoints, source).await;
-                result.map_err(|e| endpoints.failure(side, &location, &e))
+                named(endpoints, side, &location, result).await
             }
             Side::Destination => {
                 let s3 = endpoints::as_destination(&location)?;
                 let result = try_destination(endpoints, s3).await;
-                result.map_err(|e| endpoints.failure(side, &location, &e))
+                named(endpoints, side, &location, result).await
             }
         }
     };
     match tokio::time::timeout(PROBE_TIMEOUT, tried).await {
         Ok(result) => result,
         Err(_) => Err(timed_out(endpoints, side, &location)),
+    }
+}
+
+/// A failure in the API's words, with where the way ends.
+async fn named(
+    endpoints: &Endpoints,
+    side: Side,
+    location: &Location,
+    result: Result<(), EndpointError>,
+) -> Result<(), Failure> {
+    match result {
+        Ok(()) => Ok(()),
+        Err(error) => {
+            let failure = endpoints.failure(side, location, &error);
+            Err(check::located(endpoints, location, &error, failure).await)
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use datasync_nfs::ServerName;
 use hyper::Uri;
 
 const NFS_FORM: &str = "nfs://HOST[:PORT]/EXPORT/PATH (an IPv6 address in brackets)";
+const EFS_FORM: &str = "efs://REGION.fs-…[/PATH]";
 const S3_FORM: &str = "s3://BUCKET[/PREFIX]";
 const STORE_FORM: &str = "http[s]://HOST[:PORT]";
 
@@ -67,18 +68,9 @@ impl FromStr for NfsUrl {
         if ServerName::parse(host).is_err() || (!in_brackets && host.matches(':').count() > 1) {
             return Err(refused());
         }
-        let inner = path.trim_matches('/');
-        if inner.split('/').any(|part| part == "..") {
-            let text = text.to_owned();
-            return Err(UrlError::Path { text, what: "'..'" });
-        }
         Ok(Self {
             host: host.to_owned(),
-            path: if inner.is_empty() {
-                "/".to_owned()
-            } else {
-                format!("/{inner}/")
-            },
+            path: directory(text, path)?,
         })
     }
 }
@@ -87,6 +79,54 @@ impl fmt::Display for NfsUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "nfs://{}{}", self.host, self.path)
     }
+}
+
+/// `efs://REGION.FILE-SYSTEM[/PATH]`, as a location's `LocationUri`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct EfsUrl {
+    /// Region name.
+    pub(crate) region: String,
+    /// `fs-` and hexadecimal digits.
+    pub(crate) file_system_id: String,
+    /// Begins and ends with `/`.
+    pub(crate) path: String,
+}
+
+impl FromStr for EfsUrl {
+    type Err = UrlError;
+
+    fn from_str(text: &str) -> Result<Self, UrlError> {
+        let refused = || unlike(text, EFS_FORM);
+        let rest = text.strip_prefix("efs://").ok_or_else(refused)?;
+        let (name, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let (region, file_system_id) = name.split_once('.').ok_or_else(refused)?;
+        let is_region =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        let digits = file_system_id.strip_prefix("fs-").ok_or_else(refused)?;
+        let is_file_system =
+            (8..=40).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if region.is_empty() || !region.bytes().all(is_region) || !is_file_system {
+            return Err(refused());
+        }
+        Ok(Self {
+            region: region.to_owned(),
+            file_system_id: file_system_id.to_owned(),
+            path: directory(text, path)?,
+        })
+    }
+}
+
+/// A path that begins and ends with `/`.
+fn directory(text: &str, path: &str) -> Result<String, UrlError> {
+    let inner = path.trim_matches('/');
+    if inner.split('/').any(|part| part == "..") {
+        let text = text.to_owned();
+        return Err(UrlError::Path { text, what: "'..'" });
+    }
+    Ok(match inner {
+        "" => "/".to_owned(),
+        inner => format!("/{inner}/"),
+    })
 }
 
 /// `s3://BUCKET[/PREFIX]`
@@ -238,6 +278,35 @@ mod tests {
             assert!(error.contains("is not nfs://HOST"), "{text}: {error}");
         }
         assert!("nfs://nas/a/../b".parse::<NfsUrl>().is_err());
+    }
+
+    #[test]
+    fn file_systems_are_taken_apart() {
+        let url: EfsUrl = "efs://eu-west-1.fs-0123abcd/a/b".parse().unwrap();
+        assert_eq!(
+            (
+                url.region.as_str(),
+                url.file_system_id.as_str(),
+                url.path.as_str()
+            ),
+            ("eu-west-1", "fs-0123abcd", "/a/b/")
+        );
+        assert_eq!(
+            "efs://eu-west-1.fs-0123abcd"
+                .parse::<EfsUrl>()
+                .unwrap()
+                .path,
+            "/"
+        );
+        for text in [
+            "efs://fs-0123abcd/",
+            "efs://eu-west-1.0123abcd/",
+            "efs://eu-west-1.fs-xyz01234",
+            "efs://EU.fs-0123abcd",
+        ] {
+            let error = text.parse::<EfsUrl>().unwrap_err().to_string();
+            assert!(error.contains("is not efs://REGION"), "{text}: {error}");
+        }
     }
 
     #[test]

@@ -46,6 +46,7 @@ def test_nfs_port_that_nothing_listens_on(site, bucket, source):
     described = site.wait_task(task, "UNAVAILABLE")
     assert described["ErrorCode"] == "SourceUnreachable", shown(described)
     assert "127.0.0.1" in described["ErrorDetail"], shown(described)
+    assert "the way there ends at TCP: port 2: " in described["ErrorDetail"], shown(described)
 
 
 def test_nfs_host_without_a_route(site, bucket):
@@ -63,6 +64,7 @@ def test_nfs_host_name_that_does_not_resolve(site, bucket):
     described = site.wait_task(task, "UNAVAILABLE", timeout=120)
     assert described["ErrorCode"] == "SourceUnreachable", shown(described)
     assert "nas.invalid" in described["ErrorDetail"], shown(described)
+    assert "the way there ends at DNS: " in described["ErrorDetail"], shown(described)
     assert described["ErrorDetail"].count("check") == 1, "one advice"
 
 
@@ -122,6 +124,7 @@ def test_store_that_nothing_listens_for(site, source, bucket):
     described = site.wait_task(site.create_task(site.nfs_location(source), location), "UNAVAILABLE")
     assert described["ErrorCode"] == "DestinationUnreachable", shown(described)
     assert "127.0.0.1:3" in described["ErrorDetail"], shown(described)
+    assert "the way there ends at TCP: " in described["ErrorDetail"], shown(described)
 
 
 def test_s3_location_with_a_bucket_that_does_not_exist_is_not_made(site, store):

@@ -15,7 +15,10 @@ use crate::v4::{Nfs4Source, is_silent};
 
 /// A directory of an NFS server, read by the version that the location names.
 #[derive(Debug)]
-pub struct NfsSource(Spoken);
+pub struct NfsSource {
+    version: NfsVersion,
+    spoken: Spoken,
+}
 
 #[derive(Debug)]
 enum Spoken {
@@ -89,13 +92,19 @@ impl NfsSource {
             NfsVersion::Nfs4_1 => Spoken::V4(Box::new(Nfs4Source::mount(&config, 1).await?)),
             NfsVersion::Nfs4_2 => Spoken::V4(Box::new(Nfs4Source::mount(&config, 2).await?)),
         };
-        Ok(Self(spoken))
+        Ok(Self { version, spoken })
+    }
+
+    /// The version that is spoken: never AUTOMATIC.
+    #[must_use]
+    pub fn version(&self) -> NfsVersion {
+        self.version
     }
 
     /// Calls made since the mount, per procedure.
     #[must_use]
     pub fn calls(&self) -> CallCounts {
-        match &self.0 {
+        match &self.spoken {
             Spoken::V3(source) => source.calls(),
             Spoken::V4(source) => source.calls(),
         }
@@ -116,21 +125,21 @@ fn all_refused(mut refused: Vec<(NfsVersion, EndpointError)>) -> EndpointError {
 
 impl Source for NfsSource {
     fn read_max(&self) -> u32 {
-        match &self.0 {
+        match &self.spoken {
             Spoken::V3(source) => source.read_max(),
             Spoken::V4(source) => source.read_max(),
         }
     }
 
     fn requests(&self) -> RequestCounts {
-        match &self.0 {
+        match &self.spoken {
             Spoken::V3(source) => source.requests(),
             Spoken::V4(source) => source.requests(),
         }
     }
 
     async fn root(&self) -> Result<Node, EndpointError> {
-        match &self.0 {
+        match &self.spoken {
             Spoken::V3(source) => source.root().await,
             Spoken::V4(source) => source.root().await,
         }
@@ -141,21 +150,21 @@ impl Source for NfsSource {
         directory: &Handle,
         cursor: Option<DirCursor>,
     ) -> Result<DirPage, EndpointError> {
-        match &self.0 {
+        match &self.spoken {
             Spoken::V3(source) => source.read_dir(directory, cursor).await,
             Spoken::V4(source) => source.read_dir(directory, cursor).await,
         }
     }
 
     async fn lookup(&self, directory: &Handle, name: &[u8]) -> Result<Option<Node>, EndpointError> {
-        match &self.0 {
+        match &self.spoken {
             Spoken::V3(source) => source.lookup(directory, name).await,
             Spoken::V4(source) => source.lookup(directory, name).await,
         }
     }
 
     async fn attributes(&self, handle: &Handle) -> Result<Attributes, EndpointError> {
-        match &self.0 {
+        match &self.spoken {
             Spoken::V3(source) => source.attributes(handle).await,
             Spoken::V4(source) => source.attributes(handle).await,
         }
@@ -167,14 +176,14 @@ impl Source for NfsSource {
         offset: u64,
         length: u32,
     ) -> Result<ReadReply, EndpointError> {
-        match &self.0 {
+        match &self.spoken {
             Spoken::V3(source) => source.read(file, offset, length).await,
             Spoken::V4(source) => source.read(file, offset, length).await,
         }
     }
 
     async fn read_link(&self, link: &Handle) -> Result<Bytes, EndpointError> {
-        match &self.0 {
+        match &self.spoken {
             Spoken::V3(source) => source.read_link(link).await,
             Spoken::V4(source) => source.read_link(link).await,
         }
@@ -259,7 +268,7 @@ mod tests {
             ..server.config("/vol")
         };
         let source = NfsSource::mount(config.clone()).await.unwrap();
-        assert!(matches!(source.0, Spoken::V3(_)));
+        assert!(matches!(source.spoken, Spoken::V3(_)));
         assert_eq!(calls.load(Ordering::SeqCst), 1, "4.0 is not asked for");
         NfsSource::mount(config.clone()).await.unwrap();
         assert_eq!(calls.load(Ordering::SeqCst), 1, "it is known");

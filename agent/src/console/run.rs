@@ -5,7 +5,6 @@ mod bundle;
 mod connection;
 mod control;
 mod execute;
-mod http;
 mod journal;
 mod machine;
 mod network;

@@ -3,13 +3,16 @@
 mod frames;
 mod moves;
 
-use datasync_model::{Bottleneck, ExecutionReport, ExecutionStatus, PhaseStatus, TimeLeft};
+use datasync_model::{
+    Bottleneck, ExecutionReport, ExecutionStatus, PhaseStatus, TimeLeft, UpdateState,
+};
 
 use super::app::{Agent, App, Place};
 use crate::appliance::ControlSettings;
 use crate::executions::launching;
 use crate::local::{SessionState, Snapshot};
 use crate::supervisor::Phase;
+use crate::updates::UpdateTold;
 
 const AGENT: &str = "arn:aws:datasync:us-east-1:123456789012:agent/agent-0123456789abcdef0";
 const EXECUTION: &str = "arn:aws:datasync:us-east-1:123456789012:task/task-0123456789abcdef0/execution/exec-0fedcba9876543210";
@@ -65,6 +68,20 @@ fn online(executions: Vec<ExecutionReport>) -> Agent {
     let mut snapshot = Snapshot::new(phase, session, executions);
     snapshot.version = "0.1.0".to_owned();
     Agent::Up(Box::new(snapshot))
+}
+
+/// One whose update was taken back.
+fn taken_back() -> Agent {
+    let Agent::Up(mut snapshot) = online(Vec::new()) else {
+        unreachable!("it is up");
+    };
+    snapshot.update = UpdateTold {
+        state: UpdateState::RolledBack,
+        version: Some("0.2.0".parse().unwrap()),
+        request: None,
+        detail: Some("it did not reach control within 600 s".to_owned()),
+    };
+    Agent::Up(snapshot)
 }
 
 fn waiting() -> Agent {

@@ -26,10 +26,10 @@ const EXPIRY_CHECK: Duration = Duration::from_secs(30);
 
 /// The way to services of AWS.
 #[derive(Debug)]
-pub(super) struct Way<'a> {
-    pub(super) https_proxy: Option<&'a Proxy>,
+pub(crate) struct Way<'a> {
+    pub(crate) https_proxy: Option<&'a Proxy>,
     /// Certificates to trust besides the system's, in PEM.
-    pub(super) ca_bundles: Vec<&'a str>,
+    pub(crate) ca_bundles: Vec<&'a str>,
 }
 
 /// The machine's own services have no TLS and are asked directly.
@@ -62,11 +62,11 @@ fn client(way: &Way<'_>) -> Result<SharedHttpClient, String> {
 }
 
 /// What was found.
-pub(super) struct Access {
+pub(crate) struct Access {
     provider: SharedCredentialsProvider,
     credentials: Credentials,
     /// The region given, or else that of the profile.
-    pub(super) region: Option<String>,
+    pub(crate) region: Option<String>,
 }
 
 impl Access {
@@ -75,7 +75,7 @@ impl Access {
     ///
     /// # Errors
     /// Why there are none, without any part of a secret.
-    pub(super) async fn find(
+    pub(crate) async fn find(
         profile: Option<&str>,
         region: Option<String>,
         way: &Way<'_>,
@@ -107,6 +107,16 @@ impl Access {
             provider,
             region: region.map(|region| region.to_string()),
         })
+    }
+
+    /// The name of the keys, which is no secret.
+    pub(crate) fn key_id(&self) -> &str {
+        self.credentials.access_key_id()
+    }
+
+    /// Puts the credentials into `store`, for once.
+    pub(crate) fn grant(&self, store: &CredentialStore, location: &LocationArn) {
+        store.grant(location.to_string(), self.credentials.clone());
     }
 
     /// Puts the credentials into `store` and renews them for as long as this is polled.

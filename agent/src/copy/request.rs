@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::flags::CopyFlags;
 use super::options::{self, TASK_MODE};
-use crate::config::{ConfigFaults, Layers, Overrides, ProcessSettings, ca_bundle};
+use crate::config::{ConfigFaults, Layers, Overrides, ProcessFlags, ProcessSettings, ca_bundle};
 use crate::urls::{NfsUrl, S3Url, StoreUrl};
 
 /// Warnings only: a person reads the end.
@@ -40,10 +40,9 @@ impl CopyRequest {
     ) -> Result<Self, ConfigFaults> {
         let environment: BTreeMap<String, String> = environment.into_iter().collect();
         let mut faults = Vec::new();
-        let process = process(flags, &environment).unwrap_or_else(|found| {
-            faults.extend(found.0);
-            None
-        });
+        let process = process(&flags.process, &environment)
+            .map_err(|found| faults.extend(found.0))
+            .ok();
         let spec = spec(flags, &environment, &mut faults);
         let state_dir = state_dir(flags.state_dir.as_deref(), &environment);
         let state_dir = state_dir.map_err(|fault| faults.push(fault)).ok();
@@ -59,19 +58,22 @@ impl CopyRequest {
     }
 }
 
-fn process(
-    flags: &CopyFlags,
+/// The settings of a process that a command line starts for one purpose.
+///
+/// # Errors
+/// [`ConfigFaults`] lists everything that is wrong.
+pub(crate) fn process(
+    flags: &ProcessFlags,
     environment: &BTreeMap<String, String>,
-) -> Result<Option<ProcessSettings>, ConfigFaults> {
-    let overrides = flags.process.lay_over(Overrides::default())?;
+) -> Result<ProcessSettings, ConfigFaults> {
+    let overrides = flags.lay_over(Overrides::default())?;
     Layers::read(None, environment.clone(), overrides)
         .map_err(|error| ConfigFaults(vec![error.to_string()]))?
         .validate_process(LOG_LEVEL)
-        .map(Some)
 }
 
 /// A flag or the first variable that is not empty, with the name of where it was found.
-fn given<'a>(
+pub(crate) fn given<'a>(
     flag: (&'static str, &'a Option<String>),
     variables: &[&'static str],
     environment: &'a BTreeMap<String, String>,
@@ -172,7 +174,8 @@ fn compared(options: &Options) -> Result<String, serde_json::Error> {
     })
 }
 
-fn parsed<T>(origin: &str, text: &str, faults: &mut Vec<String>) -> Option<T>
+/// A value of its own type; what is wrong with it is noted, with where it comes from.
+pub(crate) fn parsed<T>(origin: &str, text: &str, faults: &mut Vec<String>) -> Option<T>
 where
     T: std::str::FromStr,
     T::Err: std::fmt::Display,

@@ -56,6 +56,24 @@ impl Trail {
         value
     }
 
+    /// A step whose result is known already.
+    pub(crate) fn note(&mut self, name: &'static str, text: String) {
+        self.0.push(Hop {
+            name,
+            result: Ok(text),
+            is_spare: false,
+        });
+    }
+
+    /// A step that failed already.
+    pub(crate) fn refuse(&mut self, name: &'static str, reason: String) {
+        self.0.push(Hop {
+            name,
+            result: Err(reason),
+            is_spare: false,
+        });
+    }
+
     /// The last step's failure does not end the way.
     pub(crate) fn spare(&mut self) {
         if let Some(last) = self.0.last_mut() {

@@ -20,6 +20,20 @@ words! {
 }
 
 impl Partition {
+    /// The one that a region lies in, by the form of its name.
+    #[must_use]
+    pub fn of_region(region: &str) -> Self {
+        let of = |prefix| region.starts_with(prefix);
+        match () {
+            () if of("cn-") => Self::AwsCn,
+            () if of("us-gov-") => Self::AwsUsGov,
+            () if of("us-iso-") => Self::AwsIso,
+            () if of("us-isob-") => Self::AwsIsoB,
+            () if of("eusc-") => Self::AwsEusc,
+            () => Self::Aws,
+        }
+    }
+
     /// How the names of its services end.
     #[must_use]
     pub fn dns_suffix(self) -> &'static str {

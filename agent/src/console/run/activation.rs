@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 
 use super::super::page::Line;
 use super::super::screens::activation;
-use super::http;
+use crate::link::http;
 use crate::local;
 use crate::supervisor::Phase;
 

@@ -1,10 +1,13 @@
 //! The agent's id and status.
 
+use datasync_model::UpdateState;
+
 use super::super::app::{Agent, Place};
 use super::super::page::{Grade, Line};
 use super::storage::offset;
 use crate::local::{SessionState, Snapshot};
 use crate::supervisor::Phase;
+use crate::updates::UpdateTold;
 
 pub(in super::super) fn lines(place: &Place, agent: &Agent) -> Vec<Line> {
     let mut lines = Vec::new();
@@ -59,7 +62,30 @@ fn up(snapshot: &Snapshot) -> Vec<Line> {
         let clock = offset(*ahead_seconds, "control's");
         lines.push(Line::plain(format!("Clock       {clock}")));
     }
+    lines.extend(update(&snapshot.update));
     lines
+}
+
+/// Where the last update stands, if there was one.
+fn update(told: &UpdateTold) -> Option<Line> {
+    let version = told
+        .version
+        .as_ref()
+        .map_or_else(String::new, ToString::to_string);
+    let detail = told.detail.as_deref().unwrap_or("no reason is known");
+    Some(match told.state {
+        UpdateState::None => return None,
+        UpdateState::Fetching => Line::plain(format!("Update      {version} is being fetched")),
+        UpdateState::Refused => Line::fail(format!("Update: {version} was refused: {detail}")),
+        UpdateState::Waiting => {
+            Line::plain(format!("Update      {version} waits for executions to end"))
+        }
+        UpdateState::Trying => Line::plain(format!("Update      {version} is being tried")),
+        UpdateState::Confirmed => Line::plain(format!("Update      {version} is installed")),
+        UpdateState::RolledBack => {
+            Line::fail(format!("Update: {version} was taken back: {detail}"))
+        }
+    })
 }
 
 fn status(snapshot: &Snapshot) -> Line {

@@ -15,7 +15,7 @@ use super::super::report::Report;
 use super::super::screens::resources::Found;
 use super::super::screens::{activation, connection, lock, network, resources, storage, support};
 use super::super::topic::Topic;
-use super::{app, down, online, running, waiting};
+use super::{app, down, online, running, taken_back, waiting};
 use crate::appliance::NetworkSettings;
 use crate::link::Hop;
 
@@ -151,6 +151,7 @@ fn forms() {
 #[test]
 fn live_views() {
     compare("status-online", status(online(vec![running()])));
+    compare("status-taken-back", status(taken_back()));
     compare("status-waiting", status(waiting()));
     compare("status-down", status(down()));
     compare("execution", execution(vec![running(), running()]));

@@ -14,6 +14,7 @@ use super::super::fence::{Fence, Fenced};
 use super::interruption::interruptible;
 use super::{Halt, Runner, halt};
 use crate::backoff;
+use crate::check;
 use crate::endpoints::{self, Side};
 
 /// Attempts to open one side while its error is transient.
@@ -75,7 +76,7 @@ impl Runner {
                 failures += 1;
                 let failure = self.endpoints.failure(side, location, &error);
                 if !error.kind.is_transient() || failures >= ATTEMPTS_MAX {
-                    return Err(failure);
+                    return Err(check::located(&self.endpoints, location, &error, failure).await);
                 }
                 let delay = backoff::STORAGE
                     .random_delay(failures)

@@ -18,7 +18,7 @@ const BODY_MAX: usize = 16 * 1024;
 ///
 /// # Errors
 /// What went wrong, in words.
-pub(super) async fn exchange<S>(
+pub(crate) async fn exchange<S>(
     stream: S,
     method: &str,
     host: &str,

@@ -114,6 +114,8 @@ def test_2_nothing_listens_but_what_was_configured(machine):
         return run(["ping", "-c", "1", "-W", "2", TAP_MACHINE]).returncode == 0
 
     wait_until("its static address answers", reached, 60)
+    # The firewall looks at the agent's identity each second.
+    wait_until("port 80 is shut", lambda: not scan(TAP_MACHINE, [80]), 30)
     # Admitted, with nobody behind it: the one port that says so.
     assert scan(TAP_MACHINE, list(range(1, 65536))) == {ADMITTED: "refused"}
 

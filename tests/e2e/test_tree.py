@@ -135,6 +135,25 @@ def test_a_key_longer_than_stores_allow_is_reported_and_the_rest_arrives(site):
     snapshot.assert_at(site.store.client, bucket)
 
 
+def test_names_that_are_not_utf_8_are_refused_where_that_is_asked_for(site):
+    source = site.source("names-refused")
+    odd = [b"caf\xe9", b"\xf0\x9f"]
+    for name in odd:
+        tree.write(source + b"/" + name, b"content")
+    tree.write(tree.directory(source + b"/d\xff") + b"/below", b"content")
+    tree.write(source + b"/plain", b"content")
+    bucket = site.bucket("names-refused")
+    refused = [source + b"/" + name for name in [*odd, b"d\xff"]]
+    snapshot = Snapshot(source, without=refused)
+    tags = [{"Key": "datasync:name-encoding", "Value": "REFUSE"}]
+    ended = site.run(site.task(source, bucket, Tags=tags), status="ERROR")
+    assert "4 " in ended["Result"]["ErrorDetail"], ended["Result"]
+    assert "KeyNotAllowed" in ended["Result"]["ErrorDetail"], ended["Result"]
+    snapshot.assert_at(site.store.client, bucket)
+    site.run(site.task(source, bucket))
+    Snapshot(source, since_ns=snapshot.since_ns).assert_at(site.store.client, bucket)
+
+
 def test_hard_links_become_objects_of_their_own(site):
     source = site.source("links")
     tree.write(source + b"/one", b"shared")

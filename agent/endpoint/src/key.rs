@@ -101,6 +101,12 @@ impl EntryPath {
         absolute
     }
 
+    /// Whether nothing of it has to be escaped in its key.
+    #[must_use]
+    pub fn is_its_own_key(&self) -> bool {
+        self.key(false).as_str().as_bytes() == self.0
+    }
+
     /// The key of this path.
     #[must_use]
     pub fn key(&self, is_directory: bool) -> Key {

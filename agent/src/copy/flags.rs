@@ -55,6 +55,10 @@ pub struct CopyFlags {
     /// AUTOMATIC: by what the store checks [default: AUTOMATIC]
     #[arg(long, value_name = "WORD")]
     pub(super) checksum_algorithm: Option<String>,
+    /// REFUSE: entries whose names are not UTF-8 fail. ESCAPE: their keys have the bytes escaped, so that
+    /// the way back restores them [default: ESCAPE]
+    #[arg(long, value_name = "WORD")]
+    pub(super) name_encoding: Option<String>,
     /// Bandwidth limit, such as 100MiB; -1 for none [default: -1]
     #[arg(long, value_name = "BYTES", allow_hyphen_values = true)]
     pub(super) bytes_per_second: Option<String>,

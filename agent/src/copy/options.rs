@@ -103,6 +103,8 @@ pub(super) fn extensions(
             faults,
         )
         .unwrap_or_default(),
+        name_encoding: word("name-encoding", flags.name_encoding.as_ref(), faults)
+            .unwrap_or_default(),
         bandwidth_timetable: word("bandwidth-timetable", timetable, faults),
         manifest: None,
         report: None,

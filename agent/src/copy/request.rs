@@ -128,6 +128,7 @@ fn spec(
         includes.as_str().to_owned(),
         excludes.as_str().to_owned(),
         extensions.checksum_algorithm.to_string(),
+        extensions.name_encoding.to_string(),
     ];
     let home = home().map_err(|fault| faults.push(fault)).ok()?;
     let task = TaskArn::new(&home, id(&["task", &from, &to]));

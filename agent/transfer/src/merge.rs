@@ -1,6 +1,7 @@
 //! Source and destination side by side, in key order.
 
-use datasync_endpoint::{EndpointError, EntryPath, Key, ListedObject};
+use datasync_endpoint::{EndpointError, EntryPath, ErrorKind, Key, ListedObject};
+use datasync_model::NameEncoding;
 use std::cmp::Ordering;
 use std::sync::Arc;
 
@@ -48,6 +49,7 @@ pub(crate) struct Merge {
     next_walked: Option<Walked>,
     next_listed: Option<Listed>,
     waits: Arc<Waits>,
+    names: NameEncoding,
 }
 
 impl Merge {
@@ -59,7 +61,13 @@ impl Merge {
             next_walked: None,
             next_listed: None,
             waits: Arc::new(Waits::new()),
+            names: NameEncoding::default(),
         }
+    }
+
+    /// Treats names that are no keys like that.
+    pub(crate) fn with_names(self, names: NameEncoding) -> Self {
+        Self { names, ..self }
     }
 
     /// Counts among these what is waited for.
@@ -120,6 +128,11 @@ impl Merge {
             }
         };
         match (walked, object) {
+            (Some(Walked::Entry(entry)), _) if self.is_refused(&entry.path) => {
+                let error = Arc::new(name_refused(&entry.path));
+                let SourceEntry { path, key, .. } = entry;
+                Ok(Step::Unknown { path, key, error })
+            }
             (Some(Walked::Entry(entry)), object) => Ok(Step::Entry(entry, object)),
             (Some(Walked::Unread { directory, error }), _) => Ok(Step::Unread { directory, error }),
             (Some(Walked::Unknown { path, key, error }), _) => {
@@ -134,6 +147,19 @@ impl Merge {
             (None, None) => Err(MergeError::Lost("merge")),
         }
     }
+}
+
+impl Merge {
+    fn is_refused(&self, path: &EntryPath) -> bool {
+        self.names == NameEncoding::Refuse && !path.is_its_own_key()
+    }
+}
+
+/// Why an entry whose name is no key is not copied where that is asked for.
+fn name_refused(path: &EntryPath) -> EndpointError {
+    let detail = "its path is not UTF-8, or has characters of our escapes: rename it, or let such \
+                  names be escaped (NameEncoding ESCAPE)";
+    EndpointError::new(ErrorKind::InvalidName, "walk", path.to_string(), detail)
 }
 
 /// Keys that must not be deleted because the source could not be read where they belong.

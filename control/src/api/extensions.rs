@@ -1,8 +1,11 @@
 //! What tags ask for beyond the API's options. Checked when a task is tagged, read once, at
 //! StartTaskExecution.
 
+use std::fmt::Display;
+use std::str::FromStr;
+
 use datasync_model::{
-    BandwidthTimetable, ChecksumAlgorithm, DeleteShareMax, Extensions, VerifyMode,
+    BandwidthTimetable, ChecksumAlgorithm, DeleteShareMax, Extensions, NameEncoding, VerifyMode,
 };
 
 use super::error::ApiError;
@@ -63,8 +66,13 @@ fn apply(found: &mut Extensions, key: &str, value: &str) -> Result<(), ApiError>
         DRY_RUN => found.dry_run = one_of(DRY_RUN, value, ("false", "true"))?,
         VERIFY => found.verify_deep = one_of(VERIFY, value, ("normal", "deep"))?,
         DeleteShareMax::TAG => found.delete_share_max = share(value)?,
-        ChecksumAlgorithm::TAG => found.checksum_algorithm = algorithm(value)?,
-        BandwidthTimetable::TAG => found.bandwidth_timetable = Some(timetable(value)?),
+        ChecksumAlgorithm::TAG => {
+            found.checksum_algorithm = parsed(ChecksumAlgorithm::TAG, value)?;
+        }
+        NameEncoding::TAG => found.name_encoding = parsed(NameEncoding::TAG, value)?,
+        BandwidthTimetable::TAG => {
+            found.bandwidth_timetable = Some(parsed(BandwidthTimetable::TAG, value)?);
+        }
         key if key.starts_with(PREFIX) => {
             return Err(ApiError::invalid(format!("There is no tag {key}.")));
         }
@@ -83,18 +91,14 @@ fn share(value: &str) -> Result<DeleteShareMax, ApiError> {
     })
 }
 
-fn algorithm(value: &str) -> Result<ChecksumAlgorithm, ApiError> {
-    value.parse().map_err(|error| {
-        let tag = ChecksumAlgorithm::TAG;
-        ApiError::invalid(format!("Tag {tag} is not allowed: {error}."))
-    })
-}
-
-fn timetable(value: &str) -> Result<BandwidthTimetable, ApiError> {
-    value.parse().map_err(|error| {
-        let tag = BandwidthTimetable::TAG;
-        ApiError::invalid(format!("Tag {tag} is not allowed: {error}."))
-    })
+fn parsed<T>(tag: &str, value: &str) -> Result<T, ApiError>
+where
+    T: FromStr,
+    T::Err: Display,
+{
+    value
+        .parse()
+        .map_err(|error| ApiError::invalid(format!("Tag {tag} is not allowed: {error}.")))
 }
 
 fn one_of(key: &str, value: &str, (no, yes): (&str, &str)) -> Result<bool, ApiError> {
@@ -162,6 +166,15 @@ mod tests {
     }
 
     #[test]
+    fn who_refuses_names_needs_an_agent_that_can() {
+        let found = |task| extensions(&tags(task), &Tags::new(), VerifyMode::None).unwrap();
+        let refusing = found(&[(NameEncoding::TAG, "REFUSE")]);
+        assert_eq!(refusing.name_encoding, NameEncoding::Refuse);
+        assert_eq!(refusing.needs().len(), 1);
+        assert_eq!(found(&[(NameEncoding::TAG, "ESCAPE")]), found(&[]));
+    }
+
+    #[test]
     fn what_is_not_understood_is_refused() {
         let dry = ("datasync:dry-run", "true");
         assert_eq!(asked(&[dry], &[]), None);
@@ -172,6 +185,7 @@ mod tests {
             ("datasync:delete-share-max-percent", "101"),
             ("datasync:checksum-algorithm", "sha256"),
             ("datasync:checksum-algorithm", "MD5"),
+            ("datasync:name-encoding", "DROP"),
         ] {
             assert_eq!(asked(&[], &[wrong]), None, "{wrong:?}");
         }

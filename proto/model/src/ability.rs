@@ -14,6 +14,8 @@ words! {
         BandwidthTimetable = "bandwidth-timetable",
         /// Executions of [`crate::Extensions::checksum_algorithm`].
         ChecksumAlgorithm = "checksum-algorithm",
+        /// Executions of [`crate::Extensions::name_encoding`].
+        NameEncoding = "name-encoding",
         /// Making logs of executions; no execution needs it.
         Logs = "logs",
         /// Executions under a lease, [`crate::Tenure::leased`]; without it they do not move.

@@ -3,7 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Ability, BandwidthTimetable, ChecksumAlgorithm, DeleteShareMax, Manifest, TaskReport};
+use crate::{
+    Ability, BandwidthTimetable, ChecksumAlgorithm, DeleteShareMax, Manifest, NameEncoding,
+    TaskReport,
+};
 
 /// Frozen at the start of an execution. Absent members have their defaults.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +21,8 @@ pub struct Extensions {
     pub delete_share_max: DeleteShareMax,
     /// By what the store must prove every object.
     pub checksum_algorithm: ChecksumAlgorithm,
+    /// What becomes of names that are no keys.
+    pub name_encoding: NameEncoding,
     /// The bandwidth by the time of the week; the option `BytesPerSecond` is for the rest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bandwidth_timetable: Option<BandwidthTimetable>,
@@ -39,7 +44,9 @@ impl Extensions {
         let timetable = timetable.map(|_| Ability::BandwidthTimetable);
         let is_automatic = self.checksum_algorithm == ChecksumAlgorithm::Automatic;
         let checksum = (!is_automatic).then_some(Ability::ChecksumAlgorithm);
-        [manifest, report, timetable, checksum]
+        let refuses = self.name_encoding == NameEncoding::Refuse;
+        let names = refuses.then_some(Ability::NameEncoding);
+        [manifest, report, timetable, checksum, names]
             .into_iter()
             .flatten()
             .collect()

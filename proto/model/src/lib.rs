@@ -19,6 +19,7 @@ mod location;
 mod log;
 mod manifest;
 mod merkle;
+mod name_encoding;
 mod operator;
 mod options;
 mod plan;
@@ -53,6 +54,7 @@ pub use location::{EfsLocation, Location, NfsLocation, NfsVersion, S3Location, S
 pub use log::{LOG_BYTES_MAX, LOG_LINES_MAX, LogLine, Severity};
 pub use manifest::{MANIFEST_BYTES_MAX, Manifest, ManifestAction, ManifestFormat};
 pub use merkle::{Digest, MerkleTree, NotADigest};
+pub use name_encoding::NameEncoding;
 pub use operator::Operator;
 pub use options::{
     Atime, BytesPerSecond, Gid, LogLevel, Mtime, ObjectMetadata, ObjectTags, Options, OptionsError,

@@ -147,3 +147,32 @@ fn a_shadow_of_many_directories_takes_no_more_room() {
     assert!(shadow.covers(&key("x--/below")));
     assert!(shadow.covers(&key("x-/below")));
 }
+
+#[tokio::test]
+async fn a_name_that_is_no_key_can_be_refused_and_its_object_stays() {
+    let (walk, walked) = paged::channel(1);
+    let (list, listed) = paged::channel(1);
+    let odd = EntryPath::ROOT.child(b"a\xff");
+    let Walked::Entry(plain) = entry("b") else {
+        panic!("an entry");
+    };
+    let escaped = SourceEntry {
+        key: odd.key(false),
+        path: odd.clone(),
+        ..plain.clone()
+    };
+    let text = escaped.key.as_str().to_owned();
+    let entries = vec![Walked::Entry(escaped), Walked::Entry(plain), Walked::End];
+    walk.send(entries).await.unwrap();
+    list.send(vec![object(&text), Listed::End]).await.unwrap();
+    let mut merge = Merge::new(walked, Some(listed)).with_names(NameEncoding::Refuse);
+    let Step::Unknown { path, key, error } = merge.next().await.unwrap() else {
+        panic!("refused");
+    };
+    assert_eq!((path, key.as_str()), (odd, text.as_str()));
+    assert_eq!(error.kind, ErrorKind::InvalidName);
+    assert!(
+        matches!(merge.next().await.unwrap(), Step::Entry(found, None) if found.key == self::key("b"))
+    );
+    assert!(matches!(merge.next().await.unwrap(), Step::End));
+}

@@ -120,7 +120,9 @@ impl<S: Source, D: Destination> Engine<S, D> {
             };
             listed
         });
-        Merge::new(walked, listed).counting(self.attempts.waits().clone())
+        Merge::new(walked, listed)
+            .counting(self.attempts.waits().clone())
+            .with_names(self.spec.extensions.name_encoding)
     }
 }
 

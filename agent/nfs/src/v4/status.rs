@@ -71,6 +71,7 @@ impl Status {
     pub(super) const BADSLOT: Self = Self(10053);
     pub(super) const COMPLETE_ALREADY: Self = Self(10054);
     pub(super) const CONN_NOT_BOUND: Self = Self(10055);
+    pub(super) const DELAY: Self = Self(10008);
     pub(super) const DEADSESSION: Self = Self(10078);
     pub(super) const MINOR_VERS_MISMATCH: Self = Self(10021);
     pub(super) const RETRY_UNCACHED_REP: Self = Self(10068);

@@ -25,6 +25,8 @@ struct Script {
     made: AtomicU32,
     /// Calls that are left without an answer.
     silent: AtomicU32,
+    /// Questions about a call in doubt that are put off.
+    put_off: AtomicU32,
     seen: Mutex<Vec<Seen>>,
 }
 
@@ -76,10 +78,13 @@ impl Script {
         if session != self.good.load(Ordering::SeqCst) {
             return Some(Xdr::default().words(&[10052, 0, 1, SEQUENCE, 10052]));
         }
-        let is_silent = |left: u32| left.checked_sub(1);
+        let one_less = |left: u32| left.checked_sub(1);
         let order = Ordering::SeqCst;
-        if !is_reclaim && self.silent.fetch_update(order, order, is_silent).is_ok() {
+        if !is_reclaim && self.silent.fetch_update(order, order, one_less).is_ok() {
             return None;
+        }
+        if count == 1 && self.put_off.fetch_update(order, order, one_less).is_ok() {
+            return Some(Xdr::default().words(&[10008, 0, 1, SEQUENCE, 10008]));
         }
         let mut results = Xdr::default().words(&[0, 0, count, SEQUENCE, 0]);
         results = results.words(&[session, 0, 0, 0, number, slot, 1, 1, 0]);
@@ -172,6 +177,26 @@ async fn what_became_of_an_unanswered_call_is_asked_before_its_slot_is_used() {
         Seen::Called(1, 4, 3),
     ];
     assert_eq!(since, expected);
+}
+
+#[tokio::test]
+async fn a_call_in_doubt_that_the_server_is_still_at_is_waited_for() {
+    let (_server, script, client) = server().await;
+    client.attributes(b"file").await.unwrap();
+    script.silent.store(1, Ordering::SeqCst);
+    client.attributes(b"file").await.unwrap_err();
+    script.put_off.store(3, Ordering::SeqCst);
+    client.attributes(b"file").await.unwrap();
+    let asked = [Seen::Called(1, 3, 1); 4];
+    assert_eq!(script.seen()[3..7], asked);
+    assert_eq!(script.seen()[7..], [Seen::Called(1, 4, 3)]);
+    // Not for ever.
+    script.silent.store(1, Ordering::SeqCst);
+    client.attributes(b"file").await.unwrap_err();
+    script.put_off.store(SETTLE_MAX, Ordering::SeqCst);
+    let error = client.attributes(b"file").await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Busy, "{error}");
+    client.attributes(b"file").await.unwrap();
 }
 
 #[test]

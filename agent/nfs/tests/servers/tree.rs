@@ -8,7 +8,7 @@ use datasync_endpoint::{Crc64, EntryKind, ErrorKind, Source};
 use crate::export::{Export, assert_same_as_local, checksum, find, is_version_3, list, read_all};
 
 #[tokio::test]
-#[ignore = "needs nfs-ganesha: run by tests/run"]
+#[ignore = "needs an NFS server: run by tests/run"]
 async fn attributes_are_those_of_the_file_system() {
     let export = Export::tree();
     let source = export.mount().await;
@@ -38,7 +38,7 @@ async fn attributes_are_those_of_the_file_system() {
 }
 
 #[tokio::test]
-#[ignore = "needs nfs-ganesha: run by tests/run"]
+#[ignore = "needs an NFS server: run by tests/run"]
 async fn every_name_is_listed_looked_up_and_read_as_its_bytes() {
     let export = Export::tree();
     let source = export.mount().await;
@@ -68,7 +68,7 @@ async fn every_name_is_listed_looked_up_and_read_as_its_bytes() {
 }
 
 #[tokio::test]
-#[ignore = "needs nfs-ganesha: run by tests/run"]
+#[ignore = "needs an NFS server: run by tests/run"]
 async fn a_directory_of_twenty_thousand_is_listed_once_each() {
     let export = Export::tree();
     let source = export.mount().await;
@@ -92,7 +92,7 @@ async fn a_directory_of_twenty_thousand_is_listed_once_each() {
 }
 
 #[tokio::test]
-#[ignore = "needs nfs-ganesha: run by tests/run"]
+#[ignore = "needs an NFS server: run by tests/run"]
 async fn links_pipes_empty_and_sparse_files() {
     let export = Export::tree();
     let source = export.mount().await;
@@ -129,7 +129,7 @@ async fn links_pipes_empty_and_sparse_files() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs nfs-ganesha: run by tests/run"]
+#[ignore = "needs an NFS server: run by tests/run"]
 async fn a_large_file_is_read_right_with_many_calls_in_flight() {
     let export = Export::tree();
     let source = export.mount().await;

@@ -487,7 +487,7 @@ impl Client {
 }
 
 /// Takes at most what was asked for.
-fn read_results(reply: &mut Reply, asked: u32) -> Result<(Bytes, bool), Malformed> {
+pub(super) fn read_results(reply: &mut Reply, asked: u32) -> Result<(Bytes, bool), Malformed> {
     let eof = reply.flag("the eof of a READ")?;
     let data = reply.opaque(crate::record::RECORD_MAX, "the data of a READ")?;
     let announced = data.len();

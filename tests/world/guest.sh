@@ -4,7 +4,8 @@
 #
 #   modules/    lib/modules below it, for modprobe
 #   address     of its network device, with the length of the prefix; without the file: loopback only
-#   prepare     run at the first boot, to fill file systems; /dev/ubda is its root
+#   mount       if it is there, run at each boot, to mount file systems beside /dev/ubda, which is /
+#   prepare     run at the first boot, to fill them
 #   exports     lines of a path and its options, as exportfs takes them
 #   command     run once the server answers; its output is `output`, its code `status`; then power off.
 #               Without it, what is put there as do/NUMBER.sh is run, with its code in do/NUMBER.status
@@ -88,6 +89,7 @@ serve() {
     local status=0
     [ -e /dev/fd ] || ln -s /proc/self/fd /dev/fd
     start_network
+    if [ -x "$directory/mount" ]; then "$directory/mount"; fi
     if [ ! -e /state/prepared ]; then
         "$directory/prepare"
         touch /state/prepared

@@ -3,6 +3,7 @@
 use datasync_endpoint::{EndpointError, ErrorKind};
 
 use crate::lacking::Lack;
+use crate::status::denied;
 use crate::xdr::{Malformed, Reply};
 
 /// A status other than NFS4_OK.
@@ -108,10 +109,7 @@ impl Status {
                 "{name}: the file system is on another server (a referral), which is not followed: \
                  make a location of that server"
             ),
-            (_, ErrorKind::PermissionDenied) => format!(
-                "{name}: the server does not let uid {uid} do this (mode bits, root squash, the \
-                 export's client list)"
-            ),
+            (_, ErrorKind::PermissionDenied) => denied(name, uid),
             (_, ErrorKind::Stale) => format!("{name}: the file handle means nothing any more"),
             _ => name.to_owned(),
         }

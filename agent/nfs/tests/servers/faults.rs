@@ -42,6 +42,26 @@ async fn a_removed_file_is_stale() {
     assert_eq!(error.kind, ErrorKind::Stale, "{error}");
 }
 
+#[tokio::test]
+#[ignore = "needs an NFS server: run by tests/run"]
+async fn a_replaced_directory_is_stale_and_found_anew_by_its_name() {
+    let export = Export::tree();
+    let source = export.mount().await;
+    let local = export.local("scratch/replaced");
+    fs::create_dir(&local).unwrap();
+    let before = find(&source, "scratch/replaced").await;
+    fs::remove_dir(&local).unwrap();
+    fs::create_dir(&local).unwrap();
+    fs::write(local.join("new"), "new").unwrap();
+    let error = list(&source, &before.handle).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Stale, "{error}");
+    let error = source.lookup(&before.handle, b"new").await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Stale, "{error}");
+    let now = find(&source, "scratch/replaced").await;
+    assert_eq!(list(&source, &now.handle).await.unwrap().len(), 1);
+    fs::remove_dir_all(&local).unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs an NFS server: run by tests/run"]
 async fn calls_work_again_after_the_server_was_killed_in_the_middle() {

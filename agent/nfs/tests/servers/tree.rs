@@ -93,6 +93,26 @@ async fn a_directory_of_twenty_thousand_is_listed_once_each() {
 
 #[tokio::test]
 #[ignore = "needs an NFS server: run by tests/run"]
+async fn files_that_end_anywhere_in_a_page_are_read() {
+    let export = Export::tree();
+    let source = export.mount().await;
+    let sizes = [4 << 10, 8 << 10, 64 << 10].map(|pages: usize| pages - 12..=pages + 4);
+    for size in sizes.into_iter().flatten() {
+        let content: Vec<u8> = (0..size).map(|at| (at % 251) as u8).collect();
+        let local = export.local("scratch/in-a-page");
+        fs::write(&local, &content).unwrap();
+        let file = find(&source, "scratch/in-a-page").await;
+        let reply = source.read(&file.handle, 0, 1 << 20).await.unwrap();
+        assert!(reply.eof && reply.data == content, "{size} bytes");
+        // Which a server may leave out.
+        if let Some(attributes) = reply.attributes {
+            assert_same_as_local(&attributes, &local);
+        }
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs an NFS server: run by tests/run"]
 async fn links_pipes_empty_and_sparse_files() {
     let export = Export::tree();
     let source = export.mount().await;

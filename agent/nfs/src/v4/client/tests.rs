@@ -199,6 +199,28 @@ async fn a_call_in_doubt_that_the_server_is_still_at_is_waited_for() {
     client.attributes(b"file").await.unwrap();
 }
 
+#[tokio::test]
+async fn what_follows_a_read_may_be_damaged_and_its_data_counts() {
+    for damage in [
+        Xdr::default().words(&[9, 1]),
+        Xdr::default().words(&[9, 0xc19a_e3fe, 0, 0x0010_011a]),
+        Xdr::default().words(&[9, 0, 0, 0x0010_011a, 0x00b0_a03a, 4, 1]),
+        Xdr::default(),
+    ] {
+        let server = Server::start(move |request| {
+            let results = Xdr::default().words(&[0, 0, 3, 22, 0, 25, 0, 1]);
+            let mut results = results.opaque(b"data");
+            results.0.extend_from_slice(&damage.0);
+            Act::write(record(&accepted(request.xid, &results)))
+        })
+        .await;
+        let client = Client::new(server.address, 0, &server.config("/"), Arc::default());
+        let reply = client.read(b"file", 0, 4).await.unwrap();
+        assert_eq!((reply.data, reply.eof), (Bytes::from("data"), true));
+        assert!(reply.attributes.is_none());
+    }
+}
+
 #[test]
 fn a_read_never_yields_more_than_was_asked_for() {
     let read = |eof: u32, data: &[u8]| {

@@ -90,30 +90,33 @@ suite_doctest() {
   bounded $cargo_build_seconds cargo test --workspace --doc --locked --no-fail-fast
 }
 
-# Runs a command beside nfs-ganesha once for each version of NFS, whatever became of those before.
-each_nfs_version() {
-  local version result=0
-  for version in NFS3 NFS4_0 NFS4_1 NFS4_2 AUTOMATIC; do
-    echo "--- $version"
-    DATASYNC_TEST_NFS_VERSION=$version bounded $suite_seconds \
-      tests/world/ganesha.sh run -- "$@" || result=1
-  done
+# each_nfs_server COMMAND…: beside nfs-ganesha, which is started for each version of NFS, and beside
+# the Linux kernel's server, once for all of them.
+each_nfs_server() {
+  local result=0
+  bounded $suite_seconds tests/world/versions.sh tests/world/ganesha.sh run -- "$@" || result=1
+  if install_packages "${packages_kernel[@]}"; then
+    echo "--- the kernel's server"
+    bounded $suite_seconds tests/world/kernel.sh run -- tests/world/versions.sh "$@" || result=1
+  else
+    notes+=("nfs: user-mode-linux cannot be installed: the kernel's NFS server is not tried")
+  fi
   return $result
 }
 
-# Ignored tests in the test binaries named ganesha: they need the NFS server.
+# Ignored tests in the test binary named servers: they need an NFS server.
 suite_nfs() {
   world || return 0
   if cargo nextest --version >/dev/null 2>&1; then
     tally=(nextest "$logs/nfs.log")
-    local run=(cargo nextest run -p datasync-nfs --test ganesha --locked --run-ignored only)
+    local run=(cargo nextest run -p datasync-nfs --test servers --locked --run-ignored only)
     bounded $cargo_build_seconds "${run[@]}" --no-run &&
-      each_nfs_version "${run[@]}" --offline --no-fail-fast
+      each_nfs_server "${run[@]}" --offline --no-fail-fast
   else
     tally=(libtest "$logs/nfs.log")
-    local run=(cargo test -p datasync-nfs --test ganesha --locked)
+    local run=(cargo test -p datasync-nfs --test servers --locked)
     bounded $cargo_build_seconds "${run[@]}" --no-run &&
-      each_nfs_version "${run[@]}" --offline -- --ignored
+      each_nfs_server "${run[@]}" --offline -- --ignored
   fi
 }
 
@@ -129,6 +132,8 @@ suite_store() {
 
 suite_e2e() {
   world || return 0
+  install_packages "${packages_kernel[@]}" ||
+    echo "user-mode-linux cannot be installed: its tests are skipped"
   binaries debug || return 1
   tally=(junit "$logs/e2e-1.xml" junit "$logs/e2e-2.xml")
   PATH=$cache/venv/bin:$PATH bounded 2400 tests/world/halves.sh "$logs/e2e" \

@@ -5,17 +5,20 @@
 #                                beside them, stops everything, exits with COMMAND's code
 #   ganesha.sh check             says what is missing on this machine; exits 69 if anything is
 #   ganesha.sh stop | start      inside `run` only: kills the NFS server, starts it again
+#   ganesha.sh end-grace         inside `run` only: ends what guest.sh calls a grace period
 #
 # COMMAND sees, in its environment:
-#   DATASYNC_TEST_GANESHA           host:port:export of a tree that root may read
-#   DATASYNC_TEST_GANESHA_SQUASHED  the same of an export that turns root into nobody
-#   DATASYNC_TEST_GANESHA_DIR       the server's directory: exports, configuration, log
-#   DATASYNC_TEST_GANESHA_CONTROL   this script, for stop and start
+#   DATASYNC_TEST_NFS           host:port:export of a tree that root may read
+#   DATASYNC_TEST_NFS_SQUASHED  the same of an export that turns root into nobody
+#   DATASYNC_TEST_NFS_DIR       the server's directory: exports, configuration, log
+#   DATASYNC_TEST_NFS_CONTROL   this script, for stop and start
+#   DATASYNC_TEST_NFS_SERVER    ganesha
 # The exports are local directories too, so that a test can compare and change what is served.
 # Variable for the caller: DATASYNC_WORLD_TMPFS=1 puts the exports on a tmpfs.
 set -euo pipefail
 
 self=$(realpath "${BASH_SOURCE[0]}")
+. "$(dirname "$self")/exports.sh"
 nfs_port=2049
 mount_port=20048
 
@@ -72,39 +75,6 @@ LOG { Default_Log_Level = EVENT; }
 CONF
 }
 
-# Every kind of entry and of name that a file system here can hold.
-make_tree() {
-    local tree=$1/exports/tree squashed=$1/exports/squashed long
-    mkdir -p "$tree/odd" "$tree/many" "$tree/deep/below/it" "$tree/empty" "$tree/closed" \
-        "$tree/scratch" "$squashed"
-    (
-        cd "$tree/odd"
-        long=$(printf 'x%.0s' {1..255})
-        for name in 'a b' $'new\nline' $'carriage\rreturn' $'\x01' $'nfc-\xc3\xa9' $'nfd-e\xcc\x81' \
-            $'not-utf8-\xff\xfe' $'\xef\xbf\xbe' '%41' 'a+b' 'a#b' 'a&b' 'back\slash' "$long" \
-            'a' 'a-b' 'a.txt' ' ' '~' '*'; do
-            printf '%s' "$name" >"./$name"
-        done
-    )
-    printf 'hello\n' >"$tree/hello"
-    chown 1234:567 "$tree/hello"
-    chmod 4751 "$tree/hello" # after chown, which clears the set-user-id bit
-    touch -d '2031-02-03 04:05:06.123456789 UTC' "$tree/hello"
-    : >"$tree/nothing"
-    ln -s '../target of a link' "$tree/link"
-    ln "$tree/hello" "$tree/hard"
-    mkfifo "$tree/fifo"
-    truncate -s 5G "$tree/sparse"
-    printf 'end' | dd of="$tree/sparse" bs=1 seek=$((5 * 1024 * 1024 * 1024 - 3)) conv=notrunc status=none
-    head -c $((64 * 1024 * 1024)) /dev/urandom >"$tree/large"
-    printf 'secret' >"$tree/closed/file"
-    chmod 0700 "$tree/closed"
-    (cd "$tree/many" && seq -f 'file-%05g' 1 20000 | xargs touch)
-    printf 'private' >"$squashed/private"
-    chmod 0600 "$squashed/private"
-    printf 'public' >"$squashed/public"
-}
-
 listening() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
 wait_for() {
@@ -145,15 +115,15 @@ inside() {
     case "${DATASYNC_WORLD_TMPFS:-}$(stat -f -c %T "$directory")" in
         1* | *overlay*) mount -t tmpfs tmpfs "$directory/exports" ;; # file handles need a real file system
     esac
-    make_tree "$directory"
+    make_tree "$directory/exports"
     write_configuration "$directory"
     rpcbind -f >"$directory/rpcbind.out" 2>&1 &
     wait_for 111 rpcbind || return 70
     start_server "$directory" || return 70
-    export DATASYNC_TEST_GANESHA="127.0.0.1:$nfs_port:$directory/exports/tree"
-    export DATASYNC_TEST_GANESHA_SQUASHED="127.0.0.1:$nfs_port:$directory/exports/squashed"
-    export DATASYNC_TEST_GANESHA_DIR="$directory"
-    export DATASYNC_TEST_GANESHA_CONTROL="$self"
+    export DATASYNC_TEST_NFS="127.0.0.1:$nfs_port:$directory/exports/tree"
+    export DATASYNC_TEST_NFS_SQUASHED="127.0.0.1:$nfs_port:$directory/exports/squashed"
+    export DATASYNC_TEST_NFS_DIR="$directory"
+    export DATASYNC_TEST_NFS_CONTROL="$self" DATASYNC_TEST_NFS_SERVER=ganesha
     "$@" || status=$?
     return $status
 }
@@ -187,8 +157,9 @@ case "$verb" in
         if ! missing; then exit 69; fi
         ;;
     inside) inside "$@" ;;
-    stop) stop_server "$DATASYNC_TEST_GANESHA_DIR" ;;
-    start) start_server "$DATASYNC_TEST_GANESHA_DIR" ;;
+    stop) stop_server "$DATASYNC_TEST_NFS_DIR" ;;
+    start) start_server "$DATASYNC_TEST_NFS_DIR" ;;
+    end-grace) ;; # it is configured to have none
     *)
         sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$self" >&2
         exit 64

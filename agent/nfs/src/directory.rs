@@ -2,7 +2,7 @@
 
 mod cycle;
 #[cfg(any(test, feature = "fuzzing"))]
-pub mod fuzzing;
+pub(crate) mod fuzzing;
 
 use std::ops::Range;
 use std::sync::Arc;

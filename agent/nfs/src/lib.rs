@@ -34,7 +34,13 @@ mod script;
 
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
-pub use directory::fuzzing;
+pub mod fuzzing {
+    //! What the fuzz targets of `tests/fuzz` call.
+    pub use crate::directory::fuzzing::nfs_reply;
+    pub use crate::mount::fuzzing::mount_reply;
+    pub use crate::record::fuzzing::rpc_record;
+    pub use crate::v4::fuzzing::nfs4_reply;
+}
 
 pub use config::{NfsConfig, PrivilegedPorts};
 pub use counts::CallCounts;

@@ -1,6 +1,8 @@
 //! From a host name and a path to a root handle: name resolution, portmapper, MOUNT version 3
 //! (RFC 1813 appendix I).
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod portmap;
 mod registered;
 mod wire;

@@ -8,6 +8,9 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::pool::{Buffer, Pool};
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
+
 /// Set in the mark of a record's last fragment.
 pub(crate) const LAST_FRAGMENT: u32 = 1 << 31;
 /// The longest reply that we take: the largest READ and its header.

@@ -200,3 +200,15 @@ pub(crate) fn accepted(xid: u32, results: &Xdr) -> Vec<u8> {
 pub(crate) fn reply(xid: u32, results: &Xdr) -> Act {
     Act::write(record(&accepted(xid, results)))
 }
+
+/// Calls a fuzz target with each of its committed seeds.
+pub(crate) fn seeds(target: &str, called: impl Fn(&[u8])) {
+    let seeds = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fuzz/seeds");
+    let seeds: Vec<_> = std::fs::read_dir(format!("{seeds}/{target}"))
+        .unwrap()
+        .collect();
+    assert!(!seeds.is_empty());
+    for seed in seeds {
+        called(&std::fs::read(seed.unwrap().path()).unwrap());
+    }
+}

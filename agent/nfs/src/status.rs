@@ -51,11 +51,7 @@ impl Status {
             None => format!("NFS status {}, which RFC 1813 does not know", self.0),
         };
         match self.kind() {
-            ErrorKind::PermissionDenied => {
-                format!(
-                    "{word}: the server does not let uid {uid} do this (mode bits, root squash)"
-                )
-            }
+            ErrorKind::PermissionDenied => denied(&word, uid),
             ErrorKind::Stale => format!("{word}: the file handle means nothing any more"),
             _ => word,
         }
@@ -64,6 +60,18 @@ impl Status {
     pub(crate) fn error(self, operation: &'static str, target: String, uid: u32) -> EndpointError {
         EndpointError::new(self.kind(), operation, target, self.text(uid))
     }
+}
+
+/// A refusal in words that say what to do.
+pub(crate) fn denied(status: &str, uid: u32) -> String {
+    let advice = match uid {
+        0 => "export with no_root_squash, or let everybody read it",
+        _ => "let that user read it",
+    };
+    format!(
+        "{status}: the server does not let uid {uid} do this (mode bits, root squash, the export's \
+         client list): {advice}"
+    )
 }
 
 /// What a name or a path looks like in a message.

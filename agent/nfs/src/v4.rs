@@ -6,6 +6,8 @@ mod attributes;
 mod client;
 mod compound;
 mod directory;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod owners;
 mod session;
 mod slots;

@@ -53,14 +53,6 @@ pub fn nfs_reply(data: &[u8]) {
 mod tests {
     #[test]
     fn seeds_are_no_findings() {
-        let seeds = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../../tests/fuzz/seeds/nfs_reply"
-        );
-        let seeds: Vec<_> = std::fs::read_dir(seeds).unwrap().collect();
-        assert!(!seeds.is_empty());
-        for seed in seeds {
-            super::nfs_reply(&std::fs::read(seed.unwrap().path()).unwrap());
-        }
+        crate::script::seeds("nfs_reply", super::nfs_reply);
     }
 }

@@ -11,7 +11,7 @@ use nfs3_types::nfs3;
 use nfs3_types::portmap::{IPPROTO_TCP, PROGRAM as PORTMAP};
 use nfs3_types::xdr_codec::{Opaque, Pack, Result as XdrResult, Unpack};
 
-use super::wire::{MountFault, WholeReplies, bounded};
+use super::wire::{MountFault, Stream, WholeReplies, bounded};
 use crate::config::NfsConfig;
 use crate::status::printable;
 
@@ -52,7 +52,13 @@ pub(super) async fn getport(
     config: &NfsConfig,
     service: Service,
 ) -> Result<u16, MountFault> {
-    let stream = WholeReplies::open(portmapper, config).await?;
+    getport_over(WholeReplies::open(portmapper, config).await?, service).await
+}
+
+pub(super) async fn getport_over<S: Stream>(
+    stream: WholeReplies<S>,
+    service: Service,
+) -> Result<u16, MountFault> {
     let (program, version) = service.program();
     let mut portmapper = PortmapperClient::new(stream);
     portmapper
@@ -73,7 +79,13 @@ pub(super) async fn getaddr(
     config: &NfsConfig,
     service: Service,
 ) -> Result<u16, MountFault> {
-    let stream = WholeReplies::open(rpcbind, config).await?;
+    getaddr_over(WholeReplies::open(rpcbind, config).await?, service).await
+}
+
+pub(super) async fn getaddr_over<S: Stream>(
+    stream: WholeReplies<S>,
+    service: Service,
+) -> Result<u16, MountFault> {
     let UniversalAddress(found) = RpcClient::new(stream)
         .call(PORTMAP, RPCBIND_VERSION, RPCBIND_GETADDR, &Wanted(service))
         .await

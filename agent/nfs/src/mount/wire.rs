@@ -80,17 +80,19 @@ pub(super) fn bounded(input: &mut impl io::Read, max: usize) -> XdrResult<(Vec<u
 }
 
 /// A connection to a MOUNT service.
-pub(super) struct MountSession(RpcClient<WholeReplies>);
+pub(super) struct MountSession<S = TcpStream>(RpcClient<WholeReplies<S>>);
 
 impl MountSession {
     pub(super) async fn open(address: SocketAddr, config: &NfsConfig) -> Result<Self, MountFault> {
         let stream = WholeReplies::open(address, config).await?;
-        let credential = rpc::credential(config);
-        Ok(Self(RpcClient::new_with_auth(
-            stream,
-            credential,
-            opaque_auth::default(),
-        )))
+        Ok(Self::over(stream, rpc::credential(config)))
+    }
+}
+
+impl<S: Stream> MountSession<S> {
+    pub(super) fn over(stream: WholeReplies<S>, credential: opaque_auth<'static>) -> Self {
+        let verifier = opaque_auth::default();
+        Self(RpcClient::new_with_auth(stream, credential, verifier))
     }
 
     pub(super) async fn mnt(&mut self, path: &str) -> Result<MountReply, MountFault> {
@@ -137,9 +139,17 @@ impl Unpack for MountReply {
     }
 }
 
+/// What bytes come and go through.
+pub(super) trait Stream:
+    tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send
+{
+}
+
+impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send> Stream for S {}
+
 /// A stream that yields replies only when they are whole and sound.
-pub(super) struct WholeReplies {
-    stream: TcpStream,
+pub(super) struct WholeReplies<S = TcpStream> {
+    stream: S,
     limit: Duration,
     pool: Arc<Pool>,
     ready: Bytes,
@@ -150,12 +160,19 @@ impl WholeReplies {
         let stream = connect(address, config.privileged_ports, config.call_timeout)
             .await
             .map_err(|error| MountFault::from_io(&error))?;
-        Ok(Self {
+        Ok(Self::over(stream, config.call_timeout))
+    }
+}
+
+impl<S: Stream> WholeReplies<S> {
+    /// Each reply, and each call, within `limit`.
+    pub(super) fn over(stream: S, limit: Duration) -> Self {
+        Self {
             stream,
-            limit: config.call_timeout,
+            limit,
             pool: Arc::default(),
             ready: Bytes::new(),
-        })
+        }
     }
 
     async fn receive(&mut self) -> io::Result<Bytes> {
@@ -175,7 +192,7 @@ impl WholeReplies {
     }
 }
 
-impl AsyncRead for WholeReplies {
+impl<S: Stream> AsyncRead for WholeReplies<S> {
     async fn async_read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.ready.is_empty() {
             self.ready = self.receive().await?;
@@ -186,7 +203,7 @@ impl AsyncRead for WholeReplies {
     }
 }
 
-impl AsyncWrite for WholeReplies {
+impl<S: Stream> AsyncWrite for WholeReplies<S> {
     async fn async_write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         timeout(self.limit, self.stream.write_all(buffer))
             .await

@@ -227,7 +227,7 @@ impl Results {
 }
 
 /// The longest handle (RFC 8881 §3.1, NFS4_FHSIZE).
-const HANDLE_MAX: usize = 128;
+pub(super) const HANDLE_MAX: usize = 128;
 
 /// Reads a handle: 1 to 128 bytes, a slice of the reply.
 pub(super) fn read_handle(reply: &mut Reply) -> Result<Bytes, Malformed> {

@@ -17,9 +17,9 @@ use crate::xdr::{Malformed, Reply};
 
 /// An entry as the server sent it, its bytes in the page's own small buffer: one name that is kept
 /// must not keep a quarter of a megabyte.
-struct Found {
-    name: Range<usize>,
-    handle: Option<Range<usize>>,
+pub(super) struct Found {
+    pub(super) name: Range<usize>,
+    pub(super) handle: Option<Range<usize>>,
     values: Values,
 }
 
@@ -72,9 +72,9 @@ async fn complete(client: &Client, directory: &[u8], kept: &Bytes, found: Found)
     }
 }
 
-type Page = (Bytes, Vec<Found>, Option<DirCursor>);
+pub(super) type Page = (Bytes, Vec<Found>, Option<DirCursor>);
 
-fn parse(mut reply: Reply, start: DirCursor) -> Result<Page, Malformed> {
+pub(super) fn parse(mut reply: Reply, start: DirCursor) -> Result<Page, Malformed> {
     let verifier = reply.bytes8("the cookie verifier")?;
     let (mut kept, mut found, mut cookies) = (Vec::new(), Vec::new(), Vec::new());
     while reply.flag("whether an entry follows")? {

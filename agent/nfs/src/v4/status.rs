@@ -3,6 +3,7 @@
 use datasync_endpoint::{EndpointError, ErrorKind};
 
 use crate::lacking::Lack;
+use crate::status::denied;
 use crate::xdr::{Malformed, Reply};
 
 /// A status other than NFS4_OK.
@@ -71,6 +72,7 @@ impl Status {
     pub(super) const BADSLOT: Self = Self(10053);
     pub(super) const COMPLETE_ALREADY: Self = Self(10054);
     pub(super) const CONN_NOT_BOUND: Self = Self(10055);
+    pub(super) const DELAY: Self = Self(10008);
     pub(super) const DEADSESSION: Self = Self(10078);
     pub(super) const MINOR_VERS_MISMATCH: Self = Self(10021);
     pub(super) const RETRY_UNCACHED_REP: Self = Self(10068);
@@ -107,10 +109,7 @@ impl Status {
                 "{name}: the file system is on another server (a referral), which is not followed: \
                  make a location of that server"
             ),
-            (_, ErrorKind::PermissionDenied) => format!(
-                "{name}: the server does not let uid {uid} do this (mode bits, root squash, the \
-                 export's client list)"
-            ),
+            (_, ErrorKind::PermissionDenied) => denied(name, uid),
             (_, ErrorKind::Stale) => format!("{name}: the file handle means nothing any more"),
             _ => name.to_owned(),
         }

@@ -25,6 +25,8 @@ struct Script {
     made: AtomicU32,
     /// Calls that are left without an answer.
     silent: AtomicU32,
+    /// Questions about a call in doubt that are put off.
+    put_off: AtomicU32,
     seen: Mutex<Vec<Seen>>,
 }
 
@@ -76,10 +78,13 @@ impl Script {
         if session != self.good.load(Ordering::SeqCst) {
             return Some(Xdr::default().words(&[10052, 0, 1, SEQUENCE, 10052]));
         }
-        let is_silent = |left: u32| left.checked_sub(1);
+        let one_less = |left: u32| left.checked_sub(1);
         let order = Ordering::SeqCst;
-        if !is_reclaim && self.silent.fetch_update(order, order, is_silent).is_ok() {
+        if !is_reclaim && self.silent.fetch_update(order, order, one_less).is_ok() {
             return None;
+        }
+        if count == 1 && self.put_off.fetch_update(order, order, one_less).is_ok() {
+            return Some(Xdr::default().words(&[10008, 0, 1, SEQUENCE, 10008]));
         }
         let mut results = Xdr::default().words(&[0, 0, count, SEQUENCE, 0]);
         results = results.words(&[session, 0, 0, 0, number, slot, 1, 1, 0]);
@@ -172,6 +177,48 @@ async fn what_became_of_an_unanswered_call_is_asked_before_its_slot_is_used() {
         Seen::Called(1, 4, 3),
     ];
     assert_eq!(since, expected);
+}
+
+#[tokio::test]
+async fn a_call_in_doubt_that_the_server_is_still_at_is_waited_for() {
+    let (_server, script, client) = server().await;
+    client.attributes(b"file").await.unwrap();
+    script.silent.store(1, Ordering::SeqCst);
+    client.attributes(b"file").await.unwrap_err();
+    script.put_off.store(3, Ordering::SeqCst);
+    client.attributes(b"file").await.unwrap();
+    let asked = [Seen::Called(1, 3, 1); 4];
+    assert_eq!(script.seen()[3..7], asked);
+    assert_eq!(script.seen()[7..], [Seen::Called(1, 4, 3)]);
+    // Not for ever.
+    script.silent.store(1, Ordering::SeqCst);
+    client.attributes(b"file").await.unwrap_err();
+    script.put_off.store(SETTLE_MAX, Ordering::SeqCst);
+    let error = client.attributes(b"file").await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Busy, "{error}");
+    client.attributes(b"file").await.unwrap();
+}
+
+#[tokio::test]
+async fn what_follows_a_read_may_be_damaged_and_its_data_counts() {
+    for damage in [
+        Xdr::default().words(&[9, 1]),
+        Xdr::default().words(&[9, 0xc19a_e3fe, 0, 0x0010_011a]),
+        Xdr::default().words(&[9, 0, 0, 0x0010_011a, 0x00b0_a03a, 4, 1]),
+        Xdr::default(),
+    ] {
+        let server = Server::start(move |request| {
+            let results = Xdr::default().words(&[0, 0, 3, 22, 0, 25, 0, 1]);
+            let mut results = results.opaque(b"data");
+            results.0.extend_from_slice(&damage.0);
+            Act::write(record(&accepted(request.xid, &results)))
+        })
+        .await;
+        let client = Client::new(server.address, 0, &server.config("/"), Arc::default());
+        let reply = client.read(b"file", 0, 4).await.unwrap();
+        assert_eq!((reply.data, reply.eof), (Bytes::from("data"), true));
+        assert!(reply.attributes.is_none());
+    }
 }
 
 #[test]

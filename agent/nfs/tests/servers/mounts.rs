@@ -8,7 +8,7 @@ use datasync_nfs::{NfsConfig, NfsSource};
 use crate::export::{Export, assert_same_as_local, find, is_version_3, list, read_all};
 
 #[tokio::test]
-#[ignore = "needs nfs-ganesha: run by tests/run"]
+#[ignore = "needs an NFS server: run by tests/run"]
 async fn what_the_user_may_not_read_is_refused() {
     let export = Export::tree();
     let source = NfsSource::mount(NfsConfig {
@@ -25,7 +25,7 @@ async fn what_the_user_may_not_read_is_refused() {
     let error = source.lookup(&closed.handle, b"file").await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::PermissionDenied);
 
-    let squashed = Export::shared("DATASYNC_TEST_GANESHA_SQUASHED");
+    let squashed = Export::shared("DATASYNC_TEST_NFS_SQUASHED");
     let source = squashed.mount().await;
     let private = find(&source, "private").await;
     let error = read_all(&source, &private.handle).await.unwrap_err();
@@ -35,7 +35,7 @@ async fn what_the_user_may_not_read_is_refused() {
 }
 
 #[tokio::test]
-#[ignore = "needs nfs-ganesha: run by tests/run"]
+#[ignore = "needs an NFS server: run by tests/run"]
 async fn groups_reach_the_server() {
     let export = Export::tree();
     let config = NfsConfig {
@@ -61,7 +61,7 @@ async fn groups_reach_the_server() {
 }
 
 #[tokio::test]
-#[ignore = "needs nfs-ganesha: run by tests/run"]
+#[ignore = "needs an NFS server: run by tests/run"]
 async fn directories_below_an_export_are_mounted() {
     let export = Export::tree();
     for below in ["/deep/below/it", "/deep//below/", "/"] {
@@ -95,7 +95,7 @@ async fn directories_below_an_export_are_mounted() {
 }
 
 #[tokio::test]
-#[ignore = "needs nfs-ganesha: run by tests/run"]
+#[ignore = "needs an NFS server: run by tests/run"]
 async fn the_server_is_found_under_every_form_of_its_name() {
     let export = Export::tree();
     for (name, mount_port) in [

@@ -2,16 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 use datasync_endpoint::{Crc64, EntryKind, ErrorKind, Source};
 
-use crate::export::{Export, checksum, find, list, variable};
+use crate::export::{Export, checksum, control, end_grace, find, list};
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs nfs-ganesha: run by tests/run"]
+#[ignore = "needs an NFS server: run by tests/run"]
 async fn callers_that_are_dropped_leave_the_connections_usable() {
     let export = Export::tree();
     let source = Arc::new(export.mount().await);
@@ -31,7 +30,7 @@ async fn callers_that_are_dropped_leave_the_connections_usable() {
 }
 
 #[tokio::test]
-#[ignore = "needs nfs-ganesha: run by tests/run"]
+#[ignore = "needs an NFS server: run by tests/run"]
 async fn a_removed_file_is_stale() {
     let export = Export::tree();
     let source = export.mount().await;
@@ -43,16 +42,28 @@ async fn a_removed_file_is_stale() {
     assert_eq!(error.kind, ErrorKind::Stale, "{error}");
 }
 
-fn control(verb: &str) {
-    let script = variable("DATASYNC_TEST_GANESHA_CONTROL");
-    assert!(
-        Command::new(script).arg(verb).status().unwrap().success(),
-        "{verb}"
-    );
+#[tokio::test]
+#[ignore = "needs an NFS server: run by tests/run"]
+async fn a_replaced_directory_is_stale_and_found_anew_by_its_name() {
+    let export = Export::tree();
+    let source = export.mount().await;
+    let local = export.local("scratch/replaced");
+    fs::create_dir(&local).unwrap();
+    let before = find(&source, "scratch/replaced").await;
+    fs::remove_dir(&local).unwrap();
+    fs::create_dir(&local).unwrap();
+    fs::write(local.join("new"), "new").unwrap();
+    let error = list(&source, &before.handle).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Stale, "{error}");
+    let error = source.lookup(&before.handle, b"new").await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Stale, "{error}");
+    let now = find(&source, "scratch/replaced").await;
+    assert_eq!(list(&source, &now.handle).await.unwrap().len(), 1);
+    fs::remove_dir_all(&local).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs nfs-ganesha: run by tests/run"]
+#[ignore = "needs an NFS server: run by tests/run"]
 async fn calls_work_again_after_the_server_was_killed_in_the_middle() {
     let export = Export::exclusive();
     let source = Arc::new(export.mount().await);
@@ -90,6 +101,7 @@ async fn calls_work_again_after_the_server_was_killed_in_the_middle() {
     let root = source.root().await.unwrap();
     assert_eq!(root.attributes.kind, EntryKind::Directory);
     let large = find(&source, "large").await;
+    end_grace(&source, &large.handle).await;
     let expected = Crc64::of(&fs::read(export.local("large")).unwrap());
     let found = checksum(&source, &large.handle, large.attributes.size, 1 << 20).await;
     assert_eq!(found, expected);

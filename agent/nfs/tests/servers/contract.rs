@@ -50,7 +50,7 @@ impl SourceWorld for World {
 }
 
 #[tokio::test]
-#[ignore = "needs nfs-ganesha: run by tests/run"]
+#[ignore = "needs an NFS server: run by tests/run"]
 async fn the_contract_is_kept() {
     // Others compare the export's root with the local directory.
     let export = Export::exclusive();

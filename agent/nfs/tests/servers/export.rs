@@ -3,10 +3,11 @@
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use datasync_endpoint::{
-    Attributes, Crc64, DirEntry, EndpointError, EntryKind, Handle, Node, Source,
+    Attributes, Crc64, DirEntry, EndpointError, EntryKind, ErrorKind, Handle, Node, Source,
 };
 use datasync_model::NfsVersion;
 use datasync_nfs::{NfsConfig, NfsSource, PrivilegedPorts};
@@ -21,7 +22,8 @@ pub(crate) struct Export {
 }
 
 pub(crate) fn variable(name: &str) -> String {
-    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: use tests/world/ganesha.sh"))
+    std::env::var(name)
+        .unwrap_or_else(|_| panic!("{name} is not set: use tests/world/ganesha.sh or kernel.sh"))
 }
 
 /// The version that the suite is run with; 3 if it is not said.
@@ -32,6 +34,30 @@ pub(crate) fn version() -> NfsVersion {
 
 pub(crate) fn is_version_3() -> bool {
     version() == NfsVersion::Nfs3
+}
+
+/// What the script that runs the server calls `verb`.
+pub(crate) fn control(verb: &str) {
+    let script = variable("DATASYNC_TEST_NFS_CONTROL");
+    assert!(
+        Command::new(script).arg(verb).status().unwrap().success(),
+        "{verb}"
+    );
+}
+
+/// After a restart the kernel's server answers READs of version 4 by NFS4ERR_GRACE until clients of
+/// before could reclaim what they had; nfs-ganesha is configured to know no such period, and version
+/// 3 has none.
+pub(crate) async fn end_grace(source: &NfsSource, file: &Handle) {
+    let early = source.read(file, 0, 1).await;
+    if variable("DATASYNC_TEST_NFS_SERVER") == "kernel" && !is_version_3() {
+        let error = early.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Busy, "{error}");
+        assert!(error.detail.contains("GRACE"), "{error}");
+    } else {
+        early.unwrap();
+    }
+    control("end-grace");
 }
 
 impl Export {
@@ -47,7 +73,7 @@ impl Export {
     }
 
     pub(crate) fn lock_file() -> File {
-        File::create(Path::new(&variable("DATASYNC_TEST_GANESHA_DIR")).join("lock")).unwrap()
+        File::create(Path::new(&variable("DATASYNC_TEST_NFS_DIR")).join("lock")).unwrap()
     }
 
     pub(crate) fn shared(name: &str) -> Self {
@@ -57,14 +83,14 @@ impl Export {
     }
 
     pub(crate) fn tree() -> Self {
-        Self::shared("DATASYNC_TEST_GANESHA")
+        Self::shared("DATASYNC_TEST_NFS")
     }
 
     /// For a test that stops the server.
     pub(crate) fn exclusive() -> Self {
         let lock = Self::lock_file();
         lock.lock().unwrap();
-        Self::parse("DATASYNC_TEST_GANESHA", lock)
+        Self::parse("DATASYNC_TEST_NFS", lock)
     }
 
     pub(crate) fn local(&self, below: impl AsRef<Path>) -> PathBuf {

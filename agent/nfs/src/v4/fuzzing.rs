@@ -1,0 +1,148 @@
+//! What the fuzz target `nfs4_reply` of `tests/fuzz` calls.
+
+use datasync_endpoint::DirCursor;
+
+use super::attributes::Values;
+use super::client::read_results;
+use super::compound::{HANDLE_MAX, Operation, Results, Sequence, Unanswered};
+use super::directory::{Found, parse};
+use super::owners::Owners;
+use super::session::{read_client_id, read_sequence, read_session};
+use crate::directory::ENTRIES_MAX;
+use crate::rpc::{accepted, reply_xid};
+use crate::status::{is_dot, is_name};
+use crate::xdr::Reply;
+
+/// What was asked for.
+const LENGTH: u32 = 64;
+const CALLS: u32 = 16;
+const SEQUENCE: Sequence = Sequence {
+    session: [7; 16],
+    number: 2,
+    slot: 3,
+    highest_slot: 63,
+};
+
+/// A record of an NFS server that answers a COMPOUND of version 4; the first byte says which one.
+/// It is refused, or no more comes of it than was sent and asked for.
+///
+/// # Panics
+/// If that does not hold.
+pub fn nfs4_reply(data: &[u8]) {
+    let Some((asked, record)) = data.split_first() else {
+        return;
+    };
+    let record = bytes::Bytes::copy_from_slice(record);
+    if reply_xid(&record).is_err() {
+        return;
+    }
+    let Ok(reply) = accepted(record) else {
+        return;
+    };
+    let length = reply.length();
+    let Ok(results) = Results::read(reply) else {
+        return;
+    };
+    // Refused is as good as taken; what is taken was looked at.
+    let _looked_at = match asked % 8 {
+        0 => attributes(results),
+        1 => look_up(results),
+        2 => read(results),
+        3 => listing(results, length),
+        4 => client_id(results),
+        5 => session(results),
+        6 => link(results, length),
+        _ => sequence(results),
+    };
+}
+
+fn attributes(mut results: Results) -> Result<(), Unanswered> {
+    results.next(Operation::PutFh)?;
+    told(results.next(Operation::GetAttr)?)
+}
+
+fn told(reply: &mut Reply) -> Result<(), Unanswered> {
+    let values = Values::read(reply)?;
+    if let Ok(attributes) = values.attributes(&Owners::default()) {
+        assert!(attributes.mode <= 0o7777);
+        for time in [attributes.atime, attributes.ctime, attributes.mtime] {
+            assert!(time.nanoseconds < 1_000_000_000);
+        }
+    }
+    let handle = values.handle.as_ref();
+    assert!(handle.is_none_or(|handle| (1..=HANDLE_MAX).contains(&handle.len())));
+    Ok(())
+}
+
+fn look_up(mut results: Results) -> Result<(), Unanswered> {
+    results.next(Operation::PutFh)?;
+    results.next(Operation::Lookup)?;
+    let handle = results.handle()?;
+    assert!((1..=HANDLE_MAX).contains(&handle.len()));
+    told(results.next(Operation::GetAttr)?)
+}
+
+fn read(mut results: Results) -> Result<(), Unanswered> {
+    results.next(Operation::PutFh)?;
+    let (data, eof) = read_results(results.next(Operation::Read)?, LENGTH)?;
+    assert!(data.len() <= LENGTH as usize);
+    assert!(eof || !data.is_empty(), "nothing, and no end");
+    told(results.next(Operation::GetAttr)?)
+}
+
+fn listing(mut results: Results, length: usize) -> Result<(), Unanswered> {
+    results.next(Operation::PutFh)?;
+    results.next(Operation::ReadDir)?;
+    let start = DirCursor {
+        cookie: 5,
+        verifier: [1; 8],
+    };
+    let (kept, found, next) = parse(results.reply, start)?;
+    assert!(found.len() <= ENTRIES_MAX);
+    assert!(kept.len() <= length, "more is listed than was sent");
+    for Found { name, handle, .. } in found {
+        let name = &kept[name];
+        assert!(is_name(name) && !is_dot(name));
+        assert!(!name.contains(&b'/') && !name.contains(&0));
+        assert!(handle.is_none_or(|handle| (1..=HANDLE_MAX).contains(&kept[handle].len())));
+    }
+    if let Some(next) = next {
+        assert!(next.cookie != 0 && next.cookie != start.cookie);
+    }
+    Ok(())
+}
+
+fn client_id(mut results: Results) -> Result<(), Unanswered> {
+    read_client_id(results.next(Operation::ExchangeId)?)?;
+    Ok(())
+}
+
+fn session(mut results: Results) -> Result<(), Unanswered> {
+    let client = read_client_id(&mut Reply::new(vec![0; 12].into()))?;
+    let session = read_session(results.next(Operation::CreateSession)?, client, CALLS)?;
+    assert!(session.slots.highest() < CALLS);
+    assert!(session.reply_max > 0);
+    Ok(())
+}
+
+fn link(mut results: Results, length: usize) -> Result<(), Unanswered> {
+    results.next(Operation::PutFh)?;
+    let target = results
+        .next(Operation::ReadLink)?
+        .opaque(4096, "the target of a symbolic link")?;
+    assert!(target.len() <= length.min(4096));
+    Ok(())
+}
+
+fn sequence(mut results: Results) -> Result<(), Unanswered> {
+    read_sequence(results.next(Operation::Sequence)?, SEQUENCE)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn seeds_are_no_findings() {
+        crate::script::seeds("nfs4_reply", super::nfs4_reply);
+    }
+}

@@ -3,6 +3,7 @@
 use datasync_endpoint::{EndpointError, Source as _};
 use datasync_model::{NfsLocation, NfsVersion};
 use datasync_nfs::ServerName;
+use datasync_s3::Shape;
 
 use super::super::page::Line;
 use super::super::screens::storage;
@@ -68,7 +69,7 @@ async fn walk(
     }
     let mounted = async {
         let source = endpoints
-            .source(SourceLocation::Nfs(location))
+            .source(SourceLocation::Nfs(location), Shape::Files)
             .await
             .map_err(words)?;
         let text = format!("granted; READs of up to {} KiB", source.read_max() / 1024);

@@ -3,6 +3,7 @@
 mod access;
 mod flags;
 mod options;
+mod origin;
 mod pair_directory;
 mod report;
 mod request;
@@ -10,7 +11,7 @@ mod summary;
 
 use std::sync::Arc;
 
-use datasync_model::{ExecutionReport, ExecutionStatus, Location, Rate};
+use datasync_model::{ExecutionReport, ExecutionStatus, Location, LocationArn, Rate};
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -20,7 +21,8 @@ pub use report::{CopyReport, CopyStatus};
 pub use request::CopyRequest;
 
 pub(crate) use access::{Access, Way};
-pub(crate) use request::{given, parsed, process};
+pub(crate) use origin::StoreAccess;
+pub(crate) use request::{parsed, process};
 
 use crate::credentials::{CredentialStore, Giver};
 use crate::endpoints::{Endpoints, no_credentials};
@@ -75,28 +77,23 @@ async fn transfer(
     let store = CredentialStore::new(GIVER);
     let endpoints = Endpoints::new(&request.process, store.clone());
     let mut spec = request.spec.clone();
-    let arn = spec.destination.arn().clone();
-    let (given, certificate) = match &spec.destination {
-        Location::S3(s3) => (s3.region.clone(), s3.server_certificate.clone()),
-        Location::Nfs(_) | Location::Efs(_) => (None, None),
-    };
-    let egress = &request.process.egress;
-    let way = Way {
-        https_proxy: egress.https_proxy.as_ref(),
-        ca_bundles: certificate
-            .iter()
-            .chain(&egress.ca_bundle)
-            .map(String::as_str)
-            .collect(),
-    };
-    let access = tokio::select! {
-        () = stop.cancelled() => return Err(Halt::Stopped),
-        access = Access::find(request.profile.as_deref(), given, &way) => access,
-    };
-    let access = access
-        .map_err(|reason| Halt::Failed(endpoints.no_credentials(&spec.destination, &reason)))?;
-    if let Location::S3(s3) = &mut spec.destination {
-        s3.region.clone_from(&access.region);
+    let arns = [spec.source.arn().clone(), spec.destination.arn().clone()];
+    let profiles = [&request.source_profile, &request.profile];
+    let mut accesses = [None, None];
+    let sides = [&mut spec.source, &mut spec.destination];
+    for ((side, profile), access) in sides.into_iter().zip(profiles).zip(&mut accesses) {
+        let Location::S3(store) = side else { continue };
+        let egress = &request.process.egress;
+        let found = tokio::select! {
+            () = stop.cancelled() => return Err(Halt::Stopped),
+            found = Access::of(store, profile.as_deref(), egress) => found,
+        };
+        let found =
+            found.map_err(|reason| Halt::Failed(endpoints.no_credentials(side, &reason)))?;
+        if let Location::S3(store) = side {
+            store.region.clone_from(&found.region);
+        }
+        *access = Some(found);
     }
     let limits = Limits::shared_by(1, &request.process, None);
     let runner = Runner::new(endpoints, limits, None, pair.history(), pair.failures());
@@ -117,13 +114,20 @@ async fn transfer(
     let mut progress = reports.subscribe();
     let mut display = ProgressDisplay::new();
     let mut running = Box::pin(runner.run_once(&assignment, None));
-    let mut keeping = Box::pin(access.keep(&store, &arn));
+    let [of_source, of_destination] = accesses;
+    let [source, destination] = &arns;
+    let mut keeping = Box::pin(async {
+        tokio::join!(
+            keep(of_source, &store, source),
+            keep(of_destination, &store, destination)
+        )
+    });
     let following = follow_rate(&assignment.spec, order.subscribe(), limit, Timestamp::now);
     let mut following = Box::pin(following);
     let result = loop {
         tokio::select! {
             result = &mut running => break result,
-            () = &mut keeping => {}
+            _ = &mut keeping => {}
             () = &mut following => {}
             Ok(()) = progress.changed() => {
                 display.show(&Standing::from(&*progress.borrow_and_update()));
@@ -132,6 +136,14 @@ async fn transfer(
     };
     display.end();
     result
+}
+
+/// Keeps credentials usable for as long as this is polled.
+async fn keep(access: Option<Access>, store: &CredentialStore, location: &LocationArn) {
+    match access {
+        Some(access) => access.keep(store, location).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// The last report, whatever the end was.

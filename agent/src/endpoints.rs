@@ -1,5 +1,7 @@
 //! Opening both sides of a transfer, and saying in the API's words why that failed.
 
+mod any_source;
+mod bucket;
 mod sides;
 
 use std::collections::BTreeMap;
@@ -11,13 +13,15 @@ use datasync_model::{
     ChecksumAlgorithm, EfsLocation, ErrorCode, Failure, Location, NfsLocation, S3Location,
 };
 use datasync_nfs::{LackingVersions, NfsConfig, NfsSource, ServerName, Tls};
-use datasync_s3::{S3Config, S3Destination, S3Objects};
+use datasync_s3::{S3Config, S3Destination, S3Objects, S3Source, Shape};
 
 use crate::config::{EgressSettings, NfsSettings, PrivilegedPorts, ProcessSettings, S3Settings};
 use crate::credentials::{Availability, CredentialStore, Giver};
 use crate::efs::{self, ClientKeys, EfsTls};
 use crate::servers::Servers;
 
+pub(crate) use any_source::AnySource;
+pub(crate) use bucket::shape;
 pub(crate) use sides::{SourceLocation, as_destination, as_source, needs_keys, place};
 
 const S3_REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
@@ -112,22 +116,28 @@ impl Endpoints {
         no_credentials(location, reason, self.credentials.giver())
     }
 
+    /// `shape` is what the objects of a bucket are taken for.
     pub(crate) async fn source(
         &self,
         location: SourceLocation<'_>,
-    ) -> Result<NfsSource, EndpointError> {
+        shape: Shape,
+    ) -> Result<AnySource, EndpointError> {
         let further_connections = self.servers.source(location).further_connections;
         let lacking = Arc::clone(&self.lacking);
         let config = match location {
             SourceLocation::Nfs(nfs) => nfs_config(&self.nfs, nfs),
             SourceLocation::Efs(efs) => self.efs_config(efs)?,
+            SourceLocation::S3(s3) => {
+                let source = S3Source::open(self.s3_config(s3), shape).await?;
+                return Ok(AnySource::S3(Box::new(source)));
+            }
         };
-        NfsSource::mount(NfsConfig {
+        let mounted = NfsSource::mount(NfsConfig {
             further_connections,
             lacking,
             ..config
-        })
-        .await
+        });
+        Ok(AnySource::Nfs(Box::new(mounted.await?)))
     }
 
     fn efs_config(&self, location: &EfsLocation) -> Result<NfsConfig, EndpointError> {
@@ -211,11 +221,12 @@ pub(crate) fn nfs_config(settings: &NfsSettings, location: &NfsLocation) -> NfsC
 
 /// Names a failure to open `location`: what was wrong, where, and what to do.
 fn failure(side: Side, location: &Location, error: &EndpointError, giver: Giver) -> Failure {
-    let of_efs = match location {
-        Location::Efs(_) => efs::advice(error.kind),
-        Location::Nfs(_) | Location::S3(_) => None,
+    let of_kind = match (location, side) {
+        (Location::Efs(_), _) => efs::advice(error.kind),
+        (Location::S3(_), Side::Source) => Some(bucket::advice(error.kind, giver)),
+        (Location::Nfs(_), _) | (Location::S3(_), Side::Destination) => None,
     };
-    let (code, advice) = of_efs.unwrap_or_else(|| named(side, error.kind, giver));
+    let (code, advice) = of_kind.unwrap_or_else(|| named(side, error.kind, giver));
     let place = place(location);
     Failure::new(code, format!("{place}: {error}; {advice}"))
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use datasync_endpoint::{EndpointError, Source};
 use datasync_model::{ErrorCode, Failure, Location};
 use datasync_proto::{DesiredProbe, LocationProbed};
+use datasync_s3::Shape;
 use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -164,8 +165,7 @@ async fn try_location(endpoints: &Endpoints, probe: &DesiredProbe) -> Result<(),
     let tried = async {
         match side {
             Side::Source => {
-                let source = endpoints::as_source(&location)?;
-                let result = try_source(endpoints, source).await;
+                let result = try_source(endpoints, endpoints::as_source(&location)).await;
                 named(endpoints, side, &location, result).await
             }
             Side::Destination => {
@@ -201,7 +201,12 @@ async fn try_source(
     endpoints: &Endpoints,
     location: SourceLocation<'_>,
 ) -> Result<(), EndpointError> {
-    let source = endpoints.source(location).await?;
+    // Listing alone tells whether a bucket can be read.
+    let shape = Shape::Objects {
+        metadata: false,
+        tags: false,
+    };
+    let source = endpoints.source(location, shape).await?;
     let root = source.root().await?;
     source.read_dir(&root.handle, None).await?;
     Ok(())

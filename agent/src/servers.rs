@@ -43,11 +43,12 @@ impl Servers {
     }
 
     /// The server of a source: all exports of an NFS server are one, all access points of a file
-    /// system are.
+    /// system are; a store is the same as source and as destination.
     pub(crate) fn source(&self, location: SourceLocation<'_>) -> Known {
         let name = match location {
             SourceLocation::Nfs(nfs) => format!("{NFS}{}", nfs.server_hostname),
             SourceLocation::Efs(efs) => format!("{NFS}{}", efs.dns_name()),
+            SourceLocation::S3(s3) => return self.s3(s3),
         };
         self.get(name, self.nfs)
     }

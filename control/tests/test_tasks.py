@@ -200,8 +200,8 @@ def test_pairs(world, api, refused):
     efs = api.create_location_efs(EfsFilesystemArn=EFS, Ec2Config=NETWORK)["LocationArn"]
     for source, destination, text in [
         (nfs, nfs, "different locations"),
-        (bucket, nfs, "from NFS and EFS to S3"),
-        (bucket, world.s3(), "from NFS and EFS to S3"),
+        (bucket, nfs, "must be an S3 or object storage location"),
+        (bucket, world.s3(), "overlap"),
         (nfs, efs, "cannot write to EFS"),
     ]:
         refused(

@@ -8,8 +8,8 @@ use datasync_model::RequestCounts;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Algorithm, Checksum, Crc64, EndpointError, Key, ObjectChecksum, Pace, PartStream,
-    PosixMetadata, Timestamp,
+    Algorithm, Checksum, Crc64, EndpointError, Key, ObjectChecksum, ObjectProperties, Pace,
+    PartStream, PosixMetadata, Timestamp,
 };
 
 /// What a successful write proves, as the probe of the store showed.
@@ -109,6 +109,10 @@ pub struct ObjectHeader {
     pub storage_class: Option<String>,
     /// Write only if no object of that key exists (OverwriteMode NEVER).
     pub only_if_absent: bool,
+    /// What the source's object carries besides, where the source is an object store and the options
+    /// keep it. User metadata of the names of `metadata` give way to that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub properties: Option<Box<ObjectProperties>>,
 }
 
 /// A body in memory, with the checksum computed over the very buffers that were read.

@@ -12,6 +12,7 @@ mod key;
 mod metadata;
 mod pace;
 mod part_stream;
+mod properties;
 mod source;
 
 #[cfg(feature = "testing")]
@@ -34,4 +35,5 @@ pub use key::{EntryPath, Key, KeyError, decode_name, encode_name};
 pub use metadata::PosixMetadata;
 pub use pace::{Grant, Pace, Unpaced};
 pub use part_stream::{BrokenOff, Chunks, PartStream};
+pub use properties::ObjectProperties;
 pub use source::{DirCursor, DirEntry, DirPage, Handle, Node, ReadReply, Source};

@@ -5,10 +5,10 @@ use std::future::Future;
 use bytes::Bytes;
 use datasync_model::RequestCounts;
 
-use crate::{Attributes, EndpointError};
+use crate::{Attributes, EndpointError, ObjectProperties};
 
-/// A server's opaque name of an entry: an NFS file handle, an object key. At most 128 bytes for
-/// NFS, 1024 for S3.
+/// A server's opaque name of an entry: an NFS file handle, or an object's key with what tells its
+/// version. At most 128 bytes for NFS, about 1,300 for S3.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Handle(pub Bytes);
 
@@ -30,21 +30,19 @@ pub struct Node {
 /// One entry of a directory. `.` and `..` never occur.
 #[derive(Debug, Clone)]
 pub struct DirEntry {
-    /// The name: 1 to 255 bytes, no `/`, no NUL (checked by the implementation).
+    /// The name: 1 to 255 bytes, of an object store up to 1024; no `/`, no NUL (checked by the
+    /// implementation). Beside an error it may be what the server lists that is no name: the rest of
+    /// a key up to and with its next `/`.
     pub name: Bytes,
     /// Handle and attributes; the implementation looks up what the server left out. The error of
     /// one entry does not fail the page.
     pub node: Result<Node, std::sync::Arc<EndpointError>>,
 }
 
-/// Where to go on in a directory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DirCursor {
-    /// Cookie of the last entry of the page before.
-    pub cookie: u64,
-    /// Cookie verifier of the page before.
-    pub verifier: [u8; 8],
-}
+/// Where to go on in a directory, in the words of who wrote the page before: an NFS cookie with its
+/// verifier, an S3 continuation token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirCursor(pub Bytes);
 
 /// A page of a directory, in the server's order.
 #[derive(Debug, Clone)]
@@ -90,12 +88,43 @@ pub trait Source: Send + Sync + 'static {
         cursor: Option<DirCursor>,
     ) -> impl Future<Output = Result<DirPage, EndpointError>> + Send;
 
-    /// Looks up one name; `Ok(None)` only if the server said that it does not exist.
+    /// Looks up one name; `Ok(None)` only if the server said that it does not exist. Where a file and
+    /// a directory may have one name, the file.
     fn lookup(
         &self,
         directory: &Handle,
         name: &[u8],
     ) -> impl Future<Output = Result<Option<Node>, EndpointError>> + Send;
+
+    /// The same for a name that should be a directory's: where a file and a directory may have one
+    /// name, the directory.
+    fn lookup_directory(
+        &self,
+        directory: &Handle,
+        name: &[u8],
+    ) -> impl Future<Output = Result<Option<Node>, EndpointError>> + Send {
+        self.lookup(directory, name)
+    }
+
+    /// Whether a node is an item of its own. A directory that no object stands for only leads to
+    /// what is in it: nothing is made of it where objects are copied to objects.
+    fn is_item(&self, _node: &Node) -> bool {
+        true
+    }
+
+    /// Whether [`Source::properties`] can tell anything.
+    fn has_properties(&self) -> bool {
+        false
+    }
+
+    /// What an object carries besides content and POSIX metadata, of the version that the handle
+    /// names; a [`crate::ErrorKind::Stale`] if there is another by now.
+    fn properties(
+        &self,
+        _item: &Handle,
+    ) -> impl Future<Output = Result<Option<ObjectProperties>, EndpointError>> + Send {
+        std::future::ready(Ok(None))
+    }
 
     /// Present attributes, not from any cache.
     fn attributes(

@@ -8,13 +8,14 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use datasync_endpoint::{Attributes, DirCursor, DirEntry, DirPage, EndpointError, Handle, Node};
+use datasync_endpoint::{Attributes, DirEntry, DirPage, EndpointError, Handle, Node};
 use futures::StreamExt;
 use nfs3_types::nfs3::{NFS_PROGRAM, READDIR3args, READDIRPLUS3args, cookieverf3};
 
 use crate::attributes::read_optional;
 use crate::client::{Client, wire_handle};
 use crate::counts::Procedure;
+use crate::position::Position;
 use crate::status::{is_dot, is_name, printable, read_handle};
 use crate::xdr::{Malformed, Reply};
 
@@ -46,7 +47,7 @@ struct Found {
 #[derive(Debug)]
 struct Page {
     entries: Vec<Found>,
-    next: Option<DirCursor>,
+    next: Option<Position>,
 }
 
 /// Which procedure lists.
@@ -69,14 +70,11 @@ impl Listing {
 pub(crate) async fn read_page(
     client: &Client,
     directory: &[u8],
-    cursor: Option<DirCursor>,
+    cursor: Option<Position>,
     page_size: u32,
     listing: Listing,
 ) -> Result<DirPage, EndpointError> {
-    let start = cursor.unwrap_or(DirCursor {
-        cookie: 0,
-        verifier: [0; 8],
-    });
+    let start = cursor.unwrap_or_default();
     let procedure = listing.procedure();
     let reply = match listing {
         Listing::Plus => {
@@ -109,7 +107,7 @@ pub(crate) async fn read_page(
         .await;
     Ok(DirPage {
         entries,
-        next: page.next,
+        next: page.next.map(Into::into),
     })
 }
 
@@ -141,7 +139,7 @@ struct Span {
     attributes: Option<Attributes>,
 }
 
-fn parse(mut reply: Reply, start: DirCursor, listing: Listing) -> Result<Page, Malformed> {
+fn parse(mut reply: Reply, start: Position, listing: Listing) -> Result<Page, Malformed> {
     read_optional(&mut reply)?;
     let verifier = reply.bytes8("the cookie verifier")?;
     let mut kept = Vec::new();
@@ -206,10 +204,10 @@ fn keep(kept: &mut Vec<u8>, bytes: &[u8]) -> Range<usize> {
 /// Where to go on; an error where that would lead back to where we were.
 pub(crate) fn next_cursor(
     eof: bool,
-    start: DirCursor,
+    start: Position,
     cookies: &[u64],
     verifier: [u8; 8],
-) -> Result<Option<DirCursor>, Malformed> {
+) -> Result<Option<Position>, Malformed> {
     if eof {
         return Ok(None);
     }
@@ -223,7 +221,7 @@ pub(crate) fn next_cursor(
             "the directory's cookie {last} comes again: reading on would not end"
         )));
     }
-    Ok(Some(DirCursor {
+    Ok(Some(Position {
         cookie: *last,
         verifier,
     }))

@@ -18,6 +18,7 @@ mod hostname;
 mod lacking;
 mod mount;
 mod pool;
+mod position;
 mod record;
 mod rpc;
 mod socket;

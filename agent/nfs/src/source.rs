@@ -15,6 +15,7 @@ use crate::config::NfsConfig;
 use crate::counts::{CallCounts, Counters};
 use crate::directory::{Listing, Trails, page_size, read_page};
 use crate::mount::mount;
+use crate::position::Position;
 
 /// The READ size where the server does not say (RFC 1813 leaves it open; every server takes this).
 const READ_SIZE_UNKNOWN: u32 = 32 << 10;
@@ -118,7 +119,7 @@ impl Nfs3Source {
     async fn page(
         &self,
         directory: &Handle,
-        cursor: Option<DirCursor>,
+        cursor: Option<Position>,
     ) -> Result<DirPage, EndpointError> {
         let listing = self.listing();
         let page = read_page(&self.client, &directory.0, cursor, self.page_size, listing).await;
@@ -213,6 +214,7 @@ impl Source for Nfs3Source {
         directory: &Handle,
         cursor: Option<DirCursor>,
     ) -> Result<DirPage, EndpointError> {
+        let cursor = Position::of(cursor.as_ref())?;
         let page = self.page(directory, cursor).await?;
         match self.trails.follow(&directory.0, cursor, &page) {
             Ok(()) => Ok(page),

@@ -16,7 +16,8 @@ use crate::destination::Store;
 use crate::listing::timestamp;
 use crate::multipart::Whole;
 use crate::object::replaced_metadata;
-use crate::place::{PARTS_MAX, PUT_MAX, in_path, in_query};
+use crate::place::{PARTS_MAX, PUT_MAX, in_path};
+use crate::properties::tagging;
 use crate::put::{Reply, receipt};
 use crate::requests::Wait;
 use crate::sums::{Proof, Sum, Told, told};
@@ -199,12 +200,8 @@ impl Store {
             Err(error) if error.kind == ErrorKind::NotSupported => return Ok(None),
             answer => answer?,
         };
-        let pairs: Vec<String> = output
-            .tag_set()
-            .iter()
-            .map(|tag| format!("{}={}", in_query(tag.key()), in_query(tag.value())))
-            .collect();
-        Ok((!pairs.is_empty()).then(|| pairs.join("&")))
+        let tags = output.tag_set().iter();
+        Ok(tagging(tags.map(|tag| (tag.key(), tag.value()))))
     }
 
     async fn copy_parts(

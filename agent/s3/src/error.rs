@@ -73,6 +73,9 @@ fn kind_of_code(code: &str) -> Option<ErrorKind> {
         // An archived object (GLACIER, DEEP_ARCHIVE) must be restored before it is read or copied.
         "InvalidObjectState"
         | "ObjectNotInActiveTierError"
+        // An object without tags, at some stores.
+        | "NoSuchTagSet"
+        | "NoSuchTagSetError"
         | "NotImplemented" | "MethodNotAllowed" | "UnsupportedOperation" => ErrorKind::NotSupported,
         "InvalidRequest"
         | "InvalidArgument"

@@ -7,6 +7,7 @@ mod answer;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod get;
+mod object;
 mod page;
 mod put;
 mod signature;
@@ -26,6 +27,7 @@ use crate::error::{chain, not_answered};
 use crate::headers::Headers;
 use crate::place::in_path;
 use crate::put::Write;
+pub(crate) use object::Ask;
 use signature::{EMPTY, HeaderList, Signer, Target, UNSIGNED};
 
 /// Bodies below this go without the SDK, in bytes.
@@ -117,31 +119,48 @@ impl Lean {
         request("PUT", uri, headers, body)
     }
 
-    /// A request that reads, of the bucket.
-    fn signed_get(
+    /// A request that reads the bucket, whose object key is empty, or an object.
+    fn signed_read(
         &self,
-        query: &str,
+        read: Read<'_>,
         credentials: &Credentials,
         clock: &StoreClock,
     ) -> Result<HttpRequest, MakingError> {
-        let mut headers = HeaderList::new();
+        let Read {
+            method,
+            object_key,
+            query,
+            mut headers,
+        } = read;
+        let mut uri = format!("{}{}", self.base, in_path(object_key));
         headers.extend(
             self.added[0]
                 .iter()
                 .map(|(name, value)| (name, value.to_owned())),
         );
         let target = Target {
-            method: "GET",
+            method,
             host: &self.host,
-            path: &self.base[self.path_at..],
+            path: &uri[self.path_at..],
             query,
             payload: EMPTY,
         };
         self.signer
             .sign(target, &mut headers, credentials, clock.now())?;
-        let uri = format!("{}?{query}", self.base);
-        request("GET", uri, headers, SdkBody::empty())
+        if !query.is_empty() {
+            uri = format!("{uri}?{query}");
+        }
+        request(method, uri, headers, SdkBody::empty())
     }
+}
+
+/// What is read.
+struct Read<'a> {
+    method: &'static str,
+    object_key: &'a str,
+    /// Percent-encoded, in the order of the names.
+    query: &'a str,
+    headers: HeaderList,
 }
 
 /// Why a request cannot be made.

@@ -1,4 +1,5 @@
-//! A bucket, or a prefix in it, as a destination: at AWS or at any S3-compatible store.
+//! A bucket, or a prefix in it, as a destination and as a source: at AWS or at any S3-compatible
+//! store.
 //!
 //! Bodies are sent with a checksum that was computed before (`x-amz-checksum-crc64nvme` or another), or
 //! that follows them, and are not signed, so they are read once. What the store's answers are worth is probed when it is
@@ -27,8 +28,10 @@ mod open;
 mod parts;
 mod place;
 mod probe;
+mod properties;
 mod put;
 mod requests;
+mod source;
 mod sums;
 mod trailer;
 mod upload_part;
@@ -42,3 +45,4 @@ pub use config::{Encryption, Kms, S3Config};
 pub use destination::S3Destination;
 pub use objects::{Download, S3Objects};
 pub use place::OBJECT_MAX;
+pub use source::{S3Source, Shape};

@@ -23,10 +23,10 @@ pub(crate) const PAGE_MAX: usize = PAGE as usize;
 const UPLOAD_PAGES_MAX: usize = 10;
 
 /// Unknown is not the end: deletes and uploads of ours hang on it.
-const UNFINISHED: &str = "a page that does not say whether it is the last";
+pub(crate) const UNFINISHED: &str = "a page that does not say whether it is the last";
 
 /// A key as S3 writes it under `encoding-type=url`: `+` is a space, `%2B` a plus.
-fn decoded(text: &str) -> Option<Cow<'_, str>> {
+pub(crate) fn decoded(text: &str) -> Option<Cow<'_, str>> {
     if !text.bytes().any(|byte| matches!(byte, b'+' | b'%')) {
         return Some(Cow::Borrowed(text));
     }
@@ -64,8 +64,33 @@ pub(crate) struct RawObject {
 #[derive(Debug, Default)]
 pub(crate) struct RawPage {
     pub(crate) objects: Vec<RawObject>,
+    /// What keys begin with, up to the next `/`, where a listing is by directory; as keys are written.
+    pub(crate) prefixes: Vec<String>,
     pub(crate) is_truncated: Option<bool>,
+    /// Where the next page begins, in the store's own words.
+    pub(crate) next: Option<String>,
     pub(crate) url_encoded: bool,
+}
+
+/// What is to be listed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Listing<'a> {
+    /// Of the keys in the bucket.
+    pub(crate) prefix: &'a str,
+    /// Whether keys that go on after a `/` are listed as one prefix.
+    pub(crate) by_directory: bool,
+    pub(crate) start: Start<'a>,
+    pub(crate) max_keys: i32,
+}
+
+/// Where a page begins.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Start<'a> {
+    Beginning,
+    /// After this key of the bucket.
+    After(&'a str),
+    /// Where the page before ended, as it said.
+    Token(&'a str),
 }
 
 impl From<ListObjectsV2Output> for RawPage {
@@ -73,6 +98,13 @@ impl From<ListObjectsV2Output> for RawPage {
         Self {
             is_truncated: output.is_truncated(),
             url_encoded: output.encoding_type() == Some(&EncodingType::Url),
+            next: output.next_continuation_token,
+            prefixes: output
+                .common_prefixes
+                .unwrap_or_default()
+                .into_iter()
+                .filter_map(|common| common.prefix)
+                .collect(),
             objects: output
                 .contents
                 .unwrap_or_default()
@@ -95,8 +127,12 @@ impl From<Object> for RawObject {
     }
 }
 
-/// What is wrong with a listing, in words.
-fn listed(object: RawObject, url_encoded: bool, prefix: &str) -> Result<ListedObject, String> {
+/// An object of a listing, or what is wrong with it, in words.
+pub(crate) fn listed(
+    object: RawObject,
+    url_encoded: bool,
+    prefix: &str,
+) -> Result<ListedObject, String> {
     let written = object.key.ok_or("an object without a key")?;
     let text = if url_encoded {
         decoded(&written)
@@ -152,8 +188,15 @@ pub(crate) fn page(raw: RawPage, prefix: &str, after: Option<&Key>) -> Result<Li
 
 impl Store {
     pub(crate) async fn list_page(&self, after: Option<&Key>) -> Result<ListPage, EndpointError> {
+        let start = self.start(after);
+        let wanted = Listing {
+            prefix: &self.place.prefix,
+            by_directory: false,
+            start: start.as_deref().map_or(Start::Beginning, Start::After),
+            max_keys: PAGE,
+        };
         if let Some(lean) = &self.lean
-            && let Some(page) = self.lean_page(lean, self.start(after).as_deref()).await?
+            && let Some(page) = self.lean_page(lean, wanted).await?
         {
             return self.listed_page(page, after);
         }
@@ -164,6 +207,38 @@ impl Store {
             .send(Wait::Answer, Operation::ListObjectsV2, &target, request)
             .await?;
         self.listed_page(output.into(), after)
+    }
+
+    /// A page of a listing that may be by directory.
+    pub(crate) async fn raw_page(&self, wanted: Listing<'_>) -> Result<RawPage, EndpointError> {
+        if let Some(lean) = &self.lean
+            && let Some(page) = self.lean_page(lean, wanted).await?
+        {
+            return Ok(page);
+        }
+        let (after, token) = match wanted.start {
+            Start::Beginning => (None, None),
+            Start::After(key) => (Some(key), None),
+            Start::Token(token) => (None, Some(token)),
+        };
+        let prefix = wanted.prefix;
+        let request = self
+            .client
+            .list_objects_v2()
+            .bucket(&self.place.bucket)
+            .set_prefix((!prefix.is_empty()).then(|| prefix.to_owned()))
+            .set_delimiter(wanted.by_directory.then(|| "/".to_owned()))
+            .set_start_after(after.map(str::to_owned))
+            .set_continuation_token(token.map(str::to_owned))
+            .encoding_type(EncodingType::Url)
+            .max_keys(wanted.max_keys)
+            .send();
+        let target = self.place.target(prefix);
+        let output = self
+            .requests
+            .send(Wait::Answer, Operation::ListObjectsV2, &target, request)
+            .await?;
+        Ok(output.into())
     }
 
     /// Where a page begins.

@@ -12,7 +12,7 @@ use crate::calls::Operation;
 use crate::check::{Check, checked};
 use crate::date::AnswerDate;
 use crate::destination::Store;
-use crate::object::metadata_map;
+use crate::properties::{described, user_metadata};
 use crate::put::{Reply, receipt};
 use crate::requests::Wait;
 use crate::sums::{Proof, Sum, told};
@@ -42,10 +42,9 @@ impl Store {
     ) -> Result<UploadId, EndpointError> {
         let object_key = self.place.object_key(key);
         let class = self.place.class_for(header.storage_class.as_deref(), size);
-        let request = self
-            .client
-            .create_multipart_upload()
-            .set_metadata(Some(metadata_map(&header.metadata)))
+        let request = self.client.create_multipart_upload();
+        let request = described!(request, &header.properties)
+            .set_metadata(Some(user_metadata(header)))
             .set_storage_class(class.as_deref().map(StorageClass::from));
         self.begin(&object_key, request, self.part_proof()).await
     }

@@ -62,7 +62,7 @@ impl S3Destination {
 }
 
 /// A store that was reached and not probed, with the first page of its listing.
-async fn connected(config: &S3Config) -> Result<(Store, ListPage), EndpointError> {
+pub(crate) async fn connected(config: &S3Config) -> Result<(Store, ListPage), EndpointError> {
     if let Some(endpoint) = &config.location.endpoint {
         check_endpoint(endpoint)?;
     }

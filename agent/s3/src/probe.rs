@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use datasync_endpoint::{
-    Crc64, Effect, EndpointError, ErrorKind, Integrity, Key, ListPage, Payload, PosixMetadata,
-    Timestamp, Unpaced,
+    Crc64, Effect, EndpointError, ErrorKind, Integrity, Key, ListPage, ObjectHeader, Payload,
+    PosixMetadata, Timestamp, Unpaced,
 };
 use md5::{Digest as _, Md5};
 use tokio::time::timeout;
@@ -45,7 +45,7 @@ struct Probe<'a> {
     store: &'a Store,
     object_key: String,
     payload: Payload,
-    metadata: PosixMetadata,
+    header: ObjectHeader,
 }
 
 impl Store {
@@ -66,11 +66,16 @@ impl Store {
                 crc64: Crc64::of(CONTENT),
                 pace: Arc::new(Unpaced),
             },
-            metadata: PosixMetadata {
-                owner: Some(1000),
-                permissions: Some(0o100_644),
-                mtime: Timestamp::from_nanoseconds(1_595_002_920_123_456_789),
-                ..PosixMetadata::default()
+            header: ObjectHeader {
+                metadata: PosixMetadata {
+                    owner: Some(1000),
+                    permissions: Some(0o100_644),
+                    mtime: Timestamp::from_nanoseconds(1_595_002_920_123_456_789),
+                    ..PosixMetadata::default()
+                },
+                storage_class: None,
+                only_if_absent: false,
+                properties: None,
             },
         };
         let (traits, cleaned) = match timeout(PROBE_MAX, probe.run()).await {
@@ -120,7 +125,7 @@ impl Probe<'_> {
     async fn try_put(&self, check: Check, if_absent: bool) -> Result<(), EndpointError> {
         let write = Write {
             object_key: &self.object_key,
-            metadata: &self.metadata,
+            header: &self.header,
             storage_class: None,
             if_absent,
             check,
@@ -138,7 +143,7 @@ impl Probe<'_> {
     /// Gives whether the object's ETag is the MD5 of its content.
     async fn metadata_comes_back(&self) -> Result<bool, EndpointError> {
         match self.store.head(&self.object_key).await? {
-            Some(head) if head_metadata(&head) == self.metadata => {
+            Some(head) if head_metadata(&head) == self.header.metadata => {
                 let md5 = hex::encode(Md5::digest(CONTENT));
                 Ok(head.e_tag().map(|etag| etag.trim_matches('"')) == Some(md5.as_str()))
             }

@@ -9,8 +9,7 @@ use aws_sdk_s3::types::{ChecksumMode, StorageClass};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::body::SdkBody;
 use datasync_endpoint::{
-    EndpointError, ErrorKind, Integrity, Key, ObjectHeader, Payload, PosixMetadata, Receipt,
-    Timestamp,
+    EndpointError, ErrorKind, Integrity, Key, ObjectHeader, Payload, Receipt, Timestamp,
 };
 
 use crate::body::{PacedBody, Progress};
@@ -19,7 +18,8 @@ use crate::check::{Check, checked};
 use crate::date::AnswerDate;
 use crate::destination::Store;
 use crate::lean::BODY_MAX;
-use crate::object::{head_sums, metadata_map};
+use crate::object::head_sums;
+use crate::properties::{described, user_metadata};
 use crate::requests::Wait;
 use crate::sums::{Sum, Told, told};
 
@@ -27,7 +27,7 @@ use crate::sums::{Sum, Told, told};
 #[derive(Debug)]
 pub(crate) struct Write<'a> {
     pub(crate) object_key: &'a str,
-    pub(crate) metadata: &'a PosixMetadata,
+    pub(crate) header: &'a ObjectHeader,
     pub(crate) storage_class: Option<String>,
     /// Sends `If-None-Match: *`.
     pub(crate) if_absent: bool,
@@ -58,7 +58,7 @@ impl Store {
         }
         let write = Write {
             object_key: &object_key,
-            metadata: &header.metadata,
+            header,
             storage_class: self
                 .place
                 .class_for(header.storage_class.as_deref(), payload.length),
@@ -99,6 +99,7 @@ impl Store {
     ) -> Result<Reply, EndpointError> {
         if let Some(lean) = &self.lean
             && payload.length < BODY_MAX
+            && write.header.properties.is_none()
             && let Some(reply) = self.lean_put(lean, write, payload).await?
         {
             return Ok(reply);
@@ -127,10 +128,11 @@ impl Store {
         progress: Arc<Progress>,
         date: &AnswerDate,
     ) -> Result<PutObjectOutput, SdkError<PutObjectError, HttpResponse>> {
-        checked!(self.client.put_object(), write.check)
+        let request = described!(self.client.put_object(), &write.header.properties);
+        checked!(request, write.check)
             .bucket(&self.place.bucket)
             .key(write.object_key)
-            .set_metadata(Some(metadata_map(write.metadata)))
+            .set_metadata(Some(user_metadata(write.header)))
             .set_storage_class(write.storage_class.as_deref().map(StorageClass::from))
             .set_if_none_match(write.if_absent.then(|| "*".to_owned()))
             .set_content_md5(write.check.content_md5())

@@ -86,6 +86,7 @@ async fn an_old_store_is_recognised_and_used_by_content_md5() {
         },
         storage_class: None,
         only_if_absent: false,
+        properties: None,
     };
     let names = ["a b+c", "a%2Fb", "a\u{1}\n", "d/", "é", "\u{10f7ff}"];
     let mut keys: Vec<Key> = names
@@ -188,6 +189,7 @@ async fn versions_are_kept_told_and_hidden_behind_markers() {
         metadata: PosixMetadata::default(),
         storage_class: None,
         only_if_absent: false,
+        properties: None,
     };
     let mut versions = Vec::new();
     for (name, content) in [("a", "1"), ("a", "2"), ("b", "3")] {

@@ -2,12 +2,13 @@
 
 use datasync_endpoint::{EndpointError, Source};
 use datasync_model::{EfsLocation, NfsLocation};
-use datasync_nfs::{NfsConfig, NfsSource, ServerName};
+use datasync_nfs::{NfsConfig, ServerName};
+use datasync_s3::Shape;
 use tokio::net::TcpStream;
 
 use super::{CheckRequest, sample, store};
 use crate::efs;
-use crate::endpoints::{Endpoints, SourceLocation, nfs_config};
+use crate::endpoints::{AnySource, Endpoints, SourceLocation, nfs_config};
 use crate::link::{Hop, Trail};
 
 /// Of NFS, where no portmapper says otherwise (RFC 1813 §2.1).
@@ -68,7 +69,7 @@ pub(crate) async fn walk(
     endpoints: &Endpoints,
     location: &NfsLocation,
     config: &NfsConfig,
-) -> (Trail, Option<NfsSource>) {
+) -> (Trail, Option<AnySource>) {
     let mut trail = Trail::default();
     if approach(&mut trail, location, config).await.is_none() {
         return (trail, None);
@@ -137,12 +138,17 @@ async fn mount(
     trail: &mut Trail,
     endpoints: &Endpoints,
     location: SourceLocation<'_>,
-) -> Option<NfsSource> {
+) -> Option<AnySource> {
     let mounted = async {
-        let source = endpoints.source(location).await.map_err(words)?;
+        let source = endpoints
+            .source(location, Shape::Files)
+            .await
+            .map_err(words)?;
         let text = format!(
-            "granted, by {}; READs of up to {} KiB",
-            source.version(),
+            "granted{}; READs of up to {} KiB",
+            source
+                .nfs_version()
+                .map_or_else(String::new, |version| format!(", by {version}")),
             source.read_max() / 1024
         );
         Ok((source, text))
@@ -150,7 +156,7 @@ async fn mount(
     trail.step("MOUNT", Box::pin(mounted)).await
 }
 
-async fn list(trail: &mut Trail, source: &NfsSource) -> Option<()> {
+async fn list(trail: &mut Trail, source: &AnySource) -> Option<()> {
     let listed = async {
         let root = source.root().await.map_err(words)?;
         let page = source.read_dir(&root.handle, None).await.map_err(words)?;

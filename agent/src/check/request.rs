@@ -8,9 +8,9 @@ use datasync_model::{
 };
 
 use super::flags::CheckFlags;
-use crate::config::{ConfigFaults, ProcessSettings, ca_bundle};
-use crate::copy::{given, parsed, process};
-use crate::urls::{EfsUrl, NfsUrl, S3Url, StoreUrl};
+use crate::config::{ConfigFaults, ProcessSettings};
+use crate::copy::{StoreAccess, parsed, process};
+use crate::urls::{EfsUrl, NfsUrl, S3Url};
 
 /// Stands for a location that control does not know.
 const ARN: &str = "arn:aws:datasync:us-east-1:000000000000:location/loc-00000000000000000";
@@ -122,26 +122,16 @@ fn s3(
     faults: &mut Vec<String>,
 ) -> Option<Location> {
     let url = parsed::<S3Url>("LOCATION", &flags.location, faults);
-    let endpoint = ("--endpoint-url", &flags.endpoint_url);
-    let variables = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
-    let endpoint = given(endpoint, &variables, environment)
-        .and_then(|(origin, url)| parsed::<StoreUrl>(origin, url, faults));
-    let region = ("--region", &flags.region);
-    let region = given(region, &["AWS_REGION", "AWS_DEFAULT_REGION"], environment);
-    let bundle = ("--ca-bundle", &flags.ca_bundle);
-    let certificate = given(bundle, &["AWS_CA_BUNDLE"], environment).and_then(|(origin, file)| {
-        let read = ca_bundle(file);
-        read.map_err(|what| faults.push(format!("{origin}: {what}")))
-            .ok()
-    });
+    let (endpoint, bundle) = (&flags.endpoint_url, &flags.ca_bundle);
+    let store = StoreAccess::given(endpoint, &flags.region, bundle, environment, faults);
     let url = url?;
     Some(Location::S3(S3Location {
         arn,
         bucket: url.bucket,
         prefix: url.prefix,
-        region: region.map(|(_, region)| region.to_owned()),
-        endpoint: endpoint.map(|url| url.to_string()),
-        server_certificate: certificate,
+        region: store.region,
+        endpoint: store.endpoint,
+        server_certificate: store.certificate,
         storage_class: StorageClass::Standard,
     }))
 }

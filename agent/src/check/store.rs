@@ -8,18 +8,20 @@ use datasync_endpoint::{
     Payload, PosixMetadata, Unpaced,
 };
 use datasync_model::{ChecksumAlgorithm, S3Location};
-use datasync_s3::S3Destination;
+use datasync_s3::{S3Destination, Shape};
 
-use super::CheckRequest;
 use super::reach::{Answer, Reached, reach};
+use super::{CheckRequest, sample};
 use crate::copy::{Access, Way};
-use crate::endpoints::Endpoints;
+use crate::endpoints::{Endpoints, SourceLocation};
 use crate::link::{Hop, Trail};
 
 /// Where AWS is, for a bucket whose region is not known.
 const REGION: &str = "us-east-1";
 /// Stores refuse signatures that are 15 minutes off ("RequestTimeTooSkewed").
 const SKEW_MAX: u64 = 900;
+const ADVICE: &str =
+    "allow the key or role s3:GetObject, and kms:Decrypt where the bucket is encrypted so";
 const CONTENT: &[u8] = b"Written and deleted by datasync-agent check.\n";
 /// Below the location; the engine leaves everything there alone.
 const DIRECTORY: &str = ".aws-datasync/";
@@ -114,24 +116,29 @@ async fn rights(
     location: &S3Location,
 ) {
     let opened = async {
-        let store = endpoints
+        endpoints
             .destination_to_look(location)
             .await
             .map_err(words)?;
-        Ok((store, "the location is listed".to_owned()))
+        Ok(((), "the location is listed".to_owned()))
     };
-    let Some(store) = trail.step("s3:ListBucket", Box::pin(opened)).await else {
+    if trail
+        .step("s3:ListBucket", Box::pin(opened))
+        .await
+        .is_none()
+    {
         return;
-    };
-    let first = async {
-        let page = store.list(None).await.map_err(words)?;
-        let Some(first) = page.objects.into_iter().find(|object| object.size > 0) else {
-            return Ok(((), "nothing is there to read".to_owned()));
+    }
+    let read = async {
+        let location = SourceLocation::S3(location);
+        let shape = Shape::Objects {
+            metadata: true,
+            tags: false,
         };
-        store.stat(&first.key).await.map_err(words)?;
-        Ok(((), format!("the metadata of {} is read", first.key)))
+        let source = endpoints.source(location, shape).await.map_err(words)?;
+        sample::read(&source, ADVICE).await
     };
-    trail.step("s3:GetObject", Box::pin(first)).await;
+    trail.step("s3:GetObject", Box::pin(read)).await;
     if !request.write {
         return;
     }
@@ -180,6 +187,7 @@ fn header() -> ObjectHeader {
     ObjectHeader {
         metadata: PosixMetadata::default(),
         storage_class: None,
+        properties: None,
         only_if_absent: false,
     }
 }

@@ -13,8 +13,9 @@ use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsP
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::{Builder, Connector, tls};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
-use datasync_model::{LocationArn, Proxy};
+use datasync_model::{LocationArn, Proxy, S3Location};
 
+use crate::config::EgressSettings;
 use crate::credentials::CredentialStore;
 
 /// A profile may run a program or ask another service.
@@ -70,6 +71,23 @@ pub(crate) struct Access {
 }
 
 impl Access {
+    /// [`Access::find`] for a store's location, in its region if it has one.
+    ///
+    /// # Errors
+    /// Why there are none, without any part of a secret.
+    pub(super) async fn of(
+        store: &S3Location,
+        profile: Option<&str>,
+        egress: &EgressSettings,
+    ) -> Result<Self, String> {
+        let certificates = store.server_certificate.iter().chain(&egress.ca_bundle);
+        let way = Way {
+            https_proxy: egress.https_proxy.as_ref(),
+            ca_bundles: certificates.map(String::as_str).collect(),
+        };
+        Self::find(profile, store.region.clone(), &way).await
+    }
+
     /// Looks for credentials: those of `profile` if one is named, else the first of the
     /// environment, `AWS_PROFILE` or the default profile, and the machine's role.
     ///

@@ -7,7 +7,7 @@ use crate::config::ProcessFlags;
 /// Locations, options and output of one copy. No flag takes a secret.
 #[derive(Debug, Clone, Default, Args)]
 pub struct CopyFlags {
-    /// nfs://HOST[:PORT]/EXPORT/PATH; an IPv6 address in brackets
+    /// nfs://HOST[:PORT]/EXPORT/PATH, an IPv6 address in brackets; or s3://BUCKET[/PREFIX]
     #[arg(value_name = "SOURCE")]
     pub(super) source: String,
     /// s3://BUCKET[/PREFIX]
@@ -24,6 +24,16 @@ pub struct CopyFlags {
     /// Profile of the AWS tools' files, in place of any other credentials; variable AWS_PROFILE
     #[arg(long)]
     pub(super) profile: Option<String>,
+    /// Store that an s3:// SOURCE is read from [default: that of DESTINATION]
+    #[arg(long, value_name = "URL")]
+    pub(super) source_endpoint_url: Option<String>,
+    /// Region of the source's bucket [default: that of DESTINATION where both are in one store, else
+    /// as the store says]
+    #[arg(long, value_name = "REGION")]
+    pub(super) source_region: Option<String>,
+    /// Profile to read an s3:// SOURCE with [default: that of DESTINATION]
+    #[arg(long, value_name = "PROFILE")]
+    pub(super) source_profile: Option<String>,
     /// PEM file of certificates to trust besides the system's; variable AWS_CA_BUNDLE
     #[arg(long, value_name = "FILE")]
     pub(super) ca_bundle: Option<String>,
@@ -66,7 +76,7 @@ pub struct CopyFlags {
     /// unlimited'; --bytes-per-second is for the rest
     #[arg(long, value_name = "TIMETABLE")]
     pub(super) bandwidth_timetable: Option<String>,
-    /// INT_VALUE or NONE [default: INT_VALUE]
+    /// INT_VALUE or NONE [default: INT_VALUE; NONE from objects to objects, as for the next four]
     #[arg(long, value_name = "WORD")]
     pub(super) uid: Option<String>,
     /// INT_VALUE or NONE [default: INT_VALUE]
@@ -84,6 +94,12 @@ pub struct CopyFlags {
     /// PRESERVE or NONE [default: NONE]
     #[arg(long, value_name = "WORD")]
     pub(super) preserve_devices: Option<String>,
+    /// PRESERVE or NONE: tags of objects that are copied to objects [default: PRESERVE]
+    #[arg(long, value_name = "WORD")]
+    pub(super) object_tags: Option<String>,
+    /// PRESERVE or NONE: metadata of objects that are copied to objects [default: PRESERVE]
+    #[arg(long, value_name = "WORD")]
+    pub(super) object_metadata: Option<String>,
     /// Copies only what matches, such as /home|/srv/*/www; may be given several times
     #[arg(long, value_name = "PATTERNS")]
     pub(super) include: Vec<String>,

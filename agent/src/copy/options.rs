@@ -3,8 +3,8 @@
 use std::str::FromStr;
 
 use datasync_model::{
-    Excludes, Extensions, FilterError, Includes, Options, OptionsOverride, Pair, StorageClass,
-    TaskMode, VerifyMode,
+    Excludes, Extensions, FilterError, Includes, Options, OptionsOverride, Pair, TaskMode,
+    VerifyMode,
 };
 
 use super::flags::CopyFlags;
@@ -26,11 +26,7 @@ where
 }
 
 /// The options with every default filled in. Couplings are checked where each word is one.
-pub(super) fn options(
-    flags: &CopyFlags,
-    storage_class: StorageClass,
-    faults: &mut Vec<String>,
-) -> Options {
+pub(super) fn options(flags: &CopyFlags, pair: Pair, faults: &mut Vec<String>) -> Options {
     let before = faults.len();
     let rate = flags.bytes_per_second.as_deref().map(parse_rate);
     let given = OptionsOverride {
@@ -61,11 +57,9 @@ pub(super) fn options(
             faults,
         ),
         preserve_devices: word("preserve-devices", flags.preserve_devices.as_ref(), faults),
+        object_tags: word("object-tags", flags.object_tags.as_ref(), faults),
+        object_metadata: word("object-metadata", flags.object_metadata.as_ref(), faults),
         ..OptionsOverride::default()
-    };
-    let pair = Pair {
-        object_to_object: false,
-        storage_class: Some(storage_class),
     };
     let options = Options::defaults(TASK_MODE, pair).merged(&given);
     if faults.len() == before
@@ -150,13 +144,17 @@ fn joined<T: Default>(
 
 #[cfg(test)]
 mod tests {
-    use datasync_model::{BytesPerSecond, PreserveDeletedFiles, Uid};
+    use datasync_model::{BytesPerSecond, PreserveDeletedFiles, StorageClass, Uid};
 
     use super::*;
 
     fn checked(flags: &CopyFlags) -> (Options, Vec<String>) {
         let mut faults = Vec::new();
-        let options = options(flags, StorageClass::Standard, &mut faults);
+        let pair = Pair {
+            object_to_object: false,
+            storage_class: Some(StorageClass::Standard),
+        };
+        let options = options(flags, pair, &mut faults);
         (options, faults)
     }
 

@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use datasync_model::{
-    BytesPerSecond, ExecutionSpec, Home, Location, LocationArn, NfsLocation, NfsVersion, Options,
-    Partition, S3Location, StorageClass, TaskArn, TaskExecutionArn, UniqueId,
+    BytesPerSecond, ExecutionSpec, Home, Location, LocationArn, Options, Pair, Partition,
+    S3Location, StorageClass, TaskArn, TaskExecutionArn, UniqueId,
 };
 use sha2::{Digest, Sha256};
 
 use super::flags::CopyFlags;
 use super::options::{self, TASK_MODE};
-use crate::config::{ConfigFaults, Layers, Overrides, ProcessFlags, ProcessSettings, ca_bundle};
-use crate::urls::{NfsUrl, S3Url, StoreUrl};
+use super::origin::{Origin, StoreAccess};
+use crate::config::{ConfigFaults, Layers, Overrides, ProcessFlags, ProcessSettings};
+use crate::urls::{S3Url, StoreUrl};
 
 /// Warnings only: a person reads the end.
 const LOG_LEVEL: &str = "warn";
@@ -26,6 +27,8 @@ pub struct CopyRequest {
     /// the one given; a profile may have another.
     pub(super) spec: ExecutionSpec,
     pub(super) profile: Option<String>,
+    /// Of the source, where that is a store.
+    pub(super) source_profile: Option<String>,
     pub(super) state_dir: PathBuf,
 }
 
@@ -50,6 +53,11 @@ impl CopyRequest {
             (Some(process), Some(spec), Some(state_dir)) if faults.is_empty() => Ok(Self {
                 process,
                 spec,
+                source_profile: flags
+                    .source_profile
+                    .as_ref()
+                    .or(flags.profile.as_ref())
+                    .cloned(),
                 profile: flags.profile.clone(),
                 state_dir,
             }),
@@ -72,52 +80,36 @@ pub(crate) fn process(
         .validate_process(LOG_LEVEL)
 }
 
-/// A flag or the first variable that is not empty, with the name of where it was found.
-pub(crate) fn given<'a>(
-    flag: (&'static str, &'a Option<String>),
-    variables: &[&'static str],
-    environment: &'a BTreeMap<String, String>,
-) -> Option<(&'static str, &'a str)> {
-    let by_flag = flag.1.as_deref().map(|value| (flag.0, value));
-    by_flag.or_else(|| {
-        variables.iter().find_map(|name| {
-            let value = environment.get(*name).filter(|value| !value.is_empty())?;
-            Some((*name, value.as_str()))
-        })
-    })
-}
-
 /// `None` only where a fault was noted.
 fn spec(
     flags: &CopyFlags,
     environment: &BTreeMap<String, String>,
     faults: &mut Vec<String>,
 ) -> Option<ExecutionSpec> {
-    let source = parsed::<NfsUrl>("SOURCE", &flags.source, faults);
+    let source = parsed::<Origin>("SOURCE", &flags.source, faults);
     let destination = parsed::<S3Url>("DESTINATION", &flags.destination, faults);
-    let endpoint = ("--endpoint-url", &flags.endpoint_url);
-    let variables = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
-    let endpoint = given(endpoint, &variables, environment)
-        .and_then(|(origin, url)| parsed::<StoreUrl>(origin, url, faults));
-    let region = ("--region", &flags.region);
-    let region = given(region, &["AWS_REGION", "AWS_DEFAULT_REGION"], environment);
-    let bundle = ("--ca-bundle", &flags.ca_bundle);
-    let bundle = given(bundle, &["AWS_CA_BUNDLE"], environment);
+    let (endpoint, bundle) = (&flags.endpoint_url, &flags.ca_bundle);
+    let store = StoreAccess::given(endpoint, &flags.region, bundle, environment, faults);
     let class = options::word("storage-class", flags.storage_class.as_ref(), faults);
     let storage_class = class.unwrap_or(StorageClass::Standard);
-    let options = options::options(flags, storage_class, faults);
+    let pair = Pair {
+        object_to_object: source.as_ref().is_some_and(Origin::is_store),
+        storage_class: Some(storage_class),
+    };
+    let options = options::options(flags, pair, faults);
     let extensions = options::extensions(flags, &options, faults);
     let includes = options::includes(flags, faults);
     let excludes = options::excludes(flags, faults);
-    let certificate = bundle.and_then(|(origin, file)| {
-        let read = ca_bundle(file);
-        read.map_err(|what| faults.push(format!("{origin}: {what}")))
-            .ok()
-    });
+    let source_store = source_store(flags, &store, faults);
     let (source, destination) = (source?, destination?);
-    let endpoint = endpoint.map(|url| url.to_string());
-    let from = source.to_string();
-    let to = format!("{destination} {}", endpoint.as_deref().unwrap_or_default());
+    if source_store.endpoint == store.endpoint {
+        faults.extend(source.overlap(&destination));
+    }
+    let from = source.text(&source_store);
+    let to = format!(
+        "{destination} {}",
+        store.endpoint.as_deref().unwrap_or_default()
+    );
     let options_as_text = compared(&options)
         .map_err(|error| faults.push(error.to_string()))
         .ok()?;
@@ -145,19 +137,17 @@ fn spec(
     Some(ExecutionSpec {
         execution: TaskExecutionArn::new(&task, id(&how)),
         task_mode: TASK_MODE,
-        source: Location::Nfs(NfsLocation {
-            arn: LocationArn::new(&home, id(&["source", &from])),
-            server_hostname: source.host,
-            subdirectory: source.path,
-            version: NfsVersion::Automatic,
-        }),
+        source: source.location(
+            LocationArn::new(&home, id(&["source", &from])),
+            source_store,
+        ),
         destination: Location::S3(S3Location {
             arn: LocationArn::new(&home, id(&["destination", &to])),
             bucket: destination.bucket,
             prefix: destination.prefix,
-            region: region.map(|(_, region)| region.to_owned()),
-            endpoint,
-            server_certificate: certificate,
+            region: store.region,
+            endpoint: store.endpoint,
+            server_certificate: store.certificate,
             storage_class,
         }),
         options,
@@ -165,6 +155,20 @@ fn spec(
         excludes,
         extensions,
     })
+}
+
+/// The store of the source: that of the destination, `store`, as far as nothing else is given.
+fn source_store(flags: &CopyFlags, store: &StoreAccess, faults: &mut Vec<String>) -> StoreAccess {
+    let given = flags.source_endpoint_url.as_ref();
+    let given = given.and_then(|url| parsed::<StoreUrl>("--source-endpoint-url", url, faults));
+    let given = given.map(|url| url.to_string());
+    let is_other = given.is_some() && given != store.endpoint;
+    let region = store.region.clone().filter(|_| !is_other);
+    StoreAccess {
+        endpoint: given.or_else(|| store.endpoint.clone()),
+        region: flags.source_region.clone().or(region),
+        certificate: store.certificate.clone(),
+    }
 }
 
 /// Options without the rate, which may change from run to run.

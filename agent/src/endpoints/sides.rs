@@ -7,20 +7,15 @@ use datasync_model::{EfsLocation, ErrorCode, Failure, Location, NfsLocation, S3L
 pub(crate) enum SourceLocation<'a> {
     Nfs(&'a NfsLocation),
     Efs(&'a EfsLocation),
+    S3(&'a S3Location),
 }
 
-/// The location as a source, if it can be one.
-pub(crate) fn as_source(location: &Location) -> Result<SourceLocation<'_>, Failure> {
+/// The location as a source.
+pub(crate) fn as_source(location: &Location) -> SourceLocation<'_> {
     match location {
-        Location::Nfs(nfs) => Ok(SourceLocation::Nfs(nfs)),
-        Location::Efs(efs) => Ok(SourceLocation::Efs(efs)),
-        Location::S3(s3) => Err(Failure::new(
-            ErrorCode::NotSupported,
-            format!(
-                "s3://{} cannot be a source: only NFS and EFS can",
-                s3.bucket
-            ),
-        )),
+        Location::Nfs(nfs) => SourceLocation::Nfs(nfs),
+        Location::Efs(efs) => SourceLocation::Efs(efs),
+        Location::S3(s3) => SourceLocation::S3(s3),
     }
 }
 
@@ -96,7 +91,7 @@ mod tests {
             nfs(NfsVersion::Nfs4_2),
             efs,
         ] {
-            assert!(as_source(&location).is_ok() && !needs_keys(&location));
+            assert!(!needs_keys(&location));
             let failure = as_destination(&location).unwrap_err();
             assert_eq!(failure.code, ErrorCode::NotSupported);
             assert!(failure.detail.contains(&place(&location)), "{failure}");

@@ -201,7 +201,7 @@ impl Runner {
         log: Option<LogSink>,
     ) -> Result<ExecutionReport, Halt> {
         let spec = &assignment.spec;
-        let from = endpoints::as_source(&spec.source).map_err(Halt::Failed)?;
+        let from = endpoints::as_source(&spec.source);
         let s3 = endpoints::as_destination(&spec.destination).map_err(Halt::Failed)?;
         let owed_aborts = self.remembered(spec, "owed-aborts");
         let credentials = async {
@@ -214,7 +214,7 @@ impl Runner {
         let source_server = self.endpoints.servers().source(from);
         let source = self
             .open(assignment, Side::Source, &spec.source, || {
-                self.endpoints.source(from)
+                self.endpoints.source(from, endpoints::shape(spec))
             })
             .await?;
         let leased = async { Ok(self.fence(assignment).await) };

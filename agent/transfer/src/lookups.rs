@@ -23,20 +23,28 @@ impl<'a, S: Source> Lookups<'a, S> {
         }
     }
 
-    /// The node at `path`; `None` only if the server says that a component does not exist, or that
-    /// what should lead to it is no directory.
-    pub(crate) async fn find(&mut self, path: &EntryPath) -> Result<Option<Node>, EndpointError> {
-        match self.look_up(path).await {
+    /// The node at `path`, a directory or another; `None` only if the server says that a component
+    /// does not exist, or that what should lead to it is no directory.
+    pub(crate) async fn find(
+        &mut self,
+        path: &EntryPath,
+        is_directory: bool,
+    ) -> Result<Option<Node>, EndpointError> {
+        match self.look_up(path, is_directory).await {
             Err(error) if error.kind == ErrorKind::Stale => {
                 self.root = None;
                 self.way.clear();
-                self.look_up(path).await
+                self.look_up(path, is_directory).await
             }
             answer => answer,
         }
     }
 
-    async fn look_up(&mut self, path: &EntryPath) -> Result<Option<Node>, EndpointError> {
+    async fn look_up(
+        &mut self,
+        path: &EntryPath,
+        is_directory: bool,
+    ) -> Result<Option<Node>, EndpointError> {
         let names: Vec<&[u8]> = path.names().collect();
         let Some((last, parents)) = names.split_last() else {
             return self.root().await.map(Some);
@@ -49,14 +57,14 @@ impl<'a, S: Source> Lookups<'a, S> {
             .count();
         self.way.truncate(known);
         for name in &parents[known..] {
-            match self.child(name).await? {
+            match self.child(name, true).await? {
                 Some(node) if node.attributes.kind == EntryKind::Directory => {
                     self.way.push((name.to_vec(), node));
                 }
                 _ => return Ok(None),
             }
         }
-        self.child(last).await
+        self.child(last, is_directory).await
     }
 
     async fn root(&mut self) -> Result<Node, EndpointError> {
@@ -67,11 +75,19 @@ impl<'a, S: Source> Lookups<'a, S> {
         Ok(self.root.insert(root).clone())
     }
 
-    async fn child(&mut self, name: &[u8]) -> Result<Option<Node>, EndpointError> {
+    async fn child(
+        &mut self,
+        name: &[u8],
+        is_directory: bool,
+    ) -> Result<Option<Node>, EndpointError> {
         let parent = match self.way.last() {
             Some((_, node)) => node.handle.clone(),
             None => self.root().await?.handle,
         };
+        if is_directory {
+            let look_up = || self.source.lookup_directory(&parent, name);
+            return self.attempts.run(look_up).await;
+        }
         self.attempts
             .run(|| self.source.lookup(&parent, name))
             .await

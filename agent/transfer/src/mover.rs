@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use datasync_endpoint::{
     Attributes, Destination, EndpointError, Fingerprint, Handle, ListedObject, Node, ObjectHeader,
-    PosixMetadata, ReadBack, Receipt, Source,
+    ObjectProperties, PosixMetadata, ReadBack, Receipt, Source,
 };
 use datasync_model::{ErrorCode, Failure, Options};
 
@@ -203,7 +203,9 @@ impl<S: Source, D: Destination> Mover<S, D> {
                 TryError::Stale => break Outcome::Failed(ItemFailure::vanished()),
             }
             in_flight.restart();
-            let locating = Box::pin(locate(&*self.source, &entry.path, &self.attempts));
+            let is_directory = entry.key.is_directory();
+            let locating = locate(&*self.source, &entry.path, is_directory, &self.attempts);
+            let locating = Box::pin(locating);
             match self.waits().during(Wait::Source, locating).await {
                 Ok(Some(node)) if self.is_same_kind(&entry.node, &node) => {
                     located = Some(SourceEntry {
@@ -244,12 +246,28 @@ impl<S: Source, D: Destination> Mover<S, D> {
         }
     }
 
-    fn header(&self, attributes: &Attributes, copy: &plan::Copy) -> ObjectHeader {
-        ObjectHeader {
+    /// What an entry's object is written with; its properties are those of the version that is read.
+    async fn header(
+        &self,
+        entry: &SourceEntry,
+        attributes: &Attributes,
+        copy: &plan::Copy,
+    ) -> Result<ObjectHeader, TryError> {
+        Ok(ObjectHeader {
             metadata: PosixMetadata::kept(attributes, &self.options),
             storage_class: copy.storage_class.clone(),
             only_if_absent: copy.only_if_absent,
+            properties: self.properties(&entry.node.handle).await?,
+        })
+    }
+
+    async fn properties(&self, item: &Handle) -> Result<Option<Box<ObjectProperties>>, TryError> {
+        if !self.source.has_properties() {
+            return Ok(None);
         }
+        let asked = self.attempts.run(|| self.source.properties(item));
+        let told = self.waits().during(Wait::Source, Box::pin(asked)).await;
+        Ok(told.map_err(|error| source_error(&error))?.map(Box::new))
     }
 
     fn version<'a>(&'a self, file: &'a Handle, fingerprint: Fingerprint) -> Version<'a, S> {

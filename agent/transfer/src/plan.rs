@@ -135,9 +135,9 @@ pub(crate) fn compare(
         }
         _ => found.size != 0,
     };
-    let kind_differs = found
-        .metadata
-        .permissions
+    // An object that is copied as it is may say what it likes of itself.
+    let found_permissions = wanted.permissions.and(found.metadata.permissions);
+    let kind_differs = found_permissions
         .and_then(EntryKind::from_mode)
         .is_some_and(|kind| kind != source.kind);
     if content_differs || kind_differs {

@@ -139,7 +139,8 @@ impl<S: Source> Walker<S> {
             path: EntryPath::ROOT,
             node: root.map_err(WalkError::Root)?,
         };
-        if walk.has_root && walk.scope.contains(b"/") && walk.is_new(&root.key) {
+        let is_item = walk.has_root && walk.source.is_item(&root.node);
+        if is_item && walk.scope.contains(b"/") && walk.is_new(&root.key) {
             self.emit(Walked::Entry(root.clone())).await;
         }
         self.enter(root).await?;
@@ -191,7 +192,7 @@ impl<S: Source> Walker<S> {
             }
         };
         let entry = SourceEntry { key, path, node };
-        let is_emitted = in_scope && walk.is_new(&entry.key);
+        let is_emitted = in_scope && walk.is_new(&entry.key) && walk.source.is_item(&entry.node);
         if !walk.is_to_be_entered(&entry) {
             if is_emitted {
                 self.emit(Walked::Entry(entry)).await;

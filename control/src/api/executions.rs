@@ -133,6 +133,7 @@ impl Start {
             options,
             extensions,
         };
+        tasks::overlap::check_apart(&spec.source, &spec.destination)?;
         let deletes = spec.options.preserve_deleted_files;
         let written = spec.extensions.report.as_ref();
         tasks::report::check_place(written, &spec.destination, deletes)?;
@@ -180,7 +181,8 @@ fn check_ready(task: &Task) -> Result<(), ApiError> {
     }
 }
 
-fn frozen(
+/// The location as an agent is told of it.
+pub(super) fn frozen(
     tx: &Transaction<'_>,
     location: &Location,
     settings: &Settings,

@@ -4,6 +4,7 @@ mod change;
 pub(super) mod input;
 mod list;
 pub(super) mod manifest;
+pub(super) mod overlap;
 pub(super) mod report;
 mod retries;
 mod same_store;
@@ -22,7 +23,7 @@ use super::call::Call;
 use super::check::{self, TagInput};
 use super::error::ApiError;
 use super::locations;
-use super::{Settings, arns, extensions};
+use super::{Settings, arns, executions, extensions};
 use crate::history;
 use crate::records::{Eligible, Location, LocationDetails, NOBODY, Readiness, Task};
 use crate::store::{Transaction, Versioned};
@@ -70,7 +71,7 @@ pub(super) fn pair(source: &Location, destination: &Location) -> Pair {
     }
 }
 
-fn check_pair(source: &Location, destination: &Location) -> Result<(), ApiError> {
+fn check_pair(destination: &Location) -> Result<(), ApiError> {
     if matches!(destination.details, LocationDetails::Efs(_)) {
         return Err(ApiError::unsupported(format!(
             "Location {} is an EFS file system: this release cannot write to EFS.",
@@ -78,9 +79,6 @@ fn check_pair(source: &Location, destination: &Location) -> Result<(), ApiError>
         )));
     }
     let supported = matches!(
-        source.details,
-        LocationDetails::Nfs(_) | LocationDetails::Efs(_)
-    ) && matches!(
         destination.details,
         LocationDetails::S3(_) | LocationDetails::ObjectStorage(_)
     );
@@ -88,8 +86,8 @@ fn check_pair(source: &Location, destination: &Location) -> Result<(), ApiError>
         Ok(())
     } else {
         Err(ApiError::unsupported(
-            "This release moves data from NFS and EFS to S3 or object storage only: the source must \
-             be an NFS or EFS location, the destination an S3 or object storage location.",
+            "This release moves data to S3 or object storage only: the destination must be an S3 or \
+             object storage location.",
         ))
     }
 }
@@ -149,7 +147,11 @@ pub(super) async fn create(call: &Call<'_>) -> Result<Value, ApiError> {
     call.commit(move |tx| {
         let from = locations::find(tx, &source)?.record;
         let to = locations::find(tx, &destination)?.record;
-        check_pair(&from, &to)?;
+        check_pair(&to)?;
+        overlap::check_apart(
+            &executions::frozen(tx, &from, &settings)?,
+            &executions::frozen(tx, &to, &settings)?,
+        )?;
         check_mode(mode, &from)?;
         eligible(&from, &to, &settings)?;
         let pair = pair(&from, &to);

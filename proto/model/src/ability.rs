@@ -22,6 +22,8 @@ words! {
         Lease = "lease",
         /// [`crate::Location::Efs`].
         Efs = "efs",
+        /// Executions whose source is a [`crate::Location::S3`].
+        S3Source = "s3-source",
     }
 }
 

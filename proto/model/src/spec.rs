@@ -39,6 +39,9 @@ impl ExecutionSpec {
         for location in [&self.source, &self.destination] {
             needs.extend(location.needs());
         }
+        if matches!(self.source, Location::S3(_)) {
+            needs.push(Ability::S3Source);
+        }
         needs
     }
 }

@@ -61,6 +61,7 @@ fn header(seed: u32) -> ObjectHeader {
         metadata: metadata(seed),
         storage_class: None,
         only_if_absent: false,
+        properties: None,
     }
 }
 

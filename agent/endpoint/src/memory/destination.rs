@@ -155,6 +155,7 @@ impl MemoryDestination {
             metadata: current.metadata,
             storage_class: None,
             only_if_absent: false,
+            properties: None,
         };
         self.lock().create_copy(key, &header, current.size)
     }

@@ -353,6 +353,7 @@ impl Objects {
             metadata: PosixMetadata::default(),
             storage_class: None,
             only_if_absent: false,
+            properties: None,
         };
         let id = self.create_upload(key, &header, 0);
         if let Some(upload) = self.uploads.get_mut(&id.0) {

@@ -12,7 +12,20 @@ use crate::{
     Handle, Node, ReadReply, Source,
 };
 
-const VERIFIER: [u8; 8] = *b"verifier";
+const VERIFIER: &[u8; 8] = b"verifier";
+
+fn cursor_at(cookie: u64) -> DirCursor {
+    DirCursor([&cookie.to_be_bytes()[..], VERIFIER].concat().into())
+}
+
+/// Where a page begins; `None` for a cursor that is none of ours.
+fn after(cursor: Option<&DirCursor>) -> Option<Option<u64>> {
+    let Some(cursor) = cursor else {
+        return Some(None);
+    };
+    let (cookie, verifier) = cursor.0.split_first_chunk()?;
+    (verifier == VERIFIER).then(|| Some(u64::from_be_bytes(*cookie)))
+}
 
 /// A [`Tree`] as a source. The tree may change while it is read.
 #[derive(Debug)]
@@ -143,26 +156,20 @@ impl Source for MemorySource {
     ) -> Result<DirPage, EndpointError> {
         let (target, aftermath) = self.enter(Operation::ReadDir, directory).await?;
         let fail = |kind| Err(error(Operation::ReadDir, &target, kind));
-        if cursor.is_some_and(|cursor| cursor.verifier != VERIFIER) {
+        let Some(after) = after(cursor.as_ref()) else {
             return fail(ErrorKind::BadCookie);
-        }
+        };
         let (path, mut found) = {
             let tree = self.tree();
             let Some(path) = tree.path_of(directory) else {
                 return fail(ErrorKind::Stale);
             };
-            (
-                path,
-                tree.page(directory, cursor.map(|cursor| cursor.cookie), self.page + 1),
-            )
+            (path, tree.page(directory, after, self.page + 1))
         };
         let has_more = found.len() > self.page;
         found.truncate(self.page);
         let last = found.last().map(|(cookie, _, _)| *cookie);
-        let next = last.filter(|_| has_more).map(|cookie| DirCursor {
-            cookie,
-            verifier: VERIFIER,
-        });
+        let next = last.filter(|_| has_more).map(cursor_at);
         let entries = found
             .into_iter()
             .map(|(_, name, node)| self.entry(&path, name, node));

@@ -5,7 +5,9 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
-use datasync_endpoint::{DirCursor, DirPage, ErrorKind};
+use datasync_endpoint::{DirPage, ErrorKind};
+
+use crate::position::Position;
 
 /// The most listings under way whose pages are followed; one that is forgotten is followed anew.
 const FOLLOWED_MAX: usize = 64;
@@ -77,7 +79,7 @@ struct Followed {
     directory: Bytes,
     /// Where the listing goes on. Listings of one directory that meet here may share a trail: only
     /// what lies before is on it.
-    cursor: DirCursor,
+    cursor: Position,
     trail: Trail,
 }
 
@@ -90,14 +92,14 @@ impl Trails {
     pub(crate) fn follow(
         &self,
         directory: &Bytes,
-        cursor: Option<DirCursor>,
+        cursor: Option<Position>,
         page: &DirPage,
     ) -> Result<(), Circle> {
         let mut followed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let here = |one: &Followed| one.directory == *directory && Some(one.cursor) == cursor;
         let place = followed.iter().position(here);
         let trail = place.and_then(|place| followed.remove(place));
-        let Some(next) = page.next else {
+        let Some(next) = page.next.as_ref().and_then(Position::read) else {
             return Ok(());
         };
         let now = Mark {
@@ -130,8 +132,8 @@ mod tests {
 
     use super::*;
 
-    fn cursor(cookie: u64) -> DirCursor {
-        DirCursor {
+    fn cursor(cookie: u64) -> Position {
+        Position {
             cookie,
             verifier: [1; 8],
         }
@@ -145,7 +147,7 @@ mod tests {
                 name: name.to_string().into(),
                 node: Err(std::sync::Arc::new(error)),
             }],
-            next: Some(cursor(next)),
+            next: Some(cursor(next).into()),
         }
     }
 

@@ -22,7 +22,7 @@ pub fn nfs_reply(data: &[u8]) {
     } else {
         Listing::Plain
     };
-    let start = DirCursor {
+    let start = Position {
         cookie: u64::from(*procedure),
         verifier: [1; 8],
     };

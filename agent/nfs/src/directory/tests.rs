@@ -3,7 +3,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const START: DirCursor = DirCursor {
+const START: Position = Position {
     cookie: 5,
     verifier: [1; 8],
 };

@@ -19,7 +19,7 @@ pub fn rpc_record(data: &[u8]) {
         let before = stream.len();
         let reading = read_record(&mut stream, MAX, &pool).now_or_never();
         let Some(read) = reading else {
-            panic!("bytes that are there are waited for");
+            unreachable!("bytes that are there are waited for");
         };
         let Ok(record) = read else { break };
         assert!(record.len() <= MAX);

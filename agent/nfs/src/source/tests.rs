@@ -191,12 +191,12 @@ async fn a_directory_that_loops_or_lies_is_a_breach() {
     for lie in pages {
         let (_server, source) =
             mounted(move |request| (request.procedure == READDIRPLUS).then(lie)).await;
-        let cursor = DirCursor {
+        let cursor = Position {
             cookie: 9,
             verifier: [0; 8],
         };
         let error = source
-            .read_dir(&handle(b"root"), Some(cursor))
+            .read_dir(&handle(b"root"), Some(cursor.into()))
             .await
             .unwrap_err();
         assert_eq!(error.kind, ErrorKind::Protocol, "{error}");
@@ -400,7 +400,7 @@ async fn read_to_the_failure(source: &Nfs3Source, directory: &Handle) -> (usize,
     for page in 1..100 {
         // A caller may ask for the same page again.
         for last in [false, true] {
-            match source.read_dir(directory, cursor).await {
+            match source.read_dir(directory, cursor.clone()).await {
                 Ok(read) if last => cursor = Some(read.next.expect("the directory never ends")),
                 Ok(_) => {}
                 Err(error) => return (page, error),

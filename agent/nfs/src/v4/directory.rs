@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use datasync_endpoint::{DirCursor, DirEntry, DirPage, EndpointError, Handle, Node};
+use datasync_endpoint::{DirEntry, DirPage, EndpointError, Handle, Node};
 use futures::StreamExt;
 
 use super::attributes::{Values, Wanted};
@@ -12,6 +12,7 @@ use super::client::Client;
 use super::compound::{Compound, Operation};
 use crate::counts::Procedure;
 use crate::directory::{ENTRIES_MAX, LOOKUPS, NAME_MAX, next_cursor};
+use crate::position::Position;
 use crate::status::{is_dot, is_name, printable};
 use crate::xdr::{Malformed, Reply};
 
@@ -27,13 +28,10 @@ pub(super) struct Found {
 pub(super) async fn read_page(
     client: &Client,
     directory: &[u8],
-    cursor: Option<DirCursor>,
+    cursor: Option<Position>,
     page_size: u32,
 ) -> Result<DirPage, EndpointError> {
-    let start = cursor.unwrap_or(DirCursor {
-        cookie: 0,
-        verifier: [0; 8],
-    });
+    let start = cursor.unwrap_or_default();
     let listing = |compound: Compound| {
         compound
             .operation(Operation::ReadDir)
@@ -50,7 +48,10 @@ pub(super) async fn read_page(
         .buffered(LOOKUPS)
         .collect()
         .await;
-    Ok(DirPage { entries, next })
+    Ok(DirPage {
+        entries,
+        next: next.map(Into::into),
+    })
 }
 
 async fn complete(client: &Client, directory: &[u8], kept: &Bytes, found: Found) -> DirEntry {
@@ -72,9 +73,9 @@ async fn complete(client: &Client, directory: &[u8], kept: &Bytes, found: Found)
     }
 }
 
-pub(super) type Page = (Bytes, Vec<Found>, Option<DirCursor>);
+pub(super) type Page = (Bytes, Vec<Found>, Option<Position>);
 
-pub(super) fn parse(mut reply: Reply, start: DirCursor) -> Result<Page, Malformed> {
+pub(super) fn parse(mut reply: Reply, start: Position) -> Result<Page, Malformed> {
     let verifier = reply.bytes8("the cookie verifier")?;
     let (mut kept, mut found, mut cookies) = (Vec::new(), Vec::new(), Vec::new());
     while reply.flag("whether an entry follows")? {
@@ -117,7 +118,7 @@ mod tests {
     use crate::script::Xdr;
     use crate::v4::attributes::tests::file;
 
-    const START: DirCursor = DirCursor {
+    const START: Position = Position {
         cookie: 0,
         verifier: [0; 8],
     };

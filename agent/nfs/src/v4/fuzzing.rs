@@ -1,7 +1,5 @@
 //! What the fuzz target `nfs4_reply` of `tests/fuzz` calls.
 
-use datasync_endpoint::DirCursor;
-
 use super::attributes::Values;
 use super::client::read_results;
 use super::compound::{HANDLE_MAX, Operation, Results, Sequence, Unanswered};
@@ -9,6 +7,7 @@ use super::directory::{Found, parse};
 use super::owners::Owners;
 use super::session::{read_client_id, read_sequence, read_session};
 use crate::directory::ENTRIES_MAX;
+use crate::position::Position;
 use crate::rpc::{accepted, reply_xid};
 use crate::status::{is_dot, is_name};
 use crate::xdr::Reply;
@@ -93,7 +92,7 @@ fn read(mut results: Results) -> Result<(), Unanswered> {
 fn listing(mut results: Results, length: usize) -> Result<(), Unanswered> {
     results.next(Operation::PutFh)?;
     results.next(Operation::ReadDir)?;
-    let start = DirCursor {
+    let start = Position {
         cookie: 5,
         verifier: [1; 8],
     };

@@ -19,6 +19,7 @@ use crate::counts::{CallCounts, Counters, Procedure};
 use crate::directory::{PAGE_MAX, Trails, page_size};
 use crate::hostname::ServerName;
 use crate::mount::{NFS_PORT, normalize, resolve, with_port};
+use crate::position::Position;
 
 /// The READ size where the server does not say.
 const READ_SIZE_UNKNOWN: u32 = 32 << 10;
@@ -189,6 +190,7 @@ impl Source for Nfs4Source {
         directory: &Handle,
         cursor: Option<DirCursor>,
     ) -> Result<DirPage, EndpointError> {
+        let cursor = Position::of(cursor.as_ref())?;
         let page = read_page(&self.client, &directory.0, cursor, self.page_size).await?;
         match self.trails.follow(&directory.0, cursor, &page) {
             Ok(()) => Ok(page),

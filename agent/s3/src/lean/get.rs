@@ -7,12 +7,13 @@ use bytes::Bytes;
 use datasync_endpoint::{EndpointError, ErrorKind};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
-use super::{Lean, answer, not_made, page};
+use super::signature::HeaderList;
+use super::{Lean, Read, answer, not_made, page};
 use crate::bounded::DOCUMENT_MAX;
 use crate::calls::Operation;
 use crate::destination::Store;
 use crate::error::not_answered;
-use crate::listing::{PAGE, RawPage};
+use crate::listing::{Listing, RawPage, Start};
 use crate::place::in_query;
 use crate::requests::Wait;
 
@@ -23,6 +24,28 @@ struct Ask<'a> {
     /// For errors.
     target: &'a str,
     query: &'a str,
+}
+
+/// Names in their order, as signatures want them.
+fn query_of(wanted: Listing<'_>) -> String {
+    let mut query = String::new();
+    if let Start::Token(token) = wanted.start {
+        query.push_str(&format!("continuation-token={}&", in_query(token)));
+    }
+    if wanted.by_directory {
+        query.push_str("delimiter=%2F&");
+    }
+    let max_keys = wanted.max_keys;
+    query.push_str(&format!(
+        "encoding-type=url&list-type=2&max-keys={max_keys}"
+    ));
+    if !wanted.prefix.is_empty() {
+        query.push_str(&format!("&prefix={}", in_query(wanted.prefix)));
+    }
+    if let Start::After(key) = wanted.start {
+        query.push_str(&format!("&start-after={}", in_query(key)));
+    }
+    query
 }
 
 fn broken_off(
@@ -38,26 +61,16 @@ fn broken_off(
 }
 
 impl Store {
-    /// A page of the objects after `start`; `Ok(None)`: the answer is one for the SDK.
+    /// A page of a listing; `Ok(None)`: the answer is one for the SDK.
     pub(crate) async fn lean_page(
         &self,
         lean: &Lean,
-        start: Option<&str>,
+        wanted: Listing<'_>,
     ) -> Result<Option<RawPage>, EndpointError> {
-        let prefix = &self.place.prefix;
-        let mut query = format!("encoding-type=url&list-type=2&max-keys={PAGE}");
-        for (name, value) in [
-            ("prefix", prefix.as_str()),
-            ("start-after", start.unwrap_or("")),
-        ] {
-            if !value.is_empty() {
-                query.push_str(&format!("&{name}={}", in_query(value)));
-            }
-        }
         let ask = Ask {
             operation: Operation::ListObjectsV2,
-            target: &self.place.target(prefix),
-            query: &query,
+            target: &self.place.target(wanted.prefix),
+            query: &query_of(wanted),
         };
         let document = self.lean_get(lean, ask).await?;
         Ok(document.as_deref().and_then(page::read))
@@ -73,8 +86,14 @@ impl Store {
         let _turn = self.requests.turn(operation, target).await?;
         let exchange = pin!(async {
             let credentials = lean.credentials(operation, target).await?;
+            let read = Read {
+                method: "GET",
+                object_key: "",
+                query,
+                headers: HeaderList::new(),
+            };
             let request = lean
-                .signed_get(query, &credentials, &self.requests.clock)
+                .signed_read(read, &credentials, &self.requests.clock)
                 .map_err(|error| not_made(&error, operation, target))?;
             let answer = lean.connector.call(request).await;
             let mut answer = answer.map_err(|error| not_answered(&error, operation, target))?;

@@ -18,6 +18,9 @@ enum Element {
     IsTruncated,
     EncodingType,
     Contents,
+    CommonPrefixes,
+    Prefix,
+    NextContinuationToken,
     Key,
     Size,
     ETag,
@@ -34,6 +37,9 @@ impl Element {
             b"IsTruncated" => Self::IsTruncated,
             b"EncodingType" => Self::EncodingType,
             b"Contents" => Self::Contents,
+            b"CommonPrefixes" => Self::CommonPrefixes,
+            b"Prefix" => Self::Prefix,
+            b"NextContinuationToken" => Self::NextContinuationToken,
             b"Key" => Self::Key,
             b"Size" => Self::Size,
             b"ETag" => Self::ETag,
@@ -46,7 +52,10 @@ impl Element {
 
 /// A page, if the document is one.
 pub(super) fn read(document: &[u8]) -> Option<RawPage> {
-    use Element::{Contents, EncodingType, IsTruncated, ListBucketResult};
+    use Element::{
+        CommonPrefixes, Contents, EncodingType, IsTruncated, ListBucketResult,
+        NextContinuationToken, Prefix,
+    };
     let mut reader = Reader::from_str(std::str::from_utf8(document).ok()?);
     reader.config_mut().expand_empty_elements = true;
     let mut page = RawPage::default();
@@ -76,6 +85,13 @@ pub(super) fn read(document: &[u8]) -> Option<RawPage> {
                             return Some(page);
                         }
                     }
+                    [_, CommonPrefixes, Prefix] => {
+                        page.prefixes.push(std::mem::take(&mut text));
+                        if page.prefixes.len() > PAGE_MAX {
+                            return Some(page);
+                        }
+                    }
+                    [_, NextContinuationToken] => page.next = Some(std::mem::take(&mut text)),
                     [_, Contents, member] => object.take(*member, &text)?,
                     [_, IsTruncated] => page.is_truncated = Some(text.parse().ok()?),
                     [_, EncodingType] => page.url_encoded = text == "url",

@@ -21,7 +21,7 @@ use crate::requests::Wait;
 use crate::sums::Told;
 
 pub(super) fn headers(write: &Write<'_>, length: u64) -> HeaderList {
-    let mut headers = metadata_headers(write.metadata);
+    let mut headers = metadata_headers(&write.header.metadata);
     headers.push(("content-length", length.to_string()));
     headers.push(("content-type", "application/octet-stream".to_owned()));
     headers.extend(write.check.header());

@@ -1,5 +1,5 @@
-//! The destination over the embedded store, with its levels of integrity, and over a sink
-//! that speaks HTTP by hand.
+//! The destination and the source over the embedded store, with its levels of integrity, and over a
+//! sink that speaks HTTP by hand.
 
 #![allow(clippy::unwrap_used, reason = "the helpers of tests may panic too")]
 
@@ -18,5 +18,6 @@ mod setup;
 mod single;
 mod sink;
 mod skew;
+mod source;
 mod uploads;
 mod world;

@@ -19,6 +19,7 @@ fn header() -> ObjectHeader {
         metadata: PosixMetadata::default(),
         storage_class: None,
         only_if_absent: false,
+        properties: None,
     }
 }
 

@@ -124,7 +124,8 @@ impl Source for SyntheticSource {
         } else {
             (self.shape.files, number + 1, 1)
         };
-        let from = cursor.map_or(0, |cursor| cursor.cookie);
+        let from = cursor.as_ref().and_then(|cursor| cursor.0.first_chunk());
+        let from = from.map_or(0, |from| u64::from_le_bytes(*from));
         let to = (from + READDIR_PAGE).min(count);
         // Names and handles of a page share a buffer, as they do in the NFS client.
         let mut buffer = BytesMut::with_capacity((READDIR_PAGE as usize) * (HANDLE_BYTES + 20));
@@ -146,10 +147,8 @@ impl Source for SyntheticSource {
                 node: Ok(Node { handle, attributes }),
             });
         }
-        let next = (to < count).then_some(DirCursor {
-            cookie: to,
-            verifier: [0; 8],
-        });
+        let next = Bytes::copy_from_slice(&to.to_le_bytes());
+        let next = (to < count).then_some(DirCursor(next));
         Ok(DirPage { entries, next })
     }
 

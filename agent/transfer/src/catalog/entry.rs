@@ -177,6 +177,13 @@ impl Entry {
             && same_class
     }
 
+    /// Whether the listed object has other content than the remembered one, for all that is known;
+    /// `crc64` is what the store tells of it now.
+    pub(crate) fn is_replaced(&self, listed: &ListedObject, crc64: Option<Crc64>) -> bool {
+        let is_same = crc64.is_some() && self.crc64 == crc64;
+        self.etag != hash(&listed.etag) && !is_same
+    }
+
     /// What HEAD would tell of it, as far as it is compared.
     pub(crate) fn as_state(&self) -> ObjectState {
         ObjectState {

@@ -55,7 +55,10 @@ async fn look_up<S: Source>(
     silence: &Silence,
     slice: Vec<Candidate>,
 ) -> Answers {
-    let mut presence = Presence(Lookups::new(source, attempts));
+    let mut presence = Presence {
+        source,
+        lookups: Lookups::new(source, attempts),
+    };
     let mut answers = Vec::with_capacity(slice.len());
     for candidate in slice {
         let answer = presence.is_gone(&candidate.key).await;
@@ -72,10 +75,13 @@ async fn look_up<S: Source>(
 }
 
 /// Looks keys up.
-struct Presence<'a, S>(Lookups<'a, S>);
+struct Presence<'a, S> {
+    source: &'a S,
+    lookups: Lookups<'a, S>,
+}
 
 impl<S: Source> Presence<'_, S> {
-    /// Whether the server says that nothing of this key's path and kind exists.
+    /// Whether the server says that no item of this key's path and kind exists.
     async fn is_gone(&mut self, key: &Key) -> Result<bool, EndpointError> {
         let path = key.path().map_err(|error| {
             EndpointError::new(
@@ -85,8 +91,10 @@ impl<S: Source> Presence<'_, S> {
                 error.to_string(),
             )
         })?;
-        let found = self.0.find(&path).await?;
+        let found = self.lookups.find(&path, key.is_directory()).await?;
         let is_directory = |node: &Node| node.attributes.kind == EntryKind::Directory;
-        Ok(found.is_none_or(|node| is_directory(&node) != key.is_directory()))
+        Ok(found.is_none_or(|node| {
+            is_directory(&node) != key.is_directory() || !self.source.is_item(&node)
+        }))
     }
 }

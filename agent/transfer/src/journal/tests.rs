@@ -27,6 +27,7 @@ fn begun() -> Begun {
             metadata: PosixMetadata::default(),
             storage_class: Some("GLACIER".to_owned()),
             only_if_absent: true,
+            properties: None,
         },
         part: 525 << 20,
     }

@@ -73,7 +73,7 @@ impl<S: Source> ManifestWalk<S> {
             let path = key.path().unwrap_or_default();
             let found = match self.refusal(&path, &key) {
                 Some(error) => Err(error),
-                None => found(&path, lookups.find(&path).await),
+                None => found(&path, lookups.find(&path, false).await),
             };
             walked.push(match found {
                 Ok(node) => Walked::Entry(SourceEntry { key, path, node }),

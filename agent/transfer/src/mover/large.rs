@@ -71,7 +71,7 @@ impl<S: Source, D: Destination> Mover<S, D> {
         let layout = PartLayout::of(attributes.size, limits.parts_max);
         let begun = Begun {
             version: attributes.fingerprint(),
-            header: self.header(&attributes, copy),
+            header: self.header(entry, &attributes, copy).await?,
             part: layout.part.min(limits.part_max),
         };
         let began = Instant::now();

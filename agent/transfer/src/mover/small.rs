@@ -95,7 +95,7 @@ impl<S: Source, D: Destination> Mover<S, D> {
         chunks: Vec<Bytes>,
         crc64: Crc64,
     ) -> Result<Written, TryError> {
-        let header = self.header(attributes, copy);
+        let header = self.header(entry, attributes, copy).await?;
         let length = chunks.iter().map(|chunk| chunk.len() as u64).sum();
         let key = &entry.key;
         let content = ReadBack {

@@ -1,9 +1,9 @@
 //! What is done about an entry of the merge: the one decision of a run and of a dry run.
 
 use datasync_endpoint::{Attributes, ListedObject, ObjectState, PosixMetadata, ReadBack};
-use datasync_model::Options;
+use datasync_model::{Mtime, Options};
 
-use super::{Copy, Decision, Difference, SkipReason, compare, decide};
+use super::{Content, Copy, Decision, Difference, SkipReason, compare, content_of, decide};
 use crate::catalog::{Entry, Recall, recall};
 
 /// What is done.
@@ -83,11 +83,27 @@ impl Facts<'_> {
         let last_modified = self.listed.map(|listed| listed.last_modified);
         let last_modified = last_modified.unwrap_or_default();
         let wanted = self.wanted();
+        if self.is_replaced(&found) {
+            return replace(found.storage_class);
+        }
         match compare(self.source, &wanted, &found, last_modified, self.options) {
             Difference::None => Action::Keep(Some(Box::new(found))),
             Difference::Metadata if found.size > 0 => Action::Metadata(Box::new(found)),
             Difference::Metadata | Difference::Content => replace(found.storage_class),
         }
+    }
+
+    /// Whether somebody wrote other content since we did: without a kept mtime the object does not
+    /// tell whose it is.
+    fn is_replaced(&self, found: &ObjectState) -> bool {
+        let has_content = matches!(
+            content_of(self.source.kind, self.options),
+            Some(Content::File | Content::LinkTarget)
+        );
+        let (Some(known), Some(listed)) = (self.known, self.listed) else {
+            return false;
+        };
+        has_content && self.options.mtime == Mtime::None && known.is_replaced(listed, found.crc64)
     }
 
     fn replace_listed(&self) -> Action {

@@ -268,10 +268,11 @@ fn put_hashes(source: Option<Hash>, destination: Option<Hash>, entry: &mut Map<S
     }
 }
 
-/// The path as manifests write it, with a leading `/`.
+/// The path as manifests write it, with a leading `/`; a key that is none as it is.
 fn relative_path(key: &Key) -> String {
     let text = key.as_str();
-    format!("/{}", text.strip_suffix('/').unwrap_or(text))
+    let directory = text.strip_suffix('/').filter(|_| key.path().is_ok());
+    format!("/{}", directory.unwrap_or(text))
 }
 
 fn type_of(kind: EntryKind) -> &'static str {

@@ -164,9 +164,10 @@ impl<S: Source> Finder<S> {
                 self.key_max,
             )));
         }
-        let found = locate(&*self.source, &path, &self.attempts).await;
+        let is_directory = key.is_directory();
+        let found = locate(&*self.source, &path, is_directory, &self.attempts).await;
         match found.map_err(|error| ItemFailure::of_source(&error))? {
-            Some(node) if key.is_directory() == (node.attributes.kind == EntryKind::Directory) => {
+            Some(node) if is_directory == (node.attributes.kind == EntryKind::Directory) => {
                 Ok(SourceEntry {
                     key: key.clone(),
                     path,

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use datasync_endpoint::{
     Abilities, Attributes, Crc64, Destination, DirCursor, DirPage, EndpointError, Handle, Key,
-    ListPage, Node, ObjectHeader, ObjectIdentifier, ObjectState, OpenUpload, Pace, PartReceipt,
-    PartStream, Payload, PosixMetadata, ReadBack, ReadReply, Receipt, Source, StoredPart, UploadId,
+    ListPage, Node, ObjectHeader, ObjectIdentifier, ObjectProperties, ObjectState, OpenUpload,
+    Pace, PartReceipt, PartStream, Payload, PosixMetadata, ReadBack, ReadReply, Receipt, Source,
+    StoredPart, UploadId,
 };
 
 use datasync_model::RequestCounts;
@@ -84,13 +85,35 @@ impl<S: Source> Source for Spared<Arc<S>> {
         directory: &Handle,
         cursor: Option<DirCursor>,
     ) -> Result<DirPage, EndpointError> {
-        let call = || self.inner.read_dir(directory, cursor);
+        let call = || self.inner.read_dir(directory, cursor.clone());
         self.access.ask(few("READDIR"), call).await
     }
 
     async fn lookup(&self, directory: &Handle, name: &[u8]) -> Result<Option<Node>, EndpointError> {
         let call = || self.inner.lookup(directory, name);
         self.access.ask(moving("LOOKUP", 0), call).await
+    }
+
+    async fn lookup_directory(
+        &self,
+        directory: &Handle,
+        name: &[u8],
+    ) -> Result<Option<Node>, EndpointError> {
+        let call = || self.inner.lookup_directory(directory, name);
+        self.access.ask(moving("LOOKUP", 0), call).await
+    }
+
+    fn is_item(&self, node: &Node) -> bool {
+        self.inner.is_item(node)
+    }
+
+    fn has_properties(&self) -> bool {
+        self.inner.has_properties()
+    }
+
+    async fn properties(&self, item: &Handle) -> Result<Option<ObjectProperties>, EndpointError> {
+        let call = || self.inner.properties(item);
+        self.access.ask(moving("HeadObject", 0), call).await
     }
 
     async fn attributes(&self, handle: &Handle) -> Result<Attributes, EndpointError> {

@@ -31,7 +31,14 @@ const KINDS: [ErrorKind; 18] = [
     ErrorKind::Invalid,
 ];
 /// The operations by which a source learns of an entry.
-const OPERATIONS: [&str; 4] = ["LOOKUP", "GETATTR", "READDIRPLUS", "READDIR"];
+const OPERATIONS: [&str; 6] = [
+    "LOOKUP",
+    "GETATTR",
+    "READDIRPLUS",
+    "READDIR",
+    "HeadObject",
+    "ListObjectsV2",
+];
 const OTHER_OPERATION: &str = "read entry";
 
 /// Appends an entry.

@@ -27,6 +27,7 @@ fn begun() -> Begun {
             metadata: PosixMetadata::default(),
             storage_class: None,
             only_if_absent: false,
+            properties: None,
         },
         part: 5,
     }

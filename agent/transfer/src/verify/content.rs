@@ -70,7 +70,8 @@ impl<S: Source, D: Destination> Verifier<S, D> {
                 Err(Unread::Failed(failure)) => return Err(failure),
             }
             tries += 1;
-            let found = locate(&*self.source, &entry.path, &self.attempts).await;
+            let is_directory = entry.key.is_directory();
+            let found = locate(&*self.source, &entry.path, is_directory, &self.attempts).await;
             let found = found.map_err(|error| ItemFailure::of_source(&error))?;
             handle = found.ok_or_else(ItemFailure::vanished)?.handle;
         }

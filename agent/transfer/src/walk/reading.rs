@@ -216,7 +216,7 @@ async fn keep<S: Source>(
 }
 
 async fn relocated<S: Source>(walk: &Walk<S>, directory: &SourceEntry) -> Option<Handle> {
-    let found = locate(&*walk.source, &directory.path, &walk.attempts).await;
+    let found = locate(&*walk.source, &directory.path, true, &walk.attempts).await;
     Some(found.ok().flatten()?.handle)
 }
 
@@ -229,7 +229,9 @@ async fn read_pages<S: Source>(
 ) -> Result<Result<(), EndpointError>, SortError> {
     let mut cursor: Option<DirCursor> = None;
     loop {
-        let page = walk.attempts.run(|| walk.source.read_dir(handle, cursor));
+        let page = walk
+            .attempts
+            .run(|| walk.source.read_dir(handle, cursor.clone()));
         let page = match page.await {
             Ok(page) => page,
             Err(error) => return Ok(Err(error)),

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Algorithm, Checksum, Crc64, EndpointError, Key, ObjectChecksum, ObjectProperties, Pace,
-    PartStream, PosixMetadata, Timestamp,
+    PartStream, PosixMetadata, Source, Timestamp,
 };
 
 /// What a successful write proves, as the probe of the store showed.
@@ -56,6 +56,19 @@ pub struct Abilities {
     pub key_max: usize,
     /// Whether the location's own root is an object that can be written (a prefix was given).
     pub has_root: bool,
+}
+
+const MEBIBYTE: u64 = 1 << 20;
+/// The smallest part but the last of any upload, in bytes.
+const PART_MIN: u64 = 8 * MEBIBYTE;
+
+/// The length in bytes of every part but the last of an upload of `size` bytes in at most
+/// `parts_max` parts: 8 MiB, or as many whole MiB as are needed.
+#[must_use]
+pub fn part_length(size: u64, parts_max: u32) -> u64 {
+    let needed = size.div_ceil(u64::from(parts_max.max(1)));
+    let whole = needed.div_ceil(MEBIBYTE).saturating_mul(MEBIBYTE);
+    whole.max(PART_MIN)
 }
 
 /// One object of a listing.
@@ -204,6 +217,15 @@ pub struct OpenUpload {
 /// reference).
 pub const DELETE_MAX: usize = 1_000;
 
+/// What one [`Destination::settle`] did.
+#[derive(Debug, Default)]
+pub struct Settled {
+    /// What could not be put right, by its key; at most 1,000.
+    pub failed: Vec<(Key, EndpointError)>,
+    /// Whether something is left.
+    pub more: bool,
+}
+
 /// An object as it was when it was listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectIdentifier {
@@ -227,6 +249,9 @@ pub struct ReadBack {
 ///
 /// Implementations answer transient errors as they are; retrying is the engine's decision.
 pub trait Destination: Send + Sync + 'static {
+    /// What the destination is walked by, where it is a tree of files; [`crate::NoTree`] for stores.
+    type Tree: Source;
+
     /// Limits and abilities, known after the store was opened and probed.
     fn abilities(&self) -> &Abilities;
 
@@ -234,6 +259,15 @@ pub trait Destination: Send + Sync + 'static {
     /// counts them.
     fn requests(&self) -> RequestCounts {
         RequestCounts::default()
+    }
+
+    /// The destination as a tree of files; `None` for a store of objects.
+    ///
+    /// It is listed by walking it: [`Destination::list`] is not for trees. Its root is always there,
+    /// every key has the directories above it as objects, and a name in one of them is a directory
+    /// or something else, not both. A directory is deleted only if nothing is in it.
+    fn tree(&self) -> Option<Arc<Self::Tree>> {
+        None
     }
 
     /// Objects with keys greater than `after`, in key order, at most 1000.
@@ -335,4 +369,11 @@ pub trait Destination: Send + Sync + 'static {
         &self,
         objects: &[ObjectIdentifier],
     ) -> impl Future<Output = Vec<Result<(), EndpointError>>> + Send;
+
+    /// Puts right what writing and deleting have left behind: the times of directories, which every
+    /// change in them changes. Called again and again once all is written and deleted, until nothing
+    /// more is left; from the beginning where the process was killed meanwhile.
+    fn settle(&self) -> impl Future<Output = Result<Settled, EndpointError>> + Send {
+        async { Ok(Settled::default()) }
+    }
 }

@@ -14,6 +14,7 @@ mod pace;
 mod part_stream;
 mod properties;
 mod source;
+mod tree;
 
 #[cfg(feature = "testing")]
 pub mod contract;
@@ -27,8 +28,8 @@ pub use attributes::{Attributes, EntryKind, Fingerprint, Timestamp};
 pub use checksum::{Crc64, Crc64Hasher};
 pub use destination::{
     Abilities, DELETE_MAX, Destination, Integrity, ListPage, ListedObject, ObjectHeader,
-    ObjectIdentifier, ObjectState, OpenUpload, PartReceipt, Payload, ReadBack, Receipt, StoredPart,
-    UploadId,
+    ObjectIdentifier, ObjectState, OpenUpload, PartReceipt, Payload, ReadBack, Receipt, Settled,
+    StoredPart, UploadId, part_length,
 };
 pub use error::{Effect, EndpointError, ErrorKind};
 pub use key::{EntryPath, Key, KeyError, decode_name, encode_name};
@@ -37,3 +38,4 @@ pub use pace::{Grant, Pace, Unpaced};
 pub use part_stream::{BrokenOff, Chunks, PartStream};
 pub use properties::ObjectProperties;
 pub use source::{DirCursor, DirEntry, DirPage, Handle, Node, ReadReply, Source};
+pub use tree::NoTree;

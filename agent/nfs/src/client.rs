@@ -1,4 +1,6 @@
-//! The procedures of NFS version 3 that a source needs (RFC 1813 §3.3).
+//! The procedures of NFS version 3 (RFC 1813 §3.3): here those that change nothing.
+
+mod changes;
 
 use std::net::SocketAddr;
 
@@ -27,7 +29,10 @@ const READ_DATA_MAX: usize = crate::record::RECORD_MAX;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sizes {
     pub(crate) read_max: u32,
+    pub(crate) write_max: u32,
     pub(crate) directory_preferred: u32,
+    /// Of a file; 0 where the server does not say.
+    pub(crate) file_max: u64,
 }
 
 /// Calls on one export as one user.
@@ -198,14 +203,18 @@ impl Client {
 fn fsinfo_results(reply: &mut Reply) -> Result<Sizes, Malformed> {
     read_optional(reply)?;
     let read_max = reply.u32("rtmax")?;
-    // rtpref, rtmult, wtmax, wtpref, wtmult
-    for _ in 0..5 {
-        reply.u32("the sizes of FSINFO")?;
+    for _ in 0..2 {
+        reply.u32("rtpref and rtmult")?;
     }
-    let directory_preferred = reply.u32("dtpref")?;
+    let write_max = reply.u32("wtmax")?;
+    for _ in 0..2 {
+        reply.u32("wtpref and wtmult")?;
+    }
     Ok(Sizes {
         read_max,
-        directory_preferred,
+        write_max,
+        directory_preferred: reply.u32("dtpref")?,
+        file_max: reply.u64("maxfilesize")?,
     })
 }
 

@@ -57,7 +57,7 @@ pub struct NfsConfig {
     /// How long a call may wait before its connection is retired. On a connection that brings other
     /// answers meanwhile (a slow link), up to eight times as long. At most an hour.
     pub call_timeout: Duration,
-    /// The largest READ in bytes; the server's own limit applies as well. At most 4 MiB.
+    /// The largest READ or WRITE in bytes; the server's own limits apply as well. At most 4 MiB.
     pub read_size_max: u32,
     /// The numbers of owners that version 4 tells by name.
     pub owners: Arc<Owners>,

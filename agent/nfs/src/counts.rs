@@ -21,10 +21,24 @@ pub(crate) enum Procedure {
     DestroySession,
     Sequence,
     ReclaimComplete,
+    Create,
+    MkDir,
+    SymLink,
+    Open,
+    OpenConfirm,
+    Close,
+    Write,
+    Commit,
+    SetAttr,
+    Rename,
+    Link,
+    Remove,
+    RmDir,
+    SetClientId,
 }
 
 impl Procedure {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 28] = [
         Self::GetPort,
         Self::Mnt,
         Self::GetAttr,
@@ -39,6 +53,20 @@ impl Procedure {
         Self::DestroySession,
         Self::Sequence,
         Self::ReclaimComplete,
+        Self::Create,
+        Self::MkDir,
+        Self::SymLink,
+        Self::Open,
+        Self::OpenConfirm,
+        Self::Close,
+        Self::Write,
+        Self::Commit,
+        Self::SetAttr,
+        Self::Rename,
+        Self::Link,
+        Self::Remove,
+        Self::RmDir,
+        Self::SetClientId,
     ];
 
     /// The protocol's own word.
@@ -58,6 +86,20 @@ impl Procedure {
             Self::DestroySession => "DESTROY_SESSION",
             Self::Sequence => "SEQUENCE",
             Self::ReclaimComplete => "RECLAIM_COMPLETE",
+            Self::Create => "CREATE",
+            Self::MkDir => "MKDIR",
+            Self::SymLink => "SYMLINK",
+            Self::Open => "OPEN",
+            Self::OpenConfirm => "OPEN_CONFIRM",
+            Self::Close => "CLOSE",
+            Self::Write => "WRITE",
+            Self::Commit => "COMMIT",
+            Self::SetAttr => "SETATTR",
+            Self::Rename => "RENAME",
+            Self::Link => "LINK",
+            Self::Remove => "REMOVE",
+            Self::RmDir => "RMDIR",
+            Self::SetClientId => "SETCLIENTID",
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The NFS source, version 3 (RFC 1813) and version 4, over user-space RPC (RFC 5531).
+//! NFS as source and destination, version 3 (RFC 1813) and version 4, over user-space RPC (RFC 5531).
 //!
 //! MOUNT and the portmapper go through `nfs3_client`; the hot calls go through a small transport of
 //! our own that keeps many calls in flight on a few connections, bounds everything that a server
@@ -9,10 +9,12 @@
 //! while it awaits another one may wait for ever: its turn may have come to the one it does not poll.
 
 mod attributes;
+mod changes;
 mod client;
 mod config;
 mod connection;
 mod counts;
+mod destination;
 mod directory;
 mod hostname;
 mod lacking;
@@ -45,6 +47,7 @@ pub mod fuzzing {
 
 pub use config::{NfsConfig, PrivilegedPorts};
 pub use counts::CallCounts;
+pub use destination::NfsDestination;
 pub use hostname::{NotAServer, ServerName};
 pub use lacking::LackingVersions;
 pub use mount::{Registered, registered};

@@ -10,6 +10,7 @@ use datasync_endpoint::{
 };
 use datasync_model::RequestCounts;
 
+use crate::changes::{Changes, WriteLimits};
 use crate::client::{Client, Sizes};
 use crate::config::NfsConfig;
 use crate::counts::{CallCounts, Counters};
@@ -31,6 +32,7 @@ pub(crate) struct Nfs3Source {
     counters: Arc<Counters>,
     root: RwLock<Bytes>,
     read_max: u32,
+    write_limits: WriteLimits,
     page_size: u32,
     /// Set once the server has said that it does not know READDIRPLUS.
     plain_listing: AtomicBool,
@@ -56,14 +58,17 @@ impl Nfs3Source {
                 tracing::warn!(%error, "the server does not tell its sizes; small READs are used");
                 Sizes {
                     read_max: READ_SIZE_UNKNOWN,
+                    write_max: 0,
                     directory_preferred: 0,
+                    file_max: 0,
                 }
             }
         };
-        let read_max = match sizes.read_max {
+        let limit = |told| match told {
             0 => READ_SIZE_UNKNOWN,
-            limit => limit.clamp(READ_SIZE_MIN, config.read_size_max),
+            told => told.clamp(READ_SIZE_MIN, config.read_size_max),
         };
+        let read_max = limit(sizes.read_max);
         tracing::info!(
             server = %mounted.nfs, path = config.path, read_max, event = "export.mounted", "mounted an NFS export"
         );
@@ -72,6 +77,10 @@ impl Nfs3Source {
             counters,
             root: RwLock::new(root),
             read_max,
+            write_limits: WriteLimits {
+                write_max: limit(sizes.write_max),
+                file_max: (sizes.file_max > 0).then_some(sizes.file_max),
+            },
             page_size: page_size(sizes.directory_preferred),
             plain_listing: AtomicBool::new(false),
             trails: Trails::default(),
@@ -82,6 +91,18 @@ impl Nfs3Source {
     /// Calls made since the mount, per procedure.
     pub(crate) fn calls(&self) -> CallCounts {
         self.counters.snapshot()
+    }
+
+    pub(crate) fn changes(&self) -> Changes<'_> {
+        Changes::V3(&self.client)
+    }
+
+    pub(crate) fn target(&self) -> &str {
+        &self.client.target
+    }
+
+    pub(crate) fn write_limits(&self) -> WriteLimits {
+        self.write_limits
     }
 
     fn root_handle(&self) -> Bytes {

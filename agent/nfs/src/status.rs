@@ -29,18 +29,29 @@ impl Status {
         use nfsstat3 as S;
         match self.word() {
             Some(S::NFS3ERR_NOENT) => ErrorKind::NotFound,
-            Some(S::NFS3ERR_PERM | S::NFS3ERR_ACCES) => ErrorKind::PermissionDenied,
+            Some(S::NFS3ERR_PERM | S::NFS3ERR_ACCES | S::NFS3ERR_ROFS) => {
+                ErrorKind::PermissionDenied
+            }
+            Some(S::NFS3ERR_EXIST | S::NFS3ERR_NOT_SYNC) => ErrorKind::Precondition,
             Some(S::NFS3ERR_STALE | S::NFS3ERR_BADHANDLE) => ErrorKind::Stale,
             Some(S::NFS3ERR_JUKEBOX) => ErrorKind::Busy,
             Some(S::NFS3ERR_BAD_COOKIE) => ErrorKind::BadCookie,
             Some(S::NFS3ERR_IO | S::NFS3ERR_SERVERFAULT | S::NFS3ERR_NXIO | S::NFS3ERR_NODEV) => {
                 ErrorKind::ServerFault
             }
-            Some(S::NFS3ERR_NOTSUPP | S::NFS3ERR_REMOTE) => ErrorKind::NotSupported,
+            Some(S::NFS3ERR_NOTSUPP | S::NFS3ERR_REMOTE | S::NFS3ERR_XDEV | S::NFS3ERR_BADTYPE) => {
+                ErrorKind::NotSupported
+            }
             Some(S::NFS3ERR_NAMETOOLONG) => ErrorKind::InvalidName,
             Some(S::NFS3ERR_NOSPC | S::NFS3ERR_DQUOT) => ErrorKind::NoSpace,
             Some(S::NFS3ERR_FBIG) => ErrorKind::TooLarge,
-            Some(S::NFS3ERR_NOTDIR | S::NFS3ERR_ISDIR | S::NFS3ERR_INVAL) => ErrorKind::Invalid,
+            Some(
+                S::NFS3ERR_NOTDIR
+                | S::NFS3ERR_ISDIR
+                | S::NFS3ERR_INVAL
+                | S::NFS3ERR_NOTEMPTY
+                | S::NFS3ERR_MLINK,
+            ) => ErrorKind::Invalid,
             _ => ErrorKind::Protocol,
         }
     }
@@ -51,6 +62,9 @@ impl Status {
             None => format!("NFS status {}, which RFC 1813 does not know", self.0),
         };
         match self.kind() {
+            _ if self.word() == Some(nfsstat3::NFS3ERR_ROFS) => {
+                format!("{word}: the file system is exported or mounted read-only")
+            }
             ErrorKind::PermissionDenied => denied(&word, uid),
             ErrorKind::Stale => format!("{word}: the file handle means nothing any more"),
             _ => word,

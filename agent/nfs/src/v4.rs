@@ -1,6 +1,7 @@
-//! NFS version 4, minor versions 0 (RFC 7530), 1 (RFC 8881) and 2 (RFC 7862), as far as reading
-//! goes. Nothing is ever opened: READs carry the anonymous stateid, so that a small file costs one
-//! call, as it does in version 3, and a server that was restarted has no state of ours to lose.
+//! NFS version 4, minor versions 0 (RFC 7530), 1 (RFC 8881) and 2 (RFC 7862), as far as reading and
+//! writing go. Nothing stays open: READs and WRITEs carry the anonymous stateid, so that a small file
+//! costs one call, as it does in version 3, and a server that was restarted has no state of ours to
+//! lose.
 
 mod attributes;
 mod client;
@@ -8,11 +9,13 @@ mod compound;
 mod directory;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
+mod owner;
 mod owners;
 mod session;
 mod slots;
 mod source;
 mod status;
 
+pub(crate) use client::Client;
 pub use owners::Owners;
 pub(crate) use source::{Nfs4Source, is_silent};

@@ -7,6 +7,7 @@ use datasync_endpoint::{
 use datasync_model::{NfsVersion, RequestCounts};
 use tokio::time::Instant;
 
+use crate::changes::{Changes, WriteLimits};
 use crate::config::NfsConfig;
 use crate::counts::CallCounts;
 use crate::lacking::Lack;
@@ -99,6 +100,28 @@ impl NfsSource {
     #[must_use]
     pub fn version(&self) -> NfsVersion {
         self.version
+    }
+
+    pub(crate) fn changes(&self) -> Changes<'_> {
+        match &self.spoken {
+            Spoken::V3(source) => source.changes(),
+            Spoken::V4(source) => source.changes(),
+        }
+    }
+
+    /// `host:/path`, for messages.
+    pub(crate) fn target(&self) -> &str {
+        match &self.spoken {
+            Spoken::V3(source) => source.target(),
+            Spoken::V4(source) => source.target(),
+        }
+    }
+
+    pub(crate) fn write_limits(&self) -> WriteLimits {
+        match &self.spoken {
+            Spoken::V3(source) => source.write_limits(),
+            Spoken::V4(source) => source.write_limits(),
+        }
     }
 
     /// Calls made since the mount, per procedure.

@@ -5,7 +5,7 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use datasync_endpoint::{
     Abilities, Algorithm, Crc64, Crc64Hasher, Destination, EndpointError, ErrorKind, Integrity,
-    Key, ListPage, ObjectHeader, ObjectIdentifier, ObjectState, OpenUpload, PartReceipt,
+    Key, ListPage, NoTree, ObjectHeader, ObjectIdentifier, ObjectState, OpenUpload, PartReceipt,
     PartStream, Payload, PosixMetadata, ReadBack, Receipt, StoredPart, UploadId,
 };
 use datasync_model::RequestCounts;
@@ -190,6 +190,8 @@ impl S3Destination {
 }
 
 impl Destination for S3Destination {
+    type Tree = NoTree;
+
     fn abilities(&self) -> &Abilities {
         &self.abilities
     }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use datasync_endpoint::{
     Abilities, Crc64, Destination, EndpointError, Grant, Key, ListPage, ObjectHeader,
     ObjectIdentifier, ObjectState, OpenUpload, Pace, PartReceipt, PartStream, Payload,
-    PosixMetadata, ReadBack, Receipt, StoredPart, UploadId,
+    PosixMetadata, ReadBack, Receipt, Settled, StoredPart, UploadId,
 };
 use datasync_model::RequestCounts;
 use tokio_util::sync::CancellationToken;
@@ -127,6 +127,12 @@ impl<D> Fenced<D> {
 }
 
 impl<D: Destination> Destination for Fenced<D> {
+    type Tree = D::Tree;
+
+    fn tree(&self) -> Option<Arc<Self::Tree>> {
+        self.destination.tree()
+    }
+
     fn abilities(&self) -> &Abilities {
         self.destination.abilities()
     }
@@ -230,6 +236,11 @@ impl<D: Destination> Destination for Fenced<D> {
 
     async fn delete(&self, objects: &[ObjectIdentifier]) -> Vec<Result<(), EndpointError>> {
         let call = pin!(self.destination.delete(objects));
+        self.fence.guard(call).await
+    }
+
+    async fn settle(&self) -> Result<Settled, EndpointError> {
+        let call = pin!(self.destination.settle());
         self.fence.guard(call).await
     }
 }

@@ -3,6 +3,7 @@
 mod batch;
 mod candidates;
 mod extra;
+mod feed;
 mod presence;
 mod settled;
 
@@ -26,6 +27,7 @@ use crate::outcome::counted;
 use crate::progress::Progress;
 use crate::report::Teller;
 use crate::silence::Silence;
+use feed::{Due, Feed};
 use presence::gone;
 use settled::Settled;
 
@@ -125,21 +127,24 @@ impl<S: Source, D: Destination> Deleter<S, D> {
     pub(crate) async fn run(
         &self,
         last_deleted: Option<&Key>,
-        mut candidates: Candidates,
+        candidates: Candidates,
         failures: &mut FailureList,
     ) -> Result<(), DeleteError> {
+        // What is in a directory of a tree may be in the batch before it.
+        let is_tree = self.destination.tree().is_some();
+        let batches_max = if is_tree { 1 } else { BATCHES };
+        let mut feed = Feed::new(candidates, last_deleted.cloned(), is_tree);
         let mut under_way = FuturesOrdered::new();
         let mut all_begun = false;
         let mut broken = None;
         loop {
-            while !all_begun && under_way.len() < BATCHES {
+            while !all_begun && under_way.len() < batches_max {
                 let reading = self.progress.local_work();
-                let batch = candidates.next_chunk(DELETE_MAX).await;
+                let batch = feed.next(DELETE_MAX).await;
                 drop(reading);
-                let mut batch = batch.map_err(DeleteError::Candidates)?;
+                let batch = batch.map_err(DeleteError::Candidates)?;
                 all_begun = batch.is_empty();
-                batch.retain(|candidate| last_deleted.is_none_or(|done| candidate.key > *done));
-                if !batch.is_empty() {
+                if !all_begun {
                     under_way.push_back(self.settle(batch));
                 }
             }
@@ -164,7 +169,7 @@ impl<S: Source, D: Destination> Deleter<S, D> {
         }
     }
 
-    async fn settle(&self, batch: Vec<Candidate>) -> Settled {
+    async fn settle(&self, batch: Vec<Due>) -> Settled {
         let mut settled = Settled::default();
         let (source, silence) = (&*self.source, &self.source_silence);
         let gone = gone(source, &self.attempts, silence, batch, &mut settled).await;

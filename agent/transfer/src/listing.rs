@@ -3,13 +3,17 @@
 //!
 //! The pages are asked for one after the other, since where a page begins is only known from the one
 //! before. See `docs/adr/0004-walk.md` for why the catalog is not used to guess it.
+//!
+//! A destination that is a tree has no pages: it is walked as the source is.
 
 use std::sync::Arc;
 
-use datasync_endpoint::{Destination, EndpointError, Key, ListedObject};
+use datasync_endpoint::{Destination, EndpointError, EntryPath, Key, ListedObject};
 use tokio::sync::mpsc;
 
 use crate::attempts::Attempts;
+use crate::sorter::SortError;
+use crate::walk::{WalkError, Walked};
 
 /// What the listing gives.
 #[derive(Debug)]
@@ -17,6 +21,8 @@ pub(crate) enum Listed {
     Object(ListedObject),
     /// The listing cannot go on.
     Broken(EndpointError),
+    /// A directory of a tree cannot be sorted.
+    Unsorted(SortError),
     /// Every object was given.
     End,
 }
@@ -45,6 +51,54 @@ pub(crate) async fn list<D: Destination>(
             return;
         }
     }
+}
+
+/// Passes on what the walk of a tree meets, until its end or until the receiver is gone.
+pub(crate) async fn list_tree(
+    mut walked: mpsc::Receiver<Vec<Walked>>,
+    out: mpsc::Sender<Vec<Listed>>,
+) {
+    while let Some(met) = walked.recv().await {
+        let mut page = Vec::with_capacity(met.len());
+        for step in met {
+            page.extend(listed(step));
+            if !matches!(page.last(), None | Some(Listed::Object(_))) {
+                // Whoever hears it has sent all it wanted.
+                drop(out.send(page).await);
+                return;
+            }
+        }
+        if !page.is_empty() && out.send(page).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// `None` for an entry of which nothing is known but its name: it counts as absent, so that it is
+/// never taken for one that is as it should be, nor for one to delete.
+fn listed(met: Walked) -> Option<Listed> {
+    Some(match met {
+        Walked::Entry(entry) => {
+            let attributes = &entry.node.attributes;
+            Listed::Object(ListedObject::of_entry(entry.key, attributes))
+        }
+        Walked::Unknown { path, error, .. } => {
+            tracing::warn!(%path, %error, "an entry of the destination cannot be looked at");
+            return None;
+        }
+        Walked::Unread { directory, error } => Listed::Broken(unread(&directory.path, &error)),
+        Walked::Broken(WalkError::Root(error)) => Listed::Broken(error),
+        Walked::Broken(WalkError::Sort(error)) => Listed::Unsorted(error),
+        Walked::End => Listed::End,
+    })
+}
+
+fn unread(directory: &EntryPath, error: &EndpointError) -> EndpointError {
+    let detail = format!(
+        "the destination's directory {directory} cannot be read to its end: {}",
+        error.detail
+    );
+    EndpointError::new(error.kind, error.operation, error.target.clone(), detail)
 }
 
 #[cfg(test)]

@@ -12,10 +12,12 @@ pub mod fuzzing;
 mod intake;
 mod line;
 mod listing;
+mod looking;
 mod walk;
 
 pub use intake::{ManifestError, ManifestIntake, is_frozen};
 
 pub(crate) use frozen::path as frozen_path;
 pub(crate) use listing::list_wanted;
+pub(crate) use looking::look_up_wanted;
 pub(crate) use walk::ManifestWalk;

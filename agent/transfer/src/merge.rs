@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::listing::Listed;
 use crate::paged::Paged;
+use crate::sorter::SortError;
 use crate::waits::{Wait, Waits};
 use crate::walk::{SourceEntry, WalkError, Walked};
 
@@ -37,6 +38,8 @@ pub(crate) enum Step {
 pub(crate) enum MergeError {
     Source(WalkError),
     Destination(EndpointError),
+    /// A directory of the destination cannot be sorted.
+    Unsorted(SortError),
     /// A task ended without saying so: a defect of ours.
     Lost(&'static str),
 }
@@ -100,6 +103,7 @@ impl Merge {
     fn step(&mut self, walked: Walked, listed: Listed) -> Result<Step, MergeError> {
         let object = match listed {
             Listed::Broken(error) => return Err(MergeError::Destination(error)),
+            Listed::Unsorted(error) => return Err(MergeError::Unsorted(error)),
             Listed::Object(object) => Some(object),
             Listed::End => None,
         };

@@ -3,7 +3,7 @@
 mod action;
 
 use datasync_endpoint::{
-    Attributes, EntryKind, ListedObject, ObjectState, PosixMetadata, Timestamp,
+    Attributes, EntryKind, ListedObject, ObjectState, PosixMetadata, Timestamp, part_length,
 };
 use datasync_model::{Mtime, Options, OverwriteMode, PreserveDevices, TransferMode};
 
@@ -160,17 +160,13 @@ pub(crate) struct PartLayout {
 
 const MEBIBYTE: u64 = 1 << 20;
 
-/// Files up to this size go out in one request, in bytes; also the smallest part of larger ones.
+/// Files up to this size go out in one request, in bytes.
 pub(crate) const SINGLE_PUT_MAX: u64 = 8 * MEBIBYTE;
 
 impl PartLayout {
     /// The layout of a file: parts of 8 MiB, or of as many whole MiB as `parts_max` parts need.
     pub(crate) fn of(size: u64, parts_max: u32) -> Self {
-        let needed = size.div_ceil(u64::from(parts_max.max(1)));
-        let part = needed
-            .div_ceil(MEBIBYTE)
-            .saturating_mul(MEBIBYTE)
-            .max(SINGLE_PUT_MAX);
+        let part = part_length(size, parts_max);
         Self { size, part }
     }
 

@@ -16,6 +16,7 @@ mod resuming;
 mod room;
 mod scanning;
 mod settings;
+mod settling;
 mod starting;
 mod taking;
 mod telling;
@@ -230,6 +231,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
         if state.stage <= Stage::Delete {
             self.enter(Stage::Delete).await?;
             self.delete(&state, facts).await?;
+            self.settle().await?;
             self.adopt_catalog().await;
         } else {
             self.recall_candidates().await?;

@@ -151,6 +151,16 @@ impl Request<'_> {
 }
 
 impl Access {
+    /// The same execution's way for another view of the server.
+    fn again(&self) -> Self {
+        Self {
+            server: self.server.clone(),
+            execution: self.execution,
+            calls: Arc::clone(&self.calls),
+            waits: Arc::clone(&self.waits),
+        }
+    }
+
     /// Makes a request when the server can bear it.
     async fn ask<T, F>(
         &self,

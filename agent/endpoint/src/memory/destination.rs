@@ -11,7 +11,7 @@ use super::source::flipped;
 use super::{Operation, Script};
 use crate::{
     Abilities, Crc64, DELETE_MAX, Destination, EndpointError, ErrorKind, Integrity, Key, ListPage,
-    ObjectChecksum, ObjectHeader, ObjectIdentifier, ObjectState, OpenUpload, PartReceipt,
+    NoTree, ObjectChecksum, ObjectHeader, ObjectIdentifier, ObjectState, OpenUpload, PartReceipt,
     PartStream, Payload, PosixMetadata, ReadBack, Receipt, StoredPart, Timestamp, UploadId,
 };
 
@@ -190,6 +190,8 @@ impl MemoryDestination {
 }
 
 impl Destination for MemoryDestination {
+    type Tree = NoTree;
+
     fn abilities(&self) -> &Abilities {
         &self.abilities
     }

@@ -5,6 +5,7 @@ use datasync_endpoint::{Attributes, EntryKind, Timestamp};
 
 use super::compound::read_handle;
 use super::owners::{Owners, Unmapped};
+use crate::changes::NewAttributes;
 use crate::xdr::{Malformed, Reply};
 
 /// Attributes whose values we can read; each is a bit of the bitmap.
@@ -14,7 +15,9 @@ const FSID: u32 = 8;
 const RDATTR_ERROR: u32 = 11;
 const FILEHANDLE: u32 = 19;
 const FILEID: u32 = 20;
+const MAXFILESIZE: u32 = 27;
 const MAXREAD: u32 = 30;
+const MAXWRITE: u32 = 31;
 const MODE: u32 = 33;
 const NUMLINKS: u32 = 35;
 const OWNER: u32 = 36;
@@ -22,6 +25,11 @@ const OWNER_GROUP: u32 = 37;
 const TIME_ACCESS: u32 = 47;
 const TIME_METADATA: u32 = 52;
 const TIME_MODIFY: u32 = 53;
+/// These are only set; what is told has other numbers.
+const TIME_ACCESS_SET: u32 = 48;
+const TIME_MODIFY_SET: u32 = 54;
+/// `SET_TO_CLIENT_TIME4`.
+const CLIENT_TIME: u32 = 1;
 
 /// What every entry has.
 const ENTRY: [u32; 11] = [
@@ -51,7 +59,7 @@ pub(super) enum Wanted {
     Entry,
     /// And its handle, as READDIR has no other way to tell it.
     Listed,
-    /// And the largest READ that the server takes.
+    /// And what the server takes.
     Root,
 }
 
@@ -60,7 +68,7 @@ impl Wanted {
         let further: &[u32] = match self {
             Self::Entry => &[],
             Self::Listed => &[RDATTR_ERROR, FILEHANDLE],
-            Self::Root => &[MAXREAD],
+            Self::Root => &[MAXFILESIZE, MAXREAD, MAXWRITE],
         };
         let mut words = [0; 2];
         for attribute in ENTRY.iter().chain(further) {
@@ -68,6 +76,14 @@ impl Wanted {
         }
         words
     }
+}
+
+/// The largest file, READ and WRITE that the server says it takes, in bytes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Sizes {
+    pub(super) file_max: Option<u64>,
+    pub(super) read_max: Option<u64>,
+    pub(super) write_max: Option<u64>,
 }
 
 /// Values as the server sent them; those that it does not have are absent.
@@ -85,7 +101,7 @@ pub(super) struct Values {
     ctime: Option<Timestamp>,
     mtime: Option<Timestamp>,
     pub(super) handle: Option<Bytes>,
-    pub(super) read_max: Option<u64>,
+    pub(super) sizes: Sizes,
     /// The entry's attributes could not be had, other than this.
     pub(super) has_failed: bool,
 }
@@ -133,7 +149,9 @@ impl Values {
             RDATTR_ERROR => self.has_failed = values.u32("a status")? != 0,
             FILEHANDLE => self.handle = Some(read_handle(values)?),
             FILEID => self.file_id = Some(values.u64("a file id")?),
-            MAXREAD => self.read_max = Some(values.u64("maxread")?),
+            MAXFILESIZE => self.sizes.file_max = Some(values.u64("maxfilesize")?),
+            MAXREAD => self.sizes.read_max = Some(values.u64("maxread")?),
+            MAXWRITE => self.sizes.write_max = Some(values.u64("maxwrite")?),
             MODE => self.mode = Some(values.u32("a mode")? & 0o7777),
             NUMLINKS => self.nlink = Some(values.u32("a number of links")?),
             OWNER => self.owner = Some(values.opaque(OWNER_MAX, "an owner")?),
@@ -175,6 +193,37 @@ impl Values {
                 .ok_or(Lacking::Absent("the time of the last access"))?,
         })
     }
+}
+
+/// `fattr4` of attributes that are set: the words of its bitmap, and the values in the order of
+/// their bits. Owners are numbers as text.
+pub(super) fn new_values(new: &NewAttributes) -> ([u32; 2], Vec<u8>) {
+    let mut words = [0; 2];
+    let mut values = Vec::new();
+    let mut has = |attribute: u32| words[(attribute / 32) as usize] |= 1 << (attribute % 32);
+    if let Some(mode) = new.mode {
+        has(MODE);
+        values.extend_from_slice(&mode.to_be_bytes());
+    }
+    for (attribute, number) in [(OWNER, new.uid), (OWNER_GROUP, new.gid)] {
+        if let Some(number) = number {
+            has(attribute);
+            let text = number.to_string();
+            // At most ten digits.
+            values.extend_from_slice(&[0, 0, 0, text.len().to_le_bytes()[0]]);
+            values.extend_from_slice(text.as_bytes());
+            values.resize(values.len().next_multiple_of(4), 0);
+        }
+    }
+    for (attribute, time) in [(TIME_ACCESS_SET, new.atime), (TIME_MODIFY_SET, new.mtime)] {
+        if let Some(time) = time {
+            has(attribute);
+            values.extend_from_slice(&CLIENT_TIME.to_be_bytes());
+            values.extend_from_slice(&time.seconds.to_be_bytes());
+            values.extend_from_slice(&time.nanoseconds.to_be_bytes());
+        }
+    }
+    (words, values)
 }
 
 /// `nfs_ftype4`; the types of named attributes never occur in a tree.
@@ -276,5 +325,28 @@ pub(super) mod tests {
         assert!(bitmap(&[2], &[0, 0, 0]).is_err(), "cut");
         assert!(bitmap(&[2], &[0, 0, 0, 9]).is_err(), "a named attribute");
         assert!(bitmap(&[0; 8], &[]).is_ok());
+    }
+
+    #[test]
+    fn what_is_set_goes_in_the_order_of_its_bits_owners_as_text() {
+        let time = |seconds| Timestamp {
+            seconds,
+            nanoseconds: 5,
+        };
+        let (words, values) = new_values(&NewAttributes {
+            mode: Some(0o640),
+            uid: Some(4_294_967_294),
+            gid: Some(7),
+            mtime: Some(time(-1)),
+            atime: Some(time(9)),
+        });
+        let bits = |bits: &[u32]| bits.iter().fold(0, |word, bit| word | 1 << (bit - 32));
+        assert_eq!(words, [0, bits(&[33, 36, 37, 48, 54])]);
+        let wanted = Xdr::default().words(&[0o640]);
+        let wanted = wanted.opaque(b"4294967294").opaque(b"7");
+        let wanted = wanted.words(&[1]).long(9).words(&[5]);
+        let wanted = wanted.words(&[1]).long(u64::MAX).words(&[5]);
+        assert_eq!(values, wanted.0);
+        assert_eq!(new_values(&NewAttributes::default()), ([0; 2], Vec::new()));
     }
 }

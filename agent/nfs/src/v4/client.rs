@@ -1,5 +1,8 @@
 //! Calls on one server as one user: with a session where the minor version has them.
 
+mod changes;
+mod opening;
+
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
@@ -8,8 +11,9 @@ use bytes::Bytes;
 use datasync_endpoint::{Attributes, EndpointError, ErrorKind, ReadReply};
 use tokio::sync::Mutex;
 
-use super::attributes::{Lacking, Values, Wanted};
+use super::attributes::{Lacking, Sizes, Values, Wanted};
 use super::compound::{Compound, Operation, Results, Sent, Sequence, Unanswered};
+use super::owner::OpenOwners;
 use super::owners::Owners;
 use super::session::{
     ClientId, Session, create_session, ends_session, exchange_id, read_client_id, read_sequence,
@@ -51,7 +55,7 @@ impl From<EndpointError> for Missed {
 }
 
 #[derive(Debug)]
-pub(super) struct Client {
+pub(crate) struct Client {
     pub(super) transport: Transport,
     minor: u32,
     counters: Arc<Counters>,
@@ -66,6 +70,8 @@ pub(super) struct Client {
     session: StdMutex<Option<Arc<Session>>>,
     /// Held while a session is made.
     making: Mutex<()>,
+    /// For version 4.0, which has no sessions.
+    open_owners: OpenOwners,
 }
 
 impl Client {
@@ -90,6 +96,7 @@ impl Client {
             read_size_max: config.read_size_max,
             session: StdMutex::default(),
             making: Mutex::default(),
+            open_owners: OpenOwners::default(),
         }
     }
 
@@ -316,12 +323,13 @@ impl Client {
         }
     }
 
-    /// The longest reply that the session allows, in bytes.
-    pub(super) async fn reply_max(&self) -> Result<u32, EndpointError> {
+    /// The longest request and the longest reply that the session allows, in bytes.
+    pub(super) async fn message_max(&self) -> Result<(u32, u32), EndpointError> {
         if self.minor == 0 {
-            return Ok(u32::MAX);
+            return Ok((u32::MAX, u32::MAX));
         }
-        Ok(self.session().await?.reply_max)
+        let session = self.session().await?;
+        Ok((session.request_max, session.reply_max))
     }
 
     /// The results of operations that come after a PUTFH.
@@ -386,11 +394,11 @@ impl Client {
         Ok(Bytes::copy_from_slice(&handle))
     }
 
-    /// Attributes of the root, and the largest READ that the server says it takes.
+    /// Attributes of the root, and what the server says it takes.
     pub(super) async fn root_attributes(
         &self,
         root: &[u8],
-    ) -> Result<(Attributes, Option<u64>), EndpointError> {
+    ) -> Result<(Attributes, Sizes), EndpointError> {
         let procedure = Procedure::GetAttr;
         let further = |compound: Compound| compound.attributes(Wanted::Root);
         let mut results = self.at(procedure, root, further).await?;
@@ -398,7 +406,7 @@ impl Client {
             .next(Operation::GetAttr)
             .and_then(|reply| Ok(Values::read(reply)?))
             .map_err(|why| self.unanswered(procedure, &why))?;
-        Ok((self.known(procedure, &values)?, values.read_max))
+        Ok((self.known(procedure, &values)?, values.sizes))
     }
 
     /// Handle and attributes of a name.

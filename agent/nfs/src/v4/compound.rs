@@ -5,8 +5,10 @@ use std::io::Write;
 use bytes::Bytes;
 use nfs3_types::xdr_codec::{self, Pack};
 
-use super::attributes::Wanted;
+use super::attributes::{Wanted, new_values};
+use super::session::CALLBACK_PROGRAM;
 use super::status::Status;
+use crate::changes::NewAttributes;
 use crate::xdr::{Malformed, Reply};
 
 /// The longest tag of a reply; ours are empty, and servers send them back.
@@ -17,14 +19,27 @@ const ANONYMOUS: [u32; 4] = [0; 4];
 /// Operations that we use (RFC 8881 §16.2.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Operation {
+    Close = 4,
+    Commit = 5,
+    Create = 6,
     GetAttr = 9,
     GetFh = 10,
+    Link = 11,
     Lookup = 15,
+    Open = 18,
+    OpenConfirm = 20,
     PutFh = 22,
     PutRootFh = 24,
     Read = 25,
     ReadDir = 26,
     ReadLink = 27,
+    Remove = 28,
+    Rename = 29,
+    SaveFh = 32,
+    SetAttr = 34,
+    SetClientId = 35,
+    SetClientIdConfirm = 36,
+    Write = 38,
     ExchangeId = 42,
     CreateSession = 43,
     DestroySession = 44,
@@ -121,6 +136,37 @@ impl Compound {
             .words(&ANONYMOUS)
             .longs(&[offset])
             .words(&[length])
+    }
+
+    pub(super) fn write(self, offset: u64, stable: u32, data: &[u8]) -> Self {
+        self.operation(Operation::Write)
+            .words(&ANONYMOUS)
+            .longs(&[offset])
+            .words(&[stable])
+            .data(data)
+    }
+
+    pub(super) fn new_attributes(self, new: &NewAttributes) -> Self {
+        let (words, values) = new_values(new);
+        self.words(&[2]).words(&words).data(&values)
+    }
+
+    /// The anonymous stateid will do for all but a size.
+    pub(super) fn set_attributes(self, new: &NewAttributes) -> Self {
+        self.operation(Operation::SetAttr)
+            .words(&ANONYMOUS)
+            .new_attributes(new)
+    }
+
+    /// Of a client that is called back by nobody: no delegation is asked for.
+    pub(super) fn set_client_id(self, verifier: u64, name: &[u8]) -> Self {
+        self.operation(Operation::SetClientId)
+            .longs(&[verifier])
+            .data(name)
+            .words(&[CALLBACK_PROGRAM])
+            .data(b"tcp")
+            .data(b"0.0.0.0.0.0")
+            .words(&[0])
     }
 
     pub(super) fn read_link(self) -> Self {

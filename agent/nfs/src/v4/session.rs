@@ -9,15 +9,13 @@ use crate::xdr::{Malformed, Reply};
 
 /// The most calls in flight that are asked for; the server may grant fewer.
 const SLOTS_MAX: u32 = 256;
-/// Bytes of a request: a handle, a name, a few numbers.
-const REQUEST_MAX: u32 = 64 << 10;
-/// What a reply has beside the data of its READ, rounded up.
-pub(super) const REPLY_ROOM: u32 = 4 << 10;
+/// What a reply has beside the data of its READ, and a request beside that of its WRITE, rounded up.
+pub(super) const MESSAGE_ROOM: u32 = 4 << 10;
 /// Operations of one COMPOUND.
 const OPERATIONS_MAX: u32 = 16;
 /// No call comes from the server, but it must be told how large one may be.
 const BACK_CHANNEL: [u32; 7] = [0, 4096, 4096, 0, 2, 1, 0];
-const CALLBACK_PROGRAM: u32 = 0x4000_0000;
+pub(super) const CALLBACK_PROGRAM: u32 = 0x4000_0000;
 
 /// What the server knows this client by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +31,8 @@ pub(super) struct Session {
     id: [u8; 16],
     pub(super) client: ClientId,
     pub(super) slots: Arc<Slots>,
+    /// The longest request, in bytes.
+    pub(super) request_max: u32,
     /// The longest reply, in bytes.
     pub(super) reply_max: u32,
 }
@@ -54,18 +54,19 @@ pub(super) fn read_client_id(reply: &mut Reply) -> Result<ClientId, Malformed> {
     })
 }
 
-pub(super) fn create_session(client: ClientId, calls: u32, read_size: u32) -> Compound {
+/// READs and WRITEs are of at most `size` bytes.
+pub(super) fn create_session(client: ClientId, calls: u32, size: u32) -> Compound {
     let calls = calls.clamp(1, SLOTS_MAX);
-    let reply_max = read_size.saturating_add(REPLY_ROOM);
+    let message_max = size.saturating_add(MESSAGE_ROOM);
     Compound::default()
         .operation(Operation::CreateSession)
         .longs(&[client.id])
         .words(&[client.sequence, 0])
         .words(&[
             0,
-            REQUEST_MAX,
-            reply_max,
-            REPLY_ROOM,
+            message_max,
+            message_max,
+            MESSAGE_ROOM,
             OPERATIONS_MAX,
             calls,
             0,
@@ -91,7 +92,7 @@ pub(super) fn read_session(
     reply.u32("the size of kept replies")?;
     let operations = reply.u32("a number of operations")?;
     let granted = reply.u32("a number of requests")?;
-    if granted == 0 || operations < 5 || request_max < 1024 || reply_max < 2 * REPLY_ROOM {
+    if granted == 0 || operations < 6 || request_max < 1024 || reply_max < 2 * MESSAGE_ROOM {
         return Err(Malformed::Other(format!(
             "a session of {granted} calls of {operations} operations, {request_max} bytes there \
              and {reply_max} bytes back, is too small to read by"
@@ -101,6 +102,7 @@ pub(super) fn read_session(
         id,
         client,
         slots: Arc::new(Slots::new(granted.min(calls.clamp(1, SLOTS_MAX)))),
+        request_max,
         reply_max,
     })
 }

@@ -13,7 +13,8 @@ use datasync_model::RequestCounts;
 
 use super::client::Client;
 use super::directory::read_page;
-use super::session::REPLY_ROOM;
+use super::session::MESSAGE_ROOM;
+use crate::changes::{Changes, WriteLimits};
 use crate::config::NfsConfig;
 use crate::counts::{CallCounts, Counters, Procedure};
 use crate::directory::{PAGE_MAX, Trails, page_size};
@@ -36,6 +37,7 @@ pub(crate) struct Nfs4Source {
     /// From the server's root down.
     path: Vec<String>,
     read_max: u32,
+    write_limits: WriteLimits,
     page_size: u32,
     trails: Trails,
 }
@@ -81,6 +83,10 @@ impl Nfs4Source {
             root: RwLock::default(),
             path,
             read_max: READ_SIZE_UNKNOWN,
+            write_limits: WriteLimits {
+                write_max: READ_SIZE_MIN,
+                file_max: None,
+            },
             page_size: page_size(PAGE_MAX),
             trails: Trails::default(),
         };
@@ -91,13 +97,22 @@ impl Nfs4Source {
             let kind = ErrorKind::ContainerNotFound;
             return Err(source.client.error(kind, Procedure::Lookup, detail));
         }
-        let reply_max = source.client.reply_max().await? - REPLY_ROOM;
-        let told = told.map_or(READ_SIZE_UNKNOWN, |told| {
-            u32::try_from(told).unwrap_or(u32::MAX)
-        });
-        let most = config.read_size_max.min(reply_max);
-        source.read_max = told.clamp(READ_SIZE_MIN, most.max(READ_SIZE_MIN));
-        source.page_size = source.page_size.min(reply_max);
+        let (request_max, reply_max) = source.client.message_max().await?;
+        let limit = |told: Option<u64>, message_max: u32| {
+            let told = told.map_or(READ_SIZE_UNKNOWN, |told| {
+                u32::try_from(told).unwrap_or(u32::MAX)
+            });
+            let most = config
+                .read_size_max
+                .min(message_max.saturating_sub(MESSAGE_ROOM));
+            told.clamp(READ_SIZE_MIN, most.max(READ_SIZE_MIN))
+        };
+        source.read_max = limit(told.read_max, reply_max);
+        source.write_limits = WriteLimits {
+            write_max: limit(told.write_max, request_max),
+            file_max: told.file_max,
+        };
+        source.page_size = source.page_size.min(reply_max.saturating_sub(MESSAGE_ROOM));
         tracing::info!(
             server = %address, path = config.path, minor, read_max = source.read_max,
             "found a directory by NFS version 4"
@@ -107,6 +122,18 @@ impl Nfs4Source {
 
     pub(crate) fn calls(&self) -> CallCounts {
         self.counters.snapshot()
+    }
+
+    pub(crate) fn changes(&self) -> Changes<'_> {
+        Changes::V4(&self.client)
+    }
+
+    pub(crate) fn target(&self) -> &str {
+        &self.client.target
+    }
+
+    pub(crate) fn write_limits(&self) -> WriteLimits {
+        self.write_limits
     }
 
     /// From the server's root to the path; exports on the way are crossed without notice.

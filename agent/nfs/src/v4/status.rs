@@ -17,12 +17,17 @@ const KNOWN: &[(u32, &str, ErrorKind)] = &[
     (5, "NFS4ERR_IO", ErrorKind::ServerFault),
     (6, "NFS4ERR_NXIO", ErrorKind::ServerFault),
     (13, "NFS4ERR_ACCESS", ErrorKind::PermissionDenied),
+    (17, "NFS4ERR_EXIST", ErrorKind::Precondition),
+    (18, "NFS4ERR_XDEV", ErrorKind::NotSupported),
     (20, "NFS4ERR_NOTDIR", ErrorKind::Invalid),
     (21, "NFS4ERR_ISDIR", ErrorKind::Invalid),
     (22, "NFS4ERR_INVAL", ErrorKind::Invalid),
     (27, "NFS4ERR_FBIG", ErrorKind::TooLarge),
     (28, "NFS4ERR_NOSPC", ErrorKind::NoSpace),
+    (30, "NFS4ERR_ROFS", ErrorKind::PermissionDenied),
+    (31, "NFS4ERR_MLINK", ErrorKind::Invalid),
     (63, "NFS4ERR_NAMETOOLONG", ErrorKind::InvalidName),
+    (66, "NFS4ERR_NOTEMPTY", ErrorKind::Invalid),
     (69, "NFS4ERR_DQUOT", ErrorKind::NoSpace),
     (70, "NFS4ERR_STALE", ErrorKind::Stale),
     (10001, "NFS4ERR_BADHANDLE", ErrorKind::Stale),
@@ -30,10 +35,13 @@ const KNOWN: &[(u32, &str, ErrorKind)] = &[
     (10004, "NFS4ERR_NOTSUPP", ErrorKind::NotSupported),
     (10005, "NFS4ERR_TOOSMALL", ErrorKind::Protocol),
     (10006, "NFS4ERR_SERVERFAULT", ErrorKind::ServerFault),
+    (10007, "NFS4ERR_BADTYPE", ErrorKind::NotSupported),
     (10008, "NFS4ERR_DELAY", ErrorKind::Busy),
+    (10011, "NFS4ERR_EXPIRED", ErrorKind::Busy),
     (10012, "NFS4ERR_LOCKED", ErrorKind::Busy),
     (10013, "NFS4ERR_GRACE", ErrorKind::Busy),
     (10014, "NFS4ERR_FHEXPIRED", ErrorKind::Stale),
+    (10015, "NFS4ERR_SHARE_DENIED", ErrorKind::Busy),
     (10016, "NFS4ERR_WRONGSEC", ErrorKind::PermissionDenied),
     (10017, "NFS4ERR_CLID_INUSE", ErrorKind::Busy),
     (10018, "NFS4ERR_RESOURCE", ErrorKind::Busy),
@@ -45,13 +53,21 @@ const KNOWN: &[(u32, &str, ErrorKind)] = &[
         ErrorKind::NotSupported,
     ),
     (10022, "NFS4ERR_STALE_CLIENTID", ErrorKind::Busy),
+    (10023, "NFS4ERR_STALE_STATEID", ErrorKind::Busy),
+    (10024, "NFS4ERR_OLD_STATEID", ErrorKind::Busy),
+    (10025, "NFS4ERR_BAD_STATEID", ErrorKind::Busy),
+    (10026, "NFS4ERR_BAD_SEQID", ErrorKind::Busy),
     (10027, "NFS4ERR_NOT_SAME", ErrorKind::BadCookie),
     (10029, "NFS4ERR_SYMLINK", ErrorKind::Invalid),
     (10032, "NFS4ERR_ATTRNOTSUPP", ErrorKind::NotSupported),
     (10036, "NFS4ERR_BADXDR", ErrorKind::Protocol),
+    (10038, "NFS4ERR_OPENMODE", ErrorKind::Busy),
+    (10039, "NFS4ERR_BADOWNER", ErrorKind::Invalid),
     (10040, "NFS4ERR_BADCHAR", ErrorKind::InvalidName),
     (10041, "NFS4ERR_BADNAME", ErrorKind::InvalidName),
     (10044, "NFS4ERR_OP_ILLEGAL", ErrorKind::NotSupported),
+    (10046, "NFS4ERR_FILE_OPEN", ErrorKind::Busy),
+    (10047, "NFS4ERR_ADMIN_REVOKED", ErrorKind::Busy),
     (10052, "NFS4ERR_BADSESSION", ErrorKind::Busy),
     (10053, "NFS4ERR_BADSLOT", ErrorKind::Busy),
     (10054, "NFS4ERR_COMPLETE_ALREADY", ErrorKind::Protocol),
@@ -68,6 +84,7 @@ const KNOWN: &[(u32, &str, ErrorKind)] = &[
 ];
 
 impl Status {
+    pub(super) const EXPIRED: Self = Self(10011);
     pub(super) const BADSESSION: Self = Self(10052);
     pub(super) const BADSLOT: Self = Self(10053);
     pub(super) const COMPLETE_ALREADY: Self = Self(10054);
@@ -108,6 +125,11 @@ impl Status {
             (10019, _) => format!(
                 "{name}: the file system is on another server (a referral), which is not followed: \
                  make a location of that server"
+            ),
+            (30, _) => format!("{name}: the file system is exported or mounted read-only"),
+            (10039, _) => format!(
+                "{name}: the server does not take owners and groups as numbers; turn its id mapping \
+                 off, or run the task with Uid and Gid NONE"
             ),
             (_, ErrorKind::PermissionDenied) => denied(name, uid),
             (_, ErrorKind::Stale) => format!("{name}: the file handle means nothing any more"),

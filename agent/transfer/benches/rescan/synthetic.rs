@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::{Bytes, BytesMut};
 use datasync_endpoint::{
     Abilities, Attributes, Crc64, Destination, DirCursor, DirEntry, DirPage, EndpointError,
-    EntryKind, ErrorKind, Handle, Integrity, Key, ListPage, ListedObject, Node, ObjectHeader,
-    ObjectIdentifier, ObjectState, OpenUpload, PartReceipt, PartStream, Payload, PosixMetadata,
-    ReadBack, ReadReply, Receipt, Source, StoredPart, Timestamp, UploadId,
+    EntryKind, ErrorKind, Handle, Integrity, Key, ListPage, ListedObject, NoTree, Node,
+    ObjectHeader, ObjectIdentifier, ObjectState, OpenUpload, PartReceipt, PartStream, Payload,
+    PosixMetadata, ReadBack, ReadReply, Receipt, Source, StoredPart, Timestamp, UploadId,
 };
 
 const READDIR_PAGE: u64 = 1_000;
@@ -210,6 +210,8 @@ fn etag(number: u64) -> String {
 }
 
 impl Destination for SyntheticDestination {
+    type Tree = NoTree;
+
     fn abilities(&self) -> &Abilities {
         &self.abilities
     }

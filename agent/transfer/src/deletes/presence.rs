@@ -4,6 +4,7 @@ use datasync_endpoint::{EndpointError, EntryKind, ErrorKind, Key, Node, Source};
 use futures::{StreamExt, stream};
 
 use super::Candidate;
+use super::feed::Due;
 use super::settled::Settled;
 use crate::attempts::Attempts;
 use crate::lookups::Lookups;
@@ -16,25 +17,25 @@ const SLICE: usize = 64;
 const SLICES: usize = 4;
 
 /// What a look at the source told of each candidate of a slice, in order; fewer if it ended early.
-type Answers = Vec<(Candidate, Result<bool, ItemFailure>)>;
+type Answers = Vec<(Due, Result<bool, ItemFailure>)>;
 
 /// Those of a batch that are gone from the source, up to a source that does not answer.
 pub(super) async fn gone<S: Source>(
     source: &S,
     attempts: &Attempts,
     silence: &Silence,
-    batch: Vec<Candidate>,
+    batch: Vec<Due>,
     settled: &mut Settled,
 ) -> Vec<Candidate> {
     let mut gone = Vec::with_capacity(batch.len());
-    let slices: Vec<Vec<Candidate>> = batch.chunks(SLICE).map(<[_]>::to_vec).collect();
+    let slices: Vec<Vec<Due>> = batch.chunks(SLICE).map(<[_]>::to_vec).collect();
     let looked_up = slices
         .into_iter()
         .map(|slice| look_up(source, attempts, silence, slice));
     let mut looked_up = stream::iter(looked_up).buffered(SLICES);
     while let Some(answers) = looked_up.next().await {
-        for (candidate, answer) in answers {
-            settled.last = Some(candidate.key.clone());
+        for (Due { candidate, passed }, answer) in answers {
+            settled.last = Some(passed);
             match answer {
                 Ok(true) => gone.push(candidate),
                 Ok(false) => tracing::info!(key = %candidate.key, "is at the source after all"),
@@ -53,20 +54,20 @@ async fn look_up<S: Source>(
     source: &S,
     attempts: &Attempts,
     silence: &Silence,
-    slice: Vec<Candidate>,
+    slice: Vec<Due>,
 ) -> Answers {
     let mut presence = Presence {
         source,
         lookups: Lookups::new(source, attempts),
     };
     let mut answers = Vec::with_capacity(slice.len());
-    for candidate in slice {
-        let answer = presence.is_gone(&candidate.key).await;
+    for due in slice {
+        let answer = presence.is_gone(&due.candidate.key).await;
         let answer = answer
             .inspect(|_| silence.is_broken())
             .map_err(|error| silence.judge(ItemFailure::of_source(&error)));
         let breaks = answer.as_ref().is_err_and(|failure| failure.endpoint_wide);
-        answers.push((candidate, answer));
+        answers.push((due, answer));
         if breaks {
             break;
         }

@@ -1,16 +1,18 @@
 //! The streams of the walk and the listing, and their merge.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use datasync_endpoint::{Destination, Key, Source};
 use datasync_model::{ErrorCode, Failure, OverwriteMode, TransferMode, VerifyMode};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::{Ended, Engine};
 use crate::history::Root;
 use crate::journal::Record;
-use crate::listing::list;
-use crate::manifest::{ManifestWalk, frozen_path, list_wanted};
+use crate::listing::{Listed, list, list_tree};
+use crate::manifest::{ManifestWalk, frozen_path, list_wanted, look_up_wanted};
 use crate::merge::{Merge, MergeError};
 use crate::outcome::ItemFailure;
 use crate::paged::{self, Paged};
@@ -79,8 +81,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
                 keeps_names: kept.is_some(),
             },
             kept,
-            memory_bytes: usize::try_from(self.settings.memory_target_bytes / 8)
-                .unwrap_or(usize::MAX),
+            memory_bytes: self.walk_memory(),
             streams: STREAMS,
         };
         streams.spawn(walk.run(walk_out));
@@ -108,27 +109,63 @@ impl<S: Source, D: Destination> Engine<S, D> {
         streams: &mut JoinSet<()>,
     ) -> Merge {
         let walked = self.start_walk(after.clone(), kept, streams);
-        let listed = (!self.is_blind()).then(|| {
-            let (list_out, listed) = paged::channel(LISTED_PAGES);
-            let (destination, attempts) = (self.destination.clone(), self.attempts.clone());
-            match self.manifest() {
-                None => streams.spawn(list(destination, attempts, after, list_out)),
-                Some(manifest) => {
-                    let listing = list_wanted(destination, attempts, manifest, after, list_out);
-                    streams.spawn(listing)
-                }
-            };
-            listed
-        });
+        let listed = (!self.is_blind()).then(|| self.start_listing(after, streams));
         Merge::new(walked, listed)
             .counting(self.attempts.waits().clone())
             .with_names(self.spec.extensions.name_encoding)
+    }
+
+    fn start_listing(&self, after: Option<Key>, streams: &mut JoinSet<()>) -> Paged<Listed> {
+        let (list_out, listed) = paged::channel(LISTED_PAGES);
+        let (destination, attempts) = (self.destination.clone(), self.attempts.clone());
+        match (self.manifest(), self.destination.tree()) {
+            (None, None) => {
+                streams.spawn(list(destination, attempts, after, list_out));
+            }
+            (Some(manifest), None) => {
+                let listing = list_wanted(destination, attempts, manifest, after, list_out);
+                streams.spawn(listing);
+            }
+            (None, Some(tree)) => {
+                let (walk_out, walked) = mpsc::channel(WALKED_PAGES);
+                streams.spawn(self.walk_of(tree, after).run(walk_out));
+                streams.spawn(list_tree(walked, list_out));
+            }
+            (Some(manifest), Some(tree)) => {
+                streams.spawn(look_up_wanted(tree, attempts, manifest, after, list_out));
+            }
+        }
+        listed
+    }
+
+    /// The walk of a destination that is a tree. What is out of scope there is nobody's business.
+    fn walk_of(&self, tree: Arc<D::Tree>, after: Option<Key>) -> Walk<D::Tree> {
+        Walk {
+            source: tree,
+            scope: self.scope.clone(),
+            attempts: self.attempts.clone(),
+            resume_after: after,
+            has_root: true,
+            key_max: usize::MAX,
+            spill: Spill {
+                directory: self.spill(),
+                disk: self.disk.clone(),
+                keeps_names: false,
+            },
+            kept: None,
+            memory_bytes: self.walk_memory(),
+            streams: STREAMS,
+        }
+    }
+
+    fn walk_memory(&self) -> usize {
+        usize::try_from(self.settings.memory_target_bytes / 8).unwrap_or(usize::MAX)
     }
 }
 
 pub(super) fn merge_error(error: MergeError) -> Ended {
     match error {
-        MergeError::Source(WalkError::Sort(error)) => error.into(),
+        MergeError::Source(WalkError::Sort(error)) | MergeError::Unsorted(error) => error.into(),
         MergeError::Source(WalkError::Root(error)) => ItemFailure::of_source(&error).into(),
         MergeError::Destination(error) => ItemFailure::of_destination(&error).into(),
         MergeError::Lost(stream) => Ended::Failed(Failure::new(

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use datasync_endpoint::{
     Abilities, Attributes, Crc64, Destination, DirCursor, DirPage, EndpointError, Handle, Key,
     ListPage, Node, ObjectHeader, ObjectIdentifier, ObjectProperties, ObjectState, OpenUpload,
-    Pace, PartReceipt, PartStream, Payload, PosixMetadata, ReadBack, ReadReply, Receipt, Source,
-    StoredPart, UploadId,
+    Pace, PartReceipt, PartStream, Payload, PosixMetadata, ReadBack, ReadReply, Receipt, Settled,
+    Source, StoredPart, UploadId,
 };
 
 use datasync_model::RequestCounts;
@@ -140,6 +140,14 @@ impl<S: Source> Source for Spared<Arc<S>> {
 }
 
 impl<D: Destination> Destination for Spared<Arc<D>> {
+    type Tree = Spared<Arc<D::Tree>>;
+
+    fn tree(&self) -> Option<Arc<Self::Tree>> {
+        let inner = self.inner.tree()?;
+        let access = self.access.again();
+        Some(Arc::new(Spared { inner, access }))
+    }
+
     fn abilities(&self) -> &Abilities {
         self.inner.abilities()
     }
@@ -268,5 +276,10 @@ impl<D: Destination> Destination for Spared<Arc<D>> {
                 .map(|_| Err(not_sent.clone().into()))
                 .collect(),
         }
+    }
+
+    async fn settle(&self) -> Result<Settled, EndpointError> {
+        let call = || self.inner.settle();
+        self.access.ask(few("SETATTR"), call).await
     }
 }

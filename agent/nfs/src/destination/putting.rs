@@ -1,0 +1,424 @@
+//! Whole objects: written under a name that nobody looks at, made what they are to be, and renamed.
+
+use bytes::Bytes;
+use datasync_endpoint::{
+    Attributes, EndpointError, EntryKind, ErrorKind, Handle, Key, ObjectHeader, ObjectState,
+    Payload, PosixMetadata, Receipt, Source,
+};
+
+use super::NfsDestination;
+use super::place::{Place, place};
+use super::times::{Times, Why};
+use crate::changes::NewAttributes;
+
+/// What a file is made with, before it is what it is to be.
+pub(super) const UNFINISHED_MODE: u32 = 0o600;
+/// What files have whose source's permissions are not kept (DataSync user guide, "How DataSync handles
+/// metadata and special files").
+const FILE_MODE: u32 = 0o644;
+/// Set-user-id and set-group-id, which a change of owner takes away.
+const SET_ID: u32 = 0o6000;
+/// The longest target of a symbolic link, in bytes.
+const LINK_TARGET_MAX: u64 = 4096;
+
+/// What is to be written, by the type bits of its permissions, else by its key.
+fn kind_of(key: &Key, metadata: &PosixMetadata) -> Option<EntryKind> {
+    if key.is_directory() {
+        return Some(EntryKind::Directory);
+    }
+    match metadata.permissions {
+        Some(permissions) if permissions > 0o7777 => EntryKind::from_mode(permissions),
+        _ => Some(EntryKind::File),
+    }
+}
+
+impl NfsDestination {
+    pub(super) async fn put_once(
+        &self,
+        key: &Key,
+        header: &ObjectHeader,
+        payload: &Payload,
+    ) -> Result<Receipt, EndpointError> {
+        match kind_of(key, &header.metadata) {
+            Some(EntryKind::Directory) if key.is_directory() => {
+                self.put_directory(key, header).await
+            }
+            Some(EntryKind::File) => self.put_file(key, header, payload).await,
+            Some(EntryKind::Symlink) => self.put_link(key, header, payload).await,
+            Some(EntryKind::BlockDevice | EntryKind::CharDevice) => {
+                let detail = "devices are not made: their numbers are not among what is copied; \
+                              exclude it, or set PreserveDevices to NONE";
+                Err(self.fault(ErrorKind::NotSupported, "MKNOD", key, detail))
+            }
+            Some(kind) => {
+                let detail = format!("an entry of type {kind:?} is not written under such a key");
+                Err(self.fault(ErrorKind::NotSupported, "MKNOD", key, detail))
+            }
+            None => {
+                let detail = "the type bits of the permissions name no type";
+                Err(self.fault(ErrorKind::Invalid, "MKNOD", key, detail))
+            }
+        }
+    }
+
+    async fn put_file(
+        &self,
+        key: &Key,
+        header: &ObjectHeader,
+        payload: &Payload,
+    ) -> Result<Receipt, EndpointError> {
+        let target = self.target(key)?;
+        let staging = self.staging_made().await?;
+        let name = self.staging.new_name();
+        let making = self
+            .tree
+            .changes()
+            .make_file(&staging, name.as_bytes(), UNFINISHED_MODE);
+        let (file, made) = making.await.map_err(|error| self.of_item(key, error))?;
+        let written = async {
+            self.write_payload(&file, 0, payload).await?;
+            self.dress(&file, (EntryKind::File, &made), &header.metadata)
+                .await?;
+            self.publish((&staging, &name), &file, &target, (key, header))
+                .await
+        };
+        let published = Box::pin(written).await;
+        self.ended(published, (&staging, &name), (key, header), payload.length)
+            .await
+    }
+
+    async fn put_link(
+        &self,
+        key: &Key,
+        header: &ObjectHeader,
+        payload: &Payload,
+    ) -> Result<Receipt, EndpointError> {
+        if payload.length > LINK_TARGET_MAX {
+            let detail = format!("the target of the link has {} bytes", payload.length);
+            return Err(self.fault(ErrorKind::TooLarge, "SYMLINK", key, detail));
+        }
+        let target = self.target(key)?;
+        let content = payload.chunks.concat();
+        let staging = self.staging_made().await?;
+        let name = self.staging.new_name();
+        let making = self
+            .tree
+            .changes()
+            .make_link(&staging, name.as_bytes(), &content);
+        let (link, made) = making.await.map_err(|error| self.of_item(key, error))?;
+        let written = async {
+            self.dress(&link, (EntryKind::Symlink, &made), &header.metadata)
+                .await?;
+            self.publish((&staging, &name), &link, &target, (key, header))
+                .await
+        };
+        let published = Box::pin(written).await;
+        self.ended(published, (&staging, &name), (key, header), payload.length)
+            .await
+    }
+
+    /// The receipt of what was published; what was not is removed.
+    async fn ended(
+        &self,
+        published: Result<Attributes, EndpointError>,
+        (staging, name): (&Bytes, &str),
+        (key, header): (&Key, &ObjectHeader),
+        length: u64,
+    ) -> Result<Receipt, EndpointError> {
+        match published {
+            Ok(attributes) => {
+                self.is_kept_as(key, &attributes, (&header.metadata, length))?;
+                Ok(receipt(&attributes))
+            }
+            Err(error) => {
+                self.unstage(staging, name).await;
+                Err(self.of_item(key, error))
+            }
+        }
+    }
+
+    /// Where an object goes that is no root.
+    pub(super) fn target(&self, key: &Key) -> Result<Place, EndpointError> {
+        let found = place(key)?;
+        found.ok_or_else(|| {
+            let detail = "the location's root is a directory and stays one";
+            self.fault(ErrorKind::InvalidName, "CREATE", key, detail)
+        })
+    }
+
+    /// Gives what was made owner, permissions and times, in this order: a change of owner takes
+    /// set-user-id away. Owners that are as they should be are not asked for, since not every server
+    /// lets everybody ask.
+    pub(super) async fn dress(
+        &self,
+        handle: &[u8],
+        (kind, made): (EntryKind, &Attributes),
+        metadata: &PosixMetadata,
+    ) -> Result<(), EndpointError> {
+        let mode = metadata.permissions.map(|permissions| permissions & 0o7777);
+        let mode = match kind {
+            EntryKind::File => Some(mode.unwrap_or(FILE_MODE)),
+            // Links have permissions of their own on few systems, and nobody looks at them.
+            EntryKind::Symlink => None,
+            _ => mode,
+        };
+        let new = NewAttributes {
+            mode,
+            uid: metadata.owner.filter(|owner| *owner != made.uid),
+            gid: metadata.group.filter(|group| *group != made.gid),
+            // Those of a directory would change with everything that is written into it.
+            mtime: metadata.mtime.filter(|_| kind != EntryKind::Directory),
+            atime: metadata.atime.filter(|_| kind != EntryKind::Directory),
+        };
+        self.set(handle, &new).await?;
+        let is_owned_anew = new.uid.is_some() || new.gid.is_some();
+        if let Some(mode) = mode.filter(|mode| mode & SET_ID != 0 && is_owned_anew) {
+            let again = NewAttributes {
+                mode: Some(mode),
+                ..NewAttributes::default()
+            };
+            self.set(handle, &again).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn set(
+        &self,
+        handle: &[u8],
+        new: &NewAttributes,
+    ) -> Result<(), EndpointError> {
+        if *new == NewAttributes::default() {
+            return Ok(());
+        }
+        let set = self.tree.changes().set_attributes(handle, new, None).await;
+        set.map_err(|error| refused_owner(error, new))
+    }
+
+    /// Gives what was written its name. Atomic: who looks sees the object of before or this one.
+    pub(super) async fn publish(
+        &self,
+        (staging, name): (&Bytes, &str),
+        entry: &Bytes,
+        target: &Place,
+        (key, header): (&Key, &ObjectHeader),
+    ) -> Result<Attributes, EndpointError> {
+        let directory = self.writable(&target.directory).await?;
+        let from = (&staging[..], name.as_bytes());
+        let to = (&directory[..], &target.name[..]);
+        let changes = self.tree.changes();
+        let named = if header.only_if_absent {
+            // A name that is taken is not given to another entry, whatever happens at the same time.
+            changes.link(entry, to.0, to.1).await
+        } else {
+            changes.rename(from, to).await
+        };
+        if let Err(error) = named {
+            return Err(self.not_named(error, to, (key, header)).await);
+        }
+        if header.only_if_absent {
+            self.unstage(staging, name).await;
+        }
+        match self.tree.attributes(&Handle(entry.clone())).await {
+            Ok(attributes) => Ok(attributes),
+            // Some servers' handles go with the name.
+            Err(error) if error.kind == ErrorKind::Stale => {
+                let found = self.tree.lookup(&Handle(directory), &target.name).await?;
+                found.map(|node| node.attributes).ok_or(error)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Why an entry did not get its name.
+    async fn not_named(
+        &self,
+        error: EndpointError,
+        (directory, name): (&[u8], &[u8]),
+        (key, header): (&Key, &ObjectHeader),
+    ) -> EndpointError {
+        if error.kind == ErrorKind::Precondition && header.only_if_absent {
+            return error;
+        }
+        if !matches!(error.kind, ErrorKind::Precondition | ErrorKind::Invalid) {
+            return error;
+        }
+        let directory = Handle(Bytes::copy_from_slice(directory));
+        match self.tree.lookup(&directory, name).await {
+            Ok(Some(found)) if found.attributes.kind == EntryKind::Directory => {
+                self.clash(key, EntryKind::Directory)
+            }
+            _ => error,
+        }
+    }
+
+    async fn put_directory(
+        &self,
+        key: &Key,
+        header: &ObjectHeader,
+    ) -> Result<Receipt, EndpointError> {
+        let (handle, made) = match place(key)? {
+            None => {
+                let root = self.tree.root().await?;
+                (root.handle.0, root.attributes)
+            }
+            Some(target) => self.directory_made(key, header, &target).await?,
+        };
+        let metadata = &header.metadata;
+        let dressed = self
+            .dress(&handle, (EntryKind::Directory, &made), metadata)
+            .await;
+        dressed.map_err(|error| self.of_item(key, error))?;
+        self.directories.edit(key, |known| known.is_implied = false);
+        let times = Times::wanted(metadata);
+        if times != Times::default() {
+            self.log_times(key, Why::Written, times)?;
+        }
+        let attributes = self.tree.attributes(&Handle(handle)).await?;
+        let attributes = Attributes {
+            mtime: metadata.mtime.unwrap_or(attributes.mtime),
+            ..attributes
+        };
+        self.is_kept_as(key, &attributes, (metadata, 0))?;
+        Ok(receipt(&attributes))
+    }
+
+    /// A directory that is there afterwards.
+    async fn directory_made(
+        &self,
+        key: &Key,
+        header: &ObjectHeader,
+        target: &Place,
+    ) -> Result<(Bytes, Attributes), EndpointError> {
+        let known = self.directories.get(key);
+        let is_implied = known.is_some_and(|known| known.is_implied);
+        let above = self.find(&target.directory).await?;
+        if let Some(above) = above
+            && let Some(found) = self
+                .tree
+                .lookup(&Handle(above.handle), &target.name)
+                .await?
+        {
+            if found.attributes.kind != EntryKind::Directory {
+                return Err(self.clash(key, found.attributes.kind));
+            }
+            if header.only_if_absent && !is_implied {
+                let detail = "a directory of this name exists";
+                return Err(self.fault(ErrorKind::Precondition, "MKDIR", key, detail));
+            }
+            return Ok((found.handle.0, found.attributes));
+        }
+        // As those that lead to something, and known from then on.
+        let handle = self.writable(key).await?;
+        let attributes = self.tree.attributes(&Handle(handle.clone())).await?;
+        Ok((handle, attributes))
+    }
+
+    /// Whether what is there is what was set: a server that answers otherwise is not believed. Times
+    /// are left out, since servers keep them as exactly as they can.
+    pub(super) fn is_kept_as(
+        &self,
+        key: &Key,
+        found: &Attributes,
+        (metadata, length): (&PosixMetadata, u64),
+    ) -> Result<(), EndpointError> {
+        let state = ObjectState::of_entry(found);
+        let is_link = found.kind == EntryKind::Symlink;
+        let wanted = PosixMetadata {
+            mtime: None,
+            permissions: metadata
+                .permissions
+                .filter(|mode| !is_link && *mode > 0o7777),
+            ..*metadata
+        };
+        if state.size != length {
+            let detail = format!(
+                "{length} bytes were written, and the file has {}",
+                state.size
+            );
+            return Err(self.fault(ErrorKind::Protocol, "GETATTR", key, detail));
+        }
+        if wanted.agrees_with(&state.metadata) {
+            return Ok(());
+        }
+        let detail = format!(
+            "the server answered that it had set what it was asked for, but keeps other metadata: \
+             {:?} instead of {wanted:?}",
+            state.metadata
+        );
+        Err(self.fault(ErrorKind::Invalid, "SETATTR", key, detail))
+    }
+}
+
+/// What is known of an object that was written.
+pub(super) fn receipt(attributes: &Attributes) -> Receipt {
+    let listed = datasync_endpoint::ListedObject::of_entry(Key::default(), attributes);
+    Receipt {
+        etag: listed.etag,
+        version_id: None,
+        vouched: false,
+        checksum: None,
+        date: Some(listed.last_modified),
+    }
+}
+
+/// Says what to do about an owner that this agent may not give.
+fn refused_owner(error: EndpointError, new: &NewAttributes) -> EndpointError {
+    if error.kind != ErrorKind::PermissionDenied || (new.uid.is_none() && new.gid.is_none()) {
+        return error;
+    }
+    let word = |number: Option<u32>| number.map_or("as it is".to_owned(), |n| n.to_string());
+    let detail = format!(
+        "{}; it was to belong to user {} and group {}, which only root may arrange: export the \
+         destination with no_root_squash, or run the task with Uid and Gid NONE",
+        error.detail,
+        word(new.uid),
+        word(new.gid)
+    );
+    EndpointError { detail, ..error }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn type_bits_decide_what_is_written_unless_the_key_does() {
+        let of = |key: &str, permissions| {
+            let metadata = PosixMetadata {
+                permissions,
+                ..PosixMetadata::default()
+            };
+            kind_of(&Key::from_listing(key.to_owned()), &metadata)
+        };
+        for (key, permissions, kind) in [
+            ("a", None, Some(EntryKind::File)),
+            ("a", Some(0o644), Some(EntryKind::File)),
+            ("a", Some(0o120_777), Some(EntryKind::Symlink)),
+            ("a", Some(0o040_755), Some(EntryKind::Directory)),
+            ("a", Some(0o060_600), Some(EntryKind::BlockDevice)),
+            ("a", Some(0o170_000), None),
+            ("a/", None, Some(EntryKind::Directory)),
+            ("", Some(0o040_700), Some(EntryKind::Directory)),
+        ] {
+            assert_eq!(of(key, permissions), kind, "{key} {permissions:?}");
+        }
+    }
+
+    #[test]
+    fn a_refused_owner_says_what_to_do_and_nothing_else_does() {
+        let refused = || EndpointError::new(ErrorKind::PermissionDenied, "SETATTR", "nas:/", "no");
+        let owner = NewAttributes {
+            uid: Some(7),
+            ..NewAttributes::default()
+        };
+        let detail = refused_owner(refused(), &owner).detail;
+        assert!(
+            detail.contains("no_root_squash") && detail.contains("user 7"),
+            "{detail}"
+        );
+        assert_eq!(
+            refused_owner(refused(), &NewAttributes::default()).detail,
+            "no"
+        );
+    }
+}

@@ -35,10 +35,11 @@ pub(crate) enum Procedure {
     Remove,
     RmDir,
     SetClientId,
+    Seek,
 }
 
 impl Procedure {
-    const ALL: [Self; 28] = [
+    const ALL: [Self; 29] = [
         Self::GetPort,
         Self::Mnt,
         Self::GetAttr,
@@ -67,6 +68,7 @@ impl Procedure {
         Self::Remove,
         Self::RmDir,
         Self::SetClientId,
+        Self::Seek,
     ];
 
     /// The protocol's own word.
@@ -100,6 +102,7 @@ impl Procedure {
             Self::Remove => "REMOVE",
             Self::RmDir => "RMDIR",
             Self::SetClientId => "SETCLIENTID",
+            Self::Seek => "SEEK",
         }
     }
 }

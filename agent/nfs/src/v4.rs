@@ -9,6 +9,7 @@ mod compound;
 mod directory;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
+mod holes;
 mod owner;
 mod owners;
 mod session;

@@ -2,6 +2,7 @@
 
 mod changes;
 mod opening;
+mod seeking;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
@@ -57,7 +58,7 @@ impl From<EndpointError> for Missed {
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(super) transport: Transport,
-    minor: u32,
+    pub(super) minor: u32,
     counters: Arc<Counters>,
     /// `host:/path`, for messages.
     pub(super) target: String,

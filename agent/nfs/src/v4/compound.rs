@@ -46,6 +46,7 @@ pub(super) enum Operation {
     Sequence = 53,
     DestroyClientId = 57,
     ReclaimComplete = 58,
+    Seek = 69,
 }
 
 /// Where a call stands in its session (RFC 8881 §18.46).
@@ -167,6 +168,14 @@ impl Compound {
             .data(b"tcp")
             .data(b"0.0.0.0.0.0")
             .words(&[0])
+    }
+
+    /// `NFS4_CONTENT_DATA` is 0, `NFS4_CONTENT_HOLE` 1 (RFC 7862 §15.11).
+    pub(super) fn seek(self, offset: u64, content: u32) -> Self {
+        self.operation(Operation::Seek)
+            .words(&ANONYMOUS)
+            .longs(&[offset])
+            .words(&[content])
     }
 
     pub(super) fn read_link(self) -> Self {

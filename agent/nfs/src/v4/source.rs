@@ -13,6 +13,7 @@ use datasync_model::RequestCounts;
 
 use super::client::Client;
 use super::directory::read_page;
+use super::holes::{Extent, Holes, zeros};
 use super::session::MESSAGE_ROOM;
 use crate::changes::{Changes, WriteLimits};
 use crate::config::NfsConfig;
@@ -25,6 +26,8 @@ use crate::position::Position;
 /// The READ size where the server does not say.
 const READ_SIZE_UNKNOWN: u32 = 32 << 10;
 const READ_SIZE_MIN: u32 = 4 << 10;
+/// The minor version that has SEEK.
+const MINOR_OF_SEEK: u32 = 2;
 /// For giving the session back at the end.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -40,6 +43,7 @@ pub(crate) struct Nfs4Source {
     write_limits: WriteLimits,
     page_size: u32,
     trails: Trails,
+    holes: Holes,
 }
 
 impl Nfs4Source {
@@ -89,6 +93,7 @@ impl Nfs4Source {
             },
             page_size: page_size(PAGE_MAX),
             trails: Trails::default(),
+            holes: Holes::default(),
         };
         let root = source.descend().await?;
         let (attributes, told) = source.client.root_attributes(&root).await?;
@@ -161,6 +166,60 @@ impl Nfs4Source {
     }
 }
 
+/// Holes, which are read without being transferred where the server tells of them.
+impl Nfs4Source {
+    fn heed(&self, file: &Handle, now: Option<&Attributes>) {
+        if let Some(now) = now {
+            self.holes.heed(&file.0, now.fingerprint());
+        }
+    }
+
+    /// What is read at `offset`, where a hole is. A file that one READ is enough for is not asked about.
+    async fn hole(
+        &self,
+        file: &Handle,
+        offset: u64,
+        length: u32,
+    ) -> Result<Option<ReadReply>, EndpointError> {
+        if self.client.minor < MINOR_OF_SEEK || length < self.read_max || self.holes.is_lacking() {
+            return Ok(None);
+        }
+        if let Some(extent) = self.holes.find(&file.0, offset) {
+            return Ok(in_hole(&extent, offset, length));
+        }
+        let extent = match self.client.extent(&file.0, offset).await {
+            Ok(extent) => extent,
+            Err(error) if error.kind == ErrorKind::NotSupported => {
+                tracing::info!(%error, "the server does not tell where holes are");
+                self.holes.lack();
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        self.heed(file, Some(&extent.attributes));
+        let read = in_hole(&extent, offset, length).map(|read| ReadReply {
+            attributes: Some(extent.attributes),
+            ..read
+        });
+        self.holes.note(&file.0, extent);
+        Ok(read)
+    }
+}
+
+/// Attributes do not come with it: they may be of a while ago.
+fn in_hole(extent: &Extent, offset: u64, length: u32) -> Option<ReadReply> {
+    let left = extent.range.end.saturating_sub(offset);
+    if !extent.is_hole || left == 0 {
+        return None;
+    }
+    let data = zeros(left.min(length.into()));
+    Some(ReadReply {
+        eof: offset + data.len() as u64 >= extent.attributes.size,
+        data,
+        attributes: None,
+    })
+}
+
 /// Whether nothing at the address answers: another one may.
 pub(crate) fn is_silent(error: &EndpointError) -> bool {
     matches!(error.kind, ErrorKind::Unreachable | ErrorKind::Timeout)
@@ -220,7 +279,16 @@ impl Source for Nfs4Source {
         let cursor = Position::of(cursor.as_ref())?;
         let page = read_page(&self.client, &directory.0, cursor, self.page_size).await?;
         match self.trails.follow(&directory.0, cursor, &page) {
-            Ok(()) => Ok(page),
+            Ok(()) => {
+                for node in page
+                    .entries
+                    .iter()
+                    .filter_map(|entry| entry.node.as_ref().ok())
+                {
+                    self.heed(&node.handle, Some(&node.attributes));
+                }
+                Ok(page)
+            }
             Err(circle) => {
                 Err(self
                     .client
@@ -231,17 +299,20 @@ impl Source for Nfs4Source {
 
     async fn lookup(&self, directory: &Handle, name: &[u8]) -> Result<Option<Node>, EndpointError> {
         match self.client.lookup(&directory.0, name).await {
-            Ok((handle, attributes)) => Ok(Some(Node {
-                handle: Handle(handle),
-                attributes,
-            })),
+            Ok((handle, attributes)) => {
+                let handle = Handle(handle);
+                self.heed(&handle, Some(&attributes));
+                Ok(Some(Node { handle, attributes }))
+            }
             Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
     }
 
     async fn attributes(&self, handle: &Handle) -> Result<Attributes, EndpointError> {
-        self.client.attributes(&handle.0).await
+        let attributes = self.client.attributes(&handle.0).await?;
+        self.heed(handle, Some(&attributes));
+        Ok(attributes)
     }
 
     async fn read(
@@ -251,7 +322,12 @@ impl Source for Nfs4Source {
         length: u32,
     ) -> Result<ReadReply, EndpointError> {
         let length = length.min(self.read_max);
-        self.client.read(&file.0, offset, length).await
+        if let Some(hole) = self.hole(file, offset, length).await? {
+            return Ok(hole);
+        }
+        let read = self.client.read(&file.0, offset, length).await?;
+        self.heed(file, read.attributes.as_ref());
+        Ok(read)
     }
 
     async fn read_link(&self, link: &Handle) -> Result<Bytes, EndpointError> {

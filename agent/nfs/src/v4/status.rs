@@ -81,10 +81,13 @@ const KNOWN: &[(u32, &str, ErrorKind)] = &[
     (10074, "NFS4ERR_CLIENTID_BUSY", ErrorKind::Busy),
     (10076, "NFS4ERR_SEQ_FALSE_RETRY", ErrorKind::Busy),
     (10078, "NFS4ERR_DEADSESSION", ErrorKind::Busy),
+    (10090, "NFS4ERR_UNION_NOTSUPP", ErrorKind::NotSupported),
 ];
 
 impl Status {
     pub(super) const EXPIRED: Self = Self(10011);
+    /// No data any more behind an offset (RFC 7862 §15.11).
+    pub(super) const NXIO: Self = Self(6);
     pub(super) const BADSESSION: Self = Self(10052);
     pub(super) const BADSLOT: Self = Self(10053);
     pub(super) const COMPLETE_ALREADY: Self = Self(10054);

@@ -2,10 +2,14 @@
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
 
 use datasync_endpoint::{Crc64, EntryKind, ErrorKind, Source};
+use datasync_model::NfsVersion;
 
-use crate::export::{Export, assert_same_as_local, checksum, find, is_version_3, list, read_all};
+use crate::export::{
+    Export, assert_same_as_local, checksum, find, is_version_3, list, read_all, variable, version,
+};
 
 #[tokio::test]
 #[ignore = "needs an NFS server: run by tests/run"]
@@ -158,5 +162,46 @@ async fn a_large_file_is_read_right_with_many_calls_in_flight() {
     for length in [1 << 20, 100_000, 32 << 10] {
         let found = checksum(&source, &large.handle, large.attributes.size, length).await;
         assert_eq!(found, expected, "READs of {length} bytes");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs an NFS server: run by tests/run"]
+async fn holes_are_read_without_being_transferred_where_the_server_tells_of_them() {
+    const MIB: u64 = 1 << 20;
+    let export = Export::tree();
+    let local = export.local("scratch/sparse");
+    let file = fs::File::create(&local).unwrap();
+    // Data, a hole, data across READs, a hole up to the end.
+    for (offset, text) in [
+        (0, "first"),
+        (200 * MIB - 3, "second"),
+        (300 * MIB, "third"),
+    ] {
+        file.write_all_at(text.as_bytes(), offset).unwrap();
+    }
+    file.set_len(400 * MIB).unwrap();
+    file.sync_all().unwrap();
+    let source = export.mount().await;
+    let found = find(&source, "scratch/sparse").await;
+    assert_eq!(found.attributes.size, 400 * MIB);
+    let local_file = fs::File::open(&local).unwrap();
+    let before = source.calls().read;
+    let (mut at, mut expected) = (0, vec![0; 1 << 20]);
+    while at < 400 * MIB {
+        let read = source.read(&found.handle, at, 1 << 20).await.unwrap().data;
+        assert!(!read.is_empty(), "{at}");
+        let expected = &mut expected[..read.len()];
+        local_file.read_exact_at(expected, at).unwrap();
+        assert!(*read == *expected, "{at}");
+        at += read.len() as u64;
+    }
+    let reads = source.calls().read - before;
+    fs::remove_file(&local).unwrap();
+    // nfs-ganesha does not know SEEK on this file system.
+    if version() == NfsVersion::Nfs4_2 && variable("DATASYNC_TEST_NFS_SERVER") == "kernel" {
+        assert!(reads < 20, "{reads} READs");
+    } else {
+        assert!(reads >= 400, "{reads} READs");
     }
 }

@@ -10,7 +10,7 @@ mod summary;
 
 use std::sync::Arc;
 
-use datasync_model::{ExecutionReport, ExecutionStatus, Location, Rate};
+use datasync_model::{ExecutionReport, ExecutionStatus, Location, Rate, S3Location};
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -74,28 +74,25 @@ async fn transfer(
     let endpoints = Endpoints::new(&request.process, store.clone());
     let mut spec = request.spec.clone();
     let arn = spec.destination.arn().clone();
-    let (given, certificate) = match &spec.destination {
-        Location::S3(s3) => (s3.region.clone(), s3.server_certificate.clone()),
-        Location::Nfs(_) | Location::Efs(_) => (None, None),
+    let access = match &mut spec.destination {
+        Location::S3(s3) => {
+            let found = tokio::select! {
+                () = stop.cancelled() => return Err(Halt::Stopped),
+                access = find_access(request, s3) => access,
+            };
+            match found {
+                Ok(access) => {
+                    s3.region.clone_from(&access.region);
+                    Some(access)
+                }
+                Err(reason) => {
+                    let failure = endpoints.no_credentials(&spec.destination, &reason);
+                    return Err(Halt::Failed(failure));
+                }
+            }
+        }
+        Location::Nfs(_) | Location::Efs(_) => None,
     };
-    let egress = &request.process.egress;
-    let way = Way {
-        https_proxy: egress.https_proxy.as_ref(),
-        ca_bundles: certificate
-            .iter()
-            .chain(&egress.ca_bundle)
-            .map(String::as_str)
-            .collect(),
-    };
-    let access = tokio::select! {
-        () = stop.cancelled() => return Err(Halt::Stopped),
-        access = Access::find(request.profile.as_deref(), given, &way) => access,
-    };
-    let access = access
-        .map_err(|reason| Halt::Failed(endpoints.no_credentials(&spec.destination, &reason)))?;
-    if let Location::S3(s3) = &mut spec.destination {
-        s3.region.clone_from(&access.region);
-    }
     let limits = Limits::shared_by(1, &request.process, None);
     let runner = Runner::new(endpoints, limits, None, pair.history(), pair.failures());
     let order = watch::Sender::new(Rate::of(&spec));
@@ -115,7 +112,12 @@ async fn transfer(
     let mut progress = reports.subscribe();
     let mut display = ProgressDisplay::new();
     let mut running = Box::pin(runner.run_once(&assignment, None));
-    let mut keeping = Box::pin(access.keep(&store, &arn));
+    let mut keeping = Box::pin(async {
+        match access {
+            Some(access) => access.keep(&store, &arn).await,
+            None => std::future::pending().await,
+        }
+    });
     let following = follow_rate(&assignment.spec, order.subscribe(), limit, Timestamp::now);
     let mut following = Box::pin(following);
     let result = loop {
@@ -130,6 +132,21 @@ async fn transfer(
     };
     display.end();
     result
+}
+
+/// What a bucket is reached with.
+async fn find_access(request: &CopyRequest, s3: &S3Location) -> Result<Access, String> {
+    let egress = &request.process.egress;
+    let way = Way {
+        https_proxy: egress.https_proxy.as_ref(),
+        ca_bundles: s3
+            .server_certificate
+            .iter()
+            .chain(&egress.ca_bundle)
+            .map(String::as_str)
+            .collect(),
+    };
+    Access::find(request.profile.as_deref(), s3.region.clone(), &way).await
 }
 
 /// The last report, whatever the end was.

@@ -57,7 +57,7 @@ pub use updates::{
     ReleaseKeys, Running, UpdateError, UpdateOptions, UpdateSettings, boot, is_on_trial, restart,
     update,
 };
-pub use urls::{NfsUrl, S3Url, StoreUrl, UrlError};
+pub use urls::{NfsUrl, PlaceUrl, S3Url, StoreUrl, UrlError};
 
 /// The version that the agent reports to control.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

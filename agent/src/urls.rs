@@ -9,6 +9,8 @@ use hyper::Uri;
 
 const NFS_FORM: &str = "nfs://HOST[:PORT]/EXPORT/PATH (an IPv6 address in brackets)";
 const S3_FORM: &str = "s3://BUCKET[/PREFIX]";
+const PLACE_FORM: &str =
+    "s3://BUCKET[/PREFIX] or nfs://HOST[:PORT]/EXPORT/PATH (an IPv6 address in brackets)";
 const STORE_FORM: &str = "http[s]://HOST[:PORT]";
 
 /// Text that is not a URL of the form that is asked for.
@@ -86,6 +88,38 @@ impl FromStr for NfsUrl {
 impl fmt::Display for NfsUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "nfs://{}{}", self.host, self.path)
+    }
+}
+
+/// `nfs://…` or `s3://…`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PlaceUrl {
+    /// A directory of an NFS server.
+    Nfs(NfsUrl),
+    /// A bucket, or a prefix in it.
+    S3(S3Url),
+}
+
+impl FromStr for PlaceUrl {
+    type Err = UrlError;
+
+    fn from_str(text: &str) -> Result<Self, UrlError> {
+        if text.starts_with("nfs://") {
+            return text.parse().map(Self::Nfs);
+        }
+        if text.starts_with("s3://") {
+            return text.parse().map(Self::S3);
+        }
+        Err(unlike(text, PLACE_FORM))
+    }
+}
+
+impl fmt::Display for PlaceUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nfs(nfs) => nfs.fmt(f),
+            Self::S3(s3) => s3.fmt(f),
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::flags::CopyFlags;
 use super::options::{self, TASK_MODE};
 use crate::config::{ConfigFaults, Layers, Overrides, ProcessSettings, ca_bundle};
-use crate::urls::{NfsUrl, S3Url, StoreUrl};
+use crate::urls::{NfsUrl, PlaceUrl, StoreUrl};
 
 /// Warnings only: a person reads the end.
 const LOG_LEVEL: &str = "warn";
@@ -92,7 +92,7 @@ fn spec(
     faults: &mut Vec<String>,
 ) -> Option<ExecutionSpec> {
     let source = parsed::<NfsUrl>("SOURCE", &flags.source, faults);
-    let destination = parsed::<S3Url>("DESTINATION", &flags.destination, faults);
+    let destination = parsed::<PlaceUrl>("DESTINATION", &flags.destination, faults);
     let endpoint = ("--endpoint-url", &flags.endpoint_url);
     let variables = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
     let endpoint = given(endpoint, &variables, environment)
@@ -142,25 +142,34 @@ fn spec(
     Some(ExecutionSpec {
         execution: TaskExecutionArn::new(&task, id(&how)),
         task_mode: TASK_MODE,
-        source: Location::Nfs(NfsLocation {
-            arn: LocationArn::new(&home, id(&["source", &from])),
-            server_hostname: source.host,
-            subdirectory: source.path,
-            version: NfsVersion::Automatic,
-        }),
-        destination: Location::S3(S3Location {
-            arn: LocationArn::new(&home, id(&["destination", &to])),
-            bucket: destination.bucket,
-            prefix: destination.prefix,
-            region: region.map(|(_, region)| region.to_owned()),
-            endpoint,
-            server_certificate: certificate,
-            storage_class,
-        }),
+        source: nfs_location(LocationArn::new(&home, id(&["source", &from])), source),
+        destination: match destination {
+            PlaceUrl::Nfs(nfs) => {
+                nfs_location(LocationArn::new(&home, id(&["destination", &to])), nfs)
+            }
+            PlaceUrl::S3(s3) => Location::S3(S3Location {
+                arn: LocationArn::new(&home, id(&["destination", &to])),
+                bucket: s3.bucket,
+                prefix: s3.prefix,
+                region: region.map(|(_, region)| region.to_owned()),
+                endpoint,
+                server_certificate: certificate,
+                storage_class,
+            }),
+        },
         options,
         includes,
         excludes,
         extensions,
+    })
+}
+
+fn nfs_location(arn: LocationArn, url: NfsUrl) -> Location {
+    Location::Nfs(NfsLocation {
+        arn,
+        server_hostname: url.host,
+        subdirectory: url.path,
+        version: NfsVersion::Automatic,
     })
 }
 

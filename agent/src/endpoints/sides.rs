@@ -24,14 +24,20 @@ pub(crate) fn as_source(location: &Location) -> Result<SourceLocation<'_>, Failu
     }
 }
 
-/// The location as a destination, if it can be one.
-pub(crate) fn as_destination(location: &Location) -> Result<&S3Location, Failure> {
+/// A location that can be written to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum DestinationLocation<'a> {
+    S3(&'a S3Location),
+    Nfs(&'a NfsLocation),
+    Efs(&'a EfsLocation),
+}
+
+/// The location as a destination: each can be one.
+pub(crate) fn as_destination(location: &Location) -> DestinationLocation<'_> {
     match location {
-        Location::S3(s3) => Ok(s3),
-        other @ (Location::Nfs(_) | Location::Efs(_)) => Err(Failure::new(
-            ErrorCode::NotSupported,
-            format!("{} cannot be a destination: only S3 can", place(other)),
-        )),
+        Location::S3(s3) => DestinationLocation::S3(s3),
+        Location::Nfs(nfs) => DestinationLocation::Nfs(nfs),
+        Location::Efs(efs) => DestinationLocation::Efs(efs),
     }
 }
 
@@ -71,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn file_systems_are_sources_and_no_destinations() {
+    fn file_systems_are_sources_and_destinations() {
         let nfs = |version| {
             Location::Nfs(NfsLocation {
                 arn: arn(),
@@ -97,9 +103,8 @@ mod tests {
             efs,
         ] {
             assert!(as_source(&location).is_ok() && !needs_keys(&location));
-            let failure = as_destination(&location).unwrap_err();
-            assert_eq!(failure.code, ErrorCode::NotSupported);
-            assert!(failure.detail.contains(&place(&location)), "{failure}");
+            let is_s3 = matches!(as_destination(&location), DestinationLocation::S3(_));
+            assert!(!is_s3, "{}", place(&location));
         }
     }
 }

@@ -70,26 +70,25 @@ pub(super) fn pair(source: &Location, destination: &Location) -> Pair {
     }
 }
 
-fn check_pair(source: &Location, destination: &Location) -> Result<(), ApiError> {
-    if matches!(destination.details, LocationDetails::Efs(_)) {
-        return Err(ApiError::unsupported(format!(
-            "Location {} is an EFS file system: this release cannot write to EFS.",
-            destination.arn
-        )));
-    }
-    let supported = matches!(
-        source.details,
+fn is_file_system(location: &Location) -> bool {
+    matches!(
+        location.details,
         LocationDetails::Nfs(_) | LocationDetails::Efs(_)
-    ) && matches!(
-        destination.details,
-        LocationDetails::S3(_) | LocationDetails::ObjectStorage(_)
-    );
-    if supported {
+    )
+}
+
+fn check_pair(source: &Location, destination: &Location) -> Result<(), ApiError> {
+    let is_written = is_file_system(destination)
+        || matches!(
+            destination.details,
+            LocationDetails::S3(_) | LocationDetails::ObjectStorage(_)
+        );
+    if is_file_system(source) && is_written {
         Ok(())
     } else {
         Err(ApiError::unsupported(
-            "This release moves data from NFS and EFS to S3 or object storage only: the source must \
-             be an NFS or EFS location, the destination an S3 or object storage location.",
+            "This release moves data from NFS and EFS to NFS, EFS, S3 or object storage: the source \
+             must be an NFS or EFS location.",
         ))
     }
 }

@@ -1,4 +1,4 @@
-//! EFS file systems as sources: where they are, and how a connection to one is made secret, says which
+//! EFS file systems: where they are, and how a connection to one is made secret, says which
 //! access point it is for, and proves that it may.
 
 mod certificate;
@@ -21,6 +21,8 @@ use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
 
 use certificate::ClientKey;
+
+use crate::endpoints::Side;
 
 /// The key pair of this process's certificates, made when it is needed first.
 #[derive(Debug, Clone, Default)]
@@ -189,8 +191,28 @@ pub(crate) const DENIED: &str = "let the file system's policy and the location's
                                  elasticfilesystem:ClientMount and ClientRootAccess; where the access \
                                  point enforces a user, that user must be able to read";
 
-/// What a failure to read a file system is called, and what to do about it.
-pub(crate) fn advice(kind: ErrorKind) -> Option<(ErrorCode, &'static str)> {
+/// What a failure to read or write a file system is called, and what to do about it.
+pub(crate) fn advice(side: Side, kind: ErrorKind) -> Option<(ErrorCode, &'static str)> {
+    let (code, advice) = of_source(kind)?;
+    Some(match (side, code) {
+        (Side::Source, _) => (code, advice),
+        (Side::Destination, ErrorCode::SourceUnreachable) => {
+            (ErrorCode::DestinationUnreachable, advice)
+        }
+        (Side::Destination, ErrorCode::SourcePathNotFound) => {
+            (ErrorCode::DestinationPathNotFound, advice)
+        }
+        (Side::Destination, ErrorCode::SourcePermissionDenied) => (
+            ErrorCode::DestinationPermissionDenied,
+            "let the file system's policy and the location's role allow \
+             elasticfilesystem:ClientMount, ClientWrite and ClientRootAccess; where the access point \
+             enforces a user, run the task with Uid and Gid NONE",
+        ),
+        (Side::Destination, _) => (code, advice),
+    })
+}
+
+fn of_source(kind: ErrorKind) -> Option<(ErrorCode, &'static str)> {
     match kind {
         ErrorKind::Unreachable | ErrorKind::Timeout | ErrorKind::Busy => Some((
             ErrorCode::SourceUnreachable,
@@ -201,7 +223,7 @@ pub(crate) fn advice(kind: ErrorKind) -> Option<(ErrorCode, &'static str)> {
         )),
         ErrorKind::NotSupported => Some((
             ErrorCode::NotSupported,
-            "EFS is read by NFS 4.1; InTransitEncryption must be what is spoken there",
+            "EFS speaks NFS 4.1; InTransitEncryption must be what is spoken there",
         )),
         ErrorKind::ContainerNotFound | ErrorKind::NotFound | ErrorKind::Stale => Some((
             ErrorCode::SourcePathNotFound,

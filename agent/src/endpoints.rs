@@ -1,10 +1,12 @@
 //! Opening both sides of a transfer, and saying in the API's words why that failed.
 
+mod any_destination;
 mod any_source;
 mod bucket;
 mod sides;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -12,21 +14,28 @@ use datasync_endpoint::{Algorithm, EndpointError, ErrorKind};
 use datasync_model::{
     ChecksumAlgorithm, EfsLocation, ErrorCode, Failure, Location, NfsLocation, S3Location,
 };
-use datasync_nfs::{LackingVersions, NfsConfig, NfsSource, ServerName, Tls};
+use datasync_nfs::{LackingVersions, NfsConfig, NfsDestination, NfsSource, ServerName, Tls};
 use datasync_s3::{S3Config, S3Destination, S3Objects, S3Source, Shape};
+use tokio::sync::Semaphore;
 
 use crate::config::{EgressSettings, NfsSettings, PrivilegedPorts, ProcessSettings, S3Settings};
 use crate::credentials::{Availability, CredentialStore, Giver};
 use crate::efs::{self, ClientKeys, EfsTls};
 use crate::servers::Servers;
 
+pub(crate) use any_destination::AnyDestination;
 pub(crate) use any_source::AnySource;
 pub(crate) use bucket::shape;
-pub(crate) use sides::{SourceLocation, as_destination, as_source, needs_keys, place};
+pub(crate) use sides::{
+    DestinationLocation, SourceLocation, as_destination, as_source, needs_keys, place,
+};
 
 const S3_REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 /// Requests that a client may have in flight: more than the engine ever has, which decides.
 const REQUESTS_MAX: usize = 384;
+
+/// In the directory of an execution: which directories get which times at its end.
+const DIRECTORY_TIMES_FILE: &str = "directory-times";
 
 /// Which side of a transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,8 +131,6 @@ impl Endpoints {
         location: SourceLocation<'_>,
         shape: Shape,
     ) -> Result<AnySource, EndpointError> {
-        let further_connections = self.servers.source(location).further_connections;
-        let lacking = Arc::clone(&self.lacking);
         let config = match location {
             SourceLocation::Nfs(nfs) => nfs_config(&self.nfs, nfs),
             SourceLocation::Efs(efs) => self.efs_config(efs)?,
@@ -132,12 +139,18 @@ impl Endpoints {
                 return Ok(AnySource::S3(Box::new(source)));
             }
         };
-        let mounted = NfsSource::mount(NfsConfig {
+        let further_connections = self.servers.source(location).further_connections;
+        let mounted = NfsSource::mount(self.shared(config, further_connections)).await?;
+        Ok(AnySource::Nfs(Box::new(mounted)))
+    }
+
+    /// What all mounts of the process share.
+    fn shared(&self, config: NfsConfig, further_connections: Arc<Semaphore>) -> NfsConfig {
+        NfsConfig {
             further_connections,
-            lacking,
+            lacking: Arc::clone(&self.lacking),
             ..config
-        });
-        Ok(AnySource::Nfs(Box::new(mounted.await?)))
+        }
     }
 
     fn efs_config(&self, location: &EfsLocation) -> Result<NfsConfig, EndpointError> {
@@ -157,28 +170,74 @@ impl Endpoints {
         })
     }
 
+    /// The destination of an execution that keeps its state in `directory`. To find out about it, it
+    /// is written to.
     pub(crate) async fn destination(
         &self,
-        location: &S3Location,
+        location: DestinationLocation<'_>,
         algorithm: ChecksumAlgorithm,
-    ) -> Result<S3Destination, EndpointError> {
+        directory: &Path,
+    ) -> Result<AnyDestination, EndpointError> {
+        if let DestinationLocation::S3(s3) = location {
+            let opened = S3Destination::open(self.s3_written(s3, algorithm)).await?;
+            return Ok(AnyDestination::S3(Box::new(opened)));
+        }
+        let config = self.mounted(location)?;
+        let log = directory.join(DIRECTORY_TIMES_FILE);
+        let opened = Box::pin(NfsDestination::open(config, &log)).await?;
+        Ok(AnyDestination::Nfs(Box::new(opened)))
+    }
+
+    /// The destination for looking only: nothing is written to find out about it.
+    pub(crate) async fn destination_to_look(
+        &self,
+        location: DestinationLocation<'_>,
+    ) -> Result<AnyDestination, EndpointError> {
+        if let DestinationLocation::S3(s3) = location {
+            let opened = S3Destination::open_to_look(self.s3_config(s3)).await?;
+            return Ok(AnyDestination::S3(Box::new(opened)));
+        }
+        let opened = NfsDestination::open_to_look(self.mounted(location)?).await?;
+        Ok(AnyDestination::Nfs(Box::new(opened)))
+    }
+
+    /// Tries whether the location can be written to, and leaves nothing behind.
+    pub(crate) async fn try_destination(
+        &self,
+        location: DestinationLocation<'_>,
+    ) -> Result<(), EndpointError> {
+        if let DestinationLocation::S3(s3) = location {
+            let config = self.s3_written(s3, ChecksumAlgorithm::default());
+            S3Destination::open(config).await?;
+            return Ok(());
+        }
+        NfsDestination::probe(self.mounted(location)?).await
+    }
+
+    fn s3_written(&self, location: &S3Location, algorithm: ChecksumAlgorithm) -> S3Config {
         let checksum = match algorithm {
             ChecksumAlgorithm::Automatic => None,
             ChecksumAlgorithm::Sha256 => Some(Algorithm::Sha256),
         };
-        S3Destination::open(S3Config {
+        S3Config {
             checksum,
             ..self.s3_config(location)
-        })
-        .await
+        }
     }
 
-    /// The destination for looking only: nothing is written to find out about the store.
-    pub(crate) async fn destination_to_look(
-        &self,
-        location: &S3Location,
-    ) -> Result<S3Destination, EndpointError> {
-        S3Destination::open_to_look(self.s3_config(location)).await
+    /// How a destination that is a file system is mounted.
+    fn mounted(&self, location: DestinationLocation<'_>) -> Result<NfsConfig, EndpointError> {
+        let config = match location {
+            DestinationLocation::Nfs(nfs) => nfs_config(&self.nfs, nfs),
+            DestinationLocation::Efs(efs) => self.efs_config(efs)?,
+            DestinationLocation::S3(s3) => {
+                let detail = "a bucket is not mounted";
+                let kind = ErrorKind::Invalid;
+                return Err(EndpointError::new(kind, "MNT", &s3.bucket, detail));
+            }
+        };
+        let further_connections = self.servers.destination(location).further_connections;
+        Ok(self.shared(config, further_connections))
     }
 
     /// A bucket beside the locations, for single objects.
@@ -222,10 +281,17 @@ pub(crate) fn nfs_config(settings: &NfsSettings, location: &NfsLocation) -> NfsC
 /// Names a failure to open `location`: what was wrong, where, and what to do.
 fn failure(side: Side, location: &Location, error: &EndpointError, giver: Giver) -> Failure {
     let of_kind = match (location, side) {
-        (Location::Efs(_), _) => efs::advice(error.kind),
+        (Location::Efs(_), _) => efs::advice(side, error.kind),
         (Location::S3(_), Side::Source) => Some(bucket::advice(error.kind, giver)),
-        (Location::Nfs(_), _) | (Location::S3(_), Side::Destination) => None,
+        (Location::Nfs(_), Side::Source) | (Location::S3(_), Side::Destination) => None,
+        (Location::Nfs(_), Side::Destination) => written_file_system(error.kind),
     };
+    let is_written_efs = matches!((location, side), (Location::Efs(_), Side::Destination));
+    let of_kind = of_kind.or_else(|| {
+        is_written_efs
+            .then(|| written_file_system(error.kind))
+            .flatten()
+    });
     let (code, advice) = of_kind.unwrap_or_else(|| named(side, error.kind, giver));
     let place = place(location);
     Failure::new(code, format!("{place}: {error}; {advice}"))
@@ -238,6 +304,42 @@ pub(crate) fn no_credentials(location: &Location, reason: &str, giver: Giver) ->
         ErrorCode::CredentialsUnavailable,
         format!("no credentials for {place}: {reason}; {remedy}"),
     )
+}
+
+/// What is different of a file system that is written to.
+fn written_file_system(kind: ErrorKind) -> Option<(ErrorCode, &'static str)> {
+    Some(match kind {
+        ErrorKind::Unreachable | ErrorKind::Timeout | ErrorKind::Busy => (
+            ErrorCode::DestinationUnreachable,
+            "check the host name and this agent's DNS, that the server runs and serves NFS over \
+             TCP, and that firewalls let this agent reach its ports (2049; for version 3 also 111 \
+             and mountd's)",
+        ),
+        ErrorKind::ContainerNotFound | ErrorKind::NotFound | ErrorKind::Stale => (
+            ErrorCode::DestinationPathNotFound,
+            "check that the path is exported, or lies below an export (showmount -e lists them)",
+        ),
+        ErrorKind::PermissionDenied | ErrorKind::Credentials => (
+            ErrorCode::DestinationPermissionDenied,
+            "export the path to this agent's address for writing, with no_root_squash so that owners \
+             can be set",
+        ),
+        ErrorKind::NoSpace => (
+            ErrorCode::DestinationFault,
+            "the file system or a quota is full: make room",
+        ),
+        ErrorKind::NotSupported => (
+            ErrorCode::NotSupported,
+            "the server must offer the location's version of NFS over TCP; AUTOMATIC takes one that \
+             it has",
+        ),
+        ErrorKind::BadCookie
+        | ErrorKind::ServerFault
+        | ErrorKind::Protocol
+        | ErrorKind::ChecksumRefused
+        | ErrorKind::Precondition => (ErrorCode::DestinationFault, "look at the NFS server's log"),
+        ErrorKind::Invalid | ErrorKind::InvalidName | ErrorKind::TooLarge => return None,
+    })
 }
 
 fn named(side: Side, kind: ErrorKind, giver: Giver) -> (ErrorCode, &'static str) {

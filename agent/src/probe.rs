@@ -1,4 +1,4 @@
-//! Trying a location without moving anything: mount and read the root, or open and list.
+//! Trying a location without moving anything: mount and read the root, or write and remove a trial.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -36,8 +36,8 @@ enum Known {
     Running {
         task: AbortHandle,
         withdrawn: CancellationToken,
-        /// A probe of a store writes and deletes: it is let to its end, which `PROBE_TIMEOUT`
-        /// bounds, so that nothing stays in the bucket.
+        /// A probe of a destination writes and deletes: it is let to its end, which `PROBE_TIMEOUT`
+        /// bounds, so that nothing stays there.
         as_destination: bool,
     },
     /// Kept until control drops the probe: the answer may have been lost on the way.
@@ -169,8 +169,8 @@ async fn try_location(endpoints: &Endpoints, probe: &DesiredProbe) -> Result<(),
                 named(endpoints, side, &location, result).await
             }
             Side::Destination => {
-                let s3 = endpoints::as_destination(&location)?;
-                let result = try_destination(endpoints, s3).await;
+                let to = endpoints::as_destination(&location);
+                let result = Box::pin(endpoints.try_destination(to)).await;
                 named(endpoints, side, &location, result).await
             }
         }
@@ -209,15 +209,6 @@ async fn try_source(
     let source = endpoints.source(location, shape).await?;
     let root = source.root().await?;
     source.read_dir(&root.handle, None).await?;
-    Ok(())
-}
-
-async fn try_destination(
-    endpoints: &Endpoints,
-    location: &datasync_model::S3Location,
-) -> Result<(), EndpointError> {
-    let algorithm = datasync_model::ChecksumAlgorithm::default();
-    endpoints.destination(location, algorithm).await?;
     Ok(())
 }
 

@@ -9,9 +9,9 @@ use datasync_transfer::{Server, ServerLimits};
 use tokio::sync::Semaphore;
 
 use crate::config::{NfsSettings, S3Settings};
-use crate::endpoints::SourceLocation;
+use crate::endpoints::{DestinationLocation, SourceLocation};
 
-/// How the names of sources begin.
+/// How the names of NFS servers begin.
 const NFS: &str = "nfs://";
 
 /// Servers in use, by what the locations call them. Clones are the same.
@@ -51,6 +51,15 @@ impl Servers {
             SourceLocation::S3(s3) => return self.s3(s3),
         };
         self.get(name, self.nfs)
+    }
+
+    /// The server of a destination. An NFS server is the same as one that is read from.
+    pub(crate) fn destination(&self, location: DestinationLocation<'_>) -> Known {
+        match location {
+            DestinationLocation::S3(s3) => self.s3(s3),
+            DestinationLocation::Nfs(nfs) => self.source(SourceLocation::Nfs(nfs)),
+            DestinationLocation::Efs(efs) => self.source(SourceLocation::Efs(efs)),
+        }
     }
 
     /// The server of an S3 location: a store, or a bucket of AWS, which each have limits of their

@@ -31,6 +31,7 @@ use datasync_model::RequestCounts;
 use tokio::sync::Semaphore;
 
 use crate::config::NfsConfig;
+use crate::socket::arbitrary;
 use crate::versions::NfsSource;
 use directories::Directories;
 use settling::{Log, own_disk};
@@ -68,11 +69,12 @@ impl NfsDestination {
     /// or does not let this agent write, `NoSpace`. `Invalid` if the log cannot be opened.
     pub async fn open(config: NfsConfig, log: &Path) -> Result<Self, EndpointError> {
         let opened = Self::mount(config).await?;
-        let opened_log = Log::open(log).map_err(|error| {
+        let opened_log = Log::open(log, arbitrary()).map_err(|error| {
             let detail = own_disk(&format!("{}: {error}", log.display()));
             opened.fault(ErrorKind::Invalid, "open", &Key::default(), detail)
         })?;
         let destination = Self {
+            staging: Staging::new(opened_log.times.tag()),
             log: Some(opened_log),
             ..opened
         };
@@ -118,7 +120,7 @@ impl NfsDestination {
             tree,
             abilities,
             directories: Directories::default(),
-            staging: Staging::new(),
+            staging: Staging::new(arbitrary()),
             uploads: Uploads::default(),
             log: None,
             in_hand: Arc::new(Semaphore::new(IN_HAND_KIB)),

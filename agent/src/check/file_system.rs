@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 
 use super::{CheckRequest, sample, store};
 use crate::efs;
-use crate::endpoints::{AnySource, Endpoints, SourceLocation, nfs_config};
+use crate::endpoints::{AnySource, DestinationLocation, Endpoints, SourceLocation, nfs_config};
 use crate::link::{Hop, Trail};
 
 /// Of NFS, where no portmapper says otherwise (RFC 1813 §2.1).
@@ -30,8 +30,33 @@ pub(super) async fn check_nfs(
     let (mut trail, source) = walk(endpoints, location, &config).await;
     if let Some(source) = source {
         trail.step("READ", sample::read(&source, ADVICE)).await;
+        write(
+            &mut trail,
+            request,
+            endpoints,
+            DestinationLocation::Nfs(location),
+        )
+        .await;
     }
     trail.into_hops()
+}
+
+/// What a destination needs, if that is asked for.
+async fn write(
+    trail: &mut Trail,
+    request: &CheckRequest,
+    endpoints: &Endpoints,
+    location: DestinationLocation<'_>,
+) {
+    if !request.write {
+        return;
+    }
+    let written = async {
+        endpoints.try_destination(location).await.map_err(words)?;
+        let text = "a file was written, given an owner and removed again";
+        Ok(((), text.to_owned()))
+    };
+    trail.step("WRITE", Box::pin(written)).await;
 }
 
 pub(super) async fn check_efs(
@@ -60,6 +85,13 @@ pub(super) async fn check_efs(
     {
         let advice = efs::DENIED;
         trail.step("READ", sample::read(&source, advice)).await;
+        write(
+            &mut trail,
+            request,
+            endpoints,
+            DestinationLocation::Efs(location),
+        )
+        .await;
     }
     trail.into_hops()
 }

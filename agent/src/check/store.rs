@@ -1,5 +1,6 @@
 //! A bucket: the way to it, credentials, and each right that a transfer needs.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,12 +9,12 @@ use datasync_endpoint::{
     Payload, PosixMetadata, Unpaced,
 };
 use datasync_model::{ChecksumAlgorithm, S3Location};
-use datasync_s3::{S3Destination, Shape};
+use datasync_s3::Shape;
 
 use super::reach::{Answer, Reached, reach};
 use super::{CheckRequest, sample};
 use crate::copy::{Access, Way};
-use crate::endpoints::{Endpoints, SourceLocation};
+use crate::endpoints::{AnyDestination, DestinationLocation, Endpoints, SourceLocation};
 use crate::link::{Hop, Trail};
 
 /// Where AWS is, for a bucket whose region is not known.
@@ -117,7 +118,7 @@ async fn rights(
 ) {
     let opened = async {
         endpoints
-            .destination_to_look(location)
+            .destination_to_look(DestinationLocation::S3(location))
             .await
             .map_err(words)?;
         Ok(((), "the location is listed".to_owned()))
@@ -145,7 +146,7 @@ async fn rights(
     let algorithm = ChecksumAlgorithm::Automatic;
     let opened = async {
         let store = endpoints
-            .destination(location, algorithm)
+            .destination(DestinationLocation::S3(location), algorithm, Path::new("."))
             .await
             .map_err(words)?;
         let text = format!("written; {}", proof(store.abilities().integrity));
@@ -202,7 +203,7 @@ fn payload() -> Payload {
 }
 
 /// The rights that large files and their resumption need.
-async fn uploads(trail: &mut Trail, store: &S3Destination) {
+async fn uploads(trail: &mut Trail, store: &AnyDestination) {
     let key = match own_key() {
         Ok(key) => key,
         Err(reason) => return trail.refuse("Uploads", reason),
@@ -248,7 +249,7 @@ async fn uploads(trail: &mut Trail, store: &S3Destination) {
 }
 
 /// The rights that metadata and deletes need.
-async fn objects(trail: &mut Trail, store: &S3Destination) {
+async fn objects(trail: &mut Trail, store: &AnyDestination) {
     let key = match own_key() {
         Ok(key) => key,
         Err(reason) => return trail.refuse("Objects", reason),

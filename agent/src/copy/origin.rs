@@ -1,4 +1,4 @@
-//! Where a copy reads from.
+//! Where a copy reads from, and where it writes to.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -9,7 +9,7 @@ use super::request::parsed;
 use crate::config::ca_bundle;
 use crate::urls::{NfsUrl, S3Url, StoreUrl, UrlError};
 
-/// The source as it was given.
+/// A source or a destination as it was given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Origin {
     Nfs(NfsUrl),
@@ -96,7 +96,13 @@ impl Origin {
         }
     }
 
-    pub(super) fn location(self, arn: LocationArn, store: StoreAccess) -> Location {
+    /// The location, in this store if it is a bucket, with this class of new objects.
+    pub(super) fn location(
+        self,
+        arn: LocationArn,
+        store: StoreAccess,
+        storage_class: StorageClass,
+    ) -> Location {
         match self {
             Self::Nfs(url) => Location::Nfs(NfsLocation {
                 arn,
@@ -111,14 +117,14 @@ impl Origin {
                 region: store.region,
                 endpoint: store.endpoint,
                 server_certificate: store.certificate,
-                storage_class: StorageClass::Standard,
+                storage_class,
             }),
         }
     }
 
     /// Why nothing can be copied from here to `destination`, which is in this store too.
-    pub(super) fn overlap(&self, destination: &S3Url) -> Option<String> {
-        let Self::S3(source) = self else {
+    pub(super) fn overlap(&self, destination: &Self) -> Option<String> {
+        let (Self::S3(source), Self::S3(destination)) = (self, destination) else {
             return None;
         };
         let (from, to) = (&source.prefix, &destination.prefix);
@@ -148,8 +154,8 @@ mod tests {
             ("nfs://b/a", "s3://b/a", false),
         ] {
             let origin: Origin = from.parse().unwrap();
-            let to: S3Url = to.parse().unwrap();
-            assert_eq!(origin.overlap(&to).is_some(), overlaps, "{from} {to}");
+            let to: Origin = to.parse().unwrap();
+            assert_eq!(origin.overlap(&to).is_some(), overlaps, "{from} {to:?}");
         }
     }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use datasync_model::{
-    BytesPerSecond, ExecutionSpec, Home, Location, LocationArn, Options, Pair, Partition,
-    S3Location, StorageClass, TaskArn, TaskExecutionArn, UniqueId,
+    BytesPerSecond, ExecutionSpec, Home, LocationArn, Options, Pair, Partition, StorageClass,
+    TaskArn, TaskExecutionArn, UniqueId,
 };
 use sha2::{Digest, Sha256};
 
@@ -13,7 +13,7 @@ use super::flags::CopyFlags;
 use super::options::{self, TASK_MODE};
 use super::origin::{Origin, StoreAccess};
 use crate::config::{ConfigFaults, Layers, Overrides, ProcessFlags, ProcessSettings};
-use crate::urls::{S3Url, StoreUrl};
+use crate::urls::StoreUrl;
 
 /// Warnings only: a person reads the end.
 const LOG_LEVEL: &str = "warn";
@@ -87,7 +87,7 @@ fn spec(
     faults: &mut Vec<String>,
 ) -> Option<ExecutionSpec> {
     let source = parsed::<Origin>("SOURCE", &flags.source, faults);
-    let destination = parsed::<S3Url>("DESTINATION", &flags.destination, faults);
+    let destination = parsed::<Origin>("DESTINATION", &flags.destination, faults);
     let (endpoint, bundle) = (&flags.endpoint_url, &flags.ca_bundle);
     let store = StoreAccess::given(endpoint, &flags.region, bundle, environment, faults);
     let class = options::word("storage-class", flags.storage_class.as_ref(), faults);
@@ -106,10 +106,7 @@ fn spec(
         faults.extend(source.overlap(&destination));
     }
     let from = source.text(&source_store);
-    let to = format!(
-        "{destination} {}",
-        store.endpoint.as_deref().unwrap_or_default()
-    );
+    let to = destination.text(&store);
     let options_as_text = compared(&options)
         .map_err(|error| faults.push(error.to_string()))
         .ok()?;
@@ -140,16 +137,13 @@ fn spec(
         source: source.location(
             LocationArn::new(&home, id(&["source", &from])),
             source_store,
+            StorageClass::Standard,
         ),
-        destination: Location::S3(S3Location {
-            arn: LocationArn::new(&home, id(&["destination", &to])),
-            bucket: destination.bucket,
-            prefix: destination.prefix,
-            region: store.region,
-            endpoint: store.endpoint,
-            server_certificate: store.certificate,
+        destination: destination.location(
+            LocationArn::new(&home, id(&["destination", &to])),
+            store,
             storage_class,
-        }),
+        ),
         options,
         includes,
         excludes,

@@ -104,7 +104,7 @@ impl CopyReport {
         }
         for (side, requests) in [
             ("source", &self.report.telemetry.source_requests),
-            ("store", &self.report.telemetry.destination_requests),
+            ("destination", &self.report.telemetry.destination_requests),
         ] {
             if requests.total() > 0 {
                 write!(f, "\n  requests  to the {side}: {requests}")?;

@@ -19,6 +19,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::*;
+use crate::endpoints::Side;
 
 const SECRET: &str = "canary-secret";
 
@@ -323,7 +324,7 @@ fn what_fails_has_a_name_and_a_remedy() {
         ),
         (ErrorKind::NotFound, ErrorCode::SourcePathNotFound),
     ] {
-        assert_eq!(advice(kind).map(|(code, _)| code), Some(code));
+        assert_eq!(advice(Side::Source, kind).map(|(code, _)| code), Some(code));
     }
-    assert_eq!(advice(ErrorKind::Protocol), None);
+    assert_eq!(advice(Side::Source, ErrorKind::Protocol), None);
 }

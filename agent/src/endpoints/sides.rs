@@ -1,6 +1,6 @@
 //! Which locations can be which side of a transfer, and how people write them.
 
-use datasync_model::{EfsLocation, ErrorCode, Failure, Location, NfsLocation, S3Location};
+use datasync_model::{EfsLocation, Location, NfsLocation, S3Location};
 
 /// A location that can be read from.
 #[derive(Debug, Clone, Copy)]
@@ -19,14 +19,20 @@ pub(crate) fn as_source(location: &Location) -> SourceLocation<'_> {
     }
 }
 
-/// The location as a destination, if it can be one.
-pub(crate) fn as_destination(location: &Location) -> Result<&S3Location, Failure> {
+/// A location that can be written to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum DestinationLocation<'a> {
+    S3(&'a S3Location),
+    Nfs(&'a NfsLocation),
+    Efs(&'a EfsLocation),
+}
+
+/// The location as a destination: each can be one.
+pub(crate) fn as_destination(location: &Location) -> DestinationLocation<'_> {
     match location {
-        Location::S3(s3) => Ok(s3),
-        other @ (Location::Nfs(_) | Location::Efs(_)) => Err(Failure::new(
-            ErrorCode::NotSupported,
-            format!("{} cannot be a destination: only S3 can", place(other)),
-        )),
+        Location::S3(s3) => DestinationLocation::S3(s3),
+        Location::Nfs(nfs) => DestinationLocation::Nfs(nfs),
+        Location::Efs(efs) => DestinationLocation::Efs(efs),
     }
 }
 
@@ -66,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn file_systems_are_sources_and_no_destinations() {
+    fn file_systems_are_sources_and_destinations() {
         let nfs = |version| {
             Location::Nfs(NfsLocation {
                 arn: arn(),
@@ -92,9 +98,8 @@ mod tests {
             efs,
         ] {
             assert!(!needs_keys(&location));
-            let failure = as_destination(&location).unwrap_err();
-            assert_eq!(failure.code, ErrorCode::NotSupported);
-            assert!(failure.detail.contains(&place(&location)), "{failure}");
+            let is_s3 = matches!(as_destination(&location), DestinationLocation::S3(_));
+            assert!(!is_s3, "{}", place(&location));
         }
     }
 }

@@ -202,7 +202,7 @@ impl Runner {
     ) -> Result<ExecutionReport, Halt> {
         let spec = &assignment.spec;
         let from = endpoints::as_source(&spec.source);
-        let s3 = endpoints::as_destination(&spec.destination).map_err(Halt::Failed)?;
+        let to = endpoints::as_destination(&spec.destination);
         let owed_aborts = self.remembered(spec, "owed-aborts");
         let credentials = async {
             self.await_credentials(&spec.destination).await?;
@@ -210,8 +210,9 @@ impl Runner {
         };
         interruptible(assignment, &owed_aborts, credentials).await?;
         self.take_manifest(assignment).await?;
-        // Held from before the mount, so that it is one value for the whole run.
+        // Held from before the mounts, so that each is one value for the whole run.
         let source_server = self.endpoints.servers().source(from);
+        let destination_server = self.endpoints.servers().destination(to);
         let source = self
             .open(assignment, Side::Source, &spec.source, || {
                 self.endpoints.source(from, endpoints::shape(spec))
@@ -219,7 +220,7 @@ impl Runner {
             .await?;
         let leased = async { Ok(self.fence(assignment).await) };
         let fence = interruptible(assignment, &owed_aborts, leased).await?;
-        let destination = self.open_destination(assignment, s3, &fence).await?;
+        let destination = self.open_destination(assignment, to, &fence).await?;
         let controls = Controls {
             cancel: assignment.cancel.clone(),
             stop: fence.run().clone(),
@@ -235,7 +236,7 @@ impl Runner {
             failures_file: Some(failure_list::path(&self.failures, spec.execution.id())),
             plan_file: Some(failure_list::plan_path(&self.failures, spec.execution.id())),
             source_server: source_server.server,
-            destination_server: self.endpoints.servers().s3(s3).server,
+            destination_server: destination_server.server,
             shared_rate: self.limits.shared_rate.clone(),
             failures_max: self.limits.failures_max,
             stalled_after: self.limits.stalled_after,

@@ -71,27 +71,6 @@ pub(super) fn pair(source: &Location, destination: &Location) -> Pair {
     }
 }
 
-fn check_pair(destination: &Location) -> Result<(), ApiError> {
-    if matches!(destination.details, LocationDetails::Efs(_)) {
-        return Err(ApiError::unsupported(format!(
-            "Location {} is an EFS file system: this release cannot write to EFS.",
-            destination.arn
-        )));
-    }
-    let supported = matches!(
-        destination.details,
-        LocationDetails::S3(_) | LocationDetails::ObjectStorage(_)
-    );
-    if supported {
-        Ok(())
-    } else {
-        Err(ApiError::unsupported(
-            "This release moves data to S3 or object storage only: the destination must be an S3 or \
-             object storage location.",
-        ))
-    }
-}
-
 /// Whether the locations can be used in this mode.
 pub(super) fn check_mode(mode: TaskMode, source: &Location) -> Result<(), ApiError> {
     match &source.details {
@@ -147,7 +126,6 @@ pub(super) async fn create(call: &Call<'_>) -> Result<Value, ApiError> {
     call.commit(move |tx| {
         let from = locations::find(tx, &source)?.record;
         let to = locations::find(tx, &destination)?.record;
-        check_pair(&to)?;
         overlap::check_apart(
             &executions::frozen(tx, &from, &settings)?,
             &executions::frozen(tx, &to, &settings)?,

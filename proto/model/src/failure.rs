@@ -33,6 +33,8 @@ words! {
         DestinationUnreachable = "DestinationUnreachable",
         /// The bucket does not exist.
         BucketNotFound = "BucketNotFound",
+        /// The export that is written to, or the directory below it, does not exist.
+        DestinationPathNotFound = "DestinationPathNotFound",
         /// The store refuses: credentials, bucket policy or missing permission.
         DestinationPermissionDenied = "DestinationPermissionDenied",
         /// The store answered with an error.

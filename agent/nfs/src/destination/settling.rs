@@ -51,10 +51,10 @@ pub(super) struct Log {
 
 impl Log {
     /// Opens what an earlier run of the process has written, or begins.
-    pub(super) fn open(path: &Path) -> std::io::Result<Self> {
+    pub(super) fn open(path: &Path, new_tag: u64) -> std::io::Result<Self> {
         Ok(Self {
             path: path.to_owned(),
-            times: TimesLog::open(path)?,
+            times: TimesLog::open(path, new_tag)?,
             agenda: Mutex::default(),
         })
     }
@@ -72,6 +72,12 @@ impl Log {
     fn begin(&self, chunks: Vec<u64>) {
         let mut agenda = self.agenda.lock().unwrap_or_else(PoisonError::into_inner);
         *agenda = Some(Agenda::new(chunks));
+    }
+
+    /// What comes later is for another settling, which begins anew.
+    fn end(&self) {
+        let mut agenda = self.agenda.lock().unwrap_or_else(PoisonError::into_inner);
+        *agenda = None;
     }
 
     fn advance(&self) {
@@ -94,6 +100,7 @@ impl NfsDestination {
             log.begin(chunks);
         }
         let Some((span, why)) = log.next() else {
+            log.end();
             return Ok(Settled::default());
         };
         let path = log.path.clone();

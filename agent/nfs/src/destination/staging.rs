@@ -25,15 +25,15 @@ const LEFT_SECONDS: i64 = 24 * 3600;
 #[derive(Debug)]
 pub(super) struct Staging {
     handle: RwLock<Option<Bytes>>,
-    /// Tells the files of this process from those of others.
+    /// Tells the files of this execution from those of others.
     tag: u64,
 }
 
 impl Staging {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(tag: u64) -> Self {
         Self {
             handle: RwLock::default(),
-            tag: arbitrary(),
+            tag,
         }
     }
 
@@ -128,7 +128,7 @@ impl NfsDestination {
         }
     }
 
-    /// Removes what this process left in the directory and what nobody has touched for a day, and
+    /// Removes what this execution left in the directory and what nobody has touched for a day, and
     /// the directory itself where nothing else is in it.
     pub(super) async fn clear_staging(&self) -> Result<(), EndpointError> {
         let Some(staging) = self.staging().await? else {

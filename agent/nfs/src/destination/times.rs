@@ -65,19 +65,30 @@ struct Line {
     times: Times,
 }
 
+/// The first line: what the names of the execution's temporary files have in common.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Heading {
+    tag: u64,
+}
+
 /// The log, appended to.
 #[derive(Debug)]
-pub(super) struct TimesLog(Mutex<File>);
+pub(super) struct TimesLog {
+    file: Mutex<File>,
+    tag: u64,
+}
 
 impl TimesLog {
-    /// Opens the log, or begins it. A line that was cut off by a crash is ended.
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let options = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .clone();
+    /// Opens the log, or begins it with `new_tag`. A line that was cut off by a crash is ended.
+    pub(super) fn open(path: &Path, new_tag: u64) -> io::Result<Self> {
+        let mut options = OpenOptions::new();
+        options.read(true).append(true).create(true);
         let mut file = options.open(path)?;
+        let mut first = Vec::new();
+        BufReader::new(&file)
+            .take(LINE_MAX)
+            .read_until(b'\n', &mut first)?;
+        let heading = serde_json::from_slice::<Heading>(&first);
         let length = file.metadata()?.len();
         if length > 0 {
             let mut last = [0];
@@ -86,8 +97,20 @@ impl TimesLog {
             if last != *b"\n" {
                 file.write_all(b"\n")?;
             }
+        } else {
+            let mut text = serde_json::to_vec(&Heading { tag: new_tag })?;
+            text.push(b'\n');
+            file.write_all(&text)?;
         }
-        Ok(Self(Mutex::new(file)))
+        Ok(Self {
+            file: Mutex::new(file),
+            tag: heading.map_or(new_tag, |heading| heading.tag),
+        })
+    }
+
+    /// Of the execution's temporary files, from its first process on.
+    pub(super) fn tag(&self) -> u64 {
+        self.tag
     }
 
     pub(super) fn add(&self, key: &Key, why: Why, times: Times) -> io::Result<()> {
@@ -98,7 +121,7 @@ impl TimesLog {
         };
         let mut text = serde_json::to_vec(&line)?;
         text.push(b'\n');
-        let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         file.write_all(&text)
     }
 
@@ -181,7 +204,7 @@ mod tests {
     fn the_last_word_counts_of_what_was_written_and_the_first_of_what_was_changed() {
         let scratch = tempfile::tempdir().unwrap();
         let path = scratch.path().join("log");
-        let log = TimesLog::open(&path).unwrap();
+        let log = TimesLog::open(&path, 7).unwrap();
         for (text, why, seconds) in [
             ("a/", Why::Changed, 1),
             ("a/", Why::Written, 2),
@@ -206,7 +229,7 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         let path = scratch.path().join("log");
         std::fs::write(&path, b"{\"k\":\"a/\",\"y").unwrap();
-        let log = TimesLog::open(&path).unwrap();
+        let log = TimesLog::open(&path, 7).unwrap();
         log.add(&key("b/"), Why::Written, times(1)).unwrap();
         let chunks = TimesLog::chunks(&path).unwrap();
         let read = TimesLog::read(&path, (chunks[0], chunks[1]), Why::Written).unwrap();
@@ -217,8 +240,15 @@ mod tests {
     fn a_long_log_is_read_in_chunks() {
         let scratch = tempfile::tempdir().unwrap();
         let path = scratch.path().join("log");
-        let log = TimesLog::open(&path).unwrap();
-        assert_eq!(TimesLog::chunks(&path).unwrap(), [0]);
+        let log = TimesLog::open(&path, 7).unwrap();
+        let heading = TimesLog::chunks(&path).unwrap();
+        let read = TimesLog::read(&path, (heading[0], heading[1]), Why::Written);
+        assert_eq!(read.unwrap(), []);
+        assert_eq!(
+            TimesLog::open(&path, 8).unwrap().tag(),
+            7,
+            "of the first process"
+        );
         for number in 0..600 {
             let key = key(&format!("{number:03}/"));
             log.add(&key, Why::Written, times(number)).unwrap();

@@ -1,4 +1,4 @@
-//! The contract that every source keeps.
+//! The contracts that every source and every destination keep.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -6,8 +6,8 @@ use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use datasync_endpoint::contract::{SourceWorld, source_contract};
-use datasync_nfs::NfsSource;
+use datasync_endpoint::contract::{SourceWorld, destination_contract, source_contract};
+use datasync_nfs::{NfsDestination, NfsSource};
 
 use crate::export::Export;
 
@@ -62,4 +62,22 @@ async fn the_contract_is_kept() {
     let world = World { source, directory };
     Box::pin(source_contract(&world)).await;
     fs::remove_dir_all(&world.directory).unwrap();
+}
+
+#[tokio::test]
+#[ignore = "needs nfs-ganesha: run by tests/run"]
+async fn the_contract_of_destinations_is_kept() {
+    // Others compare the export's root with the local directory.
+    let export = Export::exclusive();
+    let directory = export.local("destination");
+    fs::create_dir(&directory).unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let config = export.config_below("/destination");
+    let log = scratch.path().join("times");
+    let opening = NfsDestination::open(config, &log);
+    let destination = Box::pin(opening).await.unwrap();
+    Box::pin(destination_contract(&destination)).await;
+    let left: Vec<_> = fs::read_dir(&directory).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
+    fs::remove_dir(&directory).unwrap();
 }

@@ -1,5 +1,7 @@
 use std::path::Path;
 
+use datasync_model::{Location, S3Location};
+
 use super::*;
 
 const HOME_DIR: (&str, &str) = ("HOME", "/home/somebody");

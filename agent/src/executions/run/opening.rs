@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use datasync_endpoint::EndpointError;
-use datasync_model::{Location, S3Location};
-use datasync_s3::S3Destination;
+use datasync_model::Location;
 use datasync_transfer::Interrupted;
 
 use super::super::Assignment;
@@ -15,7 +14,7 @@ use super::interruption::interruptible;
 use super::{Halt, Runner, halt};
 use crate::backoff;
 use crate::check;
-use crate::endpoints::{self, Side};
+use crate::endpoints::{self, AnyDestination, DestinationLocation, Side};
 
 /// Attempts to open one side while its error is transient.
 pub(in crate::executions) const ATTEMPTS_MAX: u32 = 6;
@@ -25,18 +24,21 @@ impl Runner {
     pub(super) async fn open_destination(
         &self,
         assignment: &Assignment,
-        s3: &S3Location,
+        location: DestinationLocation<'_>,
         fence: &Fence,
-    ) -> Result<Fenced<S3Destination>, Halt> {
+    ) -> Result<Fenced<AnyDestination>, Halt> {
         let spec = &assignment.spec;
         let opening = self.open(assignment, Side::Destination, &spec.destination, || async {
-            // To find out about the store, it is written to.
+            // To find out about the destination, it is written to.
             let opening = pin!(async {
                 if spec.extensions.dry_run {
-                    self.endpoints.destination_to_look(s3).await
+                    self.endpoints.destination_to_look(location).await
                 } else {
                     let algorithm = spec.extensions.checksum_algorithm;
-                    self.endpoints.destination(s3, algorithm).await
+                    let directory = &assignment.directory;
+                    self.endpoints
+                        .destination(location, algorithm, directory)
+                        .await
                 }
             });
             fence.guard(opening).await

@@ -21,7 +21,7 @@ use crate::efs::{self, ClientKeys, EfsTls};
 use crate::servers::Servers;
 
 pub(crate) use any_source::AnySource;
-pub(crate) use bucket::shape;
+pub(crate) use bucket::{overlap, shape};
 pub(crate) use sides::{SourceLocation, as_destination, as_source, needs_keys, place};
 
 const S3_REQUEST_TIMEOUT: Duration = Duration::from_secs(60);

@@ -13,6 +13,7 @@ use super::flags::CopyFlags;
 use super::options::{self, TASK_MODE};
 use super::origin::{Origin, StoreAccess};
 use crate::config::{ConfigFaults, Layers, Overrides, ProcessSettings, ca_bundle};
+use crate::endpoints::overlap;
 use crate::urls::{S3Url, StoreUrl};
 
 /// Warnings only: a person reads the end.
@@ -101,14 +102,7 @@ fn spec(
 ) -> Option<ExecutionSpec> {
     let source = parsed::<Origin>("SOURCE", &flags.source, faults);
     let destination = parsed::<S3Url>("DESTINATION", &flags.destination, faults);
-    let endpoint = ("--endpoint-url", &flags.endpoint_url);
-    let variables = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
-    let endpoint = given(endpoint, &variables, environment)
-        .and_then(|(origin, url)| parsed::<StoreUrl>(origin, url, faults));
-    let region = ("--region", &flags.region);
-    let region = given(region, &["AWS_REGION", "AWS_DEFAULT_REGION"], environment);
-    let bundle = ("--ca-bundle", &flags.ca_bundle);
-    let bundle = given(bundle, &["AWS_CA_BUNDLE"], environment);
+    let store = destination_store(flags, environment, faults);
     let class = options::word("storage-class", flags.storage_class.as_ref(), faults);
     let storage_class = class.unwrap_or(StorageClass::Standard);
     let pair = Pair {
@@ -119,21 +113,8 @@ fn spec(
     let extensions = options::extensions(flags, &options, faults);
     let includes = options::includes(flags, faults);
     let excludes = options::excludes(flags, faults);
-    let certificate = bundle.and_then(|(origin, file)| {
-        let read = ca_bundle(file);
-        read.map_err(|what| faults.push(format!("{origin}: {what}")))
-            .ok()
-    });
-    let store = StoreAccess {
-        endpoint: endpoint.map(|url| url.to_string()),
-        region: region.map(|(_, region)| region.to_owned()),
-        certificate,
-    };
     let source_store = source_store(flags, &store, faults);
     let (source, destination) = (source?, destination?);
-    if source_store.endpoint == store.endpoint {
-        faults.extend(source.overlap(&destination));
-    }
     let from = source.text(&source_store);
     let to = format!(
         "{destination} {}",
@@ -162,27 +143,54 @@ fn spec(
         .into_iter()
         .chain(how.iter().map(String::as_str))
         .collect();
+    let source_arn = LocationArn::new(&home, id(&["source", &from]));
+    let source = source.location(source_arn, source_store);
+    let destination = Location::S3(S3Location {
+        arn: LocationArn::new(&home, id(&["destination", &to])),
+        bucket: destination.bucket,
+        prefix: destination.prefix,
+        region: store.region,
+        endpoint: store.endpoint,
+        server_certificate: store.certificate,
+        storage_class,
+    });
+    faults.extend(overlap(&source, &destination));
     Some(ExecutionSpec {
         execution: TaskExecutionArn::new(&task, id(&how)),
         task_mode: TASK_MODE,
-        source: source.location(
-            LocationArn::new(&home, id(&["source", &from])),
-            source_store,
-        ),
-        destination: Location::S3(S3Location {
-            arn: LocationArn::new(&home, id(&["destination", &to])),
-            bucket: destination.bucket,
-            prefix: destination.prefix,
-            region: store.region,
-            endpoint: store.endpoint,
-            server_certificate: store.certificate,
-            storage_class,
-        }),
+        source,
+        destination,
         options,
         includes,
         excludes,
         extensions,
     })
+}
+
+/// The store that the flags or the environment name.
+fn destination_store(
+    flags: &CopyFlags,
+    environment: &BTreeMap<String, String>,
+    faults: &mut Vec<String>,
+) -> StoreAccess {
+    let endpoint = ("--endpoint-url", &flags.endpoint_url);
+    let variables = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
+    let endpoint = given(endpoint, &variables, environment)
+        .and_then(|(origin, url)| parsed::<StoreUrl>(origin, url, faults));
+    let region = ("--region", &flags.region);
+    let region = given(region, &["AWS_REGION", "AWS_DEFAULT_REGION"], environment);
+    let bundle = ("--ca-bundle", &flags.ca_bundle);
+    let bundle = given(bundle, &["AWS_CA_BUNDLE"], environment);
+    let certificate = bundle.and_then(|(origin, file)| {
+        let read = ca_bundle(file);
+        read.map_err(|what| faults.push(format!("{origin}: {what}")))
+            .ok()
+    });
+    StoreAccess {
+        endpoint: endpoint.map(|url| url.to_string()),
+        region: region.map(|(_, region)| region.to_owned()),
+        certificate,
+    }
 }
 
 /// The store of the source: that of the destination, `store`, as far as nothing else is given.

@@ -8,6 +8,7 @@ mod checksums;
 mod contract;
 mod dates;
 mod deletes;
+mod lies;
 mod metadata;
 mod objects;
 mod opening;

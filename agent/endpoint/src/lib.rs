@@ -14,6 +14,7 @@ mod pace;
 mod part_stream;
 mod properties;
 mod source;
+mod stored;
 
 #[cfg(feature = "testing")]
 pub mod contract;
@@ -37,3 +38,4 @@ pub use pace::{Grant, Pace, Unpaced};
 pub use part_stream::{BrokenOff, Chunks, PartStream};
 pub use properties::ObjectProperties;
 pub use source::{DirCursor, DirEntry, DirPage, Handle, Node, ReadReply, Source};
+pub use stored::StoredObject;

@@ -17,7 +17,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use datasync_endpoint::{
     Attributes, Crc64, DirCursor, DirPage, EndpointError, ErrorKind, Handle, Node,
-    ObjectProperties, PosixMetadata, ReadReply, Source, Timestamp, encode_name,
+    ObjectProperties, PosixMetadata, ReadReply, Source, StoredObject, Timestamp, encode_name,
 };
 use datasync_model::RequestCounts;
 use tokio::sync::Semaphore;
@@ -208,6 +208,20 @@ impl Source for S3Source {
         let is_file_system = self.shape == Shape::Files;
         let form = Item::of(&node.handle).map(|item| item.form);
         is_file_system || matches!(form, Ok(Form::Object | Form::Marker))
+    }
+
+    fn stored(&self, file: &Handle) -> Option<StoredObject> {
+        let Shape::Objects { .. } = self.shape else {
+            return None;
+        };
+        let item = Item::of(file).ok()?;
+        Some(StoredObject {
+            endpoint: self.store.place.endpoint.clone(),
+            bucket: self.store.place.bucket.clone(),
+            key: item.key,
+            etag: item.etag,
+            size: item.size,
+        })
     }
 
     fn has_properties(&self) -> bool {

@@ -21,4 +21,5 @@ mod sink;
 mod skew;
 mod source;
 mod uploads;
+mod within;
 mod world;

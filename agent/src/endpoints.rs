@@ -25,7 +25,7 @@ use crate::servers::Servers;
 
 pub(crate) use any_destination::AnyDestination;
 pub(crate) use any_source::AnySource;
-pub(crate) use bucket::shape;
+pub(crate) use bucket::{overlap, shape};
 pub(crate) use sides::{
     DestinationLocation, SourceLocation, as_destination, as_source, needs_keys, place,
 };

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Algorithm, Checksum, Crc64, EndpointError, Key, ObjectChecksum, ObjectProperties, Pace,
-    PartStream, PosixMetadata, Source, Timestamp,
+    PartStream, PosixMetadata, Source, StoredObject, Timestamp,
 };
 
 /// What a successful write proves, as the probe of the store showed.
@@ -289,6 +289,24 @@ pub trait Destination: Send + Sync + 'static {
         header: &ObjectHeader,
         payload: Payload,
     ) -> impl Future<Output = Result<Receipt, EndpointError>> + Send;
+
+    /// Whether [`Destination::copy`] may do for such an object.
+    fn may_copy(&self, _from: &StoredObject) -> bool {
+        false
+    }
+
+    /// Copies an object within the store, so that its content does not pass through here: `None` if it
+    /// is to be read and written. The content is that which the store told of the original; the receipt
+    /// is vouched if it told the same of the copy. An original that is gone or another is a
+    /// [`crate::ErrorKind::Stale`].
+    fn copy(
+        &self,
+        _key: &Key,
+        _header: &ObjectHeader,
+        _from: &StoredObject,
+    ) -> impl Future<Output = Result<Option<(ReadBack, Receipt)>, EndpointError>> + Send {
+        std::future::ready(Ok(None))
+    }
 
     /// Begins a multipart upload of `size` bytes in all.
     fn create_upload(

@@ -14,6 +14,7 @@ mod pace;
 mod part_stream;
 mod properties;
 mod source;
+mod stored;
 mod tree;
 
 #[cfg(feature = "testing")]
@@ -38,4 +39,5 @@ pub use pace::{Grant, Pace, Unpaced};
 pub use part_stream::{BrokenOff, Chunks, PartStream};
 pub use properties::ObjectProperties;
 pub use source::{DirCursor, DirEntry, DirPage, Handle, Node, ReadReply, Source};
+pub use stored::StoredObject;
 pub use tree::NoTree;

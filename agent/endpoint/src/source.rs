@@ -5,7 +5,7 @@ use std::future::Future;
 use bytes::Bytes;
 use datasync_model::RequestCounts;
 
-use crate::{Attributes, EndpointError, ObjectProperties};
+use crate::{Attributes, EndpointError, ObjectProperties, StoredObject};
 
 /// A server's opaque name of an entry: an NFS file handle, or an object's key with what tells its
 /// version. At most 128 bytes for NFS, about 1,300 for S3.
@@ -110,6 +110,11 @@ pub trait Source: Send + Sync + 'static {
     /// what is in it: nothing is made of it where objects are copied to objects.
     fn is_item(&self, _node: &Node) -> bool {
         true
+    }
+
+    /// Where the store of a file finds it, if it is an object and taken as it is.
+    fn stored(&self, _file: &Handle) -> Option<StoredObject> {
+        None
     }
 
     /// Whether [`Source::properties`] can tell anything.

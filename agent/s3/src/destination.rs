@@ -6,7 +6,7 @@ use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use datasync_endpoint::{
     Abilities, Algorithm, Crc64, Crc64Hasher, Destination, EndpointError, ErrorKind, Integrity,
     Key, ListPage, NoTree, ObjectHeader, ObjectIdentifier, ObjectState, OpenUpload, PartReceipt,
-    PartStream, Payload, PosixMetadata, ReadBack, Receipt, StoredPart, UploadId,
+    PartStream, Payload, PosixMetadata, ReadBack, Receipt, StoredObject, StoredPart, UploadId,
 };
 use datasync_model::RequestCounts;
 
@@ -67,6 +67,8 @@ pub(crate) struct Store {
     pub(crate) write_headers: Headers,
     /// Set once the store turned out not to know DeleteObjects.
     pub(crate) single_deletes: AtomicBool,
+    /// Set once the store refused to copy from another place in it.
+    pub(crate) no_copies: AtomicBool,
 }
 
 impl Store {
@@ -215,6 +217,19 @@ impl Destination for S3Destination {
         payload: Payload,
     ) -> Result<Receipt, EndpointError> {
         self.store.put_whole(key, header, &payload).await
+    }
+
+    fn may_copy(&self, from: &StoredObject) -> bool {
+        self.store.may_copy(from)
+    }
+
+    async fn copy(
+        &self,
+        key: &Key,
+        header: &ObjectHeader,
+        from: &StoredObject,
+    ) -> Result<Option<(ReadBack, Receipt)>, EndpointError> {
+        self.store.copied(key, header, from).await
     }
 
     async fn create_upload(

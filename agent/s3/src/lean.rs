@@ -106,7 +106,7 @@ impl Lean {
         let uri = format!("{}{}", self.base, in_path(write.object_key));
         let mut headers = put::headers(write, length);
         let added = self.added.iter().flat_map(Headers::iter);
-        headers.extend(added.map(|(name, value)| (name, value.to_owned())));
+        headers.extend(added.map(|(name, value)| (name.into(), value.to_owned())));
         let target = Target {
             method: "PUT",
             host: &self.host,
@@ -136,7 +136,7 @@ impl Lean {
         headers.extend(
             self.added[0]
                 .iter()
-                .map(|(name, value)| (name, value.to_owned())),
+                .map(|(name, value)| (name.into(), value.to_owned())),
         );
         let target = Target {
             method,

@@ -35,6 +35,7 @@ mod source;
 mod sums;
 mod trailer;
 mod upload_part;
+mod within;
 
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]

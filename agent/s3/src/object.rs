@@ -7,6 +7,8 @@ use datasync_endpoint::PosixMetadata;
 
 use crate::sums::{Told, told};
 
+/// How the headers of user metadata begin.
+pub(crate) const USER_METADATA: &str = "x-amz-meta-";
 /// Written with every object, as DataSync does.
 const WRITER: (&str, &str) = ("user-agent", "aws-datasync");
 

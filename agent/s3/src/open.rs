@@ -81,6 +81,7 @@ pub(crate) async fn connected(config: &S3Config) -> Result<(Store, ListPage), En
             required: config.checksum,
             write_headers: Headers::of_writes(config),
             single_deletes: AtomicBool::new(false),
+            no_copies: AtomicBool::new(false),
         };
         match store.first_page().await {
             Ok(first) => return Ok((store, first)),

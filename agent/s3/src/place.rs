@@ -48,7 +48,8 @@ pub(crate) struct Place {
     pub(crate) bucket: String,
     pub(crate) prefix: String,
     storage_class: StorageClass,
-    own_endpoint: bool,
+    /// The store's base URL; `None` means AWS.
+    pub(crate) endpoint: Option<String>,
 }
 
 impl Place {
@@ -57,7 +58,7 @@ impl Place {
             bucket: location.bucket.clone(),
             prefix: location.prefix.clone(),
             storage_class: location.storage_class,
-            own_endpoint: location.endpoint.is_some(),
+            endpoint: location.endpoint.clone(),
         }
     }
 
@@ -80,7 +81,7 @@ impl Place {
     }
 
     pub(crate) fn abilities(&self, integrity: Integrity, object_max: Option<u64>) -> Abilities {
-        let default_max = if self.own_endpoint {
+        let default_max = if self.endpoint.is_some() {
             OBJECT_MAX_ELSEWHERE
         } else {
             OBJECT_MAX
@@ -107,7 +108,7 @@ pub(crate) mod tests {
             bucket: "b".to_owned(),
             prefix: "p/".to_owned(),
             storage_class: class,
-            own_endpoint: true,
+            endpoint: Some("http://store:9000".to_owned()),
         }
     }
 

@@ -99,7 +99,6 @@ impl Store {
     ) -> Result<Reply, EndpointError> {
         if let Some(lean) = &self.lean
             && payload.length < BODY_MAX
-            && write.header.properties.is_none()
             && let Some(reply) = self.lean_put(lean, write, payload).await?
         {
             return Ok(reply);

@@ -10,15 +10,17 @@ mod handle;
 mod names;
 mod properties;
 mod read;
+mod recent;
 
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use datasync_endpoint::{
     Attributes, Crc64, DirCursor, DirPage, EndpointError, ErrorKind, Handle, Node,
-    ObjectProperties, PosixMetadata, ReadReply, Source, Timestamp, encode_name,
+    ObjectProperties, PosixMetadata, ReadReply, Source, StoredObject, Timestamp, encode_name,
 };
 use datasync_model::RequestCounts;
+use tokio::sync::Semaphore;
 
 use crate::calls::{CallCounts, Operation};
 use crate::config::S3Config;
@@ -27,9 +29,13 @@ use crate::open::connected;
 use attributes::settled;
 use facts::Facts;
 use handle::{Form, Item};
+use recent::Recent;
 
 /// The most bytes of one GET.
 const READ_MAX: u32 = 4 << 20;
+/// Questions about the entries of all directories that are read at once: however many these are,
+/// the store is not to be asked more.
+const HEADS_MAX: usize = 64;
 /// The longest target of a link, in bytes (Linux, PATH_MAX).
 const LINK_MAX: u64 = 4096;
 
@@ -56,6 +62,9 @@ pub struct S3Source {
     /// Identifies the bucket.
     fsid: u64,
     opened: Timestamp,
+    recent: Recent,
+    /// Objects that are asked about at once for directories that are read.
+    heads: Semaphore,
 }
 
 impl S3Source {
@@ -78,6 +87,8 @@ impl S3Source {
                 seconds: i64::try_from(now.as_secs()).unwrap_or(i64::MAX),
                 nanoseconds: now.subsec_nanos(),
             },
+            recent: Recent::default(),
+            heads: Semaphore::new(HEADS_MAX),
         })
     }
 
@@ -170,6 +181,13 @@ impl S3Source {
         }
     }
 
+    /// Remembers what a copy will ask for.
+    fn note(&self, item: &Item, facts: Facts) {
+        if matches!(self.shape, Shape::Objects { metadata: true, .. }) {
+            self.recent.note(item, facts);
+        }
+    }
+
     /// Whether any key begins so.
     async fn has_below(&self, prefix: &str) -> Result<bool, EndpointError> {
         let page = self.list(prefix, None, 1).await?;
@@ -190,6 +208,20 @@ impl Source for S3Source {
         let is_file_system = self.shape == Shape::Files;
         let form = Item::of(&node.handle).map(|item| item.form);
         is_file_system || matches!(form, Ok(Form::Object | Form::Marker))
+    }
+
+    fn stored(&self, file: &Handle) -> Option<StoredObject> {
+        let Shape::Objects { .. } = self.shape else {
+            return None;
+        };
+        let item = Item::of(file).ok()?;
+        Some(StoredObject {
+            endpoint: self.store.place.endpoint.clone(),
+            bucket: self.store.place.bucket.clone(),
+            key: item.key,
+            etag: item.etag,
+            size: item.size,
+        })
     }
 
     fn has_properties(&self) -> bool {
@@ -235,7 +267,11 @@ impl Source for S3Source {
             return Ok(self.directory_node(item.key, None).attributes);
         }
         match self.head(&item.key, None).await? {
-            Some(facts) => Ok(self.node_of(&item, &facts).attributes),
+            Some(facts) => {
+                let attributes = self.node_of(&item, &facts).attributes;
+                self.note(&item, facts);
+                Ok(attributes)
+            }
             None => {
                 let detail = "the object is gone";
                 Err(self.error(ErrorKind::Stale, Operation::HeadObject, &item.key, detail))

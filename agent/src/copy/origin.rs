@@ -121,41 +121,4 @@ impl Origin {
             }),
         }
     }
-
-    /// Why nothing can be copied from here to `destination`, which is in this store too.
-    pub(super) fn overlap(&self, destination: &Self) -> Option<String> {
-        let (Self::S3(source), Self::S3(destination)) = (self, destination) else {
-            return None;
-        };
-        let (from, to) = (&source.prefix, &destination.prefix);
-        let overlaps = source.bucket == destination.bucket
-            && (from.starts_with(to.as_str()) || to.starts_with(from.as_str()));
-        overlaps.then(|| {
-            format!(
-                "SOURCE and DESTINATION overlap: {source} and {destination} share what lies below"
-            )
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn prefixes_that_hold_each_other_overlap() {
-        for (from, to, overlaps) in [
-            ("s3://b/a", "s3://b/a/", true),
-            ("s3://b/a", "s3://b/a/x", true),
-            ("s3://b/a/x", "s3://b/a", true),
-            ("s3://b", "s3://b/a", true),
-            ("s3://b/a", "s3://b/ab", false),
-            ("s3://b/a", "s3://c/a", false),
-            ("nfs://b/a", "s3://b/a", false),
-        ] {
-            let origin: Origin = from.parse().unwrap();
-            let to: Origin = to.parse().unwrap();
-            assert_eq!(origin.overlap(&to).is_some(), overlaps, "{from} {to:?}");
-        }
-    }
 }

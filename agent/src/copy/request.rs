@@ -13,6 +13,7 @@ use super::flags::CopyFlags;
 use super::options::{self, TASK_MODE};
 use super::origin::{Origin, StoreAccess};
 use crate::config::{ConfigFaults, Layers, Overrides, ProcessFlags, ProcessSettings};
+use crate::endpoints::overlap;
 use crate::urls::StoreUrl;
 
 /// Warnings only: a person reads the end.
@@ -93,7 +94,9 @@ fn spec(
     let class = options::word("storage-class", flags.storage_class.as_ref(), faults);
     let storage_class = class.unwrap_or(StorageClass::Standard);
     let pair = Pair {
-        object_to_object: source.as_ref().is_some_and(Origin::is_store),
+        object_to_object: [&source, &destination]
+            .into_iter()
+            .all(|side| side.as_ref().is_some_and(Origin::is_store)),
         storage_class: Some(storage_class),
     };
     let options = options::options(flags, pair, faults);
@@ -102,9 +105,6 @@ fn spec(
     let excludes = options::excludes(flags, faults);
     let source_store = source_store(flags, &store, faults);
     let (source, destination) = (source?, destination?);
-    if source_store.endpoint == store.endpoint {
-        faults.extend(source.overlap(&destination));
-    }
     let from = source.text(&source_store);
     let to = destination.text(&store);
     let options_as_text = compared(&options)
@@ -131,19 +131,16 @@ fn spec(
         .into_iter()
         .chain(how.iter().map(String::as_str))
         .collect();
+    let source_arn = LocationArn::new(&home, id(&["source", &from]));
+    let source = source.location(source_arn, source_store, StorageClass::Standard);
+    let destination_arn = LocationArn::new(&home, id(&["destination", &to]));
+    let destination = destination.location(destination_arn, store, storage_class);
+    faults.extend(overlap(&source, &destination));
     Some(ExecutionSpec {
         execution: TaskExecutionArn::new(&task, id(&how)),
         task_mode: TASK_MODE,
-        source: source.location(
-            LocationArn::new(&home, id(&["source", &from])),
-            source_store,
-            StorageClass::Standard,
-        ),
-        destination: destination.location(
-            LocationArn::new(&home, id(&["destination", &to])),
-            store,
-            storage_class,
-        ),
+        source,
+        destination,
         options,
         includes,
         excludes,

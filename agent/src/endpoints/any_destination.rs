@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datasync_endpoint::{
     Abilities, Crc64, Destination, EndpointError, Key, ListPage, ObjectHeader, ObjectIdentifier,
     ObjectState, OpenUpload, PartReceipt, PartStream, Payload, PosixMetadata, ReadBack, Receipt,
-    Settled, StoredPart, UploadId,
+    Settled, StoredObject, StoredPart, UploadId,
 };
 use datasync_model::RequestCounts;
 use datasync_nfs::{NfsDestination, NfsSource};
@@ -65,6 +65,25 @@ impl Destination for AnyDestination {
         match self {
             Self::S3(s3) => s3.put(key, header, payload).await,
             Self::Nfs(nfs) => Box::pin(nfs.put(key, header, payload)).await,
+        }
+    }
+
+    fn may_copy(&self, from: &StoredObject) -> bool {
+        match self {
+            Self::S3(s3) => s3.may_copy(from),
+            Self::Nfs(nfs) => nfs.may_copy(from),
+        }
+    }
+
+    async fn copy(
+        &self,
+        key: &Key,
+        header: &ObjectHeader,
+        from: &StoredObject,
+    ) -> Result<Option<(ReadBack, Receipt)>, EndpointError> {
+        match self {
+            Self::S3(s3) => s3.copy(key, header, from).await,
+            Self::Nfs(nfs) => nfs.copy(key, header, from).await,
         }
     }
 

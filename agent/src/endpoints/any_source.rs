@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use datasync_endpoint::{
     Attributes, DirCursor, DirPage, EndpointError, Handle, Node, ObjectProperties, ReadReply,
-    Source,
+    Source, StoredObject,
 };
 use datasync_model::{NfsVersion, RequestCounts};
 use datasync_nfs::NfsSource;
@@ -45,6 +45,13 @@ impl Source for AnySource {
         match self {
             Self::Nfs(nfs) => nfs.is_item(node),
             Self::S3(s3) => s3.is_item(node),
+        }
+    }
+
+    fn stored(&self, file: &Handle) -> Option<StoredObject> {
+        match self {
+            Self::Nfs(nfs) => nfs.stored(file),
+            Self::S3(s3) => s3.stored(file),
         }
     }
 

@@ -4,6 +4,7 @@ use datasync_endpoint::ErrorKind;
 use datasync_model::{ErrorCode, ExecutionSpec, Location, ObjectMetadata, ObjectTags};
 use datasync_s3::Shape;
 
+use super::place;
 use crate::credentials::Giver;
 
 /// What the source's objects are taken for, if it has objects.
@@ -15,6 +16,19 @@ pub(crate) fn shape(spec: &ExecutionSpec) -> Shape {
         },
         Location::Nfs(_) | Location::Efs(_) => Shape::Files,
     }
+}
+
+/// Why nothing can be copied between these locations: one of them lies in the other.
+pub(crate) fn overlap(source: &Location, destination: &Location) -> Option<String> {
+    let (Location::S3(from), Location::S3(to)) = (source, destination) else {
+        return None;
+    };
+    let is_one_bucket = from.endpoint == to.endpoint && from.bucket == to.bucket;
+    let is_inside = from.prefix.starts_with(&to.prefix) || to.prefix.starts_with(&from.prefix);
+    (is_one_bucket && is_inside).then(|| {
+        let (from, to) = (place(source), place(destination));
+        format!("source and destination overlap: one of {from} and {to} lies in the other")
+    })
 }
 
 /// A failure to open or to use it, and what to do.
@@ -46,5 +60,41 @@ pub(super) fn advice(kind: ErrorKind, giver: Giver) -> (ErrorCode, &'static str)
         | ErrorKind::ChecksumRefused
         | ErrorKind::Precondition
         | ErrorKind::NoSpace => (ErrorCode::SourceFault, "look at the store's log"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use datasync_model::{S3Location, StorageClass};
+
+    use super::*;
+
+    fn bucket(bucket: &str, prefix: &str) -> Location {
+        Location::S3(S3Location {
+            arn: "arn:aws:datasync:us-east-1:123456789012:location/loc-0123456789abcdef0"
+                .parse()
+                .unwrap(),
+            bucket: bucket.to_owned(),
+            prefix: prefix.to_owned(),
+            region: None,
+            endpoint: Some("http://store:9000".to_owned()),
+            server_certificate: None,
+            storage_class: StorageClass::Standard,
+        })
+    }
+
+    #[test]
+    fn prefixes_that_hold_each_other_overlap() {
+        for (from, to, overlaps) in [
+            (("b", "a/"), ("b", "a/"), true),
+            (("b", "a/"), ("b", "a/x/"), true),
+            (("b", "a/x/"), ("b", "a/"), true),
+            (("b", ""), ("b", "a/"), true),
+            (("b", "a/"), ("b", "ab/"), false),
+            (("b", "a/"), ("c", "a/"), false),
+        ] {
+            let (from, to) = (bucket(from.0, from.1), bucket(to.0, to.1));
+            assert_eq!(overlap(&from, &to).is_some(), overlaps, "{from:?} {to:?}");
+        }
     }
 }

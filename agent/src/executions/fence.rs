@@ -13,7 +13,7 @@ use std::time::Duration;
 use datasync_endpoint::{
     Abilities, Crc64, Destination, EndpointError, Grant, Key, ListPage, ObjectHeader,
     ObjectIdentifier, ObjectState, OpenUpload, Pace, PartReceipt, PartStream, Payload,
-    PosixMetadata, ReadBack, Receipt, Settled, StoredPart, UploadId,
+    PosixMetadata, ReadBack, Receipt, Settled, StoredObject, StoredPart, UploadId,
 };
 use datasync_model::RequestCounts;
 use tokio_util::sync::CancellationToken;
@@ -157,6 +157,20 @@ impl<D: Destination> Destination for Fenced<D> {
     ) -> Result<Receipt, EndpointError> {
         payload.pace = self.fence.pace(payload.pace);
         let call = pin!(self.destination.put(key, header, payload));
+        self.fence.guard(call).await
+    }
+
+    fn may_copy(&self, from: &StoredObject) -> bool {
+        self.destination.may_copy(from)
+    }
+
+    async fn copy(
+        &self,
+        key: &Key,
+        header: &ObjectHeader,
+        from: &StoredObject,
+    ) -> Result<Option<(ReadBack, Receipt)>, EndpointError> {
+        let call = pin!(self.destination.copy(key, header, from));
         self.fence.guard(call).await
     }
 

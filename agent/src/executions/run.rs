@@ -201,6 +201,10 @@ impl Runner {
         log: Option<LogSink>,
     ) -> Result<ExecutionReport, Halt> {
         let spec = &assignment.spec;
+        if let Some(why) = endpoints::overlap(&spec.source, &spec.destination) {
+            let failure = Failure::new(ErrorCode::InvalidConfiguration, why);
+            return Err(Halt::Failed(failure));
+        }
         let from = endpoints::as_source(&spec.source);
         let to = endpoints::as_destination(&spec.destination);
         let owed_aborts = self.remembered(spec, "owed-aborts");

@@ -1,8 +1,8 @@
 //! Desired state in, observed state out.
 
 use datasync_model::{
-    ErrorCode, Excludes, ExecutionSpec, ExecutionStatus, Includes, Location, LogLevel, Options,
-    Pair, S3Location, StorageClass, TaskMode,
+    ErrorCode, Excludes, ExecutionSpec, ExecutionStatus, Includes, Location, LogLevel, NfsLocation,
+    NfsVersion, Options, Pair, S3Location, StorageClass, TaskMode,
 };
 use datasync_proto::agent_message::Message as FromAgent;
 use datasync_proto::control_message::Message as ToAgent;
@@ -20,7 +20,7 @@ async fn member(control: &FakeControl) -> Agent {
     agent
 }
 
-/// A bucket; as a source every agent of this version refuses it without asking a server.
+/// A bucket; as source and as destination the same one is refused without asking a server.
 fn bucket(arn: &str) -> Location {
     Location::S3(S3Location {
         arn: format!("arn:aws:datasync:us-east-1:123456789012:location/{arn}")
@@ -35,8 +35,16 @@ fn bucket(arn: &str) -> Location {
     })
 }
 
+/// A server that cannot be looked for.
 fn no_source() -> Location {
-    bucket("loc-0123456789abcdef0")
+    Location::Nfs(NfsLocation {
+        arn: "arn:aws:datasync:us-east-1:123456789012:location/loc-0123456789abcdef0"
+            .parse()
+            .unwrap(),
+        server_hostname: "no host".to_owned(),
+        subdirectory: "/".to_owned(),
+        version: NfsVersion::Nfs3,
+    })
 }
 
 fn doomed(number: u8) -> (ExecutionSpec, DesiredExecution) {
@@ -51,7 +59,7 @@ fn doomed(number: u8) -> (ExecutionSpec, DesiredExecution) {
         .parse()
         .unwrap(),
         task_mode: TaskMode::Basic,
-        source: no_source(),
+        source: bucket("loc-0123456789abcdef0"),
         destination: bucket("loc-0123456789abcdef1"),
         options: Options::defaults(TaskMode::Basic, pair),
         includes: Includes::default(),
@@ -137,7 +145,7 @@ async fn the_agent_comes_back_after_control_and_repeats_what_ended() {
     let code = control
         .until("the end of the execution", |all| ended(all, &spec))
         .await;
-    assert_eq!(code, ErrorCode::NotSupported);
+    assert_eq!(code, ErrorCode::InvalidConfiguration);
     control.stop().await;
     control.forget_received();
     control.come_back().await;
@@ -216,8 +224,8 @@ async fn a_probe_is_answered_and_answered_again_after_a_reconnect() {
     let answer = control.until("the answer", find).await;
     assert_eq!(answer.probe_id, "probe-1");
     let failure = answer.result().unwrap_err();
-    assert_eq!(failure.code, ErrorCode::NotSupported);
-    assert!(failure.detail.contains("cannot be a source"), "{failure}");
+    assert_eq!(failure.code, ErrorCode::InvalidConfiguration);
+    assert!(failure.detail.contains("correct the location"), "{failure}");
     control.stop().await;
     control.forget_received();
     control.come_back().await;

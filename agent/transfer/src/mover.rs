@@ -10,6 +10,7 @@ mod remembered;
 mod resume;
 mod small;
 mod streamed;
+mod within;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -233,6 +234,9 @@ impl<S: Source, D: Destination> Mover<S, D> {
     ) -> Result<Written, TryError> {
         let attributes = &entry.node.attributes;
         let limits = self.destination.abilities();
+        if let Some(written) = Box::pin(self.copy_within(entry, copy)).await? {
+            return Ok(written);
+        }
         match plan::content_of(attributes.kind, &self.options) {
             Some(Content::File) if attributes.size > limits.object_max => Err(TryError::Failed(
                 ItemFailure::too_large(attributes.size, limits.object_max),

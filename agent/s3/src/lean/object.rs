@@ -51,12 +51,12 @@ impl Ask<'_> {
     fn headers(&self) -> HeaderList {
         let mut headers = HeaderList::new();
         if let Some(etag) = self.etag {
-            headers.push(("if-match", etag.to_owned()));
+            headers.push(("if-match".into(), etag.to_owned()));
         }
         match self.range() {
-            Some(range) => headers.push(("range", range)),
+            Some(range) => headers.push(("range".into(), range)),
             // Stores tell the checksum of a whole object only.
-            None => headers.push(("x-amz-checksum-mode", CHECKSUMS.as_str().to_owned())),
+            None => headers.push(("x-amz-checksum-mode".into(), CHECKSUMS.as_str().to_owned())),
         }
         headers
     }

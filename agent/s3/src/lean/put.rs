@@ -6,7 +6,7 @@ use std::sync::Arc;
 use aws_smithy_runtime_api::client::http::HttpConnector as _;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::body::SdkBody;
-use datasync_endpoint::{EndpointError, Payload};
+use datasync_endpoint::{EndpointError, ObjectHeader, ObjectProperties, Payload};
 
 use super::signature::HeaderList;
 use super::{Lean, answer, not_made};
@@ -15,20 +15,57 @@ use crate::calls::Operation;
 use crate::date::of_header;
 use crate::destination::Store;
 use crate::error::not_answered;
-use crate::object::metadata_headers;
+use crate::object::{USER_METADATA, metadata_headers};
+use crate::properties::{tags_of, user_metadata};
 use crate::put::{Reply, Write};
 use crate::requests::Wait;
 use crate::sums::Told;
 
+const CONTENT_TYPE: &str = "content-type";
+
 pub(super) fn headers(write: &Write<'_>, length: u64) -> HeaderList {
-    let mut headers = metadata_headers(&write.header.metadata);
-    headers.push(("content-length", length.to_string()));
-    headers.push(("content-type", "application/octet-stream".to_owned()));
-    headers.extend(write.check.header());
+    let mut headers = match &write.header.properties {
+        Some(properties) => property_headers(write.header, properties),
+        None => {
+            let own = metadata_headers(&write.header.metadata).into_iter();
+            own.map(|(name, value)| (name.into(), value)).collect()
+        }
+    };
+    if !headers.iter().any(|(name, _)| name == CONTENT_TYPE) {
+        headers.push((CONTENT_TYPE.into(), "application/octet-stream".to_owned()));
+    }
+    headers.push(("content-length".into(), length.to_string()));
+    let check = write.check.header();
+    headers.extend(check.map(|(name, value)| (name.into(), value)));
     let class = write.storage_class.clone();
-    headers.extend(class.map(|class| ("x-amz-storage-class", class)));
+    headers.extend(class.map(|class| ("x-amz-storage-class".into(), class)));
     if write.if_absent {
-        headers.push(("if-none-match", "*".to_owned()));
+        headers.push(("if-none-match".into(), "*".to_owned()));
+    }
+    headers
+}
+
+/// What a copy of another object carries.
+fn property_headers(header: &ObjectHeader, properties: &ObjectProperties) -> HeaderList {
+    let pairs = user_metadata(header).into_iter();
+    let mut headers: HeaderList = pairs
+        .map(|(name, value)| (format!("{USER_METADATA}{name}").into(), value))
+        .collect();
+    let system = [
+        (CONTENT_TYPE, &properties.content_type),
+        ("content-encoding", &properties.content_encoding),
+        ("content-disposition", &properties.content_disposition),
+        ("content-language", &properties.content_language),
+        ("cache-control", &properties.cache_control),
+        ("expires", &properties.expires),
+        (
+            "x-amz-website-redirect-location",
+            &properties.website_redirect,
+        ),
+        ("x-amz-tagging", &tags_of(properties)),
+    ];
+    for (name, value) in system {
+        headers.extend(value.clone().map(|value| (name.into(), value)));
     }
     headers
 }

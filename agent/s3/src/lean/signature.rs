@@ -1,6 +1,7 @@
 //! Signature Version 4 ("Authenticating Requests: Using the
 //! Authorization Header", the S3 API reference). A day's key is derived once, not for each request.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -17,7 +18,7 @@ pub(super) const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
 pub(super) const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 /// Names in lower case, and values.
-pub(super) type HeaderList = Vec<(&'static str, String)>;
+pub(super) type HeaderList = Vec<(Cow<'static, str>, String)>;
 
 /// What is signed besides the headers.
 #[derive(Debug, Clone, Copy)]
@@ -80,12 +81,12 @@ impl Signer {
     ) -> Result<(), SigningError> {
         let time = stamp(now)?;
         let day = self.day(credentials, &time[..8])?;
-        headers.push(("x-amz-content-sha256", target.payload.to_owned()));
-        headers.push(("x-amz-date", time.clone()));
+        headers.push(("x-amz-content-sha256".into(), target.payload.to_owned()));
+        headers.push(("x-amz-date".into(), time.clone()));
         if let Some(token) = credentials.session_token() {
-            headers.push(("x-amz-security-token", token.to_owned()));
+            headers.push(("x-amz-security-token".into(), token.to_owned()));
         }
-        headers.sort_unstable_by_key(|(name, _)| *name);
+        headers.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         let (request, names) = canonical(target, headers);
         let digest = hex::encode(Sha256::digest(request));
         let text = format!("{ALGORITHM}\n{time}\n{}\n{digest}", day.scope);
@@ -95,7 +96,7 @@ impl Signer {
             credentials.access_key_id(),
             day.scope,
         );
-        headers.push(("authorization", authorization));
+        headers.push(("authorization".into(), authorization));
         Ok(())
     }
 
@@ -149,7 +150,7 @@ fn canonical(target: Target<'_>, headers: &HeaderList) -> (String, String) {
     for piece in [target.method, "\n", target.path, "\n", target.query, "\n"] {
         request.push_str(piece);
     }
-    let host_at = headers.partition_point(|(name, _)| *name < "host");
+    let host_at = headers.partition_point(|(name, _)| name.as_ref() < "host");
     let before = headers[..host_at].iter().map(pair);
     let after = headers[host_at..].iter().map(pair);
     for (name, value) in before.chain([("host", host)]).chain(after) {
@@ -168,7 +169,7 @@ fn canonical(target: Target<'_>, headers: &HeaderList) -> (String, String) {
     (request, names)
 }
 
-fn pair<'a>((name, value): &'a (&'static str, String)) -> (&'a str, &'a str) {
+fn pair<'a>((name, value): &'a (Cow<'static, str>, String)) -> (&'a str, &'a str) {
     (name, value)
 }
 
@@ -226,7 +227,7 @@ mod tests {
         } = target;
         let mark = if query.is_empty() { "" } else { "?" };
         let uri = format!("http://{host}{path}{mark}{query}");
-        let pairs = headers.iter().map(|(name, value)| (*name, value.as_str()));
+        let pairs = headers.iter().map(pair);
         let body = match target.payload {
             UNSIGNED => SignableBody::UnsignedPayload,
             _ => SignableBody::Bytes(&[]),
@@ -247,7 +248,7 @@ mod tests {
         let mut added: Vec<_> = signed
             .iter()
             .filter(|header| !headers.contains(header))
-            .map(|(name, value)| ((*name).to_owned(), value.clone()))
+            .map(|(name, value)| (name.to_string(), value.clone()))
             .collect();
         added.sort();
         added
@@ -289,7 +290,7 @@ mod tests {
             let query = query.map(|(a, b)| format!("list-type={a}&prefix={b}")).unwrap_or_default();
             let (method, payload) = if query.is_empty() { ("PUT", UNSIGNED) } else { ("GET", EMPTY) };
             let target = Target { method, host: &host, path: &path, query: &query, payload };
-            let headers: HeaderList = NAMES.into_iter().zip(values).collect();
+            let headers: HeaderList = NAMES.map(Cow::from).into_iter().zip(values).collect();
             let credentials = credentials(&secret, token);
             let now = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
             let mut signed = headers.clone();
@@ -303,7 +304,7 @@ mod tests {
     #[test]
     fn another_day_and_other_credentials_have_another_key() {
         let target = PUT;
-        let headers: HeaderList = vec![("content-length", "4".to_owned())];
+        let headers: HeaderList = vec![("content-length".into(), "4".to_owned())];
         let signer = Signer::new("eu-north-1");
         let noon = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_694_400);
         for (secret, days) in [("one", 0), ("one", 1), ("other", 1), ("one", 0), ("one", 0)] {

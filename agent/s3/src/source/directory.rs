@@ -163,6 +163,8 @@ impl S3Source {
     /// An entry with what HEAD tells of it, where that is needed; `None` if it is gone by now. What may
     /// pass is an error of the page, so that it is asked for again.
     async fn entry(&self, prefix: &str, found: Found) -> Result<Option<DirEntry>, EndpointError> {
+        // The semaphore is never closed.
+        let _turn = self.heads.acquire().await.ok();
         let (name, asked) = match found {
             Found::Refused(rest, why) => return Ok(Some(self.refused(prefix, &rest, why))),
             Found::Object(name, item) => (name, self.listed_node(item).await),

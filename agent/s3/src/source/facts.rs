@@ -5,9 +5,9 @@ use datasync_endpoint::{ObjectProperties, PosixMetadata, Timestamp};
 
 use super::handle::ETAG_MAX;
 use crate::date::of_header;
+use crate::object::USER_METADATA;
 use crate::sums::Told;
 
-const USER_METADATA: &str = "x-amz-meta-";
 /// All properties of an object together, in bytes: S3 takes 2 KB of user metadata, and 8 KB of headers.
 const PROPERTIES_MAX: usize = 32 << 10;
 

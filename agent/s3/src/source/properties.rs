@@ -3,8 +3,10 @@
 use datasync_endpoint::{EndpointError, ErrorKind, ObjectProperties};
 
 use super::handle::Item;
+use super::recent::Known;
 use super::{S3Source, Shape};
 use crate::calls::Operation;
+use crate::properties::time;
 use crate::requests::Wait;
 
 /// Tags of one object; S3 takes 10 ("Categorizing your storage using tags").
@@ -23,26 +25,41 @@ impl S3Source {
         }
         let mut properties = ObjectProperties::default();
         if metadata {
-            let facts = self.head(&item.key, Some(&item.etag)).await?;
-            let facts = facts.ok_or_else(|| {
-                let operation = Operation::HeadObject;
-                self.error(ErrorKind::Stale, operation, &item.key, "the object is gone")
-            })?;
-            if facts.lost_metadata > 0 {
-                let detail = format!(
-                    "{} entries of its user metadata cannot be read by this API: set ObjectMetadata \
-                     to NONE, or give them values that headers can carry",
-                    facts.lost_metadata
-                );
-                let kind = ErrorKind::NotSupported;
-                return Err(self.error(kind, Operation::HeadObject, &item.key, detail));
-            }
-            properties = facts.properties;
+            properties = self.metadata(item).await?;
         }
         if tags {
             properties.tags = self.tags(&item.key).await?;
         }
         Ok(Some(properties))
+    }
+
+    /// System and user metadata, by HEAD where no answer told them just before.
+    async fn metadata(&self, item: &Item) -> Result<ObjectProperties, EndpointError> {
+        let operation = Operation::HeadObject;
+        let known = match self.recent.take(item) {
+            Some(known) => known,
+            None => {
+                let facts = self.head(&item.key, Some(&item.etag)).await?;
+                let gone = || {
+                    let detail = "the object is gone";
+                    self.error(ErrorKind::Stale, operation, &item.key, detail)
+                };
+                Known::from(facts.ok_or_else(gone)?)
+            }
+        };
+        let detail = match &known.properties.expires {
+            _ if known.lost_metadata > 0 => format!(
+                "{} entries of its user metadata cannot be read by this API: set ObjectMetadata to \
+                 NONE, or give them values that headers can carry",
+                known.lost_metadata
+            ),
+            Some(expires) if time(expires).is_none() => format!(
+                "its Expires {expires:?} is no date and cannot be written: correct it, or set \
+                 ObjectMetadata to NONE"
+            ),
+            _ => return Ok(known.properties),
+        };
+        Err(self.error(ErrorKind::NotSupported, operation, &item.key, detail))
     }
 
     async fn tags(&self, object_key: &str) -> Result<Vec<(String, String)>, EndpointError> {

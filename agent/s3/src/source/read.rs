@@ -11,6 +11,7 @@ use super::handle::Item;
 use crate::calls::Operation;
 use crate::error::chain;
 use crate::lean::Ask;
+use crate::listing::{Listing, Start, decoded};
 use crate::requests::Wait;
 
 /// An object is not what it was.
@@ -27,7 +28,7 @@ impl S3Source {
         let operation = Operation::HeadObject;
         let target = self.store.place.target(object_key);
         let requests = &self.store.requests;
-        let _turn = requests.turn(operation, &target).await?;
+        let turn = requests.turn(operation, &target).await?;
         let ask = Ask {
             operation,
             object_key,
@@ -42,6 +43,14 @@ impl S3Source {
         {
             Ok(answer) => answer,
             Err(error) if error.kind == ErrorKind::NotFound => return Ok(None),
+            // S3 does not say that an object is missing to who may list only below a prefix.
+            Err(error) if error.kind == ErrorKind::PermissionDenied && etag.is_none() => {
+                drop(turn);
+                return match self.is_listed(object_key).await? {
+                    true => Err(self.explained(error)),
+                    false => Ok(None),
+                };
+            }
             Err(error) => return Err(self.explained(error)),
         };
         let facts = self.facts(operation, object_key, Facts::read(&answer.headers))?;
@@ -49,6 +58,26 @@ impl S3Source {
             return Err(self.error(ErrorKind::Stale, operation, object_key, REPLACED));
         }
         Ok(Some(facts))
+    }
+
+    /// Whether a listing has the object: its key comes first of all that begin so.
+    async fn is_listed(&self, object_key: &str) -> Result<bool, EndpointError> {
+        let wanted = Listing {
+            prefix: object_key,
+            by_directory: false,
+            start: Start::Beginning,
+            max_keys: 1,
+        };
+        let page = self.store.raw_page(wanted).await?;
+        let is_it = |text: &str| match page.url_encoded {
+            true => decoded(text).is_some_and(|key| key == object_key),
+            false => text == object_key,
+        };
+        let mut keys = page
+            .objects
+            .iter()
+            .filter_map(|object| object.key.as_deref());
+        Ok(keys.any(is_it))
     }
 
     fn facts(
@@ -93,11 +122,14 @@ impl S3Source {
             let operation = Operation::GetObject;
             return Err(self.error(ErrorKind::ServerFault, operation, &item.key, detail));
         }
-        let node = self.node_of(item, &facts);
+        let attributes = self.node_of(item, &facts).attributes;
+        if is_whole {
+            self.note(item, facts);
+        }
         Ok(ReadReply {
             data,
             eof: offset.saturating_add(wanted) >= item.size,
-            attributes: Some(node.attributes),
+            attributes: Some(attributes),
         })
     }
 

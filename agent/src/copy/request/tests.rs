@@ -177,3 +177,43 @@ fn a_larger_share_of_deletes_continues_the_same_copy() {
     let faults = request(&flags, &[HOME_DIR]).unwrap_err();
     assert!(faults.0[0].contains("from 0 to 100"), "{faults}");
 }
+
+#[test]
+fn a_bucket_is_read_as_the_destination_is_unless_something_else_is_said() {
+    let mut flags = CopyFlags {
+        source: "s3://from/in".to_owned(),
+        region: Some("eu-west-1".to_owned()),
+        profile: Some("both".to_owned()),
+        endpoint_url: Some("http://here:9000".to_owned()),
+        ..flags()
+    };
+    let source = |found: &CopyRequest| match &found.spec.source {
+        Location::S3(s3) => s3.clone(),
+        Location::Nfs(_) | Location::Efs(_) => panic!("not a bucket"),
+    };
+    let found = request(&flags, &[HOME_DIR]).unwrap();
+    let from = source(&found);
+    assert_eq!(
+        (from.bucket.as_str(), from.prefix.as_str()),
+        ("from", "in/")
+    );
+    assert_eq!(from.endpoint.as_deref(), Some("http://here:9000"));
+    assert_eq!(from.region.as_deref(), Some("eu-west-1"));
+    assert_eq!(found.source_profile.as_deref(), Some("both"));
+    assert_eq!(found.spec.options.uid, datasync_model::Uid::None);
+    flags.source_endpoint_url = Some("http://there:9000/".to_owned());
+    flags.source_profile = Some("reader".to_owned());
+    let found = request(&flags, &[HOME_DIR]).unwrap();
+    let from = source(&found);
+    assert_eq!(from.endpoint.as_deref(), Some("http://there:9000"));
+    assert_eq!(from.region, None);
+    assert_eq!(found.source_profile.as_deref(), Some("reader"));
+    let faults = |flags: &CopyFlags| request(flags, &[HOME_DIR]).unwrap_err().to_string();
+    flags.mtime = Some("PRESERVE".to_owned());
+    assert!(faults(&flags).contains("Mtime"), "{}", faults(&flags));
+    flags.mtime = None;
+    flags.source = flags.destination.clone();
+    assert!(request(&flags, &[HOME_DIR]).is_ok(), "in another store");
+    flags.source_endpoint_url = None;
+    assert!(faults(&flags).contains("overlap"), "{}", faults(&flags));
+}

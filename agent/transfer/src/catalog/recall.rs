@@ -1,6 +1,6 @@
 //! What a remembered object makes needless to ask: a plain function of values.
 
-use datasync_endpoint::{Attributes, Crc64, ListedObject, PosixMetadata};
+use datasync_endpoint::{Attributes, Crc64, ListedObject, PosixMetadata, Timestamp};
 use datasync_model::Options;
 
 use super::Entry;
@@ -31,19 +31,23 @@ pub(crate) fn recall(
     if !known.agrees_with(listed) {
         return Recall::Ask;
     }
-    let difference = compare(
-        source,
-        wanted,
-        &known.as_state(),
-        listed.last_modified,
-        options,
-    );
+    let is_same_source = known.source == source.fingerprint();
+    // When the object was written says nothing of a source that is the one it was made of.
+    let written = if is_same_source {
+        Timestamp {
+            seconds: i64::MAX,
+            nanoseconds: 0,
+        }
+    } else {
+        listed.last_modified
+    };
+    let difference = compare(source, wanted, &known.as_state(), written, options);
     let is_empty = content_of(source.kind, options) == Some(Content::Empty);
     match (difference, known.crc64) {
         (Difference::Content, _) => Recall::Content,
         // The object's present state is the condition of new metadata.
         (Difference::Metadata, _) => Recall::Ask,
-        (Difference::None, _) if known.source == source.fingerprint() => Recall::Unchanged,
+        (Difference::None, _) if is_same_source => Recall::Unchanged,
         // A directory has no content to differ; its size is the server's business.
         (Difference::None, _) if is_empty => Recall::Unchanged,
         (Difference::None, Some(crc64)) => Recall::Suspect(crc64),

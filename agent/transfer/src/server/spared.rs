@@ -7,7 +7,7 @@ use datasync_endpoint::{
     Abilities, Attributes, Crc64, Destination, DirCursor, DirPage, EndpointError, Handle, Key,
     ListPage, Node, ObjectHeader, ObjectIdentifier, ObjectProperties, ObjectState, OpenUpload,
     Pace, PartReceipt, PartStream, Payload, PosixMetadata, ReadBack, ReadReply, Receipt, Settled,
-    Source, StoredPart, UploadId,
+    Source, StoredObject, StoredPart, UploadId,
 };
 
 use datasync_model::RequestCounts;
@@ -107,6 +107,10 @@ impl<S: Source> Source for Spared<Arc<S>> {
         self.inner.is_item(node)
     }
 
+    fn stored(&self, file: &Handle) -> Option<StoredObject> {
+        self.inner.stored(file)
+    }
+
     fn has_properties(&self) -> bool {
         self.inner.has_properties()
     }
@@ -176,6 +180,20 @@ impl<D: Destination> Destination for Spared<Arc<D>> {
         let request = sending("PutObject", payload.length, &*pace);
         let call = || self.inner.put(key, header, payload);
         self.access.ask(request, call).await
+    }
+
+    fn may_copy(&self, from: &StoredObject) -> bool {
+        self.inner.may_copy(from)
+    }
+
+    async fn copy(
+        &self,
+        key: &Key,
+        header: &ObjectHeader,
+        from: &StoredObject,
+    ) -> Result<Option<(ReadBack, Receipt)>, EndpointError> {
+        let call = || self.inner.copy(key, header, from);
+        self.access.ask(few("CopyObject"), call).await
     }
 
     async fn create_upload(

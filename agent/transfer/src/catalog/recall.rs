@@ -31,13 +31,7 @@ pub(crate) fn recall(
     if !known.agrees_with(listed) {
         return Recall::Ask;
     }
-    let difference = compare(
-        source,
-        wanted,
-        &known.as_state(),
-        listed.last_modified,
-        options,
-    );
+    let difference = compare(source, wanted, &known.as_state(), listed.last_modified);
     let is_empty = content_of(source.kind, options) == Some(Content::Empty);
     match (difference, known.crc64) {
         (Difference::Content, _) => Recall::Content,

@@ -56,6 +56,9 @@ pub struct Abilities {
     pub key_max: usize,
     /// Whether the location's own root is an object that can be written (a prefix was given).
     pub has_root: bool,
+    /// Whether symbolic links keep the times that they are given; some file systems let nobody set
+    /// them.
+    pub keeps_link_times: bool,
 }
 
 const MEBIBYTE: u64 = 1 << 20;

@@ -73,12 +73,12 @@ impl NfsDestination {
             let detail = own_disk(&format!("{}: {error}", log.display()));
             opened.fault(ErrorKind::Invalid, "open", &Key::default(), detail)
         })?;
-        let destination = Self {
+        let mut destination = Self {
             staging: Staging::new(opened_log.times.tag()),
             log: Some(opened_log),
             ..opened
         };
-        Box::pin(destination.try_out()).await?;
+        destination.abilities.keeps_link_times = Box::pin(destination.try_out()).await?;
         Ok(destination)
     }
 
@@ -96,7 +96,8 @@ impl NfsDestination {
     /// As [`NfsDestination::open`].
     pub async fn probe(config: NfsConfig) -> Result<(), EndpointError> {
         let destination = Self::mount(config).await?;
-        Box::pin(destination.try_out()).await
+        Box::pin(destination.try_out()).await?;
+        Ok(())
     }
 
     async fn mount(config: NfsConfig) -> Result<Self, EndpointError> {
@@ -115,6 +116,8 @@ impl NfsDestination {
             parts_max: parts::PARTS_MAX,
             key_max: KEY_MAX,
             has_root: true,
+            // Not known before a trial.
+            keeps_link_times: false,
         };
         Ok(Self {
             tree,

@@ -95,6 +95,7 @@ impl Place {
             parts_max: PARTS_MAX,
             key_max: KEY_MAX.saturating_sub(self.prefix.len()),
             has_root: !self.prefix.is_empty(),
+            keeps_link_times: true,
         }
     }
 }

@@ -159,7 +159,14 @@ impl<S: Source, D: Destination> Mover<S, D> {
             listed,
             known,
             options: &self.options,
+            keeps_link_times: self.destination.abilities().keeps_link_times,
         }
+    }
+
+    /// The metadata that an entry's object is to have.
+    fn wanted(&self, attributes: &Attributes) -> PosixMetadata {
+        let keeps_link_times = self.destination.abilities().keeps_link_times;
+        plan::wanted(attributes, &self.options, keeps_link_times)
     }
 
     fn waits(&self) -> &Arc<Waits> {
@@ -258,7 +265,7 @@ impl<S: Source, D: Destination> Mover<S, D> {
         copy: &plan::Copy,
     ) -> Result<ObjectHeader, TryError> {
         Ok(ObjectHeader {
-            metadata: PosixMetadata::kept(attributes, &self.options),
+            metadata: self.wanted(attributes),
             storage_class: copy.storage_class.clone(),
             only_if_absent: copy.only_if_absent,
             properties: self.properties(&entry.node.handle).await?,

@@ -5,7 +5,7 @@ mod action;
 use datasync_endpoint::{
     Attributes, EntryKind, ListedObject, ObjectState, PosixMetadata, Timestamp, part_length,
 };
-use datasync_model::{Mtime, Options, OverwriteMode, PreserveDevices, TransferMode};
+use datasync_model::{Options, OverwriteMode, PreserveDevices, TransferMode};
 
 pub(crate) use action::{Action, Facts, Next};
 
@@ -74,6 +74,23 @@ pub(crate) fn content_of(kind: EntryKind, options: &Options) -> Option<Content> 
     }
 }
 
+/// What the options keep of an entry's attributes, as far as the destination can keep it.
+pub(crate) fn wanted(
+    source: &Attributes,
+    options: &Options,
+    keeps_link_times: bool,
+) -> PosixMetadata {
+    let kept = PosixMetadata::kept(source, options);
+    if source.kind != EntryKind::Symlink || keeps_link_times {
+        return kept;
+    }
+    PosixMetadata {
+        mtime: None,
+        atime: None,
+        ..kept
+    }
+}
+
 /// Decides from the source's attributes and the listing alone.
 pub(crate) fn decide(
     source: &Attributes,
@@ -116,21 +133,20 @@ pub(crate) fn decide(
 
 /// Compares an entry with the object of the same key.
 ///
-/// `wanted` is what the options keep of the source's attributes. Without a kept mtime the object
+/// `wanted` is what is to be kept of the source's attributes. Without a kept mtime the object
 /// counts as current only if the store wrote it after the source's last change.
 pub(crate) fn compare(
     source: &Attributes,
     wanted: &PosixMetadata,
     found: &ObjectState,
     last_modified: Timestamp,
-    options: &Options,
 ) -> Difference {
     let content_differs = match source.kind {
         EntryKind::File | EntryKind::Symlink => {
             found.size != source.size
-                || match options.mtime {
-                    Mtime::Preserve => found.metadata.mtime != wanted.mtime,
-                    Mtime::None => source.mtime.max(source.ctime) >= last_modified,
+                || match wanted.mtime {
+                    Some(_) => found.metadata.mtime != wanted.mtime,
+                    None => source.mtime.max(source.ctime) >= last_modified,
                 }
         }
         _ => found.size != 0,

@@ -5,8 +5,7 @@ mod content;
 use std::sync::Arc;
 
 use datasync_endpoint::{
-    Destination, EndpointError, ListedObject, ObjectChecksum, ObjectState, PosixMetadata, ReadBack,
-    Source,
+    Destination, EndpointError, ListedObject, ObjectChecksum, ObjectState, ReadBack, Source,
 };
 use datasync_model::{ErrorCode, Failure, Options};
 
@@ -14,7 +13,7 @@ use crate::attempts::Attempts;
 use crate::budget::Budget;
 use crate::catalog::Entry;
 use crate::outcome::ItemFailure;
-use crate::plan::content_of;
+use crate::plan::{content_of, wanted};
 use crate::waits::Wait;
 use crate::walk::SourceEntry;
 
@@ -74,7 +73,8 @@ impl<S: Source, D: Destination> Verifier<S, D> {
             .await
             .map_err(|error| ItemFailure::of_destination(&error))?
             .ok_or_else(missing)?;
-        let wanted = PosixMetadata::kept(&entry.node.attributes, &self.options);
+        let keeps_link_times = self.destination.abilities().keeps_link_times;
+        let wanted = wanted(&entry.node.attributes, &self.options, keeps_link_times);
         if !wanted.agrees_with(&found.metadata) {
             return Err(ItemFailure::new(
                 ErrorCode::MetadataDiffers,

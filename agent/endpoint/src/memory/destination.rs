@@ -39,6 +39,7 @@ impl Default for MemoryDestination {
                 parts_max: 10_000,
                 key_max: 1024,
                 has_root: true,
+                keeps_link_times: true,
             },
             page: 1000,
             tells_dates: true,

@@ -162,13 +162,18 @@ impl NfsDestination {
             EntryKind::Symlink => None,
             _ => mode,
         };
+        let has_times = match kind {
+            // Those of a directory would change with everything that is written into it.
+            EntryKind::Directory => false,
+            EntryKind::Symlink => self.abilities.keeps_link_times,
+            _ => true,
+        };
         let new = NewAttributes {
             mode,
             uid: metadata.owner.filter(|owner| *owner != made.uid),
             gid: metadata.group.filter(|group| *group != made.gid),
-            // Those of a directory would change with everything that is written into it.
-            mtime: metadata.mtime.filter(|_| kind != EntryKind::Directory),
-            atime: metadata.atime.filter(|_| kind != EntryKind::Directory),
+            mtime: metadata.mtime.filter(|_| has_times),
+            atime: metadata.atime.filter(|_| has_times),
         };
         self.set(handle, &new).await?;
         let is_owned_anew = new.uid.is_some() || new.gid.is_some();

@@ -190,6 +190,7 @@ impl SyntheticDestination {
                 parts_max: 10_000,
                 key_max: 1_024,
                 has_root: false,
+                keeps_link_times: true,
             },
             lists: AtomicU64::new(0),
             heads: AtomicU64::new(0),

@@ -41,7 +41,7 @@ pub(crate) fn recall(
     } else {
         listed.last_modified
     };
-    let difference = compare(source, wanted, &known.as_state(), written, options);
+    let difference = compare(source, wanted, &known.as_state(), written);
     let is_empty = content_of(source.kind, options) == Some(Content::Empty);
     match (difference, known.crc64) {
         (Difference::Content, _) => Recall::Content,

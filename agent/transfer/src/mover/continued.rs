@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use datasync_endpoint::{
-    ChecksumHasher, Crc64Hasher, Destination, ErrorKind, PartReceipt, PosixMetadata, ReadBack,
-    Source, StoredPart, UploadId,
+    ChecksumHasher, Crc64Hasher, Destination, ErrorKind, PartReceipt, ReadBack, Source, StoredPart,
+    UploadId,
 };
 use futures::{TryStreamExt, pin_mut};
 use tokio::time::Instant;
@@ -78,7 +78,7 @@ impl<S: Source, D: Destination> Mover<S, D> {
     fn is_of(&self, entry: &SourceEntry, begun: &Begun) -> bool {
         let attributes = &entry.node.attributes;
         attributes.fingerprint() == begun.version
-            && PosixMetadata::kept(attributes, &self.options).agrees_with(&begun.header.metadata)
+            && self.wanted(attributes).agrees_with(&begun.header.metadata)
     }
 
     /// `None` if the upload is gone and its object is not there either.

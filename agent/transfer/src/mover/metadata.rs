@@ -21,7 +21,7 @@ impl<S: Source, D: Destination> Mover<S, D> {
         found: &ObjectState,
     ) -> Result<(Outcome, Option<u64>), JournalError> {
         let attributes = &entry.node.attributes;
-        let wanted = PosixMetadata::kept(attributes, &self.options);
+        let wanted = self.wanted(attributes);
         let in_flight = self.progress.begin(0);
         let began = Instant::now();
         let replaced = self.replace_metadata(entry, found, &wanted).await?;

@@ -1,6 +1,6 @@
 //! Items that need no question to the store, and what a write teaches for the next time.
 
-use datasync_endpoint::{Destination, ListedObject, ObjectState, PosixMetadata, Source};
+use datasync_endpoint::{Destination, ListedObject, ObjectState, Source};
 
 use super::{Mover, Written};
 use crate::catalog::Entry;
@@ -65,7 +65,7 @@ impl<S: Source, D: Destination> Mover<S, D> {
     /// What to remember of an entry that was written; nothing where the reply was lost.
     fn learned(&self, entry: &SourceEntry, written: &Written) -> Option<Box<Entry>> {
         let attributes = &entry.node.attributes;
-        let metadata = PosixMetadata::kept(attributes, &self.options);
+        let metadata = self.wanted(attributes);
         let receipt = written.receipt.as_ref()?;
         let content = (written.content.size, Some(written.content.crc64));
         Entry::written(attributes, &metadata, content, receipt, written.took).map(Box::new)

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use datasync_endpoint::{
-    Destination, EntryKind, ListedObject, ObjectState, PosixMetadata, Source, Timestamp,
-};
+use datasync_endpoint::{Destination, EntryKind, ListedObject, ObjectState, Source, Timestamp};
 use datasync_model::{OverwriteMode, TransferMode};
 
 use super::{Mover, Written, skip_failure};
@@ -57,7 +55,7 @@ impl<S: Source, D: Destination> Mover<S, D> {
             OverwriteMode::Never => !item.existed,
             OverwriteMode::Always => self.options.transfer_mode == TransferMode::Changed,
         };
-        let agrees = PosixMetadata::kept(attributes, &self.options).agrees_with(&found.metadata)
+        let agrees = self.wanted(attributes).agrees_with(&found.metadata)
             && (!is_file || found.size == attributes.size);
         was_written && counts && agrees
     }

@@ -3,7 +3,7 @@
 use datasync_endpoint::{Attributes, ListedObject, ObjectState, PosixMetadata, ReadBack};
 use datasync_model::{Mtime, Options};
 
-use super::{Content, Copy, Decision, Difference, SkipReason, compare, content_of, decide};
+use super::{Content, Copy, Decision, Difference, SkipReason, compare, content_of, decide, wanted};
 use crate::catalog::{Entry, Recall, recall};
 
 /// What is done.
@@ -38,11 +38,13 @@ pub(crate) struct Facts<'a> {
     /// What is remembered of it.
     pub(crate) known: Option<&'a Entry>,
     pub(crate) options: &'a Options,
+    /// Whether the destination's links keep their times.
+    pub(crate) keeps_link_times: bool,
 }
 
 impl Facts<'_> {
     fn wanted(&self) -> PosixMetadata {
-        PosixMetadata::kept(self.source, self.options)
+        wanted(self.source, self.options, self.keeps_link_times)
     }
 
     /// Decides without a request where that is possible.
@@ -86,7 +88,7 @@ impl Facts<'_> {
         if self.is_replaced(&found) {
             return replace(found.storage_class);
         }
-        match compare(self.source, &wanted, &found, last_modified, self.options) {
+        match compare(self.source, &wanted, &found, last_modified) {
             Difference::None => Action::Keep(Some(Box::new(found))),
             Difference::Metadata if found.size > 0 => Action::Metadata(Box::new(found)),
             Difference::Metadata | Difference::Content => replace(found.storage_class),

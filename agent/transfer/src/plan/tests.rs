@@ -1,5 +1,5 @@
 use datasync_endpoint::Key;
-use datasync_model::{Atime, Pair, TaskMode};
+use datasync_model::{Atime, Mtime, Pair, TaskMode};
 use proptest::prelude::*;
 
 use super::*;
@@ -68,7 +68,6 @@ fn difference(source: &Attributes, found: &ObjectState, options: &Options) -> Di
         &PosixMetadata::kept(source, options),
         found,
         at(200),
-        options,
     )
 }
 
@@ -213,4 +212,23 @@ proptest! {
         prop_assert_eq!(next, size);
         prop_assert!(count <= parts_max);
     }
+}
+
+#[test]
+fn links_whose_times_nobody_can_set_are_compared_by_when_they_were_made() {
+    let options = options();
+    let mut link = attributes(EntryKind::Symlink);
+    assert_eq!(wanted(&link, &options, true).mtime, Some(link.mtime));
+    let kept = wanted(&link, &options, false);
+    assert_eq!((kept.mtime, kept.atime), (None, None));
+    let file = attributes(EntryKind::File);
+    assert_eq!(
+        wanted(&file, &options, false),
+        PosixMetadata::kept(&file, &options)
+    );
+    let mut found = state(&link);
+    found.metadata.mtime = Some(at(7));
+    assert_eq!(compare(&link, &kept, &found, at(200)), Difference::None);
+    link.ctime = at(200);
+    assert_eq!(compare(&link, &kept, &found, at(200)), Difference::Content);
 }

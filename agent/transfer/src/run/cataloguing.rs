@@ -1,12 +1,13 @@
 //! The catalog along the stages of an execution.
 
-use datasync_endpoint::{Destination, Key, ListedObject, PosixMetadata, Source};
+use datasync_endpoint::{Destination, Key, ListedObject, Source};
 
 use super::Engine;
 use super::scanning::Scan;
 use crate::catalog::{Entry, Recall, Remembered, recall};
 use crate::merge::Step;
 use crate::outcome::Outcome;
+use crate::plan::wanted;
 use crate::walk::SourceEntry;
 
 impl<S: Source, D: Destination> Engine<S, D> {
@@ -67,7 +68,8 @@ impl<S: Source, D: Destination> Engine<S, D> {
         };
         let options = &self.spec.options;
         let attributes = &entry.node.attributes;
-        let wanted = PosixMetadata::kept(attributes, options);
+        let keeps_link_times = self.destination.abilities().keeps_link_times;
+        let wanted = wanted(attributes, options, keeps_link_times);
         known.is_proven && recall(known, listed, attributes, &wanted, options) == Recall::Unchanged
     }
 

@@ -1,5 +1,6 @@
 //! What deleting promises.
 
+use super::trees::settle;
 use super::{key, objects, put, stat};
 use crate::{DELETE_MAX, Destination, Key, ObjectIdentifier};
 
@@ -43,6 +44,7 @@ pub(super) async fn objects_are_deleted(destination: &impl Destination) {
     for objects in all.chunks(DELETE_MAX) {
         delete_all(destination, objects).await;
     }
+    settle(destination).await;
     assert_eq!(objects(destination).await, []);
 }
 

@@ -67,6 +67,7 @@ fn replaced() -> Action {
 fn next(source: &Attributes, listed: Option<&ListedObject>, known: Option<&Entry>) -> Next {
     let options = options();
     let facts = Facts {
+        keeps_link_times: true,
         source,
         listed,
         known,
@@ -126,6 +127,7 @@ fn what_is_at_hand_decides_where_it_can() {
 fn what_was_read_or_told_decides_the_rest() {
     let (source, listed, known, options) = (file(), listed(), known(), options());
     let facts = Facts {
+        keeps_link_times: true,
         source: &source,
         listed: Some(&listed),
         known: Some(&known),
@@ -152,6 +154,7 @@ fn an_empty_object_is_written_anew_rather_than_copied_onto_itself() {
     let source = Attributes { size: 0, ..file() };
     let options = options();
     let facts = Facts {
+        keeps_link_times: true,
         source: &source,
         listed: None,
         known: None,
@@ -168,6 +171,7 @@ fn what_is_protected_is_not_asked_about() {
     options.overwrite_mode = OverwriteMode::Never;
     let (source, listed) = (file(), listed());
     let facts = Facts {
+        keeps_link_times: true,
         source: &source,
         listed: Some(&listed),
         known: None,

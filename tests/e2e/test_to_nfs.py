@@ -1,0 +1,240 @@
+"""NFS as a destination: trees that arrive as they are, and all that may come in between."""
+
+import os
+import shutil
+import time
+
+import pytest
+from world import tree
+from world.copied import STAGING, assert_same, entries
+from world.nfs4 import Nfs4
+from world.site import shown
+
+MIB = 1024 * 1024
+REMOVE = {"PreserveDeletedFiles": "REMOVE"}
+PAST = 1_000_000_000
+
+
+@pytest.fixture(scope="module")
+def nfs4(directory, module_logs, nfs):
+    server = Nfs4(directory / "nfs4", module_logs, nfs).start()
+    yield server
+    server.stop()
+
+
+class Pair:
+    """A directory that is read by version 3, and one that is written to."""
+
+    def __init__(self, site, name, version="NFS3", host=None, options=None, squashed=False, **more):
+        self.site = site
+        self.source = site.source(name)
+        self.destination = site.source(f"{name}-to", squashed=squashed)
+        self.task = site.create_task(
+            site.nfs_location(self.source, version="NFS3"),
+            site.nfs_location(self.destination, host=host, version=version),
+            options,
+            **more,
+        )
+
+    def available(self):
+        self.site.wait_task(self.task, "AVAILABLE")
+        return self
+
+    def run(self, **more):
+        return self.site.run(self.task, **more)
+
+    def assert_same(self):
+        assert_same(self.source, self.destination)
+
+
+def a_bit_of_everything(root):
+    tree.odd_names(root)
+    tree.neighbours(root)
+    tree.big(root + b"/big", 40 * MIB)
+    tree.write(root + b"/empty")
+    tree.write(root + b"/set-id", b"x")
+    os.chown(root + b"/set-id", 1234, 567)
+    os.chmod(root + b"/set-id", 0o6751)
+    os.symlink(b"../nowhere \xff", root + b"/link")
+    os.symlink(root, root + b"/up")
+    os.lchown(root + b"/link", 77, 78)
+    os.utime(root + b"/link", ns=(1, PAST * 10**9 + 7), follow_symlinks=False)
+    closed = tree.directory(root + b"/closed/empty", 0o700)
+    os.chown(closed, 4000, 4001)
+    os.chmod(root + b"/closed", 0o2750)
+    for number in range(300):
+        tree.write(root + b"/closed/%03d" % number, tree.noise(number, 100 * number), 0o600)
+    set_times(root)
+
+
+def set_times(root):
+    """Old times everywhere, directories after what is in them."""
+    for number, (directory, names, files) in enumerate(os.walk(root, topdown=False)):
+        for name in files:
+            path = directory + b"/" + name
+            if not os.path.islink(path):
+                os.utime(path, ns=(2 * 10**9, (PAST + number) * 10**9 + len(name)))
+        os.utime(directory, ns=(3 * 10**9, (PAST - number) * 10**9 + 123456789))
+
+
+@pytest.mark.parametrize("version", ["NFS3", "NFS4_0", "NFS4_1", "AUTOMATIC"])
+def test_a_tree_arrives_as_it_is_and_stays(site, nfs4, version):
+    host = None if version == "NFS3" else nfs4.host
+    pair = Pair(site, "whole", version, host, {"VerifyMode": "POINT_IN_TIME_CONSISTENT"})
+    a_bit_of_everything(pair.source)
+    # As the probe of the task found it.
+    assert os.listdir(pair.destination) == []
+    pair.available()
+    first = pair.run()
+    assert first["FilesTransferred"] == len(entries(pair.source)), shown(first)
+    pair.assert_same()
+    before = entries(pair.destination)
+    again = pair.run()
+    assert again["BytesTransferred"] == 0, shown(again)
+    assert again["FilesTransferred"] == 0, shown(again)
+    assert entries(pair.destination) == before
+    pair.assert_same()
+
+
+@pytest.mark.parametrize("version", ["NFS3", "NFS4_1"])
+def test_changes_and_deletes_arrive_and_directories_keep_their_times(site, nfs4, version):
+    host = None if version == "NFS3" else nfs4.host
+    pair = Pair(site, "changes", version, host, REMOVE).available()
+    root = pair.source
+    for name in (b"kept", b"gone/deep/below", b"other"):
+        directory = tree.directory(root + b"/" + name)
+        for number in range(20):
+            tree.write(directory + b"/%d" % number, tree.noise(number, 10_000))
+    set_times(root)
+    pair.run()
+    pair.assert_same()
+    # In a directory whose own times stay: it is written into, not written.
+    times = os.stat(root + b"/kept")
+    tree.write(root + b"/kept/3", b"another content")
+    os.chmod(root + b"/kept/4", 0o400)
+    os.chown(root + b"/kept/5", 99, 98)
+    os.utime(root + b"/kept/6", ns=(5, 6))
+    tree.write(root + b"/kept/new", b"new")
+    os.remove(root + b"/kept/7")
+    os.utime(root + b"/kept", ns=(times.st_atime_ns, times.st_mtime_ns))
+    shutil.rmtree(root + b"/gone")
+    os.remove(root + b"/other/1")
+    os.symlink(b"2", root + b"/other/1")
+    ended = pair.run()
+    assert ended["FilesDeleted"] == 1 + 20 + 3, shown(ended)
+    pair.assert_same()
+    again = pair.run()
+    assert (again["FilesTransferred"], again["FilesDeleted"]) == (0, 0), shown(again)
+    pair.assert_same()
+
+
+def test_what_somebody_changed_there_is_put_right(site):
+    pair = Pair(site, "foreign").available()
+    a_bit_of_everything(pair.source)
+    pair.run()
+    os.utime(pair.destination + b"/closed", ns=(1, 1))
+    os.chmod(pair.destination + b"/closed/empty", 0o777)
+    tree.write(pair.destination + b"/closed/299", b"foreign")
+    os.remove(pair.destination + b"/link")
+    os.symlink(b"/elsewhere", pair.destination + b"/link")
+    ended = pair.run()
+    assert ended["FilesTransferred"] == 4, shown(ended)
+    pair.assert_same()
+
+
+def test_an_agent_that_is_killed_goes_on(site):
+    pair = Pair(site, "killed", options={"BytesPerSecond": 20 * MIB}).available()
+    tree.big(pair.source + b"/big", 60 * MIB)
+    below = tree.directory(pair.source + b"/below")
+    for number in range(400):
+        tree.write(below + b"/%03d" % number, tree.noise(number, 64 * 1024))
+    set_times(pair.source)
+    execution = site.launch(pair.task)
+    for share in (10, 40):
+        site.wait_execution(
+            execution, until=lambda described: described["BytesTransferred"] > share * MIB
+        )
+        site.agent.kill()
+        assert STAGING in os.listdir(pair.destination)
+        site.agent.start()
+    ended = site.wait_execution(execution, 180)
+    assert ended["Status"] == "SUCCESS", shown(ended)
+    pair.assert_same()
+    again = pair.run()
+    assert again["FilesTransferred"] == 0, shown(again)
+
+
+@pytest.mark.parametrize("version", ["NFS4_1", "NFS4_0"])
+def test_a_server_that_is_killed_holds_a_transfer_up_and_loses_nothing(site, nfs4, version):
+    pair = Pair(site, "restart", version, nfs4.host, {"BytesPerSecond": 30 * MIB}).available()
+    tree.big(pair.source + b"/big", 100 * MIB)
+    for number in range(200):
+        tree.write(pair.source + b"/%03d" % number, tree.noise(number, 64 * 1024))
+    set_times(pair.source)
+    execution = site.launch(pair.task)
+    site.wait_execution(execution, until=lambda described: described["BytesTransferred"] > 20 * MIB)
+    nfs4.stop()
+    time.sleep(2)
+    nfs4.start()
+    ended = site.wait_execution(execution, 240)
+    assert ended["Status"] == "SUCCESS", shown(ended)
+    pair.assert_same()
+
+
+def test_what_is_in_the_way_is_named_and_the_rest_arrives(site):
+    pair = Pair(site, "clash", options={"PreserveDeletedFiles": "PRESERVE"}).available()
+    tree.write(tree.directory(pair.source + b"/directory") + b"/below", b"1")
+    tree.write(pair.source + b"/file", b"2")
+    tree.write(pair.source + b"/rest", b"3")
+    tree.write(tree.directory(pair.source + b"/through") + b"/below", b"4")
+    outside = site.source("outside")
+    tree.write(pair.destination + b"/directory", b"in the way")
+    tree.directory(pair.destination + b"/file")
+    os.symlink(outside, pair.destination + b"/through")
+    ended = pair.run(status="ERROR")
+    detail = ended["Result"]["ErrorDetail"]
+    assert "5 of 7 items" in detail and "entry of type" in detail, shown(ended)
+    with open(pair.destination + b"/rest", "rb") as rest:
+        assert rest.read() == b"3"
+    with open(pair.destination + b"/directory", "rb") as kept:
+        assert kept.read() == b"in the way"
+    assert os.listdir(outside) == []
+    assert STAGING not in os.listdir(pair.destination)
+    # What is in the way goes by a run that removes, and the next one writes.
+    site.run(pair.task, options=REMOVE, status="ERROR")
+    site.run(pair.task, options=REMOVE)
+    pair.assert_same()
+
+
+def test_a_root_that_is_squashed_is_told_what_to_do(site):
+    pair = Pair(site, "squashed", squashed=True)
+    described = site.wait_task(pair.task, "UNAVAILABLE")
+    assert described["ErrorCode"] == "DestinationPermissionDenied", shown(described)
+    assert "no_root_squash" in described["ErrorDetail"], shown(described)
+    os.chmod(pair.destination, 0o777)
+    tree.write(pair.source + b"/one", b"1")
+    ended = site.run(pair.task, status="ERROR")
+    assert "Uid and Gid NONE" in ended["Result"]["ErrorDetail"], shown(ended)
+    options = {"Uid": "NONE", "Gid": "NONE"}
+    ended = site.run(pair.task, options=options, status="ERROR")
+    # The root itself belongs to somebody else.
+    assert "1 of 2 items" in ended["Result"]["ErrorDetail"], shown(ended)
+    with open(pair.destination + b"/one", "rb") as one:
+        assert one.read() == b"1"
+
+
+def test_nothing_is_replaced_where_overwriting_is_forbidden(site):
+    options = {"OverwriteMode": "NEVER"}
+    pair = Pair(site, "never", options=options).available()
+    for name in (b"one", b"two"):
+        tree.write(tree.directory(pair.source + b"/in") + b"/" + name, name)
+    tree.write(tree.directory(pair.destination + b"/in") + b"/one", b"theirs")
+    set_times(pair.source)
+    set_times(pair.destination)
+    before = os.stat(pair.destination + b"/in").st_mtime_ns
+    pair.run(status="SUCCESS")
+    with open(pair.destination + b"/in/one", "rb") as kept:
+        assert kept.read() == b"theirs"
+    with open(pair.destination + b"/in/two", "rb") as new:
+        assert new.read() == b"two"
+    assert os.stat(pair.destination + b"/in").st_mtime_ns == before

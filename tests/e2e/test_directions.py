@@ -14,10 +14,6 @@ NOBODY = 65534
 FEW, MANY = 3_000, 100_000
 
 
-def to_bucket(site, source, bucket, prefix="", **more):
-    return site.task(source, bucket, prefix, **more)
-
-
 def to_files(site, bucket, name, prefix="", **more):
     """A task from a bucket to a new directory of the export, AVAILABLE; and the directory."""
     directory = site.source(name)
@@ -26,18 +22,21 @@ def to_files(site, bucket, name, prefix="", **more):
     return arn, directory
 
 
-def between(site, bucket, other):
-    arn = site.create_task(site.store_location(bucket), site.store_location(other))
+def between(site, bucket, other, prefix):
+    arn = site.create_task(
+        site.store_location(bucket, prefix), site.store_location(other, prefix)
+    )
     site.wait_task(arn, "AVAILABLE")
     return arn
 
 
 def there_and_back(site, name, source, timeout=240):
-    """Through two buckets, and home into another directory; both runs of it."""
+    """Through two buckets, and home into another directory. Below a prefix the root is an object too."""
     first, second = site.bucket(f"{name}-1"), site.bucket(f"{name}-2")
-    site.run(to_bucket(site, source, first), timeout=timeout)
-    site.run(between(site, first, second), timeout=timeout)
-    home, directory = to_files(site, second, f"{name}-home")
+    prefix = "below/"
+    site.run(site.task(source, first, prefix), timeout=timeout)
+    site.run(between(site, first, second, prefix), timeout=timeout)
+    home, directory = to_files(site, second, f"{name}-home", prefix)
     site.run(home, timeout=timeout)
     return home, directory
 
@@ -102,12 +101,16 @@ def test_objects_of_others_get_defaults(site):
         "file-owner": "anna", "file-group": "hdfs", "file-permissions": "0100600"})
     client.put_object(Bucket=bucket, Key="millis", Body=b"m", Metadata={"file-mtime": "1734968895000"})
     task, directory = to_files(site, bucket, "defaults-files")
+    os.chmod(directory, 0o750)
+    os.chown(directory, 12, 13)
     site.run(task)
 
     def attributes(path):
         found = os.lstat(directory + path)
         return stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid
 
+    # No object stands for it.
+    assert attributes(b"") == (0o750, 12, 13)
     assert attributes(b"/a") == attributes(b"/a/b") == (0o755, NOBODY, NOBODY)
     assert attributes(b"/a/b/file") == (0o644, NOBODY, NOBODY)
     written = client.head_object(Bucket=bucket, Key="a/b/file")["LastModified"]

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::copy::{CopyFlags, CopyRequest};
 use crate::credentials::{CredentialStore, Giver};
+use crate::endpoints::DestinationLocation;
 use crate::executions::tests::spec;
 use crate::executions::{Turn, launching};
 use crate::lease::LeaseHolder;
@@ -100,7 +101,9 @@ async fn opening_a_destination_that_a_stop_cuts_is_not_told_as_a_lost_control() 
     let runner = runner(&holder);
     let fence = runner.fence(&assignment).await;
     assignment.stop.cancel();
-    let opened = runner.open_destination(&assignment, &store(), &fence).await;
+    let store = store();
+    let to = DestinationLocation::S3(&store);
+    let opened = runner.open_destination(&assignment, to, &fence).await;
     assert!(matches!(opened, Err(Halt::Stopped)));
 }
 

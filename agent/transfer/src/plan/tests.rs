@@ -1,5 +1,5 @@
 use datasync_endpoint::Key;
-use datasync_model::{Atime, Pair, TaskMode};
+use datasync_model::{Atime, Mtime, Pair, TaskMode};
 use proptest::prelude::*;
 
 use super::*;

@@ -177,7 +177,7 @@ impl Client {
     }
 
     /// A call about an entry of a second directory: the first handle is the saved one.
-    async fn from_saved(
+    async fn with_saved(
         &self,
         procedure: Procedure,
         (saved, present): (&[u8], &[u8]),
@@ -204,7 +204,7 @@ impl Client {
         self.named(procedure, to)?;
         let handles = (from_directory, to_directory);
         let names = |compound: Compound| compound.data(from).data(to);
-        self.from_saved(procedure, handles, Operation::Rename, names)
+        self.with_saved(procedure, handles, Operation::Rename, names)
             .await
     }
 
@@ -217,7 +217,7 @@ impl Client {
         let procedure = Procedure::Link;
         self.named(procedure, name)?;
         let new_name = |compound: Compound| compound.data(name);
-        self.from_saved(procedure, (entry, directory), Operation::Link, new_name)
+        self.with_saved(procedure, (entry, directory), Operation::Link, new_name)
             .await
     }
 

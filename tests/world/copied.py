@@ -54,5 +54,5 @@ def assert_same(source, destination, owners=True):
     nothing else; no temporary file is left."""
     wanted, found = entries(source, owners), entries(destination, owners)
     for path in sorted(wanted.keys() | found.keys()):
-        assert wanted.get(path) == found.get(path), path
+        assert wanted.get(path) == found.get(path), (path, wanted.get(path), found.get(path))
     assert STAGING not in os.listdir(destination)

@@ -108,13 +108,18 @@ fn of_logs(_partition: &str, group_arn: &str, _prefix: Option<&str>) -> String {
     .to_string()
 }
 
-/// Without root's rights files of other users cannot be read.
+/// Without root's rights files of other users cannot be read. A location may be written to by one
+/// task and read by another; whether it may, the role's own policy says.
 fn of_file_system(_partition: &str, file_system_arn: &str, _prefix: Option<&str>) -> String {
     json!({
         "Version": "2012-10-17",
         "Statement": [{
             "Effect": "Allow",
-            "Action": ["elasticfilesystem:ClientMount", "elasticfilesystem:ClientRootAccess"],
+            "Action": [
+                "elasticfilesystem:ClientMount",
+                "elasticfilesystem:ClientRootAccess",
+                "elasticfilesystem:ClientWrite",
+            ],
             "Resource": file_system_arn,
         }],
     })

@@ -345,14 +345,36 @@ impl NfsDestination {
         if wanted.agrees_with(&state.metadata) {
             return Ok(());
         }
+        let found = state.metadata;
+        let keeps_owners = (wanted.owner.is_none() || wanted.owner == found.owner)
+            && (wanted.group.is_none() || wanted.group == found.group);
+        let (kind, advice) = if keeps_owners {
+            (ErrorKind::Invalid, "look at the server's file system")
+        } else {
+            (ErrorKind::PermissionDenied, OWNERS_ADVICE)
+        };
         let detail = format!(
-            "the server answered that it had set what it was asked for, but keeps other metadata: \
-             {:?} instead of {wanted:?}",
-            state.metadata
+            "the server answered that it had set what it was asked for, but keeps {} instead of {}: \
+             {advice}",
+            told(&found),
+            told(&wanted)
         );
-        Err(self.fault(ErrorKind::Invalid, "SETATTR", key, detail))
+        Err(self.fault(kind, "SETATTR", key, detail))
     }
 }
+
+/// Owner, group and permissions in words.
+fn told(metadata: &PosixMetadata) -> String {
+    let word = |number: Option<u32>| number.map_or("any".to_owned(), |number| number.to_string());
+    let mode = metadata.permissions;
+    let mode = mode.map_or("any".to_owned(), |mode| format!("{:04o}", mode & 0o7777));
+    let (owner, group) = (word(metadata.owner), word(metadata.group));
+    format!("user {owner}, group {group}, mode {mode}")
+}
+
+/// What to do where this agent may not give entries to others.
+const OWNERS_ADVICE: &str = "export the destination with no_root_squash, or run the task with Uid \
+                             and Gid NONE";
 
 /// What is known of an object that was written.
 pub(super) fn receipt(attributes: &Attributes) -> Receipt {
@@ -373,8 +395,7 @@ fn refused_owner(error: EndpointError, new: &NewAttributes) -> EndpointError {
     }
     let word = |number: Option<u32>| number.map_or("as it is".to_owned(), |n| n.to_string());
     let detail = format!(
-        "{}; it was to belong to user {} and group {}, which only root may arrange: export the \
-         destination with no_root_squash, or run the task with Uid and Gid NONE",
+        "{}; it was to belong to user {} and group {}, which only root may arrange: {OWNERS_ADVICE}",
         error.detail,
         word(new.uid),
         word(new.gid)

@@ -101,9 +101,9 @@ async fn opening_a_destination_that_a_stop_cuts_is_not_told_as_a_lost_control() 
     let runner = runner(&holder);
     let fence = runner.fence(&assignment).await;
     assignment.stop.cancel();
-    let opened = runner
-        .open_destination(&assignment, DestinationLocation::S3(&store()), &fence)
-        .await;
+    let store = store();
+    let to = DestinationLocation::S3(&store);
+    let opened = runner.open_destination(&assignment, to, &fence).await;
     assert!(matches!(opened, Err(Halt::Stopped)));
 }
 

@@ -355,6 +355,10 @@ def test_copy_without_control(pair, store):
     assert_same(before, state(store.client, pair.bucket, "to/"))
     again = pair.document(source=f"s3://{source}/in")
     assert again["counters"]["transferred"] == 0, again
+    # Each of the five directories costs a listing and a HEAD, and objects nothing.
+    asked = again["requests"]["source"]
+    assert asked.keys() <= {"HeadObject", "ListObjectsV2"}, asked
+    assert asked["HeadObject"] <= 10, asked
     answer = pair.run(source=f"s3://{pair.bucket}/to/x", code=None)
     assert answer.returncode != 0 and "overlap" in answer.stderr, answer
     bare = pair.document("--object-metadata", "NONE", "--object-tags", "NONE",

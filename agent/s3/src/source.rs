@@ -6,8 +6,10 @@
 mod attributes;
 mod directory;
 mod facts;
+mod found;
 mod handle;
 mod names;
+mod nodes;
 mod properties;
 mod read;
 mod recent;
@@ -17,7 +19,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use datasync_endpoint::{
     Attributes, Crc64, DirCursor, DirPage, EndpointError, ErrorKind, Handle, Node,
-    ObjectProperties, PosixMetadata, ReadReply, Source, StoredObject, Timestamp, encode_name,
+    ObjectProperties, ReadReply, Source, StoredObject, Timestamp, encode_name,
 };
 use datasync_model::RequestCounts;
 use tokio::sync::Semaphore;
@@ -26,8 +28,9 @@ use crate::calls::{CallCounts, Operation};
 use crate::config::S3Config;
 use crate::destination::Store;
 use crate::open::connected;
-use attributes::settled;
 use facts::Facts;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use found::listed_names;
 use handle::{Form, Item};
 use recent::Recent;
 
@@ -107,78 +110,6 @@ impl S3Source {
     ) -> EndpointError {
         let target = self.store.place.target(object_key);
         EndpointError::new(kind, operation.name(), target, detail)
-    }
-
-    fn object_node(&self, item: &Item) -> Node {
-        Node {
-            handle: item.handle(),
-            attributes: attributes::of_object(item, self.fsid),
-        }
-    }
-
-    /// An object that HEAD or GET told of, in the shape that it is taken for. `before` is what was known
-    /// of the key.
-    fn file_node(&self, key: &str, facts: &Facts, before: Option<&Item>) -> Node {
-        let before = before.filter(|before| before.etag == facts.etag);
-        let item = Item {
-            form: Form::Object,
-            size: facts.size,
-            modified: before.map_or(facts.modified, |before| {
-                settled(before.modified, facts.modified)
-            }),
-            etag: facts.etag.clone(),
-            key: key.to_owned(),
-        };
-        match self.shape {
-            Shape::Objects { .. } => self.object_node(&item),
-            Shape::Files => Node {
-                handle: item.handle(),
-                attributes: attributes::of_file(&item, &facts.posix(), self.fsid),
-            },
-        }
-    }
-
-    /// The directory of this key, which is empty or ends in `/`.
-    async fn directory(&self, key: String) -> Result<Node, EndpointError> {
-        let facts = match key.as_str() {
-            "" => None,
-            key => self.head(key, None).await?,
-        };
-        Ok(self.directory_node(key, facts.as_ref()))
-    }
-
-    fn directory_node(&self, key: String, facts: Option<&Facts>) -> Node {
-        let item = match facts {
-            None => Item::prefix(key),
-            Some(facts) => Item {
-                form: if facts.size == 0 {
-                    Form::Marker
-                } else {
-                    Form::Burdened
-                },
-                size: facts.size,
-                modified: facts.modified,
-                etag: facts.etag.clone(),
-                key,
-            },
-        };
-        let metadata = match (self.shape, facts) {
-            (Shape::Files, Some(facts)) => facts.posix(),
-            _ => PosixMetadata::default(),
-        };
-        Node {
-            handle: item.handle(),
-            attributes: attributes::of_directory(&item, &metadata, self.fsid, self.opened),
-        }
-    }
-
-    /// What `facts` tell of an item that was known.
-    fn node_of(&self, item: &Item, facts: &Facts) -> Node {
-        if item.is_directory() {
-            self.directory_node(item.key.clone(), Some(facts))
-        } else {
-            self.file_node(&item.key, facts, Some(item))
-        }
     }
 
     /// Remembers what a copy will ask for.

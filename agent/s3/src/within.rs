@@ -40,16 +40,16 @@ impl Store {
         if header.only_if_absent || !self.may_copy(from) {
             return Ok(None);
         }
-        match self.copied_with_proof(key, header, from).await {
-            // The keys of this location may not read the other, or the store does not copy.
-            Err(error)
-                if matches!(
-                    error.kind,
-                    ErrorKind::PermissionDenied | ErrorKind::NotSupported | ErrorKind::Invalid
-                ) =>
-            {
-                tracing::info!(%error, "objects are read and written: the store does not copy them");
+        let copied = self.copied_with_proof(key, header, from).await;
+        match copied {
+            Err(error) if error.kind == ErrorKind::PermissionDenied => {
+                tracing::info!(%error, "objects are read and written: these keys may not copy them");
                 self.no_copies.store(true, Ordering::Relaxed);
+                Ok(None)
+            }
+            // This one cannot be copied, or none can: reading it tells what is wrong.
+            Err(error) if matches!(error.kind, ErrorKind::NotSupported | ErrorKind::Invalid) => {
+                tracing::info!(%error, "an object is read and written: the store does not copy it");
                 Ok(None)
             }
             done => done,

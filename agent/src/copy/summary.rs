@@ -70,7 +70,8 @@ impl CopyReport {
         if let Some(withheld) = &plan.withheld {
             write!(f, "\n  but       {}", printable(&withheld.detail))?;
         }
-        write!(f, "\n  requests  {}", requests(&plan.requests))?;
+        let is_store = self.source.starts_with("s3://");
+        write!(f, "\n  requests  {}", requests(&plan.requests, is_store))?;
         match &self.plan_list {
             Some(list) => write!(f, "\n  all of it: {}", list.display()),
             None => Ok(()),
@@ -155,22 +156,31 @@ impl CopyReport {
     }
 }
 
-/// Requests to come, by kind.
-fn requests(planned: &PlannedRequests) -> String {
-    let kinds = [
-        ("READ", planned.read),
-        ("READLINK", planned.readlink),
-        ("GETATTR", planned.getattr),
-        ("LOOKUP", planned.lookup),
+/// Requests to come, by kind; `is_store` says that the source has objects.
+fn requests(planned: &PlannedRequests, is_store: bool) -> String {
+    let of_source = if is_store {
+        // What is asked about the source and about the destination has one name.
+        let heads = planned.head_object + planned.getattr + planned.lookup;
+        let reads = planned.read + planned.readlink;
+        [("GetObject", reads), ("HeadObject", heads)].to_vec()
+    } else {
+        vec![
+            ("READ", planned.read),
+            ("READLINK", planned.readlink),
+            ("GETATTR", planned.getattr),
+            ("LOOKUP", planned.lookup),
+            ("HeadObject", planned.head_object),
+        ]
+    };
+    let of_destination = [
         ("PutObject", planned.put_object),
         ("CreateMultipartUpload", planned.multipart_upload),
         ("UploadPart", planned.upload_part),
         ("CompleteMultipartUpload", planned.multipart_upload),
         ("CopyObject", planned.copy_object),
-        ("HeadObject", planned.head_object),
         ("DeleteObject", planned.delete_object),
     ];
-    let counts: RequestCounts = kinds.into_iter().collect();
+    let counts: RequestCounts = of_source.into_iter().chain(of_destination).collect();
     if counts.total() == 0 {
         return "none but those of looking".to_owned();
     }
@@ -306,6 +316,12 @@ mod tests {
              requests  1 CopyObject, 4 PutObject, 90 READ, besides those of looking\n  \
              all of it: /state/plan.jsonl";
         assert!(text.ends_with(expected), "{text}");
+        planned.source = "s3://bucket/".to_owned();
+        let text = planned.to_string();
+        assert!(
+            text.contains("1 CopyObject, 90 GetObject, 4 PutObject"),
+            "{text}"
+        );
         planned.has_timetable = true;
         let text = planned.to_string();
         let expected = "90.00 MiB to transfer: 2 minutes by the timetable\n";

@@ -36,6 +36,7 @@ pub struct MemorySource {
     read_max: u32,
     reply_max: u32,
     attributes_after_read: bool,
+    has_bare_directories: bool,
 }
 
 impl MemorySource {
@@ -49,6 +50,7 @@ impl MemorySource {
             read_max: 64 * 1024,
             reply_max: u32::MAX,
             attributes_after_read: true,
+            has_bare_directories: false,
         }
     }
 
@@ -57,6 +59,15 @@ impl MemorySource {
     pub fn with_page(self, entries: usize) -> Self {
         Self {
             page: entries.max(1),
+            ..self
+        }
+    }
+
+    /// Directories are no items, as where nothing but keys tells of them.
+    #[must_use]
+    pub fn with_bare_directories(self) -> Self {
+        Self {
+            has_bare_directories: true,
             ..self
         }
     }
@@ -141,6 +152,10 @@ impl Source for MemorySource {
 
     fn requests(&self) -> RequestCounts {
         self.script.requests()
+    }
+
+    fn is_item(&self, node: &Node) -> bool {
+        !self.has_bare_directories || node.attributes.kind != EntryKind::Directory
     }
 
     async fn root(&self) -> Result<Node, EndpointError> {

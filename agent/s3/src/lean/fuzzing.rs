@@ -2,11 +2,12 @@
 
 use super::page::read;
 use crate::listing::{PAGE_MAX, page};
+use crate::source::listed_names;
 
 const PREFIXES: [&str; 2] = ["", "p/"];
 
 /// The document of a store that answers ListObjectsV2: it is left to the SDK, refused, or a page of
-/// bounded length whose keys rise. The first byte chooses the prefix that was asked for.
+/// bounded length whose keys rise, and whose names are names where it is taken for one of a directory. The first byte chooses the prefix that was asked for.
 pub fn s3_listing(data: &[u8]) {
     let Some((prefix, document)) = data.split_first() else {
         return;
@@ -15,6 +16,12 @@ pub fn s3_listing(data: &[u8]) {
     let Some(raw) = read(document) else {
         return;
     };
+    if let Some(again) = read(document) {
+        let names = listed_names(again, prefix).unwrap_or_default();
+        assert!(names.len() <= 2 * PAGE_MAX);
+        let is_name = |name: &[u8]| !name.is_empty() && !name.contains(&0) && !name.contains(&b'/');
+        assert!(names.iter().all(|name| is_name(name)));
+    }
     let more = raw.is_truncated;
     let Ok(page) = page(raw, prefix, None) else {
         return;

@@ -69,6 +69,21 @@ fn slow(tree: Tree, delay: Duration) -> Arc<MemorySource> {
     source
 }
 
+#[tokio::test]
+async fn directories_that_are_no_items_are_walked_and_not_met() {
+    let tree = || {
+        Tree::new()
+            .file("a/b/c", "content")
+            .file("a/d", "content")
+            .file("e", "content")
+    };
+    let source = Arc::new(MemorySource::new(tree()).with_bare_directories());
+    assert_eq!(met(walk_of(&source, MIB, 4)).await, ["a/b/c", "a/d", "e"]);
+    let source = Arc::new(MemorySource::new(tree()));
+    let all = ["", "a/", "a/b/", "a/b/c", "a/d", "e"];
+    assert_eq!(met(walk_of(&source, MIB, 4)).await, all);
+}
+
 async fn time_of(walk: Walk<MemorySource>) -> Duration {
     let began = Instant::now();
     let met = met(walk).await;

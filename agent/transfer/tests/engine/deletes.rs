@@ -48,6 +48,24 @@ async fn what_is_gone_is_deleted_and_only_that() {
     assert_eq!(keys, ["", "a", "d/", "d/b", "z"]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_object_of_a_directory_that_is_no_item_is_deleted() {
+    let world = removing(tree());
+    world.run_well().await;
+    let objects = world.destination.snapshot();
+    let mut world = World::of(
+        MemorySource::new(tree()).with_bare_directories(),
+        MemoryDestination::new(),
+    );
+    world.options().preserve_deleted_files = PreserveDeletedFiles::Remove;
+    world.destination.edit(|stored| *stored = objects);
+    let run = world.run_well().await;
+    assert_eq!(run.report.counters.deleted, 2);
+    let keys: Vec<_> = world.destination.snapshot().into_keys().collect();
+    let keys: Vec<_> = keys.iter().map(Key::as_str).collect();
+    assert_eq!(keys, ["", "a", "d/b", "d/e/c", "gone", "z"]);
+}
+
 /// The parts that ENHANCED mode shows as folders.
 #[tokio::test(start_paused = true)]
 async fn directories_are_counted_apart_too() {

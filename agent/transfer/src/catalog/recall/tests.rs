@@ -187,6 +187,28 @@ fn without_mtime_the_stores_own_date_decides() {
 }
 
 #[test]
+fn without_mtime_a_version_that_was_copied_is_current_whenever_that_was() {
+    let without_mtime = Options {
+        mtime: Mtime::None,
+        ..options()
+    };
+    // In the second of the source's change.
+    let mut quick = listed();
+    quick.last_modified = at(100);
+    let known = known(None).confirmed(&file(), &quick);
+    assert_eq!(
+        recalled(&known, &quick, &file(), &without_mtime),
+        Recall::Unchanged
+    );
+    let mut other = file();
+    other.file_id = 8;
+    assert_eq!(
+        recalled(&known, &quick, &other, &without_mtime),
+        Recall::Content
+    );
+}
+
+#[test]
 fn head_about_another_object_than_the_listed_one_teaches_nothing() {
     for (size, etag) in [(11, "\"e\""), (10, "\"f\"")] {
         let found = ObjectState {

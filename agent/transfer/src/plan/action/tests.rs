@@ -150,6 +150,36 @@ fn what_was_read_or_told_decides_the_rest() {
 }
 
 #[test]
+fn without_mtime_what_others_wrote_over_the_object_is_known_by_its_etag() {
+    let options = Options {
+        mtime: Mtime::None,
+        ..options()
+    };
+    let (source, known) = (file(), known());
+    let mut theirs = listed();
+    theirs.etag = "f".to_owned();
+    theirs.last_modified = at(300);
+    let facts = Facts {
+        source: &source,
+        listed: Some(&theirs),
+        known: Some(&known),
+        options: &options,
+    };
+    assert_eq!(facts.next(), Next::Ask);
+    for (crc64, is_kept) in [
+        (Some(Crc64(5)), true),
+        (Some(Crc64(6)), false),
+        (None, false),
+    ] {
+        let mut found = found();
+        (found.etag, found.crc64) = ("f".to_owned(), crc64);
+        let action = facts.after_asking(Some(found));
+        assert_eq!(matches!(action, Action::Keep(_)), is_kept, "{crc64:?}");
+        assert!(is_kept || action == replaced());
+    }
+}
+
+#[test]
 fn an_empty_object_is_written_anew_rather_than_copied_onto_itself() {
     let source = Attributes { size: 0, ..file() };
     let options = options();

@@ -18,10 +18,8 @@ pub fn rpc_record(data: &[u8]) {
     loop {
         let before = stream.len();
         let reading = read_record(&mut stream, MAX, &pool).now_or_never();
-        let Some(read) = reading else {
-            unreachable!("bytes that are there are waited for");
-        };
-        let Ok(record) = read else { break };
+        assert!(reading.is_some(), "bytes that are there are waited for");
+        let Some(Ok(record)) = reading else { break };
         assert!(record.len() <= MAX);
         assert!(record.len() + 4 <= before - stream.len());
         yielded += record.len();

@@ -458,9 +458,9 @@ impl Client {
         Ok(Bytes::copy_from_slice(&target))
     }
 
-    /// One READ, and the attributes after it where they can be had. Linux before 6.2 damages what
-    /// follows a READ whose data ends four to seven bytes before the end of a page: the data is sound,
-    /// the status of GETATTR is whatever lay there.
+    /// One READ, and the attributes after it where they can be had. Linux 6.1 damages what follows a
+    /// READ whose data ends four bytes before the end of a page: the data is sound, the status of
+    /// GETATTR is whatever lay there, and the length of its bitmap is overwritten.
     pub(super) async fn read(
         &self,
         file: &[u8],

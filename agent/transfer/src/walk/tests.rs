@@ -163,6 +163,63 @@ async fn what_is_excluded_is_not_opened_ahead_of_its_turn_either() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_directory_that_contains_itself_is_told_and_not_entered() {
+    for above in ["", "a", "a/b"] {
+        let mut tree = Tree::new().file("a/b/file", "1").file("z", "2");
+        tree.hard_link(above, "a/b/again");
+        let source = Arc::new(MemorySource::new(tree));
+        let met = met(walk_of(&source, 8 * MIB, STREAMS)).await;
+        let keys = ["", "a/", "a/b/", "a/b/again/"].map(str::to_owned);
+        assert_eq!(met[..4], keys, "{above}");
+        assert!(met[4].starts_with("unread a/b/again/: "), "{met:?}");
+        assert!(met[4].contains("is one of those that contain it"));
+        assert_eq!(met[5..], ["a/b/file", "z"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn directories_with_the_number_of_another_one_are_walked_where_they_are_not_within_it() {
+    let mut tree = Tree::new()
+        .file("a/1", "1")
+        .file("b/2", "2")
+        .file("c/d/3", "3");
+    for path in ["a", "b", "c/d"] {
+        tree.set(path, |attributes| attributes.file_id = 4711);
+    }
+    let source = Arc::new(MemorySource::new(tree));
+    let met = met(walk_of(&source, 8 * MIB, STREAMS)).await;
+    assert_eq!(met, ["", "a/", "a/1", "b/", "b/2", "c/", "c/d/", "c/d/3"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_file_system_may_use_the_numbers_of_the_first() {
+    let mut tree = Tree::new().file("a/b/1", "1");
+    let number = tree.get("a").unwrap().attributes.file_id;
+    tree.set("a/b", |attributes| {
+        attributes.file_id = number;
+        attributes.fsid = 8;
+    });
+    let source = Arc::new(MemorySource::new(tree));
+    let met = met(walk_of(&source, 8 * MIB, STREAMS)).await;
+    assert_eq!(met, ["", "a/", "a/b/", "a/b/1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tree_of_five_hundred_levels_is_walked_and_one_without_end_ends() {
+    for (levels, is_told) in [(500, false), (3_000, true)] {
+        let path = vec!["d"; levels].join("/");
+        let source = Arc::new(MemorySource::new(
+            Tree::new().file(format!("{path}/f"), "1"),
+        ));
+        let met = met(walk_of(&source, 8 * MIB, STREAMS)).await;
+        let last = met.last().unwrap();
+        assert_eq!(last.starts_with("unknown"), is_told, "{last}");
+        // A key of 1,024 bytes has 512 names of one letter.
+        assert_eq!(met.len(), if is_told { 514 } else { 502 });
+    }
+}
+
 fn opened(source: &MemorySource) -> BTreeSet<String> {
     let calls = source.script().calls().into_iter();
     let reads = calls.filter(|call| call.operation == Operation::ReadDir);

@@ -107,7 +107,7 @@ pub trait Source: Send + Sync + 'static {
     }
 
     /// Whether a node is an item of its own. A directory that no object stands for only leads to
-    /// what is in it: nothing is made of it where objects are copied to objects.
+    /// what is in it: nothing is made of it where objects are copied to objects, nor of the root.
     fn is_item(&self, _node: &Node) -> bool {
         true
     }

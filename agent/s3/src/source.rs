@@ -136,9 +136,16 @@ impl Source for S3Source {
     }
 
     fn is_item(&self, node: &Node) -> bool {
-        let is_file_system = self.shape == Shape::Files;
-        let form = Item::of(&node.handle).map(|item| item.form);
-        is_file_system || matches!(form, Ok(Form::Object | Form::Marker))
+        let Ok(item) = Item::of(&node.handle) else {
+            return self.shape == Shape::Files;
+        };
+        match (item.form, self.shape) {
+            (Form::Object | Form::Marker, _) => true,
+            (Form::Prefix | Form::Burdened, Shape::Objects { .. }) => false,
+            // Nothing says what the root is to be like: it stays as it is.
+            (Form::Prefix, Shape::Files) => item.key != self.store.place.prefix,
+            (Form::Burdened, Shape::Files) => true,
+        }
     }
 
     fn stored(&self, file: &Handle) -> Option<StoredObject> {

@@ -164,6 +164,7 @@ fn without_mtime_what_others_wrote_over_the_object_is_known_by_its_etag() {
         listed: Some(&theirs),
         known: Some(&known),
         options: &options,
+        keeps_link_times: true,
     };
     assert_eq!(facts.next(), Next::Ask);
     for (crc64, is_kept) in [

@@ -90,34 +90,27 @@ suite_doctest() {
   bounded $cargo_build_seconds cargo test --workspace --doc --locked --no-fail-fast
 }
 
-# each_nfs_server COMMAND…: beside nfs-ganesha, which is started for each version of NFS, and beside
-# the Linux kernel's server, once for all of them.
-each_nfs_server() {
-  local result=0
-  bounded $suite_seconds tests/world/versions.sh tests/world/ganesha.sh run -- "$@" || result=1
+# Ignored tests in the test binary named servers: they need an NFS server. They are run beside
+# nfs-ganesha, which is started for each version of NFS, and in a guest with the Linux kernel's
+# server, by themselves: cargo would take longer there than they do.
+suite_nfs() {
+  world || return 0
+  local cargo=(cargo test -p datasync-nfs --test servers --locked) result=0 binary
+  bounded $cargo_build_seconds "${cargo[@]}" --no-run >"$logs/nfs-build.log" 2>&1
+  cat "$logs/nfs-build.log"
+  binary=$(sed -n 's/^ *Executable .*(\(.*\))$/\1/p' "$logs/nfs-build.log")
+  [ -x "$binary" ] || return 1
+  tally=(libtest "$logs/nfs.log")
+  bounded $suite_seconds \
+    tests/world/versions.sh tests/world/ganesha.sh run -- "$binary" --ignored || result=1
   if install_packages "${packages_kernel[@]}"; then
     echo "--- the kernel's server"
-    bounded $suite_seconds tests/world/kernel.sh run -- tests/world/versions.sh "$@" || result=1
+    bounded $suite_seconds \
+      tests/world/kernel.sh run -- tests/world/versions.sh "$binary" --ignored || result=1
   else
     notes+=("nfs: user-mode-linux cannot be installed: the kernel's NFS server is not tried")
   fi
   return $result
-}
-
-# Ignored tests in the test binary named servers: they need an NFS server.
-suite_nfs() {
-  world || return 0
-  if cargo nextest --version >/dev/null 2>&1; then
-    tally=(nextest "$logs/nfs.log")
-    local run=(cargo nextest run -p datasync-nfs --test servers --locked --run-ignored only)
-    bounded $cargo_build_seconds "${run[@]}" --no-run &&
-      each_nfs_server "${run[@]}" --offline --no-fail-fast
-  else
-    tally=(libtest "$logs/nfs.log")
-    local run=(cargo test -p datasync-nfs --test servers --locked)
-    bounded $cargo_build_seconds "${run[@]}" --no-run &&
-      each_nfs_server "${run[@]}" --offline -- --ignored
-  fi
 }
 
 suite_api() {

@@ -21,7 +21,6 @@ GATEWAY = "10.98.0.1"
 PREFIX = 24
 PORT = 2049
 MOUNT_PORT = 20048
-# Debian's rpc.mountd; what a lease and a grace period take is in guest.sh.
 IMAGE_SIZE, SECOND_SIZE = "2G", "64M"
 MEMORY = "512M"
 BOOT_SECONDS = 90

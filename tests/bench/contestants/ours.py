@@ -18,10 +18,11 @@ class Ours:
 
     name = "datasync-agent"
 
-    def __init__(self, site, tls=False, host=None):
+    def __init__(self, site, tls=False, host=None, version=None):
         self.site = site
         self.tls = tls
         self.host = host
+        self.version = version
 
     def task(self, root, bucket):
         """A task that is AVAILABLE."""
@@ -33,7 +34,7 @@ class Ours:
                 "ServerPort": site.store.tls_port,
                 "ServerCertificate": certificate,
             }
-        source = site.nfs_location(root, host=self.host)
+        source = site.nfs_location(root, host=self.host, version=self.version)
         arn = site.create_task(source, site.store_location(bucket, **changed), OPTIONS)
         site.wait_task(arn, "AVAILABLE")
         return arn

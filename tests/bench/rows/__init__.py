@@ -12,6 +12,7 @@ from .rescan import rescan
 from .resume import resume
 from .store import store
 from .unchanged import unchanged
+from .versions import versions
 
 ROWS = {
     "large": large,
@@ -22,6 +23,7 @@ ROWS = {
     "memory": memory,
     "rescan": rescan,
     "delay": delay,
+    "versions": versions,
     "directory": directory,
     "rate": rate,
     "resume": resume,

@@ -11,6 +11,7 @@ from world.expected import keys
 from world.site import shown
 
 NOBODY = 65534
+MIB = 1024 * 1024
 FEW, MANY = 800, 100_000
 
 
@@ -52,6 +53,8 @@ def test_every_kind_of_entry_comes_home(site):
     tree.sizes(source + b"/sizes")
     home, directory = there_and_back(site, "home", source)
     assert_same(source, directory)
+    # An island in 23 MiB of nothing.
+    assert os.stat(directory + b"/kinds/sparse").st_blocks * 512 < 4 * MIB
     again = site.run(home)
     assert (again["FilesTransferred"], again["BytesWritten"]) == (0, 0), shown(again)
 

@@ -1,7 +1,9 @@
 //! A bucket as a source: what its objects are taken for, and what to do when it cannot be read.
 
 use datasync_endpoint::ErrorKind;
-use datasync_model::{ErrorCode, ExecutionSpec, Location, ObjectMetadata, ObjectTags};
+use datasync_model::{
+    ErrorCode, ExecutionSpec, Location, ObjectMetadata, ObjectTags, is_one_tree,
+};
 use datasync_s3::Shape;
 
 use super::place;
@@ -20,12 +22,15 @@ pub(crate) fn shape(spec: &ExecutionSpec) -> Shape {
 
 /// Why nothing can be copied between these locations: one of them lies in the other.
 pub(crate) fn overlap(source: &Location, destination: &Location) -> Option<String> {
-    let (Location::S3(from), Location::S3(to)) = (source, destination) else {
-        return None;
+    let overlaps = match (source, destination) {
+        (Location::S3(from), Location::S3(to)) => {
+            let is_inside =
+                from.prefix.starts_with(&to.prefix) || to.prefix.starts_with(&from.prefix);
+            from.endpoint == to.endpoint && from.bucket == to.bucket && is_inside
+        }
+        _ => is_one_tree(source, destination),
     };
-    let is_one_bucket = from.endpoint == to.endpoint && from.bucket == to.bucket;
-    let is_inside = from.prefix.starts_with(&to.prefix) || to.prefix.starts_with(&from.prefix);
-    (is_one_bucket && is_inside).then(|| {
+    overlaps.then(|| {
         let (from, to) = (place(source), place(destination));
         format!("source and destination overlap: one of {from} and {to} lies in the other")
     })

@@ -24,6 +24,8 @@ words! {
         Efs = "efs",
         /// Executions whose source is a [`crate::Location::S3`].
         S3Source = "s3-source",
+        /// Executions whose destination is a file system.
+        FileSystemDestination = "file-system-destination",
     }
 }
 

@@ -42,6 +42,9 @@ impl ExecutionSpec {
         if matches!(self.source, Location::S3(_)) {
             needs.push(Ability::S3Source);
         }
+        if matches!(self.destination, Location::Nfs(_) | Location::Efs(_)) {
+            needs.push(Ability::FileSystemDestination);
+        }
         needs
     }
 }

@@ -20,6 +20,16 @@ const SENDINGS_MAX: usize = 3;
 /// What all WRITEs and the READs of content that is read back hold together, in KiB.
 pub(super) const IN_HAND_KIB: usize = 16 << 10;
 
+/// Zeros in whole blocks of so many bytes become holes.
+const HOLE_BLOCK: usize = 64 << 10;
+
+/// The zeros that `data` begins with, as far as they become a hole.
+fn leading_hole(data: &[u8]) -> usize {
+    let blocks = data.chunks(HOLE_BLOCK);
+    let zeros = blocks.take_while(|block| block.iter().all(|byte| *byte == 0));
+    zeros.map(<[u8]>::len).sum()
+}
+
 /// Waits until so many bytes may be held.
 ///
 /// # Errors
@@ -143,7 +153,9 @@ impl NfsDestination {
             .await
     }
 
-    /// The content in the order of its bytes, each slice with its grant.
+    /// The content in the order of its bytes, each slice with its grant. Zeros are left out, but for the
+    /// last byte, which makes the file as long as it is to be: nothing is there yet, and what a file has
+    /// not been given is read as zeros.
     fn slices<'a>(
         &'a self,
         chunks: impl Stream<Item = Result<Bytes, BrokenOff>> + Send + Unpin + 'a,
@@ -151,16 +163,25 @@ impl NfsDestination {
         pace: Arc<dyn Pace>,
     ) -> impl Stream<Item = Result<Slice, EndpointError>> + Send + 'a {
         let write_max = self.write_max() as usize;
-        let cutting = (chunks, Bytes::new(), offset, pace);
+        let cutting = (chunks.fuse(), Bytes::new(), (offset, false), pace);
         stream::try_unfold(
             cutting,
-            move |(mut chunks, mut front, offset, pace)| async move {
+            move |(mut chunks, mut front, (mut offset, mut in_hole), pace)| async move {
                 while front.is_empty() {
                     match chunks.next().await {
                         Some(Ok(chunk)) => front = chunk,
                         Some(Err(broken)) => return Err(broken_off(broken)),
+                        None if in_hole => {
+                            front = Bytes::from_static(&[0]);
+                            offset -= 1;
+                            break;
+                        }
                         None => return Ok(None),
                     }
+                    let hole = leading_hole(&front);
+                    offset += hole as u64;
+                    front = front.split_off(hole);
+                    in_hole = front.is_empty();
                 }
                 let asked = front.len().min(write_max).min(pace.slice_max().max(1));
                 let held = held(&self.in_hand, asked).await?;
@@ -174,7 +195,7 @@ impl NfsDestination {
                     _held: held,
                 };
                 let next = offset + granted as u64;
-                Ok(Some((slice, (chunks, front, next, pace))))
+                Ok(Some((slice, (chunks, front, (next, false), pace))))
             },
         )
     }
@@ -224,6 +245,18 @@ mod tests {
             is_stable,
             verifier: [verifier; 8],
         }
+    }
+
+    #[test]
+    fn zeros_become_holes_by_whole_blocks() {
+        let mut data = vec![0; 3 * HOLE_BLOCK];
+        assert_eq!(leading_hole(&data), data.len());
+        assert_eq!(leading_hole(&data[..10]), 10, "all that there is");
+        data[HOLE_BLOCK + 5] = 1;
+        assert_eq!(leading_hole(&data), HOLE_BLOCK);
+        data[0] = 1;
+        assert_eq!(leading_hole(&data), 0);
+        assert_eq!(leading_hole(&[]), 0);
     }
 
     #[test]

@@ -8,11 +8,24 @@ use crate::api::error::ApiError;
 /// Whether source and destination are apart.
 ///
 /// # Errors
-/// Buckets where one location lies in the other: what is written would be read again, or deleted.
+/// File systems and buckets where one location lies in the other: what is written would be read again, or deleted.
 pub(in crate::api) fn check_apart(
     source: &Location,
     destination: &Location,
 ) -> Result<(), ApiError> {
+    if datasync_model::is_one_tree(source, destination) {
+        let name = |location: &Location| match location {
+            Location::Nfs(nfs) => format!("{}:{}", nfs.server_hostname, nfs.subdirectory),
+            Location::Efs(efs) => efs.uri(),
+            Location::S3(s3) => format!("s3://{}/{}", s3.bucket, s3.prefix),
+        };
+        return Err(ApiError::invalid(format!(
+            "The source {} and the destination {} overlap: one of them lies in the other. Name \
+             another Subdirectory.",
+            name(source),
+            name(destination)
+        )));
+    }
     let (Location::S3(from), Location::S3(to)) = (source, destination) else {
         return Ok(());
     };

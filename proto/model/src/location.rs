@@ -165,9 +165,9 @@ pub struct S3Location {
 #[must_use]
 pub fn is_one_tree(one: &Location, other: &Location) -> bool {
     let is_same_root = match (one, other) {
-        (Location::Nfs(one), Location::Nfs(other)) => {
-            one.server_hostname.eq_ignore_ascii_case(&other.server_hostname)
-        }
+        (Location::Nfs(one), Location::Nfs(other)) => one
+            .server_hostname
+            .eq_ignore_ascii_case(&other.server_hostname),
         (Location::Efs(one), Location::Efs(other)) => {
             one.file_system_id == other.file_system_id
                 && one.region == other.region

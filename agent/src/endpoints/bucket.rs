@@ -26,7 +26,7 @@ pub(crate) fn overlap(source: &Location, destination: &Location) -> Option<Strin
                 from.prefix.starts_with(&to.prefix) || to.prefix.starts_with(&from.prefix);
             from.endpoint == to.endpoint && from.bucket == to.bucket && is_inside
         }
-        _ => is_one_tree(source, destination),
+        _ => source.overlaps(destination),
     };
     overlaps.then(|| {
         let (from, to) = (place(source), place(destination));

@@ -50,9 +50,7 @@ pub use delete_share::{DeleteShareMax, NotAShare};
 pub use extensions::Extensions;
 pub use failure::{ErrorCode, Failure};
 pub use filter::{Excludes, FilterError, Includes, Scope};
-pub use location::{
-    EfsLocation, Location, NfsLocation, NfsVersion, S3Location, StorageClass, is_one_tree,
-};
+pub use location::{EfsLocation, Location, NfsLocation, NfsVersion, S3Location, StorageClass};
 pub use log::{LOG_BYTES_MAX, LOG_LINES_MAX, LogLine, Severity};
 pub use manifest::{MANIFEST_BYTES_MAX, Manifest, ManifestAction, ManifestFormat};
 pub use merkle::{Digest, MerkleTree, NotADigest};

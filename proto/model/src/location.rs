@@ -160,69 +160,9 @@ pub struct S3Location {
     pub storage_class: StorageClass,
 }
 
-/// Whether both are directories of one file system, by what they are called, and one of them lies in the
-/// other: what is written would be read again, or deleted.
-#[must_use]
-pub fn is_one_tree(one: &Location, other: &Location) -> bool {
-    let is_same_root = match (one, other) {
-        (Location::Nfs(one), Location::Nfs(other)) => one
-            .server_hostname
-            .eq_ignore_ascii_case(&other.server_hostname),
-        (Location::Efs(one), Location::Efs(other)) => {
-            one.file_system_id == other.file_system_id
-                && one.region == other.region
-                && one.access_point_id == other.access_point_id
-        }
-        _ => false,
-    };
-    is_same_root && lies_in(path(one), path(other))
-}
-
-fn path(location: &Location) -> &str {
-    match location {
-        Location::Nfs(nfs) => &nfs.subdirectory,
-        Location::Efs(efs) => &efs.subdirectory,
-        Location::S3(s3) => &s3.prefix,
-    }
-}
-
-/// Whether one path leads to the other.
-fn lies_in(one: &str, other: &str) -> bool {
-    let mut names = one
-        .split('/')
-        .filter(|name| !name.is_empty())
-        .zip(other.split('/').filter(|name| !name.is_empty()));
-    names.all(|(one, other)| one == other)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn directories_of_one_server_may_lie_in_each_other() {
-        let nfs = |host: &str, path: &str| {
-            let arn = "arn:aws:datasync:us-east-1:123456789012:location/loc-0123456789abcdef0";
-            Location::Nfs(NfsLocation {
-                arn: arn.parse().unwrap(),
-                server_hostname: host.to_owned(),
-                subdirectory: path.to_owned(),
-                version: NfsVersion::Nfs3,
-            })
-        };
-        let one = nfs("nas", "/export/a/");
-        for (host, path, expected) in [
-            ("NAS", "/export/a", true),
-            ("nas", "/export/a/b/", true),
-            ("nas", "/", true),
-            ("nas", "/export/ab/", false),
-            ("other", "/export/a/", false),
-        ] {
-            let other = nfs(host, path);
-            assert_eq!(is_one_tree(&one, &other), expected, "{host} {path}");
-            assert_eq!(is_one_tree(&other, &one), expected, "{host} {path}");
-        }
-    }
 
     #[test]
     fn a_file_system_has_a_name_in_its_region() {

@@ -13,7 +13,7 @@ pub(in crate::api) fn check_apart(
     source: &Location,
     destination: &Location,
 ) -> Result<(), ApiError> {
-    if datasync_model::is_one_tree(source, destination) {
+    if source.overlaps(destination) {
         let name = |location: &Location| match location {
             Location::Nfs(nfs) => format!("{}:{}", nfs.server_hostname, nfs.subdirectory),
             Location::Efs(efs) => efs.uri(),

@@ -41,6 +41,28 @@ pub(crate) fn as_destination(location: &Location) -> DestinationLocation<'_> {
     }
 }
 
+/// # Errors
+/// For locations of which one lies in the other, by their names.
+pub(crate) fn apart(source: &Location, destination: &Location) -> Result<(), Failure> {
+    if !source.overlaps(destination) {
+        return Ok(());
+    }
+    Err(one_in_the_other(source, destination))
+}
+
+/// The failure of two locations that are the same directory or lie in each other.
+pub(crate) fn one_in_the_other(source: &Location, destination: &Location) -> Failure {
+    Failure::new(
+        ErrorCode::InvalidConfiguration,
+        format!(
+            "{} and {} are the same directory, or one lies in the other: a copy would meet what it \
+             has written",
+            place(source),
+            place(destination)
+        ),
+    )
+}
+
 /// Whether the location is used with keys that somebody hands out.
 pub(crate) fn needs_keys(location: &Location) -> bool {
     match location {
@@ -105,6 +127,8 @@ mod tests {
             assert!(as_source(&location).is_ok() && !needs_keys(&location));
             let is_s3 = matches!(as_destination(&location), DestinationLocation::S3(_));
             assert!(!is_s3, "{}", place(&location));
+            let refused = apart(&location, &location).unwrap_err();
+            assert_eq!(refused.code, ErrorCode::InvalidConfiguration);
         }
     }
 }

@@ -203,6 +203,7 @@ impl Runner {
         let spec = &assignment.spec;
         let from = endpoints::as_source(&spec.source).map_err(Halt::Failed)?;
         let to = endpoints::as_destination(&spec.destination);
+        endpoints::apart(&spec.source, &spec.destination).map_err(Halt::Failed)?;
         let owed_aborts = self.remembered(spec, "owed-aborts");
         let credentials = async {
             self.await_credentials(&spec.destination).await?;
@@ -221,6 +222,8 @@ impl Runner {
         let leased = async { Ok(self.fence(assignment).await) };
         let fence = interruptible(assignment, &owed_aborts, leased).await?;
         let destination = self.open_destination(assignment, to, &fence).await?;
+        self.roots_are_apart(assignment, &source, &destination)
+            .await?;
         let controls = Controls {
             cancel: assignment.cancel.clone(),
             stop: fence.run().clone(),

@@ -24,7 +24,7 @@ use super::error::ApiError;
 use super::locations;
 use super::{Settings, arns, extensions};
 use crate::history;
-use crate::records::{Eligible, Location, LocationDetails, NOBODY, Readiness, Task};
+use crate::records::{Eligible, Location, LocationDetails, NOBODY, Readiness, StoreAddress, Task};
 use crate::store::{Transaction, Versioned};
 use input::{Common, Filter};
 pub(super) use list::list;
@@ -83,6 +83,14 @@ fn check_pair(source: &Location, destination: &Location) -> Result<(), ApiError>
             destination.details,
             LocationDetails::S3(_) | LocationDetails::ObjectStorage(_)
         );
+    let known = |location: &Location| location.to_model(&StoreAddress::default(), "");
+    if known(source).overlaps(&known(destination)) {
+        return Err(ApiError::invalid(format!(
+            "The source {} and the destination {} are the same directory, or one lies in the other.",
+            source.uri(),
+            destination.uri()
+        )));
+    }
     if is_file_system(source) && is_written {
         Ok(())
     } else {

@@ -182,6 +182,42 @@ def test_a_server_that_is_killed_holds_a_transfer_up_and_loses_nothing(site, nfs
     pair.assert_same()
 
 
+def test_a_server_of_version_three_is_killed(site):
+    pair = Pair(site, "restart-3", options={"BytesPerSecond": 30 * MIB}).available()
+    tree.big(pair.source + b"/big", 100 * MIB)
+    for number in range(200):
+        tree.write(pair.source + b"/%03d" % number, tree.noise(number, 64 * 1024))
+    set_times(pair.source)
+    execution = site.launch(pair.task)
+    site.wait_execution(execution, until=lambda described: described["BytesTransferred"] > 20 * MIB)
+    # Both sides are gone at once.
+    site.nfs.server.kill()
+    time.sleep(2)
+    site.nfs.start_server()
+    ended = site.wait_execution(execution, 240)
+    assert ended["Status"] == "SUCCESS", shown(ended)
+    pair.assert_same()
+
+
+def test_what_a_cancel_leaves_is_in_order(site):
+    pair = Pair(site, "cancelled", options={"BytesPerSecond": 10 * MIB}).available()
+    tree.big(pair.source + b"/big", 60 * MIB)
+    for number in range(100):
+        tree.write(tree.directory(pair.source + b"/small") + b"/%03d" % number, b"x" * 100_000)
+    set_times(pair.source)
+    execution = site.launch(pair.task)
+    site.wait_execution(execution, until=lambda described: described["BytesTransferred"] > 15 * MIB)
+    site.datasync.cancel_task_execution(TaskExecutionArn=execution)
+    site.wait_execution(execution)
+    found, wanted = entries(pair.destination), entries(pair.source)
+    assert STAGING not in os.listdir(pair.destination)
+    assert b"/big" not in found
+    for path in found.keys() & wanted.keys():
+        assert found[path] == wanted[path] or path == b"", path
+    pair.run(options={"BytesPerSecond": -1})
+    pair.assert_same()
+
+
 def test_what_is_in_the_way_is_named_and_the_rest_arrives(site):
     pair = Pair(site, "clash", options={"PreserveDeletedFiles": "PRESERVE"}).available()
     tree.write(tree.directory(pair.source + b"/directory") + b"/below", b"1")

@@ -212,7 +212,11 @@ def test_pairs(world, api, refused):
             api.create_task, INVALID, "or one lies in the other",
             SourceLocationArn=nfs, DestinationLocationArn=world.nfs(Subdirectory=inner),
         )
-    world.task(SourceLocationArn=nfs, DestinationLocationArn=world.nfs(Subdirectory="/other"))
+    agent = world.agent()
+    world.task(
+        SourceLocationArn=world.nfs(agent),
+        DestinationLocationArn=world.nfs(agent, Subdirectory="/other"),
+    )
     world.task(SourceLocationArn=efs)
     world.task(DestinationLocationArn=efs)
     world.task(SourceLocationArn=efs, DestinationLocationArn=nfs)

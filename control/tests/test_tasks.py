@@ -206,6 +206,16 @@ def test_pairs(world, api, refused):
             api.create_task, INVALID, text,
             SourceLocationArn=source, DestinationLocationArn=destination,
         )
+    for inner in ("/export/below", "/export/"):
+        refused(
+            api.create_task, INVALID, "or one lies in the other",
+            SourceLocationArn=nfs, DestinationLocationArn=world.nfs(Subdirectory=inner),
+        )
+    agent = world.agent()
+    world.task(
+        SourceLocationArn=world.nfs(agent),
+        DestinationLocationArn=world.nfs(agent, Subdirectory="/other"),
+    )
     world.task(SourceLocationArn=efs)
     world.task(DestinationLocationArn=efs)
     world.task(SourceLocationArn=efs, DestinationLocationArn=nfs)

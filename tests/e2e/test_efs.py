@@ -1,10 +1,11 @@
-"""EFS as a source: by TLS and without, by access point and role, and what is said where it fails."""
+"""EFS as a source and as a destination: by TLS and without, by access point and role, and what is said where it fails."""
 
 import os
 import time
 
 import pytest
 from world import tree
+from world.copied import assert_same
 from world.efs import NETWORK, Certificate, Front, access_point_arn, dns_name, file_system_arn
 from world.expected import Snapshot
 from world.nfs4 import PORT, Nfs4
@@ -106,6 +107,19 @@ def test_a_tree_arrives_by_tls_with_the_aws_cli(site, front):
     assert len(front.connections) > before
     again = site.run(made)
     assert again["BytesTransferred"] == 0, shown(again)
+
+
+def test_a_tree_arrives_at_efs_and_stays(site, front):
+    source, destination = filled(site, "to-efs"), site.source("efs")
+    efs = location(site, TLS, destination, InTransitEncryption="TLS1_2")
+    made = site.create_task(site.nfs_location(source), efs)
+    site.wait_task(made, "AVAILABLE")
+    before = len(front.connections)
+    site.run(made)
+    assert len(front.connections) > before
+    assert_same(source, destination)
+    again = site.run(made)
+    assert again["FilesTransferred"] == 0, shown(again)
 
 
 def test_without_encryption_nothing_is_encrypted(site, front):

@@ -1,5 +1,6 @@
 """NFS as a destination: trees that arrive as they are, and all that may come in between."""
 
+import json
 import os
 import shutil
 import time
@@ -8,6 +9,7 @@ import pytest
 from world import tree
 from world.copied import STAGING, assert_same, entries
 from world.nfs4 import Nfs4
+from world.process import binary, run
 from world.site import shown
 
 MIB = 1024 * 1024
@@ -180,6 +182,42 @@ def test_a_server_that_is_killed_holds_a_transfer_up_and_loses_nothing(site, nfs
     pair.assert_same()
 
 
+def test_a_server_of_version_three_is_killed(site):
+    pair = Pair(site, "restart-3", options={"BytesPerSecond": 30 * MIB}).available()
+    tree.big(pair.source + b"/big", 100 * MIB)
+    for number in range(200):
+        tree.write(pair.source + b"/%03d" % number, tree.noise(number, 64 * 1024))
+    set_times(pair.source)
+    execution = site.launch(pair.task)
+    site.wait_execution(execution, until=lambda described: described["BytesTransferred"] > 20 * MIB)
+    # Both sides are gone at once.
+    site.nfs.server.kill()
+    time.sleep(2)
+    site.nfs.start_server()
+    ended = site.wait_execution(execution, 240)
+    assert ended["Status"] == "SUCCESS", shown(ended)
+    pair.assert_same()
+
+
+def test_what_a_cancel_leaves_is_in_order(site):
+    pair = Pair(site, "cancelled", options={"BytesPerSecond": 10 * MIB}).available()
+    tree.big(pair.source + b"/big", 60 * MIB)
+    for number in range(100):
+        tree.write(tree.directory(pair.source + b"/small") + b"/%03d" % number, b"x" * 100_000)
+    set_times(pair.source)
+    execution = site.launch(pair.task)
+    site.wait_execution(execution, until=lambda described: described["BytesTransferred"] > 15 * MIB)
+    site.datasync.cancel_task_execution(TaskExecutionArn=execution)
+    site.wait_execution(execution)
+    found, wanted = entries(pair.destination), entries(pair.source)
+    assert STAGING not in os.listdir(pair.destination)
+    assert b"/big" not in found
+    for path in found.keys() & wanted.keys():
+        assert found[path] == wanted[path] or path == b"", path
+    pair.run(options={"BytesPerSecond": -1})
+    pair.assert_same()
+
+
 def test_what_is_in_the_way_is_named_and_the_rest_arrives(site):
     pair = Pair(site, "clash", options={"PreserveDeletedFiles": "PRESERVE"}).available()
     tree.write(tree.directory(pair.source + b"/directory") + b"/below", b"1")
@@ -237,3 +275,45 @@ def test_nothing_is_replaced_where_overwriting_is_forbidden(site):
     with open(pair.destination + b"/in/two", "rb") as new:
         assert new.read() == b"two"
     assert os.stat(pair.destination + b"/in").st_mtime_ns == before
+
+
+def test_the_same_directory_under_another_name_is_refused(site, nfs4):
+    source = site.source("itself")
+    tree.write(source + b"/one", b"1")
+    # By another port: only the server knows that it is the same.
+    task = site.create_task(
+        site.nfs_location(source, host="127.0.0.1", version="NFS3"),
+        site.nfs_location(source, host="localhost", version="NFS3"),
+    )
+    site.wait_task(task, "AVAILABLE")
+    ended = site.run(task, status="ERROR")
+    assert "same directory" in ended["Result"]["ErrorDetail"], shown(ended)
+    assert os.listdir(source) == [b"one"]
+
+
+def test_copy_by_itself_goes_from_one_server_to_another(site, nfs4, directory):
+    source, destination = site.source("alone"), site.source("alone-to")
+    a_bit_of_everything(source)
+    home = directory / "alone"
+    home.mkdir()
+    urls = [f"nfs://{site.nfs.host}{os.fsdecode(source)}", f"nfs://{nfs4.host}{os.fsdecode(destination)}"]
+    environment = {"PATH": os.environ["PATH"], "HOME": str(home)}
+
+    def copied(*flags, code=0):
+        command = [binary("datasync-agent"), "copy", *urls, "--json", *flags]
+        answer = run(command, timeout=120, env=environment)
+        assert answer.returncode == code, answer
+        return json.loads(answer.stdout)
+
+    first = copied()
+    assert first["counters"]["transferred"] == len(entries(source)), first
+    assert_same(source, destination)
+    assert copied()["counters"]["transferred"] == 0
+    tree.write(source + b"/closed/000", b"changed")
+    planned = copied("--dry-run")
+    assert planned["plan"], planned
+    assert copied()["counters"]["transferred"] == 1
+    assert_same(source, destination)
+    urls[1] = urls[0] + "/below"
+    refused = copied(code=1)
+    assert "lies in the other" in json.dumps(refused), refused

@@ -36,6 +36,19 @@ pub(crate) fn as_destination(location: &Location) -> DestinationLocation<'_> {
     }
 }
 
+/// The failure of two locations that are the same directory or lie in each other.
+pub(crate) fn one_in_the_other(source: &Location, destination: &Location) -> Failure {
+    Failure::new(
+        ErrorCode::InvalidConfiguration,
+        format!(
+            "{} and {} are the same directory, or one lies in the other: a copy would meet what it \
+             has written",
+            place(source),
+            place(destination)
+        ),
+    )
+}
+
 /// Whether the location is used with keys that somebody hands out.
 pub(crate) fn needs_keys(location: &Location) -> bool {
     match location {
@@ -100,6 +113,7 @@ mod tests {
             assert!(!needs_keys(&location));
             let is_s3 = matches!(as_destination(&location), DestinationLocation::S3(_));
             assert!(!is_s3, "{}", place(&location));
+            assert!(overlap(&location, &location).is_some());
         }
     }
 }

@@ -225,6 +225,8 @@ impl Runner {
         let leased = async { Ok(self.fence(assignment).await) };
         let fence = interruptible(assignment, &owed_aborts, leased).await?;
         let destination = self.open_destination(assignment, to, &fence).await?;
+        self.roots_are_apart(assignment, &source, &destination)
+            .await?;
         let controls = Controls {
             cancel: assignment.cancel.clone(),
             stop: fence.run().clone(),

@@ -87,6 +87,39 @@ impl Location {
             Self::Nfs(_) | Self::S3(_) => None,
         }
     }
+
+    /// Whether both are file systems, and one is the other or lies in it, as far as their names tell.
+    /// A copy would then meet what it has just written.
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let (Some((server, path)), Some((other_server, other_path))) =
+            (self.file_system(), other.file_system())
+        else {
+            return false;
+        };
+        let is_in = |inner: &str, outer: &str| {
+            let (inner, outer) = (inner.trim_matches('/'), outer.trim_matches('/'));
+            let rest = inner.strip_prefix(outer);
+            rest.is_some_and(|rest| outer.is_empty() || rest.is_empty() || rest.starts_with('/'))
+        };
+        server == other_server && (is_in(path, other_path) || is_in(other_path, path))
+    }
+
+    /// What names the server and the directory that paths begin at, and the path.
+    fn file_system(&self) -> Option<(String, &str)> {
+        match self {
+            Self::Nfs(nfs) => {
+                let server = nfs.server_hostname.to_ascii_lowercase();
+                let server = server.strip_suffix(":2049").unwrap_or(&server);
+                Some((server.to_owned(), &nfs.subdirectory))
+            }
+            Self::Efs(efs) => {
+                let point = efs.access_point_id.as_deref().unwrap_or_default();
+                Some((format!("{}/{point}", efs.dns_name()), &efs.subdirectory))
+            }
+            Self::S3(_) => None,
+        }
+    }
 }
 
 /// An NFS server and a path on it.
@@ -187,6 +220,34 @@ mod tests {
         assert_eq!(location.needs(), Some(Ability::Efs));
         let text = serde_json::to_string(&location).unwrap();
         assert_eq!(serde_json::from_str::<Location>(&text).unwrap(), location);
+    }
+
+    #[test]
+    fn a_directory_overlaps_with_itself_and_with_what_is_in_it() {
+        let nfs = |host: &str, path: &str| {
+            let arn = "arn:aws:datasync:us-east-1:123456789012:location/loc-0123456789abcdef0";
+            Location::Nfs(NfsLocation {
+                arn: arn.parse().unwrap(),
+                server_hostname: host.to_owned(),
+                subdirectory: path.to_owned(),
+                version: NfsVersion::Automatic,
+            })
+        };
+        for (host, path, overlaps) in [
+            ("nas", "/export/a", true),
+            ("NAS:2049", "/export/a/", true),
+            ("nas", "/export/a/b", true),
+            ("nas", "/export", true),
+            ("nas", "/", true),
+            ("nas", "/export/ab", false),
+            ("nas", "/export/b", false),
+            ("other", "/export/a", false),
+            ("nas:2050", "/export/a", false),
+        ] {
+            let (one, other) = (nfs("nas", "/export/a/"), nfs(host, path));
+            assert_eq!(one.overlaps(&other), overlaps, "{host} {path}");
+            assert_eq!(other.overlaps(&one), overlaps, "{host} {path}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use datasync_endpoint::EndpointError;
+use datasync_endpoint::{Destination, EndpointError, Source};
 use datasync_model::Location;
 use datasync_transfer::Interrupted;
 
@@ -52,6 +52,33 @@ impl Runner {
             opened = opening => opened?,
         };
         Ok(Fenced::new(Arc::new(destination), fence.clone()))
+    }
+
+    /// Whether the roots are two directories, whatever their locations are called.
+    pub(super) async fn roots_are_apart<S: Source, D: Destination>(
+        &self,
+        assignment: &Assignment,
+        source: &S,
+        destination: &D,
+    ) -> Result<(), Halt> {
+        let Some(tree) = destination.tree() else {
+            return Ok(());
+        };
+        let spec = &assignment.spec;
+        let of_source = self.open(assignment, Side::Source, &spec.source, || source.root());
+        let from = of_source.await?.attributes;
+        let of_tree = self.open(assignment, Side::Destination, &spec.destination, || {
+            tree.root()
+        });
+        let to = of_tree.await?.attributes;
+        if (from.fsid, from.file_id) != (to.fsid, to.file_id) || from.ctime != to.ctime {
+            return Ok(());
+        }
+        let (source, destination) = (&spec.source, &spec.destination);
+        Err(Halt::Failed(endpoints::one_in_the_other(
+            source,
+            destination,
+        )))
     }
 
     pub(super) async fn open<T, F, O>(

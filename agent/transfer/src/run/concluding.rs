@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use datasync_endpoint::{Destination, Source};
+use datasync_endpoint::{Destination, EndpointError, Source};
 use datasync_model::{ErrorCode, ExecutionReport, Failure, VerifyMode};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::{Ended, Engine, Interrupted};
 use crate::outcome::difference;
@@ -13,6 +13,8 @@ use crate::owed::OwedAbort;
 
 /// How long the end of an execution may take to abort uploads.
 const ABORT_TIME: Duration = Duration::from_secs(5);
+/// How long the end of one that is broken off may take to put the destination right.
+const TIDY_TIME: Duration = Duration::from_secs(5);
 
 impl<S: Source, D: Destination> Engine<S, D> {
     /// Makes the terminal report; `None` means stopped.
@@ -26,6 +28,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
         if let Err(Ended::Local(failure) | Ended::Failed(failure)) = self.end_verified().await {
             return Err(Interrupted::LocalState(failure));
         }
+        let is_broken_off = matches!(ended, Some(Err(Ended::Failed(_))));
         let failure = match ended {
             None => return Err(Interrupted::Stopped),
             Some(Err(Ended::Local(failure))) => return Err(Interrupted::LocalState(failure)),
@@ -43,6 +46,9 @@ impl<S: Source, D: Destination> Engine<S, D> {
         let owed = self.abort_open(ABORT_TIME).await;
         let left = ABORT_TIME.saturating_sub(began.elapsed());
         self.retry_owed(&BTreeSet::new(), left).await;
+        if is_broken_off && self.destination.tree().is_some() {
+            self.tidy(TIDY_TIME).await;
+        }
         let failure = name_owed(failure, &owed);
         self.pass_on(owed).await;
         let verified = self.spec.options.verify_mode != VerifyMode::None;
@@ -54,6 +60,21 @@ impl<S: Source, D: Destination> Engine<S, D> {
         );
         report.result.report = self.report_result();
         Ok(report)
+    }
+
+    /// Has the destination put right what it can in `time`, where nobody goes on with the execution.
+    async fn tidy(&self, time: Duration) {
+        let settling = async {
+            while self.destination.settle().await?.more {}
+            Ok::<(), EndpointError>(())
+        };
+        match timeout(time, settling).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the destination is left as it was when the execution ended");
+            }
+            Err(_) => tracing::warn!("putting the destination right took too long"),
+        }
     }
 
     /// What a complete run has to complain of.

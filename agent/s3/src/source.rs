@@ -141,6 +141,10 @@ impl Source for S3Source {
         is_file_system || matches!(form, Ok(Form::Object | Form::Marker))
     }
 
+    fn names_versions(&self) -> bool {
+        true
+    }
+
     fn stored(&self, file: &Handle) -> Option<StoredObject> {
         let Shape::Objects { .. } = self.shape else {
             return None;

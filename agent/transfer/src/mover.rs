@@ -159,6 +159,7 @@ impl<S: Source, D: Destination> Mover<S, D> {
             listed,
             known,
             options: &self.options,
+            names_versions: self.source.names_versions(),
         }
     }
 

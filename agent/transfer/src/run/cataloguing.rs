@@ -68,7 +68,8 @@ impl<S: Source, D: Destination> Engine<S, D> {
         let options = &self.spec.options;
         let attributes = &entry.node.attributes;
         let wanted = PosixMetadata::kept(attributes, options);
-        known.is_proven && recall(known, listed, attributes, &wanted, options) == Recall::Unchanged
+        let source = (attributes, self.source.names_versions());
+        known.is_proven && recall(known, listed, source, &wanted, options) == Recall::Unchanged
     }
 
     /// Notes what looking at an object taught.

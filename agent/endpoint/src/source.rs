@@ -112,6 +112,12 @@ pub trait Source: Send + Sync + 'static {
         true
     }
 
+    /// Whether a fingerprint names one version of a file's content and metadata, as the ETag and date of
+    /// an object do, and not only a state that a file may be given again.
+    fn names_versions(&self) -> bool {
+        false
+    }
+
     /// Where the store of a file finds it, if it is an object and taken as it is.
     fn stored(&self, _file: &Handle) -> Option<StoredObject> {
         None

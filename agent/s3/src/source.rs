@@ -148,6 +148,10 @@ impl Source for S3Source {
         }
     }
 
+    fn names_versions(&self) -> bool {
+        true
+    }
+
     fn stored(&self, file: &Handle) -> Option<StoredObject> {
         let Shape::Objects { .. } = self.shape else {
             return None;

@@ -48,6 +48,13 @@ impl Source for AnySource {
         }
     }
 
+    fn names_versions(&self) -> bool {
+        match self {
+            Self::Nfs(nfs) => nfs.names_versions(),
+            Self::S3(s3) => s3.names_versions(),
+        }
+    }
+
     fn stored(&self, file: &Handle) -> Option<StoredObject> {
         match self {
             Self::Nfs(nfs) => nfs.stored(file),

@@ -20,11 +20,12 @@ pub(crate) enum Recall {
     Ask,
 }
 
-/// Decides without a request where that is possible. `wanted` is what the options keep of `source`.
+/// Decides without a request where that is possible. `wanted` is what the options keep of the source;
+/// with it comes whether its fingerprint names a version.
 pub(crate) fn recall(
     known: &Entry,
     listed: &ListedObject,
-    source: &Attributes,
+    (source, names_versions): (&Attributes, bool),
     wanted: &PosixMetadata,
     options: &Options,
 ) -> Recall {
@@ -32,8 +33,8 @@ pub(crate) fn recall(
         return Recall::Ask;
     }
     let is_same_source = known.source == source.fingerprint();
-    // When the object was written says nothing of a source that is the one it was made of.
-    let written = if is_same_source {
+    // When the object was written says nothing of a version that is the one it was made of.
+    let written = if is_same_source && names_versions {
         Timestamp {
             seconds: i64::MAX,
             nanoseconds: 0,

@@ -38,8 +38,13 @@ pub(crate) struct Facts<'a> {
     /// What is remembered of it.
     pub(crate) known: Option<&'a Entry>,
     pub(crate) options: &'a Options,
+<<<<<<< HEAD
     /// Whether the destination's links keep their times.
     pub(crate) keeps_link_times: bool,
+=======
+    /// Whether the source's fingerprints name versions.
+    pub(crate) names_versions: bool,
+>>>>>>> s3src
 }
 
 impl Facts<'_> {
@@ -57,7 +62,8 @@ impl Facts<'_> {
         let (Some(listed), Some(known)) = (self.listed, self.known) else {
             return Next::Ask;
         };
-        match recall(known, listed, self.source, &self.wanted(), self.options) {
+        let source = (self.source, self.names_versions);
+        match recall(known, listed, source, &self.wanted(), self.options) {
             Recall::Ask => Next::Ask,
             Recall::Unchanged => Next::Do(Action::Keep(None)),
             Recall::Content => Next::Do(self.replace_listed()),
@@ -95,8 +101,8 @@ impl Facts<'_> {
         }
     }
 
-    /// Whether somebody wrote other content since we did: without a kept mtime the object does not
-    /// tell whose it is.
+    /// Whether somebody wrote other content over an object's copy: without a kept mtime the copy does
+    /// not tell whose it is.
     fn is_replaced(&self, found: &ObjectState) -> bool {
         let has_content = matches!(
             content_of(self.source.kind, self.options),
@@ -105,7 +111,8 @@ impl Facts<'_> {
         let (Some(known), Some(listed)) = (self.known, self.listed) else {
             return false;
         };
-        has_content && self.options.mtime == Mtime::None && known.is_replaced(listed, found.crc64)
+        let is_compared = self.names_versions && self.options.mtime == Mtime::None;
+        has_content && is_compared && known.is_replaced(listed, found.crc64)
     }
 
     fn replace_listed(&self) -> Action {

@@ -107,6 +107,10 @@ impl<S: Source> Source for Spared<Arc<S>> {
         self.inner.is_item(node)
     }
 
+    fn names_versions(&self) -> bool {
+        self.inner.names_versions()
+    }
+
     fn stored(&self, file: &Handle) -> Option<StoredObject> {
         self.inner.stored(file)
     }

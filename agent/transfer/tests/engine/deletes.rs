@@ -59,7 +59,8 @@ async fn an_object_of_a_directory_that_is_no_item_is_deleted() {
     );
     world.options().preserve_deleted_files = PreserveDeletedFiles::Remove;
     world.destination.edit(|stored| *stored = objects);
-    let run = world.run_well().await;
+    let run = world.run().await;
+    assert_eq!(run.report.result.failure, None);
     assert_eq!(run.report.counters.deleted, 2);
     let keys: Vec<_> = world.destination.snapshot().into_keys().collect();
     let keys: Vec<_> = keys.iter().map(Key::as_str).collect();

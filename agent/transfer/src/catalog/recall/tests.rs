@@ -57,7 +57,7 @@ fn recalled(
     options: &Options,
 ) -> Recall {
     let wanted = PosixMetadata::kept(source, options);
-    recall(known, listed, source, &wanted, options)
+    recall(known, listed, (source, false), &wanted, options)
 }
 
 #[test]
@@ -196,16 +196,18 @@ fn without_mtime_a_version_that_was_copied_is_current_whenever_that_was() {
     let mut quick = listed();
     quick.last_modified = at(100);
     let known = known(None).confirmed(&file(), &quick);
-    assert_eq!(
-        recalled(&known, &quick, &file(), &without_mtime),
-        Recall::Unchanged
-    );
     let mut other = file();
     other.file_id = 8;
-    assert_eq!(
-        recalled(&known, &quick, &other, &without_mtime),
-        Recall::Content
-    );
+    for (source, names_versions, expected) in [
+        (file(), true, Recall::Unchanged),
+        (file(), false, Recall::Content),
+        (other, true, Recall::Content),
+    ] {
+        let wanted = PosixMetadata::kept(&source, &without_mtime);
+        let source = (&source, names_versions);
+        let said = recall(&known, &quick, source, &wanted, &without_mtime);
+        assert_eq!(said, expected, "{source:?}");
+    }
 }
 
 #[test]

@@ -72,6 +72,7 @@ fn next(source: &Attributes, listed: Option<&ListedObject>, known: Option<&Entry
         listed,
         known,
         options: &options,
+        names_versions: false,
     };
     facts.next()
 }
@@ -132,6 +133,7 @@ fn what_was_read_or_told_decides_the_rest() {
         listed: Some(&listed),
         known: Some(&known),
         options: &options,
+        names_versions: false,
     };
     assert_eq!(facts.after_reading(true), Action::Keep(None));
     assert_eq!(facts.after_reading(false), replaced());
@@ -164,7 +166,11 @@ fn without_mtime_what_others_wrote_over_the_object_is_known_by_its_etag() {
         listed: Some(&theirs),
         known: Some(&known),
         options: &options,
+<<<<<<< HEAD
         keeps_link_times: true,
+=======
+        names_versions: true,
+>>>>>>> s3src
     };
     assert_eq!(facts.next(), Next::Ask);
     for (crc64, is_kept) in [
@@ -190,6 +196,7 @@ fn an_empty_object_is_written_anew_rather_than_copied_onto_itself() {
         listed: None,
         known: None,
         options: &options,
+        names_versions: false,
     };
     let mut empty = found();
     (empty.size, empty.metadata.owner) = (0, Some(9));
@@ -207,6 +214,7 @@ fn what_is_protected_is_not_asked_about() {
         listed: Some(&listed),
         known: None,
         options: &options,
+        names_versions: false,
     };
     let skipped = Action::Skip(SkipReason::OverwriteProtected);
     assert_eq!(facts.next(), Next::Do(skipped));

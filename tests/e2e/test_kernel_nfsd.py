@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from world import kernel, tree
+from world.control import Control
 from world.expected import Snapshot, keys, open_uploads, versions
 from world.site import Site, shown
 
@@ -90,7 +91,8 @@ def trees(tmp_path_factory):
 @pytest.fixture(scope="module")
 def site(directory, module_logs, nfs, store):
     """With an agent that runs several executions at once."""
-    made = Site(directory, module_logs, nfs, store, executions_max=3)
+    control = Control(directory, module_logs, executions_per_agent=3)
+    made = Site(directory, module_logs, nfs, store, [control], executions_max=3)
     try:
         yield made.start()
     finally:
@@ -125,7 +127,8 @@ def listed_failures(ended):
 ])
 def test_a_tree_arrives_exactly(site, server, trees, name, version):
     bucket = site.bucket("exactly")
-    arn, _ = task(site, server, f"/exports/open/{name}", version, bucket)
+    options = {"VerifyMode": "ONLY_FILES_TRANSFERRED"}
+    arn, _ = task(site, server, f"/exports/open/{name}", version, bucket, options)
     first = site.run(arn, 240)
     snapshot = trees.snapshot(name)
     snapshot.assert_at(site.store.client, bucket)
@@ -140,18 +143,18 @@ def test_a_tree_arrives_exactly(site, server, trees, name, version):
 
 def test_a_power_cut_in_the_middle_holds_transfers_up_and_loses_nothing(site, server, trees):
     """By three versions at once. READs of version 4 wait for the end of the grace period, too."""
-    under_way = {}
-    for version in ("NFS3", "NFS4_1", "NFS4_2"):
-        bucket = site.bucket("cut")
-        options = {"BytesPerSecond": 12 * MIB}
-        arn, _ = task(site, server, "/exports/open/cut", version, bucket, options)
-        under_way[version] = (bucket, site.launch(arn))
-    for _, execution in under_way.values():
-        site.wait_execution(execution, until=lambda described: described["BytesTransferred"] > 8 * MIB)
+    buckets = {version: site.bucket("cut") for version in ("NFS3", "NFS4_1", "NFS4_2")}
+    options, path = {"BytesPerSecond": 8 * MIB}, "/exports/open/cut"
+    tasks = [task(site, server, path, *to, options)[0] for to in buckets.items()]
+    executions = [site.launch(arn) for arn in tasks]
+    for execution in executions:
+        site.wait_execution(execution, until=lambda described: described["BytesTransferred"] > 4 * MIB)
+    under_way = [site.describe(execution)["Status"] for execution in executions]
+    assert under_way == ["TRANSFERRING"] * 3
     server.stop()
     time.sleep(1)
     server.start()
-    for version, (bucket, execution) in under_way.items():
+    for (version, bucket), execution in zip(buckets.items(), executions, strict=True):
         ended = site.wait_execution(execution, 240)
         assert ended["Status"] == "SUCCESS", (version, shown(ended))
         # Without .snapshot and .zfs, which the guest alone has.

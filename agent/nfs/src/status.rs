@@ -79,8 +79,8 @@ impl Status {
 /// A refusal in words that say what to do.
 pub(crate) fn denied(status: &str, uid: u32) -> String {
     let advice = match uid {
-        0 => "export with no_root_squash, or let everybody read it",
-        _ => "let that user read it",
+        0 => "export with no_root_squash, or give everybody the right",
+        _ => "give that user the right",
     };
     format!(
         "{status}: the server does not let uid {uid} do this (mode bits, root squash, the export's \

@@ -27,7 +27,8 @@ pub(crate) use any_destination::AnyDestination;
 pub(crate) use any_source::AnySource;
 pub(crate) use bucket::{overlap, shape};
 pub(crate) use sides::{
-    DestinationLocation, SourceLocation, as_destination, as_source, needs_keys, one_in_the_other, place,
+    DestinationLocation, SourceLocation, as_destination, as_source, needs_keys, one_in_the_other,
+    place,
 };
 
 const S3_REQUEST_TIMEOUT: Duration = Duration::from_secs(60);

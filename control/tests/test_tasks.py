@@ -208,7 +208,7 @@ def test_pairs(world, api, refused):
         )
     for inner in ("/export/below", "/export/"):
         refused(
-            api.create_task, INVALID, "or one lies in the other",
+            api.create_task, INVALID, "lies in the other",
             SourceLocationArn=nfs, DestinationLocationArn=world.nfs(Subdirectory=inner),
         )
     agent = world.agent()

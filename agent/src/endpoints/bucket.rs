@@ -1,7 +1,7 @@
 //! A bucket as a source: what its objects are taken for, and what to do when it cannot be read.
 
 use datasync_endpoint::ErrorKind;
-use datasync_model::{ErrorCode, ExecutionSpec, Location, ObjectMetadata, ObjectTags, is_one_tree};
+use datasync_model::{ErrorCode, ExecutionSpec, Location, ObjectMetadata, ObjectTags};
 use datasync_s3::Shape;
 
 use super::place;

@@ -1,6 +1,6 @@
 //! Which locations can be which side of a transfer, and how people write them.
 
-use datasync_model::{EfsLocation, Location, NfsLocation, S3Location};
+use datasync_model::{EfsLocation, ErrorCode, Failure, Location, NfsLocation, S3Location};
 
 /// A location that can be read from.
 #[derive(Debug, Clone, Copy)]
@@ -78,6 +78,7 @@ mod tests {
     use datasync_model::{NfsVersion, Partition};
 
     use super::*;
+    use crate::endpoints::overlap;
 
     fn arn() -> datasync_model::LocationArn {
         let arn = "arn:aws:datasync:us-east-1:123456789012:location/loc-0123456789abcdef0";

@@ -201,10 +201,7 @@ impl Runner {
         log: Option<LogSink>,
     ) -> Result<ExecutionReport, Halt> {
         let spec = &assignment.spec;
-        if let Some(why) = endpoints::overlap(&spec.source, &spec.destination) {
-            let failure = Failure::new(ErrorCode::InvalidConfiguration, why);
-            return Err(Halt::Failed(failure));
-        }
+        apart(spec).map_err(Halt::Failed)?;
         let from = endpoints::as_source(&spec.source);
         let to = endpoints::as_destination(&spec.destination);
         let owed_aborts = self.remembered(spec, "owed-aborts");
@@ -343,6 +340,15 @@ async fn pause_for_room(
         Ok(())
     })
     .await
+}
+
+/// # Errors
+/// For locations of which one lies in the other.
+fn apart(spec: &ExecutionSpec) -> Result<(), Failure> {
+    match endpoints::overlap(&spec.source, &spec.destination) {
+        Some(why) => Err(Failure::new(ErrorCode::InvalidConfiguration, why)),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -159,11 +159,8 @@ impl<S: Source, D: Destination> Mover<S, D> {
             listed,
             known,
             options: &self.options,
-<<<<<<< HEAD
             keeps_link_times: self.destination.abilities().keeps_link_times,
-=======
             names_versions: self.source.names_versions(),
->>>>>>> s3src
         }
     }
 

@@ -38,13 +38,10 @@ pub(crate) struct Facts<'a> {
     /// What is remembered of it.
     pub(crate) known: Option<&'a Entry>,
     pub(crate) options: &'a Options,
-<<<<<<< HEAD
     /// Whether the destination's links keep their times.
     pub(crate) keeps_link_times: bool,
-=======
     /// Whether the source's fingerprints name versions.
     pub(crate) names_versions: bool,
->>>>>>> s3src
 }
 
 impl Facts<'_> {

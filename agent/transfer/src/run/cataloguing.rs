@@ -68,15 +68,10 @@ impl<S: Source, D: Destination> Engine<S, D> {
         };
         let options = &self.spec.options;
         let attributes = &entry.node.attributes;
-<<<<<<< HEAD
         let keeps_link_times = self.destination.abilities().keeps_link_times;
         let wanted = wanted(attributes, options, keeps_link_times);
-        known.is_proven && recall(known, listed, attributes, &wanted, options) == Recall::Unchanged
-=======
-        let wanted = PosixMetadata::kept(attributes, options);
         let source = (attributes, self.source.names_versions());
         known.is_proven && recall(known, listed, source, &wanted, options) == Recall::Unchanged
->>>>>>> s3src
     }
 
     /// Notes what looking at an object taught.

@@ -166,11 +166,8 @@ fn without_mtime_what_others_wrote_over_the_object_is_known_by_its_etag() {
         listed: Some(&theirs),
         known: Some(&known),
         options: &options,
-<<<<<<< HEAD
         keeps_link_times: true,
-=======
         names_versions: true,
->>>>>>> s3src
     };
     assert_eq!(facts.next(), Next::Ask);
     for (crc64, is_kept) in [

@@ -53,13 +53,15 @@ impl Servers {
         self.get(name, self.nfs)
     }
 
-    /// The server of a destination. An NFS server is the same as one that is read from.
+    /// The server of a destination. An NFS server is another one than where it is read from: a WRITE
+    /// of content that is read meanwhile must not wait for the place that its own READs wait for.
     pub(crate) fn destination(&self, location: DestinationLocation<'_>) -> Known {
-        match location {
-            DestinationLocation::S3(s3) => self.s3(s3),
-            DestinationLocation::Nfs(nfs) => self.source(SourceLocation::Nfs(nfs)),
-            DestinationLocation::Efs(efs) => self.source(SourceLocation::Efs(efs)),
-        }
+        let host = match location {
+            DestinationLocation::S3(s3) => return self.s3(s3),
+            DestinationLocation::Nfs(nfs) => nfs.server_hostname.clone(),
+            DestinationLocation::Efs(efs) => efs.dns_name(),
+        };
+        self.get(format!("{NFS}{host} as a destination"), self.nfs)
     }
 
     /// The server of an S3 location: a store, or a bucket of AWS, which each have limits of their
@@ -135,7 +137,9 @@ mod tests {
         ));
         let other = server(&nfs("other", "/a"));
         assert!(!other.server.is_same(&first.server));
-        drop((first, second));
+        let written = servers.destination(DestinationLocation::Nfs(&nfs("nas", "/a")));
+        assert!(!written.server.is_same(&first.server));
+        drop((first, second, written));
         server(&nfs("other", "/a"));
         assert_eq!(servers.known.lock().unwrap().len(), 1);
     }

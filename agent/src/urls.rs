@@ -36,7 +36,7 @@ pub enum UrlError {
     Credentials,
 }
 
-fn unlike(text: &str, form: &'static str) -> UrlError {
+pub(crate) fn unlike(text: &str, form: &'static str) -> UrlError {
     UrlError::Form {
         text: text.to_owned(),
         form,

@@ -7,7 +7,10 @@ use datasync_model::{Location, LocationArn, NfsLocation, NfsVersion, S3Location,
 
 use super::request::parsed;
 use crate::config::ca_bundle;
-use crate::urls::{NfsUrl, S3Url, StoreUrl, UrlError};
+use crate::urls::{NfsUrl, S3Url, StoreUrl, UrlError, unlike};
+
+const FORM: &str =
+    "s3://BUCKET[/PREFIX] or nfs://HOST[:PORT]/EXPORT/PATH (an IPv6 address in brackets)";
 
 /// A source or a destination as it was given.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,11 +23,13 @@ impl FromStr for Origin {
     type Err = UrlError;
 
     fn from_str(text: &str) -> Result<Self, UrlError> {
-        if text.starts_with("s3://") {
-            text.parse().map(Self::S3)
-        } else {
-            text.parse().map(Self::Nfs)
+        if text.starts_with("nfs://") {
+            return text.parse().map(Self::Nfs);
         }
+        if text.starts_with("s3://") {
+            return text.parse().map(Self::S3);
+        }
+        Err(unlike(text, FORM))
     }
 }
 

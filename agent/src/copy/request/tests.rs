@@ -71,7 +71,7 @@ fn every_fault_is_named_at_once_and_nothing_secret() {
     let faults = request(&flags, &variables).unwrap_err().to_string();
     for expected in [
         "has 9 fault(s)",
-        "SOURCE: \"nas:/export\" is not nfs://HOST",
+        "SOURCE: \"nas:/export\" is not s3://BUCKET[/PREFIX] or nfs://HOST",
         "DESTINATION: \"bucket\" is not s3://BUCKET",
         "--endpoint-url: the URL holds a name or password",
         "--storage-class: \"COLD\" is not a StorageClass",

@@ -219,8 +219,8 @@ def test_pairs(world, api, refused):
     world.task(SourceLocationArn=efs)
     world.task(DestinationLocationArn=efs)
     world.task(SourceLocationArn=efs, DestinationLocationArn=nfs)
-    world.task(SourceLocationArn=bucket, DestinationLocationArn=nfs)
-    world.task(SourceLocationArn=bucket, DestinationLocationArn=efs)
+    world.task(SourceLocationArn=world.s3(), DestinationLocationArn=nfs)
+    world.task(SourceLocationArn=world.s3(), DestinationLocationArn=efs)
     api.delete_location(LocationArn=bucket)
     refused(
         api.create_task, INVALID, f"Location {bucket} is not found.",

@@ -99,6 +99,12 @@ def roles(site, execution):
     return (first, second) if started(first, execution) else (second, first)
 
 
+def set_rate(site, execution, rate):
+    site.datasync.update_task_execution(
+        TaskExecutionArn=execution, Options={"BytesPerSecond": rate}
+    )
+
+
 def launch(site, job):
     """An execution in the middle of its transfer, its agent, and the other one."""
     execution = site.launch(job.task)
@@ -149,9 +155,7 @@ def test_the_agent_is_killed(site, job):
     holder.kill()
     tree.write(job.source + b"/small/00", b"changed meanwhile")
     wait_for_move(execution, other)
-    site.datasync.update_task_execution(
-        TaskExecutionArn=execution, Options={"BytesPerSecond": -1}
-    )
+    set_rate(site, execution, -1)
     site.wait_execution(execution, timeout=LIVENESS)
     holder.start()
     assert_settled(site, job, execution, holder)
@@ -197,9 +201,7 @@ def test_a_stopped_agent_writes_nothing_after_it_wakes(site, job, proxy):
     new = [p for p in sent if p.source_port not in theirs and WRITES.match(p.data)]
     assert [piece.data[:80] for piece in new] == []
     assert "not this agent's any more" in holder.server.output()
-    site.datasync.update_task_execution(
-        TaskExecutionArn=execution, Options={"BytesPerSecond": -1}
-    )
+    set_rate(site, execution, -1)
     assert_settled(site, job, execution, holder)
 
 
@@ -219,6 +221,9 @@ def test_control_is_away_and_nobody_writes(site, job):
     """Longer than a lease: the agent pauses. When control is back, one of the two finishes: agents
     look for control every 30 s at least, which is longer than a lease of this test."""
     execution, holder, other = launch(site, job)
+    # So that it is not done before its lease ends, however fast the machine is.
+    set_rate(site, execution, MIB)
+    time.sleep(2)
     site.control.server.kill()
     holder.server.wait_for_line("pausing the execution", FAILOVER_SECONDS * 3)
     before = versions(site.store.client, job.bucket)
@@ -226,6 +231,7 @@ def test_control_is_away_and_nobody_writes(site, job):
     assert versions(site.store.client, job.bucket) == before
     assert started(other, execution) == []
     site.control.start()
+    set_rate(site, execution, -1)
     ended = site.wait_execution(execution, timeout=LIVENESS)
     assert ended["Status"] == "SUCCESS", shown(ended)
     Snapshot(job.source, since_ns=job.since_ns).assert_at(site.store.client, job.bucket)

@@ -14,6 +14,10 @@ POLL_SECONDS = 0.1
 ROLE = "arn:aws:iam::123456789012:role/store"
 
 
+# Modules share the exports: no two sites give a directory the same name.
+_numbers = itertools.count(1)
+
+
 class Site:
     """Control and one agent, beside an NFS server and a store that other sites share."""
 
@@ -27,7 +31,6 @@ class Site:
         self.agent_settings = agent_settings
         self.agent = None
         self.datasync = None
-        self._numbers = itertools.count(1)
 
     def start(self, agent_environment=None):
         for control in self.controls:
@@ -54,13 +57,13 @@ class Site:
     def source(self, name, squashed=False):
         """A new directory of the export, as bytes: names below it are bytes too."""
         base = self.nfs.squashed if squashed else self.nfs.open
-        path = os.fsencode(base / f"{name}-{next(self._numbers)}")
+        path = os.fsencode(base / f"{name}-{next(_numbers)}")
         os.mkdir(path)
         os.chmod(path, 0o755)
         return path
 
     def bucket(self, name):
-        return self.store.bucket(f"{name}-{next(self._numbers)}-{os.urandom(3).hex()}")
+        return self.store.bucket(f"{name}-{next(_numbers)}-{os.urandom(3).hex()}")
 
     def nfs_location(self, path, host=None, agents=None, version=None):
         return self.datasync.create_location_nfs(

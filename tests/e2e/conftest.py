@@ -2,6 +2,7 @@
 
 import os
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,8 @@ from world.site import Site  # noqa: E402
 
 def pytest_addoption(parser):
     parser.addoption("--large", action="store_true", help="tests of minutes and gigabytes")
-    parser.addoption("--half", type=int, choices=(1, 2), help="every second test file")
+    parser.addoption("--half", type=int, choices=(1, 2), help="of two runs that share the files")
+    parser.addoption("--claims", type=Path, help="the folder where both runs note what they took")
     parser.addoption("--radosgw", action="store_true", help="tests that need Ceph's radosgw")
 
 
@@ -34,15 +36,31 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    if half := config.getoption("--half"):
-        files = sorted({item.path for item in items})
-        left_out = [item for item in items if files.index(item.path) % 2 != half - 1]
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in left_out]
+    if config.getoption("--half") == 2:
+        # From the last file on: the two runs meet somewhere.
+        items.sort(key=lambda item: item.path, reverse=True)
     for item in items:
         for marker in ("large", "radosgw"):
             if item.get_closest_marker(marker) and not config.getoption(f"--{marker}"):
                 item.add_marker(pytest.mark.skip(reason=f"only with tests/run --full ({marker})"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item):
+    claims = item.config.getoption("--claims")
+    if claims and not is_ours(item.path, claims):
+        return True
+    return None
+
+
+@cache
+def is_ours(file, claims):
+    """Whether this run takes a test file, since the other one has not."""
+    try:
+        (claims / file.stem).mkdir()
+    except FileExistsError:
+        return False
+    return True
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs pytest in two worlds at once, each with every second test file:
+# Runs pytest in two worlds at once, each test file in that which comes to it first:
 #
 #   tests/world/halves.sh REPORTS PYTEST [ARGUMENT…]
 #
@@ -13,16 +13,17 @@ if [ $# -lt 2 ]; then
 fi
 reports=$1
 shift
+claims=$(mktemp -d "${TMPDIR:-/tmp}/datasync-claims.XXXXXX") || exit 70
 halves=()
 for half in 1 2; do
   data=$(mktemp -d "${TMPDIR:-/tmp}/datasync-half.XXXXXX") || exit 70
-  DATASYNC_LOGS=$reports-$half tests/world/enter.sh "$@" --half "$half" --basetemp="$data" \
+  DATASYNC_LOGS=$reports-$half tests/world/enter.sh "$@" --half "$half" --claims "$claims" --basetemp="$data" \
     --junitxml="$reports-$half.xml" >"$reports-$half.log" 2>&1 &
   halves+=($! "$data")
 done
 result=0
 wait "${halves[0]}" || result=1
 wait "${halves[2]}" || result=1
-rm -rf "${halves[1]}" "${halves[3]}"
+rm -rf "$claims" "${halves[1]}" "${halves[3]}"
 cat "$reports-1.log" "$reports-2.log"
 exit $result

@@ -10,7 +10,7 @@ mod replacing;
 use std::path::Path;
 
 pub(crate) use control::{AGENT, ControlSettings, agent_file, control_file};
-pub(crate) use files::{MachineFile, read_small};
+pub(crate) use files::{MachineFile, read_small, read_virtual};
 pub(crate) use netfiles::files as network_files;
 pub(crate) use network::{
     ADDRESS, DNS, GATEWAY, INTERFACE, NO_PROXY, NetworkSettings, PROXY, TIME,

@@ -145,6 +145,7 @@ fn machine(root: &Path, seed: &Seed) -> Machine {
     let mac = seed.interface.as_ref().and_then(|one| one.mac.clone());
     Machine {
         before: appliance::kept(root),
+        agent_before: appliance::read_small(&root.join(appliance::AGENT)),
         interfaces: interfaces(root, mac.as_deref()),
         agent_group: appliance::agent_group(root),
     }

@@ -109,6 +109,11 @@ impl Validity {
     }
 }
 
+/// Whether an agent was activated with the state directory at `root`, readable or not.
+pub(crate) fn is_there(root: &Path) -> bool {
+    root.join(IDENTITY).join(RECORD).exists()
+}
+
 impl Membership {
     pub(crate) fn arn(&self) -> &AgentArn {
         &self.record.agent_arn

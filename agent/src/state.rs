@@ -133,7 +133,8 @@ pub(crate) fn make_private_directory(path: &Path) -> Result<(), StateError> {
 
 /// Replaces the file at `path` (mode 0600) so that a crash leaves the old content or the new.
 ///
-/// Blocks for two fsyncs: for small files that change rarely.
+/// Blocks for two fsyncs: for small files that change rarely. A link in the place of the new file is
+/// not followed: the console, which is root, writes where the agent's user may.
 pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> Result<(), StateError> {
     let temporary = path.with_extension("new");
     let result = write_and_rename(&temporary, path, content);
@@ -145,13 +146,16 @@ pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> Result<(), StateE
 }
 
 fn write_and_rename(temporary: &Path, path: &Path, content: &[u8]) -> io::Result<()> {
+    // Left by a crash, or put there by somebody else: a new file is what this one is.
+    match fs::remove_file(temporary) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     let mut file = OpenOptions::new()
-        .create(true)
+        .create_new(true)
         .write(true)
-        .truncate(true)
         .mode(0o600)
         .open(temporary)?;
-    file.set_permissions(fs::Permissions::from_mode(0o600))?;
     file.write_all(content)?;
     file.sync_all()?;
     fs::rename(temporary, path)?;
@@ -225,6 +229,12 @@ mod tests {
         assert_eq!(mode(&path), 0o600);
         let left: Vec<_> = fs::read_dir(scratch.path()).unwrap().collect();
         assert_eq!(left.len(), 1);
+        let other = scratch.path().join("other");
+        fs::write(&other, "untouched").unwrap();
+        std::os::unix::fs::symlink(&other, path.with_extension("new")).unwrap();
+        write_atomically(&path, b"three").unwrap();
+        assert_eq!(read_optional(&path).unwrap().as_deref(), Some("three"));
+        assert_eq!(read_optional(&other).unwrap().as_deref(), Some("untouched"));
         remove_file(&path).unwrap();
         remove_file(&path).unwrap();
         assert_eq!(read_optional(&path).unwrap(), None);

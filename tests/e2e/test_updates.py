@@ -1,8 +1,4 @@
-"""Updates of an agent: signed bundles by hand and by control, taken back where they do not work.
-
-A release here is a script: it becomes the same agent as the one that is there, or it fails as a test wants
-it to. What it is called is in its manifest, which is what decides.
-"""
+"""Updates of an agent: signed bundles by hand and by control, taken back where they do not work."""
 
 import json
 import os
@@ -15,34 +11,12 @@ import pytest
 from world import tree
 from world.expected import Snapshot
 from world.process import binary, run, wait_until
+from world.releases import Releases
 from world.site import Site, shown
 
-ROOT = Path(__file__).resolve().parents[2]
 MIB = 1024 * 1024
 RATE = 4 * MIB
 TRIAL_SECONDS = 10
-
-
-class Releases:
-    """Somebody who makes releases."""
-
-    def __init__(self, directory):
-        self.directory = directory
-        self.key = directory / "key.pem"
-        answer = run([ROOT / "packaging/bundle", "--new-key", self.key])
-        assert answer.returncode == 0, answer
-        self.public = directory / "key.pub.pem"
-
-    def make(self, version, script):
-        program = self.directory / "program"
-        program.write_text(f"#!/bin/sh\n{script}\n")
-        command = [ROOT / "packaging/bundle", "--key", self.key, "--version", version]
-        answer = run([*command, program, self.directory])
-        assert answer.returncode == 0, answer
-        return Path(answer.stdout.strip())
-
-    def good(self, version):
-        return self.make(version, f'exec {binary("datasync-agent")} "$@"')
 
 
 @pytest.fixture(scope="module")
@@ -224,3 +198,20 @@ def test_what_is_not_signed_by_a_known_key_is_refused(site, releases, tmp_path):
     assert answer.returncode == 1 and "its signature is not good" in answer.stderr, answer
     assert not os.path.exists(site.agent.state / "releases" / "9.6.1")
     assert running(site) == "packaged"
+
+
+def test_the_machine_is_left_alone_while_an_execution_is_under_way(site):
+    """As the appliance asks before its operating system is updated, or restarted for that."""
+    def idle():
+        return run([binary("datasync-agent"), "idle", "--config", site.agent.configuration])
+
+    assert idle().returncode == 0
+    source = site.source("busy")
+    tree.big(source + b"/big", 16 * MIB)
+    execution = site.launch(site.task(source, site.bucket("busy"), options={"BytesPerSecond": MIB}))
+    site.wait_execution(execution, until=lambda d: d["Status"] == "TRANSFERRING")
+    answer = idle()
+    assert answer.returncode == 1 and "1 executions are under way" in answer.stderr, answer
+    site.datasync.update_task_execution(TaskExecutionArn=execution, Options={"BytesPerSecond": -1})
+    assert site.wait_execution(execution)["Status"] == "SUCCESS"
+    assert idle().returncode == 0

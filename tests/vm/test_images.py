@@ -6,6 +6,7 @@ import tarfile
 import xml.etree.ElementTree as ElementTree
 
 import pytest
+from test_platforms import EVERY_PROPERTY
 from world.process import run
 
 MIB = 1024 * 1024
@@ -65,8 +66,10 @@ def test_the_ova_is_what_importers_expect(images, tmp_path):
     capacity = envelope.find(f"{OVF}DiskSection/{OVF}Disk").get(f"{OVF}capacity")
     assert int(capacity) == described["virtual-size"]
     properties = {found.get(f"{OVF}key"): found for found in envelope.iter(f"{OVF}Property")}
-    assert {"control", "control_ca", "activation_key", "address", "proxy"} <= set(properties)
-    assert properties["activation_key"].get(f"{OVF}password") == "true"
+    # All that a form has means something: test_platforms.py gives a machine each of them.
+    assert set(properties) == set(EVERY_PROPERTY)
+    secrets = {key for key, found in properties.items() if found.get(f"{OVF}password")}
+    assert secrets == {"activation_key", "proxy"}
 
 
 def test_nothing_of_the_build_is_left(system):
@@ -86,3 +89,19 @@ def test_nobody_can_log_in(system):
         assert (units / unit).readlink().name == "null", unit
     wanted = {path.name for path in (units / "multi-user.target.wants").iterdir()}
     assert {"datasync-console@tty1.service", "datasync-console@ttyS0.service"} <= wanted
+
+
+def test_its_system_is_updated_and_restarted_only_while_the_agent_is_idle(system):
+    """What `idle` answers is held by tests/e2e/test_updates.py."""
+    units = system / "etc/systemd/system"
+    updates = (units / "apt-daily-upgrade.service.d/appliance.conf").read_text()
+    assert "ExecCondition=/usr/bin/datasync-agent idle\n" in updates
+    restart = (units / "datasync-restart.service").read_text()
+    assert restart.index("datasync-agent idle") < restart.index("reboot")
+    assert (units / "timers.target.wants/datasync-restart.timer").is_symlink()
+    apt = (system / "etc/apt/apt.conf.d/60appliance").read_text()
+    assert 'Unattended-Upgrade::Automatic-Reboot "false";' in apt
+    asked = run(["chroot", system, "apt-config", "shell", "ORIGINS", "Unattended-Upgrade::Origins-Pattern::"])
+    assert "Debian-Security" in asked.stdout, asked
+    sources = "".join(path.read_text() for path in (system / "etc/apt").rglob("*sources*") if path.is_file())
+    assert "security" in sources, sources

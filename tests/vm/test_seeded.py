@@ -1,5 +1,7 @@
 """A machine that needs nobody: a NoCloud seed with network and activation key. Nothing listens on it."""
 
+import json
+import re
 import select
 import socket
 import time
@@ -8,6 +10,7 @@ import pytest
 from world import seeds
 from world.machine import Machine
 from world.process import run, wait_until
+from world.releases import Releases
 
 HOST = "10.0.2.2"
 TAP, TAP_HOST, TAP_MACHINE = "vm0", "192.0.2.1", "192.0.2.10"
@@ -15,6 +18,7 @@ MAC = "52:54:00:12:34:56"
 ADMITTED = 9464
 BOOT_SECONDS = 300
 NAME = "seeded-agent"
+PROGRAM = "/usr/bin/datasync-agent"
 
 NETWORK = f"""
 version: 2
@@ -52,12 +56,19 @@ def tap():
 
 
 @pytest.fixture(scope="module")
-def machine(disk, site, machines, module_logs, tap):
+def releases(tmp_path_factory):
+    return Releases(tmp_path_factory.mktemp("releases"))
+
+
+@pytest.fixture(scope="module")
+def machine(disk, site, machines, module_logs, tap, releases):
     key = site.control.create_activation_key("--agent-name", NAME)
+    # In one line, as it may come.
+    release_key = "'" + releases.public.read_text().strip().replace("\n", " ") + "'"
     seed = seeds.nocloud(
         machines / "first.img",
         meta_data="instance-id: first\nlocal-hostname: seeded\n",
-        user_data=user_data(site, activation_key=key),
+        user_data=user_data(site, activation_key=key, release_key=release_key),
         network_config=NETWORK,
     )
     made = Machine("seeded", disk, machines, module_logs, [seed], tap=tap).start()
@@ -120,7 +131,26 @@ def test_2_nothing_listens_but_what_was_configured(machine):
     assert scan(TAP_MACHINE, list(range(1, 65536))) == {ADMITTED: "refused"}
 
 
-def test_3_a_bad_seed_is_told_and_the_machine_goes_on(machine, site, machines):
+def told(site, state, version):
+    [agent] = [agent for agent in site.datasync.list_agents()["Agents"] if agent["Name"] == NAME]
+    update = json.loads(site.control.cli("agent", "show", agent["AgentArn"]))["Update"] or {}
+    return update if (update.get("State"), update.get("Version")) == (state, version) else None
+
+
+def test_3_control_updates_it_and_a_bad_release_is_taken_back(machine, site, releases):
+    site.control.cli("release", "add", releases.good("9.1.0", PROGRAM))
+    site.control.cli("agent", "set-version", "9.1.0", "--all")
+    update = wait_until("9.1.0 runs", lambda: told(site, "CONFIRMED", "9.1.0"), 120)
+    assert update["ByControl"]
+    site.control.cli("release", "add", releases.make("9.2.0", "exit 1"))
+    site.control.cli("agent", "set-version", "9.2.0", "--all")
+    update = wait_until("9.2.0 is given up", lambda: told(site, "ROLLED_BACK", "9.2.0"), 180)
+    assert "started 3 times" in update["Detail"], update
+    wait_until("ONLINE", lambda: online(site), 60)
+    site.control.cli("agent", "set-version", "none", "--all")
+
+
+def test_4_a_bad_seed_is_told_and_the_machine_goes_on(machine, site, machines):
     machine.shut_down()
     bad = seeds.nocloud(
         machines / "second.img",
@@ -137,4 +167,12 @@ def test_3_a_bad_seed_is_told_and_the_machine_goes_on(machine, site, machines):
     line.press("q")
     text = line.wait("The seed", "cannot be used")
     assert "contrl" in text.replace("\n", ""), text
+    # Not only kept out by the firewall: no program waits, but for answers to what it asked.
+    line.press("4")
+    text = line.wait("Listening: ").replace("\n", " ")
+    sockets = text.partition("Listening: ")[2]
+    assert "tcp" not in sockets, text
+    udp = {int(port) for port in re.findall(r"udp \S+:(\d+)", sockets)}
+    # 68 and 546: DHCP; the others are those of its own questions.
+    assert all(port in (68, 546) or port >= 32768 for port in udp), text
     assert scan(TAP_MACHINE, [80, ADMITTED]) == {ADMITTED: "refused"}

@@ -6,7 +6,7 @@ packages_base=(binutils ca-certificates curl e2fsprogs faketime iproute2 libnfs-
 packages_kernel=(e2fsprogs kmod nfs-kernel-server user-mode-linux)
 packages_image=(jq musl-tools podman runc)
 packages_vm=(dosfstools e2fsprogs fdisk grub-efi-amd64-bin grub-pc-bin iputils-ping mmdebstrap mtools
-  packer qemu-system-x86 qemu-utils seabios xorriso)
+  ovmf packer qemu-system-x86 qemu-utils seabios xorriso)
 packages_full=(ceph-common ceph-mon ceph-osd radosgw)
 
 # Prints the packages of "$@" that are not installed.

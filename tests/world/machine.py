@@ -19,9 +19,11 @@ def virtualises():
     return any(f" {flag} " in flags for flag in ("vmx", "svm"))
 
 
-def overlay(disk, path):
-    """A disk of the machine's own: the image is not written to."""
-    made = run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", disk, path])
+def overlay(disk, path, size=None):
+    """A disk of the machine's own, of the image's size or larger: the image is not written to."""
+    kind = "vmdk" if disk.suffix == ".vmdk" else "qcow2"
+    command = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", kind, "-b", disk, path]
+    made = run([*command, size] if size else command)
     if made.returncode != 0:
         raise Failed(f"qemu-img: {made.stderr}")
     return path
@@ -77,10 +79,25 @@ class Machine:
     """One machine with a disk of its own. Network: QEMU's own, where this world's loopback is 10.0.2.2
     for it; `tap` adds an interface of this world in front of it."""
 
-    def __init__(self, name, disk, directory, logs, seeds=(), forwards=None, tap=None):
+    # What a test may change before it starts one.
+    memory_mib = 1024
+    cpus = 2
+    # Of UEFI; BIOS without one.
+    firmware = None
+    disk_device = "virtio-blk-pci"
+    network_device = "virtio-net-pci"
+
+    def __init__(
+        self, name, disk, directory, logs, seeds=(), forwards=None, tap=None, disk_size=None, **settings
+    ):
+        for setting, value in settings.items():
+            assert hasattr(self, setting), setting
+            setattr(self, setting, value)
         self.name = name
         self.directory = directory
-        self.disk = overlay(disk, directory / f"{name}.qcow2")
+        self.disk = overlay(disk, directory / f"{name}.qcow2", disk_size)
+        # Disks besides its own, which it may write to.
+        self.more_disks = []
         self.seeds = list(seeds)
         self.forwards = forwards or {}
         self.tap = tap
@@ -92,11 +109,21 @@ class Machine:
         kvm = virtualises()
         accelerator = ["kvm"] if kvm else ["tcg,thread=multi,tb-size=512"]
         given = ["qemu-system-x86_64", "-M", "q35", "-accel", *accelerator]
-        given += ["-cpu", "host" if kvm else "max", "-smp", "2", "-m", "1024"]
+        given += ["-cpu", "host" if kvm else "max"]
+        given += ["-smp", str(self.cpus), "-m", str(self.memory_mib)]
+        if self.firmware:
+            given += ["-drive", f"if=pflash,format=raw,readonly=on,file={self.firmware}"]
         given += ["-display", "none", "-no-reboot"]
         given += ["-serial", f"unix:{self._path('serial')},server=on,wait=off"]
         given += ["-qmp", f"unix:{self._path('qmp')},server=on,wait=off"]
-        given += ["-drive", f"file={self.disk},if=virtio,discard=unmap"]
+        given += ["-drive", f"file={self.disk},if=none,id=disk,discard=unmap"]
+        if self.disk_device == "pvscsi":
+            given += ["-device", "pvscsi", "-device", "scsi-hd,drive=disk"]
+        else:
+            given += ["-device", f"{self.disk_device},drive=disk"]
+        for number, path in enumerate(self.more_disks):
+            given += ["-drive", f"file={path},if=none,id=more{number},format=raw"]
+            given += ["-device", f"virtio-blk-pci,drive=more{number}"]
         given += ["-device", "virtio-rng-pci"]
         if self.tap:
             given += ["-netdev", f"tap,id=tap,ifname={self.tap[0]},script=no,downscript=no"]
@@ -105,7 +132,7 @@ class Machine:
             f",hostfwd=tcp:127.0.0.1:{here}-:{there}" for there, here in self.forwards.items()
         )
         given += ["-netdev", f"user,id=user{forwards}"]
-        given += ["-device", "virtio-net-pci,netdev=user,romfile="]
+        given += ["-device", f"{self.network_device},netdev=user,romfile="]
         for seed in self.seeds:
             kind = "media=cdrom,if=ide" if seed.suffix == ".iso" else "format=raw,if=virtio"
             given += ["-drive", f"file={seed},readonly=on,{kind}"]

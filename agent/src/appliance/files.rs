@@ -1,6 +1,7 @@
 //! Files of the machine, read if they are small.
 
 use std::fs;
+use std::io::Read;
 use std::path::Path;
 
 /// The longest file that is read, in bytes.
@@ -28,6 +29,14 @@ impl std::fmt::Debug for MachineFile {
             .field("mode", &self.mode)
             .finish_non_exhaustive()
     }
+}
+
+/// The first 64 KiB of a file whose length the system does not tell; `None` if it cannot be read.
+pub(crate) fn read_virtual(path: &Path) -> Option<String> {
+    let mut text = String::new();
+    let file = fs::File::open(path).ok()?;
+    file.take(FILE_MAX).read_to_string(&mut text).ok()?;
+    Some(text)
 }
 
 /// The content of a file of at most 64 KiB; `None` if it cannot be read.

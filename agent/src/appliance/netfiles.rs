@@ -10,6 +10,8 @@ use super::network::NetworkSettings;
 pub(crate) const KEPT: &str = "etc/datasync/network.json";
 /// Read by the agent's unit.
 const PROXY: &str = "etc/datasync/proxy.env";
+/// Read by what updates the operating system.
+const APT_PROXY: &str = "etc/apt/apt.conf.d/61datasync-proxy";
 
 /// All files for `settings`, which were checked. Each is always written: one that is not needed any
 /// more becomes empty.
@@ -42,6 +44,10 @@ pub(crate) fn files(settings: &NetworkSettings) -> serde_json::Result<Vec<Machin
         MachineFile {
             mode: 0o600,
             ..public(PROXY, proxy(settings))
+        },
+        MachineFile {
+            mode: 0o600,
+            ..public(APT_PROXY, apt_proxy(settings))
         },
         MachineFile {
             path: KEPT,
@@ -87,6 +93,27 @@ fn proxy(settings: &NetworkSettings) -> String {
     text
 }
 
+/// apt knows hosts that are reached directly by their names alone.
+fn apt_proxy(settings: &NetworkSettings) -> String {
+    let Some(url) = settings.proxy_url() else {
+        return String::new();
+    };
+    let mut text = String::new();
+    for scheme in ["http", "https"] {
+        writeln!(text, "Acquire::{scheme}::Proxy \"{url}\";").ok();
+        let hosts = settings.no_proxy.split(',').map(str::trim);
+        for host in hosts.filter(|host| is_host(host)) {
+            writeln!(text, "Acquire::{scheme}::Proxy::{host} \"DIRECT\";").ok();
+        }
+    }
+    text
+}
+
+fn is_host(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.';
+    text.bytes().all(plain) && text.starts_with(|first: char| first.is_ascii_alphanumeric())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,7 +136,7 @@ mod tests {
             proxy: "http://proxy:3128".to_owned(),
             proxy_user: "me".to_owned(),
             proxy_password: "a/b".to_owned(),
-            no_proxy: "store.internal".to_owned(),
+            no_proxy: "store.internal, .example, 10.0.0.0/8".to_owned(),
         };
         assert_eq!(
             content(&settings, "console.network"),
@@ -127,7 +154,14 @@ mod tests {
             content(&settings, "proxy.env"),
             "DATASYNC_AGENT_HTTPS_PROXY=\"http://me:a%2Fb@proxy:3128\"\n\
              DATASYNC_AGENT_HTTP_PROXY=\"http://me:a%2Fb@proxy:3128\"\n\
-             DATASYNC_AGENT_NO_PROXY=\"store.internal\"\n"
+             DATASYNC_AGENT_NO_PROXY=\"store.internal, .example, 10.0.0.0/8\"\n"
+        );
+        assert_eq!(
+            content(&settings, "apt.conf.d"),
+            "Acquire::http::Proxy \"http://me:a%2Fb@proxy:3128\";\n\
+             Acquire::http::Proxy::store.internal \"DIRECT\";\n\
+             Acquire::https::Proxy \"http://me:a%2Fb@proxy:3128\";\n\
+             Acquire::https::Proxy::store.internal \"DIRECT\";\n"
         );
         for file in files(&settings).unwrap() {
             let is_secret = file.content.contains("a%2Fb") || file.content.contains("a/b");
@@ -145,7 +179,7 @@ mod tests {
             ..NetworkSettings::default()
         };
         assert!(content(&settings, "console.network").ends_with("DHCP=yes\n"));
-        for empty in ["resolved", "timesyncd", "proxy.env"] {
+        for empty in ["resolved", "timesyncd", "proxy.env", "apt.conf.d"] {
             assert_eq!(content(&settings, empty), "", "{empty}");
         }
     }

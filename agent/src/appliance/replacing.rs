@@ -1,6 +1,6 @@
 //! Several files replaced at once: all of them, or none.
 
-use std::fs::{self, OpenOptions, Permissions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
@@ -44,7 +44,8 @@ struct Prepared {
 }
 
 /// First every file beside its place, then all into their places; the number of them. What was
-/// replaced is put back if a later one fails.
+/// replaced is put back if a later one fails. After a loss of power in the middle some may be old and
+/// some new, each of them whole.
 ///
 /// # Errors
 /// [`NotReplaced`]
@@ -87,6 +88,11 @@ fn replace_by(
         replaced.push(file);
     }
     tidy(&prepared);
+    for directory in prepared.iter().filter_map(|file| file.path.parent()) {
+        File::open(directory)
+            .and_then(|opened| opened.sync_all())
+            .map_err(|error| named(directory, error))?;
+    }
     Ok(prepared.len())
 }
 

@@ -187,6 +187,13 @@ impl Layers {
         Ok(layers)
     }
 
+    /// What a configuration file has; `origin` stands for its name in faults.
+    pub(crate) fn from_table(origin: &str, table: toml::Table) -> Self {
+        let mut layers = Self::default();
+        layers.add_table("", table, origin);
+        layers
+    }
+
     /// Values by their names in the file (`nfs.connections`), all from one place; `origin` names it in
     /// faults. Names that are none are faults.
     pub(crate) fn from_values(

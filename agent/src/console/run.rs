@@ -6,6 +6,7 @@ mod connection;
 mod control;
 mod execute;
 mod journal;
+mod listening;
 mod machine;
 mod network;
 mod nfs;
@@ -55,6 +56,18 @@ struct World {
     root: PathBuf,
 }
 
+#[cfg(test)]
+impl World {
+    /// A machine whose files are below `root`, and nothing is configured.
+    fn below(root: &std::path::Path) -> Self {
+        Self {
+            configured: Mutex::new(Arc::new(Configured::new(Layers::default()))),
+            state_dir: root.join("state"),
+            root: root.to_owned(),
+        }
+    }
+}
+
 /// The agent's configuration, and what is wrong with it.
 #[derive(Debug)]
 struct Configured {
@@ -89,6 +102,15 @@ impl World {
     fn configure(&self, configured: Configured) {
         let held = self.configured.lock();
         *held.unwrap_or_else(PoisonError::into_inner) = Arc::new(configured);
+    }
+
+    /// Where the password is: on the appliance where the agent's user cannot write.
+    fn lock_directory(&self) -> PathBuf {
+        let marker = self.root.join(MARKER);
+        match marker.parent() {
+            Some(settings) if marker.exists() => settings.to_owned(),
+            _ => self.state_dir.clone(),
+        }
     }
 
     /// Values that are secret, and the parts of proxies' URLs that are.
@@ -139,7 +161,7 @@ pub async fn console(settings: ConsoleSettings) -> Result<(), ConsoleError> {
         support_directory: world.state_dir.join(SUPPORT).display().to_string(),
         is_ascii: is_ascii(term.as_deref()),
     };
-    let has_password = password::is_set(&world.state_dir);
+    let has_password = password::is_set(&world.lock_directory());
     let app = |size| App::new(place, has_password, size);
     terminal::show(app, Arc::new(world)).await?;
     Ok(())

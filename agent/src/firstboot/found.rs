@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use rustix::fs::{Mode, OFlags};
 use sha2::{Digest, Sha256};
 
 use super::nocloud::{self, Documents};
@@ -34,20 +35,29 @@ impl Found {
         }
     }
 
-    /// SHA-256 of everything: names a seed that has no name.
+    /// SHA-256 of what it says: names a seed that has no name. Of an OVF environment that are the
+    /// properties: hypervisors write the rest anew at every power-on.
     pub(super) fn digest(&self) -> String {
         let mut hash = Sha256::new();
-        let all = match self {
-            Self::NoCloud(documents) => [
-                documents.meta_data.as_deref(),
-                documents.user_data.as_deref(),
-                documents.network_config.as_deref(),
-            ],
-            Self::Ovf(document) => [Some(document.as_str()), None, None],
-        };
-        for text in all {
+        let mut add = |text: Option<&str>| {
             hash.update(text.map_or(0, str::len).to_le_bytes());
             hash.update(text.unwrap_or_default());
+        };
+        match self {
+            Self::NoCloud(documents) => {
+                add(documents.meta_data.as_deref());
+                add(documents.user_data.as_deref());
+                add(documents.network_config.as_deref());
+            }
+            Self::Ovf(document) => match ovf::properties(document) {
+                Ok(properties) => {
+                    for (key, value) in &properties {
+                        add(Some(key));
+                        add(Some(value));
+                    }
+                }
+                Err(_) => add(Some(document)),
+            },
         }
         hex::encode(hash.finalize())
     }
@@ -89,7 +99,8 @@ fn on_device(device: &Path) -> io::Result<Option<Found>> {
     let directory = PathBuf::from("/run/datasync-seed");
     fs::create_dir_all(&directory)?;
     let mounted = Command::new("mount")
-        .args(["-t", "iso9660,vfat", "-o", "ro,nosuid,nodev,noexec"])
+        .args(["-t", "iso9660,vfat"])
+        .args(["-o", "ro,nosuid,nodev,noexec,nosymfollow"])
         .arg(device)
         .arg(&directory)
         .stdin(Stdio::null())
@@ -133,11 +144,18 @@ fn document(path: &Path) -> io::Result<Option<String>> {
         let name = path.file_name().unwrap_or_default().display().to_string();
         io::Error::new(error.kind(), format!("{name}: {error}"))
     };
-    let file = match File::open(path) {
-        Ok(file) => file,
+    // What lies there may come from anywhere: no link is followed, and no FIFO waited for.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(path, flags, Mode::empty()).map_err(io::Error::from);
+    let file = match opened {
+        Ok(file) => File::from(file),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(named(error)),
     };
+    let is_file = file.metadata().map_err(named)?.is_file();
+    if !is_file {
+        return Err(named(io::Error::other("not a regular file")));
+    }
     bounded(file).map(Some).map_err(named)
 }
 
@@ -189,6 +207,32 @@ mod tests {
         assert!(matches!(there().unwrap(), Some(Found::Ovf(_))));
         let missing = in_directory(&scratch.path().join("missing"));
         assert!(missing.is_err(), "not there is not empty");
+    }
+
+    #[test]
+    fn an_environment_is_the_same_while_its_properties_are() {
+        let document = |version: &str, control: &str| {
+            Found::Ovf(format!(
+                "<Environment><PlatformSection><Version>{version}</Version></PlatformSection>\
+                 <PropertySection><Property key=\"control\" value=\"{control}\"/>\
+                 </PropertySection></Environment>"
+            ))
+        };
+        let first = document("7.0.3", "one:1").digest();
+        assert_eq!(first, document("8.0.0", "one:1").digest());
+        assert_ne!(first, document("7.0.3", "two:1").digest());
+    }
+
+    #[test]
+    fn links_and_other_things_are_no_documents() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("user-data");
+        std::os::unix::fs::symlink("/etc/hostname", &path).unwrap();
+        assert!(in_directory(scratch.path()).is_err());
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        let error = in_directory(scratch.path()).err().unwrap().to_string();
+        assert!(error.contains("not a regular file"), "{error}");
     }
 
     #[test]

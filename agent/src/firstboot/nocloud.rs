@@ -153,7 +153,7 @@ mod tests {
         assert_eq!(seed.control_ca, Some(pem));
         assert_eq!(seed.proxy.as_deref(), Some("http://me:a%2Fb@proxy:3128"));
         assert_eq!(seed.no_proxy.as_deref(), Some("store.internal,10.0.0.0/8"));
-        assert_eq!(seed.admit_tcp, [9464]);
+        assert_eq!(seed.admit_tcp, Some(vec![9464]));
         assert_eq!(
             seed.agent,
             properties(&[

@@ -25,7 +25,7 @@ pub(super) fn read(document: &str) -> Result<Seed, Vec<String>> {
 }
 
 /// Those of this machine: those of others in the same vApp are below `Entity`.
-fn properties(document: &str) -> Result<Properties, String> {
+pub(super) fn properties(document: &str) -> Result<Properties, String> {
     let mut reader = Reader::from_str(document);
     reader.config_mut().expand_empty_elements = true;
     let mut found = Properties::new();

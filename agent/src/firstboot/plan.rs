@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use percent_encoding::percent_decode_str;
 
-use super::seed::{Interface, Seed};
+use super::seed::{Interface, NONE, Seed};
 use crate::appliance::{MachineFile, NetworkSettings, agent_file, network_files};
 use crate::config::Layers;
 
 const CONTROL_CA: &str = "etc/datasync/control-ca.pem";
 const STORES_CA: &str = "etc/datasync/stores-ca.pem";
+const RELEASE_KEY: &str = "etc/datasync/release-keys.d/seed.pem";
 /// Ports that the firewall admits: a part of nftables' rules.
 const ADMITTED: &str = "etc/datasync/admitted.nft";
 const HOSTNAME: &str = "etc/hostname";
@@ -22,13 +23,15 @@ const FIRST_INTERFACE: &str = "eth0";
 pub(super) struct Machine {
     /// Network settings that were made before.
     pub(super) before: Option<NetworkSettings>,
+    /// The agent's configuration file, if there is one.
+    pub(super) agent_before: Option<String>,
     /// Names and hardware addresses.
     pub(super) interfaces: Vec<(String, String)>,
     /// The group of the agent's user.
     pub(super) agent_group: Option<u32>,
 }
 
-/// All files that `seed` asks for. What it says nothing of keeps its files.
+/// All files that `seed` asks for. What it says nothing of stays as it is.
 ///
 /// # Errors
 /// Everything that is wrong: then nothing of the seed may be used.
@@ -55,13 +58,17 @@ pub(super) fn plan(seed: &Seed, machine: &Machine) -> Result<Vec<MachineFile>, V
         },
         Err(fault) => faults.push(format!("network: {fault}")),
     }
-    for (path, pem) in [(CONTROL_CA, &seed.control_ca), (STORES_CA, &seed.ca_bundle)] {
+    for (path, pem) in [
+        (CONTROL_CA, &seed.control_ca),
+        (STORES_CA, &seed.ca_bundle),
+        (RELEASE_KEY, &seed.release_key),
+    ] {
         files.extend(pem.clone().map(|pem| public(path, pem)));
     }
-    if !seed.admit_tcp.is_empty() {
-        files.push(public(ADMITTED, admitted(&seed.admit_tcp)));
+    if let Some(ports) = &seed.admit_tcp {
+        files.push(public(ADMITTED, admitted(ports)));
     }
-    match agent(seed) {
+    match agent(seed, machine.agent_before.as_deref()) {
         Ok(None) => {}
         Ok(Some(members)) => files.push(agent_file(&members, machine.agent_group)),
         Err(more) => faults.extend(more),
@@ -117,7 +124,7 @@ fn network(seed: &Seed, machine: &Machine) -> Result<Option<NetworkSettings>, St
         set_proxy(&mut settings, proxy);
     }
     if let Some(no_proxy) = &seed.no_proxy {
-        settings.no_proxy.clone_from(no_proxy);
+        settings.no_proxy = given(no_proxy).to_owned();
     }
     settings.check()?;
     Ok(Some(settings))
@@ -144,8 +151,19 @@ fn named(wanted: &Interface, there: &[(String, String)]) -> Result<Option<String
     }
 }
 
+/// What is set to [`NONE`] becomes empty.
+fn given(value: &str) -> &str {
+    if value == NONE { "" } else { value }
+}
+
 /// Takes a URL apart as the console has it.
 fn set_proxy(settings: &mut NetworkSettings, url: &str) {
+    if given(url).is_empty() {
+        settings.proxy.clear();
+        settings.proxy_user.clear();
+        settings.proxy_password.clear();
+        return;
+    }
     let bare = url.strip_prefix("http://").unwrap_or(url);
     let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
     let (user, host) = bare.rsplit_once('@').unwrap_or(("", bare));
@@ -157,59 +175,81 @@ fn set_proxy(settings: &mut NetworkSettings, url: &str) {
 
 fn admitted(ports: &[u16]) -> String {
     let ports: Vec<String> = ports.iter().map(ToString::to_string).collect();
-    format!(
-        "# Written by datasync-agent from a seed.\nadd element inet datasync admitted {{ {} }}\n",
-        ports.join(", ")
-    )
+    let note = "# Written by datasync-agent from a seed.\n";
+    match ports.join(", ").as_str() {
+        "" => note.to_owned(),
+        all => format!("{note}add element inet datasync admitted {{ {all} }}\n"),
+    }
 }
 
-/// The members of `agent.toml`, checked as the agent itself will check it; `None` if the seed says
-/// nothing of the agent.
-fn agent(seed: &Seed) -> Result<Option<toml::Table>, Vec<String>> {
+/// The members of `agent.toml`: those of `before` with the seed's over them, checked as the agent itself
+/// will check them; `None` if the seed says nothing of the agent. What is no TOML is replaced.
+fn agent(seed: &Seed, before: Option<&str>) -> Result<Option<toml::Table>, Vec<String>> {
     let mut members = seed.agent.clone();
     if members.is_empty() && seed.control_ca.is_none() && seed.ca_bundle.is_none() {
         return Ok(None);
     }
-    let mut checked = members.clone();
+    let mut table: toml::Table = before
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_default();
     if seed.control_ca.is_some() {
-        // The file is not there yet; its certificates were read.
-        checked.insert("control_fingerprint".to_owned(), "0".repeat(64));
         if members.contains_key("control_fingerprint") {
             return Err(vec![
                 "control_ca: give this or control_fingerprint, not both".to_owned(),
             ]);
         }
+        table.remove("control_fingerprint");
         members.insert("control_ca".to_owned(), format!("/{CONTROL_CA}"));
+    } else if members.contains_key("control_fingerprint") {
+        table.remove("control_ca");
     }
     if seed.ca_bundle.is_some() {
         members.insert("ca_bundle".to_owned(), format!("/{STORES_CA}"));
     }
-    if let Err(faults) = Layers::from_values("seed", checked).validate() {
-        return Err(faults.0);
+    lay_over(&mut table, members);
+    match Layers::from_table("seed", checkable(&table)).validate() {
+        Ok(_) => Ok(Some(table)),
+        Err(faults) => Err(faults.0),
     }
-    Ok(Some(in_tables(members)))
 }
 
-/// Names with dots become members of tables.
-fn in_tables(members: BTreeMap<String, String>) -> toml::Table {
-    let mut plain = toml::Table::new();
+/// `table` without the certificates that are not in their files yet; they were read.
+fn checkable(table: &toml::Table) -> toml::Table {
+    let mut table = table.clone();
+    let is = |table: &toml::Table, name: &str, path: &str| {
+        table.get(name).and_then(toml::Value::as_str) == Some(&format!("/{path}"))
+    };
+    if is(&table, "control_ca", CONTROL_CA) {
+        table.remove("control_ca");
+        let stands_for_it = toml::Value::String("0".repeat(64));
+        table.insert("control_fingerprint".to_owned(), stands_for_it);
+    }
+    if is(&table, "ca_bundle", STORES_CA) {
+        table.remove("ca_bundle");
+    }
+    table
+}
+
+/// Sets members of `table`; names with dots are those of inner tables.
+fn lay_over(table: &mut toml::Table, members: BTreeMap<String, String>) {
     for (name, value) in members {
         let value = toml::Value::String(value);
-        match name.split_once('.') {
-            None => {
-                plain.insert(name, value);
+        let Some((outer, member)) = name.split_once('.') else {
+            table.insert(name, value);
+            continue;
+        };
+        let inner = table
+            .entry(outer)
+            .or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        match inner {
+            toml::Value::Table(inner) => {
+                inner.insert(member.to_owned(), value);
             }
-            Some((table, member)) => {
-                let inner = plain
-                    .entry(table)
-                    .or_insert_with(|| toml::Value::Table(toml::Table::new()));
-                if let toml::Value::Table(inner) = inner {
-                    inner.insert(member.to_owned(), value);
-                }
+            other => {
+                *other = toml::Value::Table(toml::Table::from_iter([(member.to_owned(), value)]))
             }
         }
     }
-    plain
 }
 
 #[cfg(test)]
@@ -230,6 +270,7 @@ mod tests {
         let interface = ("eth0".to_owned(), "52:54:00:12:34:56".to_owned());
         Machine {
             before: None,
+            agent_before: None,
             interfaces: vec![interface],
             agent_group: Some(998),
         }
@@ -328,6 +369,75 @@ mod tests {
             network.content.contains("192.0.2.7/24"),
             "{}",
             network.content
+        );
+    }
+
+    #[test]
+    fn a_later_seed_changes_what_it_names_and_nothing_else() {
+        let ca = format!("/{CONTROL_CA}");
+        let before = format!(
+            "control = 'c:1'\ncontrol_ca = '{ca}'\nname = 'old'\n[nfs]\nconnections = 2\nmount_port = 20048\n"
+        );
+        let machine = Machine {
+            agent_before: Some(before),
+            ..machine()
+        };
+        let after = |given: &[(&str, &str)]| {
+            let files = plan(&seed(given), &machine).unwrap();
+            content(&files, AGENT)
+                .content
+                .parse::<toml::Table>()
+                .unwrap()
+        };
+        let named = after(&[("name", "new"), ("nfs.connections", "4")]);
+        assert_eq!(named["control"].as_str(), Some("c:1"));
+        assert_eq!(named["control_ca"].as_str(), Some(ca.as_str()));
+        assert_eq!(named["name"].as_str(), Some("new"));
+        assert_eq!(named["nfs"]["connections"].as_str(), Some("4"));
+        assert_eq!(named["nfs"]["mount_port"].as_integer(), Some(20048));
+        let trusting = after(&[("control_fingerprint", &"ab".repeat(32))]);
+        assert!(!trusting.contains_key("control_ca"));
+        assert_eq!(trusting["name"].as_str(), Some("old"));
+        assert!(plan(&seed(&[("nfs.connections", "many")]), &machine).is_err());
+    }
+
+    #[test]
+    fn what_was_set_is_taken_back() {
+        let before = NetworkSettings {
+            proxy: "http://proxy:3128".to_owned(),
+            proxy_password: "canary".to_owned(),
+            no_proxy: "internal".to_owned(),
+            interface: "eth0".to_owned(),
+            ..NetworkSettings::default()
+        };
+        let machine = Machine {
+            before: Some(before),
+            ..machine()
+        };
+        let none = seed(&[
+            ("admit_tcp", "none"),
+            ("proxy", "none"),
+            ("no_proxy", "none"),
+        ]);
+        let files = plan(&none, &machine).unwrap();
+        assert!(!content(&files, ADMITTED).content.contains("add element"));
+        for file in &files {
+            assert!(!file.content.contains("3128") && !file.content.contains("canary"));
+        }
+    }
+
+    #[test]
+    fn a_key_for_releases_goes_where_the_agent_looks_for_it() {
+        let pem = "-----BEGIN PUBLIC KEY----- MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE= \
+                   -----END PUBLIC KEY-----";
+        let files = plan(&seed(&[("release_key", pem)]), &machine()).unwrap();
+        let key = &content(&files, RELEASE_KEY).content;
+        assert_eq!(key.lines().count(), 3, "{key}");
+        let mut faults = Vec::new();
+        Seed::read(properties(&[("release_key", "MCow")]), &mut faults);
+        assert!(
+            faults[0].starts_with("release_key: no public key"),
+            "{faults:?}"
         );
     }
 

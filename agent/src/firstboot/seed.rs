@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
+use crate::updates::ReleaseKeys;
+
 /// Names and values as a seed gives them; the names are those of the settings in `agent.toml`, and
 /// those below that are the machine's.
 pub(super) type Properties = BTreeMap<String, String>;
@@ -16,12 +18,16 @@ const PEM_MAX: usize = 48 * 1024;
 const PORTS_MAX: usize = 16;
 const PEM_COLUMNS: usize = 64;
 
+/// The value of what is to be taken back.
+pub(super) const NONE: &str = "none";
+
 /// Settings of the agent that the image decides upon, and what a seed has in their place.
 const NOT_HERE: &[(&str, &str)] = &[
     ("state_dir", "the image has its own"),
     ("run_as", "the image has its own"),
     ("activation_listen", "the image has its own"),
     ("activation_key_file", "give activation_key"),
+    ("release_keys", "give release_key"),
     ("https_proxy", "give proxy"),
     ("http_proxy", "give proxy"),
 ];
@@ -45,15 +51,18 @@ pub(super) struct Seed {
     pub(super) interface: Option<Interface>,
     pub(super) dns: Vec<String>,
     pub(super) time: Vec<String>,
-    /// With user and password, if there are any.
+    /// With user and password, if there are any; [`NONE`] takes back what was set before.
     pub(super) proxy: Option<String>,
+    /// The same.
     pub(super) no_proxy: Option<String>,
     /// PEM.
     pub(super) control_ca: Option<String>,
     /// PEM.
     pub(super) ca_bundle: Option<String>,
-    /// TCP ports that the firewall admits.
-    pub(super) admit_tcp: Vec<u16>,
+    /// PEM: whose releases the agent runs.
+    pub(super) release_key: Option<String>,
+    /// TCP ports that the firewall admits; `None`: those of before.
+    pub(super) admit_tcp: Option<Vec<u16>>,
     /// Settings of the agent, by their names in `agent.toml`.
     pub(super) agent: Properties,
 }
@@ -80,7 +89,7 @@ impl Seed {
                 continue;
             }
             let most = match name.as_str() {
-                "control_ca" | "ca_bundle" => PEM_MAX,
+                "control_ca" | "ca_bundle" | "release_key" => PEM_MAX,
                 _ => VALUE_MAX,
             };
             if value.len() > most {
@@ -99,9 +108,10 @@ impl Seed {
                 "no_proxy" => seed.no_proxy = Some(value),
                 "control_ca" => seed.control_ca = noted(certificates(&value), &name, faults),
                 "ca_bundle" => seed.ca_bundle = noted(certificates(&value), &name, faults),
-                "admit_tcp" => {
-                    seed.admit_tcp = noted(ports(&value), &name, faults).unwrap_or_default();
+                "release_key" => {
+                    seed.release_key = noted(release_key(&value), &name, faults);
                 }
+                "admit_tcp" => seed.admit_tcp = noted(ports(&value), &name, faults),
                 _ => match NOT_HERE.iter().find(|(refused, _)| *refused == name) {
                     Some((_, instead)) => {
                         faults.push(format!("{name}: not to be set by a seed: {instead}"));
@@ -135,6 +145,9 @@ pub(super) fn list(text: &str) -> Vec<String> {
 }
 
 fn ports(text: &str) -> Result<Vec<u16>, String> {
+    if text == NONE {
+        return Ok(Vec::new());
+    }
     let ports: Option<Vec<u16>> = list(text)
         .iter()
         .map(|one| one.parse().ok().filter(|port| *port > 0))
@@ -142,32 +155,14 @@ fn ports(text: &str) -> Result<Vec<u16>, String> {
     match ports {
         Some(ports) if ports.len() <= PORTS_MAX => Ok(ports),
         Some(_) => Err(format!("more than {PORTS_MAX} ports")),
-        None => Err("must be ports from 1 to 65535, separated by commas".to_owned()),
+        None => Err(format!(
+            "must be ports from 1 to 65535, separated by commas, or {NONE}"
+        )),
     }
 }
 
-/// PEM in lines again: forms of hypervisors turn line ends into spaces.
 fn certificates(text: &str) -> Result<String, String> {
-    const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
-    const END: &str = "-----END CERTIFICATE-----";
-    let mut pem = String::new();
-    let mut rest = text;
-    while let Some((_, after)) = rest.split_once(BEGIN) {
-        let Some((body, behind)) = after.split_once(END) else {
-            return Err("a certificate has no end".to_owned());
-        };
-        let digits: String = body.split_whitespace().collect();
-        let digits = digits.replace("\\n", "");
-        pem.push_str(BEGIN);
-        for (index, digit) in digits.chars().enumerate() {
-            if index % PEM_COLUMNS == 0 {
-                pem.push('\n');
-            }
-            pem.push(digit);
-        }
-        pem.push_str(&format!("\n{END}\n"));
-        rest = behind;
-    }
+    let pem = in_lines(text, "CERTIFICATE").ok_or("a certificate has no end")?;
     let all: Result<Vec<CertificateDer<'_>>, _> =
         CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
     match all {
@@ -175,6 +170,41 @@ fn certificates(text: &str) -> Result<String, String> {
         Ok(_) => Err("no certificate in PEM is in it".to_owned()),
         Err(error) => Err(format!("not a certificate in PEM: {error}")),
     }
+}
+
+fn release_key(text: &str) -> Result<String, String> {
+    let pem = in_lines(text, "PUBLIC KEY").ok_or("a key has no end")?;
+    match ReleaseKeys::from_pem(pem.as_bytes()) {
+        Ok(keys) if !keys.is_empty() => Ok(pem),
+        Ok(_) => Err("no public key in PEM is in it".to_owned()),
+        Err(what) => Err(what),
+    }
+}
+
+/// PEM in lines again: forms of hypervisors turn line ends into spaces. `None` if one of the
+/// documents named `label` has no end.
+fn in_lines(text: &str, label: &str) -> Option<String> {
+    let (begin, end) = (
+        format!("-----BEGIN {label}-----"),
+        format!("-----END {label}-----"),
+    );
+    let mut pem = String::new();
+    let mut rest = text;
+    while let Some((_, after)) = rest.split_once(&begin) {
+        let (body, behind) = after.split_once(&end)?;
+        let digits: String = body.split_whitespace().collect();
+        let digits = digits.replace("\\n", "");
+        pem.push_str(&begin);
+        for (index, digit) in digits.chars().enumerate() {
+            if index % PEM_COLUMNS == 0 {
+                pem.push('\n');
+            }
+            pem.push(digit);
+        }
+        pem.push_str(&format!("\n{end}\n"));
+        rest = behind;
+    }
+    Some(pem)
 }
 
 #[cfg(test)]
@@ -212,7 +242,7 @@ pub(super) mod tests {
         assert_eq!(faults, Vec::<String>::new());
         assert_eq!(seed.agent, properties(&[("control", "control:9443")]));
         assert_eq!(seed.dns, ["192.0.2.53", "192.0.2.54"]);
-        assert_eq!(seed.admit_tcp, [9464]);
+        assert_eq!(seed.admit_tcp, Some(vec![9464]));
         assert_eq!(seed.proxy, None);
         assert_eq!(
             seed.interface.unwrap().address.as_deref(),

@@ -19,6 +19,7 @@ use super::bundle::Here;
 use super::shelf::Shelf;
 use super::standing::Standing;
 use super::told::UpdateTold;
+use crate::identity;
 use crate::local::Watched;
 use crate::state::StateError;
 use crate::supervisor::Phase;
@@ -63,6 +64,8 @@ struct Shared {
     here: Here,
     packaged: ReleaseVersion,
     trial: Duration,
+    /// Whether an identity was there at the start.
+    was_activated: bool,
     standing: Mutex<Standing>,
     told: watch::Sender<UpdateTold>,
     wish: watch::Sender<Option<Wish>>,
@@ -136,6 +139,7 @@ impl Updates {
             },
             packaged: running.packaged.clone(),
             trial: settings.trial,
+            was_activated: identity::is_there(state_dir),
             told: watch::Sender::new(UpdateTold::of(&standing)),
             standing: Mutex::new(standing),
             wish: watch::Sender::new(None),

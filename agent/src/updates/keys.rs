@@ -55,18 +55,31 @@ impl ReleaseKeys {
                 return Err(told(&format!("larger than {FILE_BYTES_MAX} bytes")));
             }
             let pem = fs::read(&file).map_err(|e| told(&e))?;
-            let before = keys.len();
-            for der in SubjectPublicKeyInfoDer::pem_slice_iter(&pem) {
-                keys.push(ReleaseKey::read(&der.map_err(|e| told(&e))?).map_err(|e| told(&e))?);
-            }
-            if keys.len() == before {
+            let found = Self::from_pem(&pem).map_err(|what| told(&what))?;
+            if found.is_empty() {
                 return Err(told(&"no public key in PEM in it"));
             }
+            keys.extend(found.0);
         }
         if keys.len() > KEYS_MAX {
             return Err(format!("{}: more than {KEYS_MAX} keys", path.display()));
         }
         Ok(Self(keys))
+    }
+
+    /// All keys that a text has; what is no key is passed over.
+    ///
+    /// # Errors
+    /// What is wrong with a key.
+    pub(crate) fn from_pem(pem: &[u8]) -> Result<Self, String> {
+        let key = |der: Result<SubjectPublicKeyInfoDer<'_>, _>| {
+            let der = der.map_err(|error: rustls::pki_types::pem::Error| error.to_string())?;
+            ReleaseKey::read(&der)
+        };
+        let keys: Result<_, String> = SubjectPublicKeyInfoDer::pem_slice_iter(pem)
+            .map(key)
+            .collect();
+        keys.map(Self)
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -59,18 +59,8 @@ pub(super) async fn set(world: &World, control: ControlSettings) -> Outcome {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::sync::{Arc, Mutex};
 
     use super::*;
-    use crate::config::Layers;
-
-    fn world(root: &Path) -> World {
-        World {
-            configured: Mutex::new(Arc::new(Configured::new(Layers::default()))),
-            state_dir: root.join("state"),
-            root: root.to_owned(),
-        }
-    }
 
     fn control(address: &str, fingerprint: &str) -> ControlSettings {
         ControlSettings {
@@ -82,7 +72,7 @@ mod tests {
     #[tokio::test]
     async fn an_appliance_without_a_seed_is_told_where_control_is() {
         let scratch = tempfile::tempdir().unwrap();
-        let world = world(scratch.path());
+        let world = World::below(scratch.path());
         assert!(faults(&world).unwrap().contains("control: missing"));
         let wanted = control("127.0.0.1:1", &"ab".repeat(32));
         let Outcome::Control {
@@ -107,7 +97,7 @@ mod tests {
     #[tokio::test]
     async fn what_the_agent_could_not_use_is_not_saved() {
         let scratch = tempfile::tempdir().unwrap();
-        let world = world(scratch.path());
+        let world = World::below(scratch.path());
         // Nothing says yet by what control is recognised.
         let outcome = set(&world, control("127.0.0.1:1", "")).await;
         let Outcome::Lines(lines) = outcome else {

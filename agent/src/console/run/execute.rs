@@ -30,19 +30,17 @@ async fn carry_out(command: Command, world: &World) -> Outcome {
             Outcome::Agent(said.map(Box::new).map_err(|error| error.to_string()))
         }
         Command::Unlock { password } => {
-            Outcome::Unlocked(password::check(&world.state_dir, password).await)
+            Outcome::Unlocked(password::check(&world.lock_directory(), password).await)
         }
         Command::SetPassword { old, new } => {
-            if old.is_none() && password::is_set(&world.state_dir) {
+            if old.is_none() && password::is_set(&world.lock_directory()) {
                 return Outcome::PasswordThere;
             }
-            Outcome::PasswordSet(password::set(&world.state_dir, old, new).await)
+            Outcome::PasswordSet(password::set(&world.lock_directory(), old, new).await)
         }
         Command::ReadNetwork => Outcome::Network(Box::new(network::read(&world.root))),
         Command::ShowNetwork => Outcome::Lines(network::show(world)),
-        Command::ApplyNetwork(settings) => {
-            Outcome::Lines(network::apply(&world.root, &settings).await)
-        }
+        Command::ApplyNetwork(settings) => Outcome::Lines(network::apply(world, &settings).await),
         Command::RequestKey { region } => {
             Outcome::Lines(activation::request_key(&world.state_dir, &region).await)
         }

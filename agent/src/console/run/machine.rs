@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::super::page::Line;
 use super::super::screens::resources::{self, Found};
-use super::World;
+use super::{World, listening};
 use crate::host::{self, HostWatch};
 use crate::local::{self, SessionState};
 
@@ -26,6 +26,7 @@ pub(super) async fn check(world: &World) -> Vec<Line> {
             Ok(SessionState::Open { ahead_seconds, .. }) => Some(ahead_seconds),
             _ => None,
         },
+        listening: listening::listening(&world.root),
     })
 }
 

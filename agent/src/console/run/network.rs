@@ -9,7 +9,7 @@ use sysinfo::Networks;
 use tokio::process::Command;
 
 use super::super::page::Line;
-use super::World;
+use super::{Configured, World};
 use crate::appliance::{self, NetworkSettings, NotReplaced};
 
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(20);
@@ -90,7 +90,8 @@ fn interfaces() -> Vec<(String, Vec<String>)> {
 }
 
 /// Writes the files, all or none, and lets the services read them.
-pub(super) async fn apply(root: &Path, settings: &NetworkSettings) -> Vec<Line> {
+pub(super) async fn apply(world: &World, settings: &NetworkSettings) -> Vec<Line> {
+    let root = world.root.as_path();
     let before = read(root);
     let written = appliance::network_files(settings)
         .map_err(|error| NotReplaced::from(io::Error::from(error)))
@@ -100,6 +101,15 @@ pub(super) async fn apply(root: &Path, settings: &NetworkSettings) -> Vec<Line> 
         Err(failed) => return refused(&failed),
     };
     let mut lines = vec![Line::ok(format!("{count} files written"))];
+    // What the console tests from now on, and what its bundles must not show.
+    let url = settings.proxy_url().unwrap_or_default();
+    let proxies = vec![
+        ("https_proxy", url.as_str()),
+        ("http_proxy", url.as_str()),
+        ("no_proxy", settings.no_proxy.as_str()),
+    ];
+    let layers = world.configured().layers.clone().with("console", proxies);
+    world.configure(Configured::new(layers));
     if root != Path::new("/") {
         lines.push(Line::plain(format!(
             "They are below {}: no service was told.",
@@ -188,8 +198,8 @@ mod tests {
     #[tokio::test]
     async fn what_was_applied_is_shown_the_next_time() {
         let scratch = tempfile::tempdir().unwrap();
-        let lines = apply(scratch.path(), &settings()).await;
-        assert!(lines[0].text.contains("6 files written"), "{lines:?}");
+        let lines = apply(&World::below(scratch.path()), &settings()).await;
+        assert!(lines[0].text.contains("7 files written"), "{lines:?}");
         assert_eq!(read(scratch.path()), settings());
         let written = scratch
             .path()
@@ -198,12 +208,30 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_new_proxy_is_used_and_kept_secret_at_once() {
+        let scratch = tempfile::tempdir().unwrap();
+        let world = World::below(scratch.path());
+        let proxy = NetworkSettings {
+            proxy: "http://proxy:3128".to_owned(),
+            proxy_user: "me".to_owned(),
+            proxy_password: "canary".to_owned(),
+            ..settings()
+        };
+        apply(&world, &proxy).await;
+        let used = world.configured().layers.value("https_proxy").to_owned();
+        assert_eq!(used, "http://me:canary@proxy:3128");
+        assert!(world.secrets().contains(&"canary".to_owned()));
+        apply(&world, &settings()).await;
+        assert_eq!(world.configured().layers.value("https_proxy"), "");
+    }
+
+    #[tokio::test]
     async fn where_one_file_cannot_be_written_none_is() {
         let scratch = tempfile::tempdir().unwrap();
         fs::create_dir_all(scratch.path().join("etc")).unwrap();
         // A file where the last directory should be.
         fs::write(scratch.path().join("etc/datasync"), "").unwrap();
-        let lines = apply(scratch.path(), &settings()).await;
+        let lines = apply(&World::below(scratch.path()), &settings()).await;
         assert!(lines[0].text.contains("cannot write"), "{lines:?}");
         assert!(lines[1].text.contains("Nothing was changed"), "{lines:?}");
         let network = scratch.path().join("etc/systemd/network");

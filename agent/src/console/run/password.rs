@@ -1,4 +1,4 @@
-//! The password's hash (Argon2id), in a file of its own in the state directory.
+//! The password's hash (Argon2id), in a file of its own.
 
 use std::path::{Path, PathBuf};
 
@@ -12,16 +12,16 @@ const FILE: &str = "console-password";
 const SALT_BYTES: usize = 16;
 
 /// Whether there is a password: the file exists, whatever is in it.
-pub(super) fn is_set(state_dir: &Path) -> bool {
-    file(state_dir).exists()
+pub(super) fn is_set(directory: &Path) -> bool {
+    file(directory).exists()
 }
 
 /// Whether this is the password.
 ///
 /// # Errors
 /// If that cannot be told.
-pub(super) async fn check(state_dir: &Path, password: String) -> Result<bool, String> {
-    let file = file(state_dir);
+pub(super) async fn check(directory: &Path, password: String) -> Result<bool, String> {
+    let file = file(directory);
     off_the_screen(move || verify(&file, &password)).await
 }
 
@@ -29,16 +29,16 @@ pub(super) async fn check(state_dir: &Path, password: String) -> Result<bool, St
 ///
 /// # Errors
 /// If `old` is wrong, or the file cannot be written.
-pub(super) async fn set(state_dir: &Path, old: Option<String>, new: String) -> Result<(), String> {
-    let state_dir = state_dir.to_owned();
+pub(super) async fn set(directory: &Path, old: Option<String>, new: String) -> Result<(), String> {
+    let directory = directory.to_owned();
     off_the_screen(move || {
-        let file = file(&state_dir);
+        let file = file(&directory);
         if file.exists() && !verify(&file, &old.unwrap_or_default())? {
             return Err("The old password is wrong.".to_owned());
         }
         let hash = hash(&new)?;
-        if !state_dir.exists() {
-            state::make_private_directory(&state_dir).map_err(|e| e.to_string())?;
+        if !directory.exists() {
+            state::make_private_directory(&directory).map_err(|e| e.to_string())?;
         }
         state::write_atomically(&file, hash.as_bytes()).map_err(|e| e.to_string())
     })
@@ -58,8 +58,8 @@ async fn off_the_screen<T: Send + 'static>(
     }
 }
 
-fn file(state_dir: &Path) -> PathBuf {
-    state_dir.join(FILE)
+fn file(directory: &Path) -> PathBuf {
+    directory.join(FILE)
 }
 
 fn hash(password: &str) -> Result<String, String> {

@@ -29,6 +29,8 @@ pub(in super::super) struct Found {
     pub(in super::super) is_synchronised: Option<bool>,
     /// This machine's clock less control's, in seconds.
     pub(in super::super) ahead_of_control: Option<i64>,
+    /// What others can connect to; `None` if it cannot be told.
+    pub(in super::super) listening: Option<Vec<String>>,
 }
 
 pub(in super::super) fn lines(found: &Found) -> Vec<Line> {
@@ -49,6 +51,11 @@ pub(in super::super) fn lines(found: &Found) -> Vec<Line> {
             host.uptime_seconds / 3600,
             host.uptime_seconds / 60 % 60
         )),
+        Line::plain(match &found.listening {
+            None => "Listening: cannot be told".to_owned(),
+            Some(none) if none.is_empty() => "Listening: nothing".to_owned(),
+            Some(all) => format!("Listening: {}", all.join(", ")),
+        }),
     ]
 }
 
@@ -167,6 +174,7 @@ mod tests {
             memory_target: Some(128 * MIB),
             is_synchronised: Some(true),
             ahead_of_control: Some(0),
+            listening: Some(Vec::new()),
         }
     }
 

@@ -221,6 +221,7 @@ fn reports() {
         memory_target: Some(128 << 20),
         is_synchronised: Some(true),
         ahead_of_control: Some(-90),
+        listening: Some(vec!["tcp 0.0.0.0:80".to_owned()]),
     };
     compare(
         "resources",

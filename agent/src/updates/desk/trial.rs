@@ -122,11 +122,15 @@ impl Updates {
     }
 
     /// Takes the release that runs back if it has not reached control in time. The time begins once
-    /// the agent is a member of a control plane.
+    /// the agent is a member of a control plane: at once, if it was one before this release, whatever
+    /// this one makes of that.
     async fn end_trial(&self) {
+        if !self.is_tried() {
+            return std::future::pending().await;
+        }
         let mut phase = self.0.phase.clone();
         let is_member = |phase: &Phase| matches!(phase, Phase::Active { .. });
-        if !self.is_tried() || phase.wait_for(is_member).await.is_err() {
+        if !self.0.was_activated && phase.wait_for(is_member).await.is_err() {
             return std::future::pending().await;
         }
         tokio::time::sleep(self.0.trial).await;
@@ -155,5 +159,68 @@ impl Updates {
 
     fn is_tried(&self) -> bool {
         self.standing().tried() == Some(&self.0.here.running)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use tokio::sync::watch;
+
+    use super::super::super::boot::Running;
+    use super::super::super::shelf::Shelf;
+    use super::super::super::standing::{Release, Standing};
+    use super::super::super::{ReleaseKeys, UpdateSettings};
+    use super::super::Surroundings;
+    use super::*;
+    use crate::local::Watched;
+
+    const TRIAL: Duration = Duration::from_secs(900);
+
+    /// Runs a release that is tried, which does not come to be a member, for `wait`; whether it is
+    /// taken back.
+    async fn is_taken_back(state_dir: &Path, wait: Duration) -> bool {
+        let running = Running::embedded().as_release("9.0.0".parse().unwrap());
+        let release = Release {
+            version: running.version.clone(),
+            older_than: None,
+        };
+        let mut standing = Standing::default();
+        standing.stage(release, None);
+        std::fs::create_dir_all(state_dir.join("releases")).unwrap();
+        let (standing, _) = standing.choose(&running.packaged, |_| Ok(()));
+        Shelf::new(state_dir, ReleaseKeys::default())
+            .write(&standing)
+            .unwrap();
+        let settings = UpdateSettings {
+            keys: ReleaseKeys::default(),
+            trial: TRIAL,
+        };
+        let (_phase, phase) = watch::channel(Phase::Starting);
+        let restart = CancellationToken::new();
+        let surroundings = Surroundings {
+            phase,
+            executions: Watched::default(),
+            restart: restart.clone(),
+        };
+        let updates = Updates::open(state_dir, &settings, &running, surroundings);
+        tokio::time::timeout(wait, updates.run(CancellationToken::new()))
+            .await
+            .ok();
+        restart.is_cancelled()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_release_that_does_not_see_that_it_is_a_member_is_taken_back() {
+        let scratch = tempfile::tempdir().unwrap();
+        let long = TRIAL * 4;
+        // Nobody has activated it: it may wait for that as long as it takes.
+        assert!(!is_taken_back(scratch.path(), long).await);
+        let identity = scratch.path().join("identity");
+        std::fs::create_dir_all(&identity).unwrap();
+        std::fs::write(identity.join("agent.json"), "cannot be read").unwrap();
+        assert!(!is_taken_back(scratch.path(), TRIAL / 2).await);
+        assert!(is_taken_back(scratch.path(), long).await);
     }
 }

@@ -7,8 +7,8 @@ use super::storage::offset;
 
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
-/// What an agent needs at least, and what it should have.
-const MEMORY_MIN: u64 = 480 * MIB;
+/// What an agent needs at least, and what it should have: what the kernel leaves of 512 MiB and of 1 GiB.
+const MEMORY_MIN: u64 = 400 * MIB;
 const MEMORY_GOOD: u64 = 960 * MIB;
 /// What a process takes besides `memory_target`.
 const BESIDES: u64 = 64 * MIB;

@@ -13,6 +13,7 @@ mod objects;
 mod script;
 mod source;
 mod tree;
+mod within;
 
 pub use destination::MemoryDestination;
 pub use expected::{Expected, differences, expected};

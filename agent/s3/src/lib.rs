@@ -13,6 +13,7 @@ mod client;
 mod clock;
 mod config;
 mod copy;
+mod copy_parts;
 mod date;
 mod deletes;
 mod destination;

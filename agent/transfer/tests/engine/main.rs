@@ -37,4 +37,5 @@ mod sparing;
 mod streaming;
 mod sweep;
 mod uploads;
+mod within;
 mod world;

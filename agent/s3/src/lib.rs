@@ -28,6 +28,7 @@ mod objects;
 mod open;
 mod parts;
 mod place;
+mod presence;
 mod probe;
 mod properties;
 mod put;

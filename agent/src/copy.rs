@@ -21,7 +21,6 @@ pub use report::{CopyReport, CopyStatus};
 pub use request::CopyRequest;
 
 pub(crate) use access::{Access, Way};
-pub(crate) use origin::StoreAccess;
 pub(crate) use request::{parsed, process};
 
 use crate::credentials::{CredentialStore, Giver};
@@ -169,13 +168,17 @@ mod tests {
     use datasync_model::ExecutionSpec;
 
     use super::*;
+    use crate::store_flags::StoreFlags;
 
     /// A copy from an export to a store of its own.
     pub(super) fn spec() -> ExecutionSpec {
         let flags = CopyFlags {
             source: "nfs://nas/export".to_owned(),
             destination: "s3://bucket/prefix".to_owned(),
-            endpoint_url: Some("http://store:9000".to_owned()),
+            store: StoreFlags {
+                endpoint_url: Some("http://store:9000".to_owned()),
+                ..StoreFlags::default()
+            },
             state_dir: Some("/state".to_owned()),
             ..CopyFlags::default()
         };

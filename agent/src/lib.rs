@@ -34,6 +34,7 @@ mod renewal;
 mod servers;
 mod session;
 mod state;
+mod store_flags;
 mod supervisor;
 mod telemetry;
 mod updates;

@@ -16,7 +16,7 @@ use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
 pub(crate) use bucket::BucketTest;
-pub(crate) use policy::Purpose;
+pub(crate) use policy::{Purpose, Rights};
 pub(crate) use service::{CredentialService, address, lacking};
 
 use bucket::test_bucket;
@@ -120,10 +120,11 @@ pub(crate) enum Access {
 /// Credentials got from STS, kept until they need replacing.
 #[derive(Debug, Default)]
 pub(crate) struct IssuedKeys {
-    by_location: Mutex<HashMap<LocationArn, (RoleRequest, Keys)>>,
+    /// A location may be read for one task and written for another.
+    by_use: Mutex<HashMap<(LocationArn, Purpose), (RoleRequest, Keys)>>,
 }
 
-/// Locations whose keys are remembered; beyond it those whose life is over are dropped, then all.
+/// Uses of locations whose keys are remembered; beyond it those whose life is over are dropped, then all.
 const REMEMBERED_MAX: usize = 1024;
 
 impl IssuedKeys {
@@ -155,20 +156,21 @@ impl IssuedKeys {
             }
             (Err(error), _) => return Err(error),
         };
-        let mut by_location = self.by_location.lock().await;
-        if by_location.len() >= REMEMBERED_MAX {
-            by_location.retain(|_, (_, keys)| is_fresh(keys, now));
+        let mut by_use = self.by_use.lock().await;
+        if by_use.len() >= REMEMBERED_MAX {
+            by_use.retain(|_, (_, keys)| is_fresh(keys, now));
         }
-        if by_location.len() >= REMEMBERED_MAX {
-            by_location.clear();
+        if by_use.len() >= REMEMBERED_MAX {
+            by_use.clear();
         }
-        by_location.insert(location.clone(), (request, keys.clone()));
+        let of = (location.clone(), request.purpose);
+        by_use.insert(of, (request, keys.clone()));
         Ok(keys)
     }
 
     async fn at_hand(&self, location: &LocationArn, request: &RoleRequest) -> Option<Keys> {
-        let by_location = self.by_location.lock().await;
-        let (known, keys) = by_location.get(location)?;
+        let by_use = self.by_use.lock().await;
+        let (known, keys) = by_use.get(&(location.clone(), request.purpose))?;
         (known == request).then(|| keys.clone())
     }
 }
@@ -216,7 +218,7 @@ mod tests {
             partition: "aws",
             bucket: "bucket".to_owned(),
             prefix: String::new(),
-            purpose: Purpose::Location,
+            purpose: Purpose::Location(Rights::Write),
             location_id: "loc".to_owned(),
         }
     }
@@ -234,11 +236,8 @@ mod tests {
         };
         let issued = IssuedKeys::default();
         let known = (request(), keys.clone());
-        issued
-            .by_location
-            .lock()
-            .await
-            .insert(location.clone(), known);
+        let of = (location.clone(), request().purpose);
+        issued.by_use.lock().await.insert(of, known);
         let resolve = async |request: RoleRequest, second: i64| {
             let access = Access::Assume(request);
             issued.resolve(&sts, &location, access, at(second)).await
@@ -249,7 +248,11 @@ mod tests {
             prefix: "other/".to_owned(),
             ..request()
         };
-        for (request, second) in [(request(), 4600), (other, 4599)] {
+        let to_read = RoleRequest {
+            purpose: Purpose::Location(Rights::Read),
+            ..request()
+        };
+        for (request, second) in [(request(), 4600), (other, 4599), (to_read, 4599)] {
             let error = resolve(request, second).await.unwrap_err();
             assert!(
                 error.to_string().contains("Unable to assume role"),

@@ -101,6 +101,8 @@ def test_the_role_is_assumed_for_the_location_alone(tmp_path, monkeypatch, sts):
     statements = json.loads(asked["Policy"])["Statement"]
     resources = json.dumps([statement["Resource"] for statement in statements])
     assert "arn:aws:s3:::bucket/in/*" in resources and "arn:aws:s3:::*" not in resources
+    actions = [action for statement in statements for action in statement["Action"]]
+    assert "s3:ListBucket" in actions and "s3:PutObject" not in actions, "the test only lists"
     assert sts.used == [("ASIA1", "CANARY-token-1")]
     control.stop()
     for file in [*control.state.rglob("*"), control.log]:

@@ -1,10 +1,14 @@
-"""No room left: on the agent's disk, on the store's."""
+"""No room left: on the agent's disk, on the store's, on that of an NFS server."""
 
+import os
 import time
+from types import SimpleNamespace
 
 import pytest
 from world import tree
+from world.copied import STAGING, assert_same, entries
 from world.expected import Snapshot, open_uploads
+from world.nfs4 import Nfs4
 from world.process import Failed, run
 from world.site import Site, shown
 from world.store import Store
@@ -164,3 +168,38 @@ def test_the_stores_disk_is_full(site, small_store, directory):
     site.run(task, timeout=LIVENESS)
     whole.assert_at(small_store.client, bucket)
     assert open_uploads(small_store.client, bucket) == []
+
+
+@pytest.fixture
+def small_export(directory, module_logs):
+    """An NFS server whose file system has room for 24 MiB, and the file system."""
+    room = directory / "small"
+    mount_small(room, 24)
+    room.chmod(0o755)
+    server = Nfs4(directory / "nfs4", module_logs, SimpleNamespace(open=room))
+    try:
+        yield server.start(), room
+    finally:
+        server.stop()
+        run(["umount", "--lazy", room])
+
+
+def test_an_nfs_server_fills_up(site, small_export):
+    server, room = small_export
+    source, destination = site.source("fills"), tree.directory(os.fsencode(room) + b"/to")
+    for number in range(50):
+        tree.write(source + b"/%02d" % number, tree.noise(number, 64 * KIB))
+    tree.big(source + b"/big", 40 * MIB)
+    task = site.create_task(
+        site.nfs_location(source), site.nfs_location(destination, server.host, version="NFS4_1")
+    )
+    site.wait_task(task, "AVAILABLE")
+    ended = site.run(task, status="ERROR")
+    assert "NFS4ERR_NOSPC" in ended["Result"]["ErrorDetail"], shown(ended)
+    found, wanted = entries(destination), entries(source)
+    files = [path for path in found if found[path]["content"]]
+    assert b"/big" not in files and all(found[path] == wanted[path] for path in files), files
+    assert STAGING not in os.listdir(destination)
+    resize(room, 96)
+    site.run(task)
+    assert_same(source, destination)

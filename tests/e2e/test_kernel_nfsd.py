@@ -1,5 +1,5 @@
 """The Linux kernel's own NFS server: trees by each version, a power cut in the middle, exports that
-squash, refuse or have a second file system in them."""
+squash, refuse or have a second file system in them, as source and as destination."""
 
 import os
 import re
@@ -217,3 +217,42 @@ def test_a_directory_that_is_replaced_between_runs_is_found_again(site, server, 
     site.run(arn)
     body = site.store.client.get_object(Bucket=bucket, Key="dir/file")["Body"].read()
     assert body == b"second\n"
+
+
+def task_to(site, server, source, path, version, status="AVAILABLE"):
+    nas = site.nfs_location(path, host=server.host, version=version)
+    arn = site.create_task(site.nfs_location(source), nas)
+    return arn, site.wait_task(arn, status)
+
+
+@pytest.mark.parametrize("version", ["NFS3", "NFS4_1"])
+def test_a_second_file_system_below_a_destination_fails_by_name(site, server, version):
+    source = site.source("across")
+    for name in (b"inner/deep/file", b"inner/new", b"outside/file"):
+        tree.directory(source + b"/" + os.path.dirname(name))
+        tree.write(source + b"/" + name, name)
+    arn, _ = task_to(site, server, source, "/exports/crossed", version)
+    ended = site.run(arn, status="ERROR")
+    failures = listed_failures(ended)
+    assert "/inner/new" in failures and "/inner/deep/file" in failures, failures
+    assert "another file system is mounted there" in failures, failures
+    assert "/outside" not in failures, failures
+    server.run(
+        "cd /exports/crossed && test \"$(cat outside/file)\" = outside/file"
+        " && test ! -e inner/new && test -f inner/file && test ! -e .aws-datasync"
+        " && rm -r outside inner/deep"
+    )
+
+
+@pytest.mark.parametrize("version", ["NFS3", "NFS4_1"])
+@pytest.mark.parametrize("export,words", [
+    ("read-only", ["read-only", "rw in"]),
+    ("squashed", ["no_root_squash"]),
+    ("all-squashed", ["no_root_squash"]),
+])
+def test_a_destination_that_cannot_be_written_says_what_to_do(site, server, export, words, version):
+    source = site.source("refused")
+    _, described = task_to(site, server, source, f"/exports/{export}", version, "UNAVAILABLE")
+    assert described["ErrorCode"] == "DestinationPermissionDenied", shown(described)
+    for word in words:
+        assert word in described["ErrorDetail"], shown(described)

@@ -30,6 +30,11 @@ LOG {{ Default_Log_Level = EVENT; }}
 """
 
 
+def on_overlay(directory):
+    """Whether a directory cannot be exported: file handles need a real file system."""
+    return run(["stat", "-f", "-c", "%T", directory]).stdout.startswith("overlay")
+
+
 class Nfs:
     """Tests get directories below the exports, so that they do not meet."""
 
@@ -40,9 +45,7 @@ class Nfs:
         self.directory = Path(directory)
         self.in_memory = in_memory
         self.directory.mkdir(parents=True)
-        kind = run(["stat", "-f", "-c", "%T", self.directory]).stdout
-        # File handles need a real file system, which an overlay is not.
-        if in_memory or kind.startswith("overlay"):
+        if in_memory or on_overlay(self.directory):
             run(["mount", "-t", "tmpfs", "tmpfs", self.directory])
         self.open = self.directory / "open"
         self.squashed = self.directory / "squashed"

@@ -301,7 +301,8 @@ pub trait Destination: Send + Sync + 'static {
     /// Copies an object within the store, so that its content does not pass through here: `None` if it
     /// is to be read and written. The content is that which the store told of the original; the receipt
     /// is vouched if it told the same of the copy. An original that is gone or another is a
-    /// [`crate::ErrorKind::Stale`].
+    /// [`crate::ErrorKind::Stale`]. An object larger than [`Abilities::put_max`] is copied by a
+    /// multipart upload of its key, which may stay open if the call gives up, fails or is dropped.
     fn copy(
         &self,
         _key: &Key,

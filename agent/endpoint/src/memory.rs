@@ -10,9 +10,12 @@ mod bodies;
 mod destination;
 mod expected;
 mod objects;
+mod placed;
 mod script;
 mod source;
 mod tree;
+mod tree_destination;
+mod within;
 
 pub use destination::MemoryDestination;
 pub use expected::{Expected, differences, expected};
@@ -20,3 +23,4 @@ pub use objects::{BodySpan, EPOCH, Stored, Transit};
 pub use script::{Action, Call, Fault, Operation, Script};
 pub use source::MemorySource;
 pub use tree::{Inode, Tree};
+pub use tree_destination::MemoryTreeDestination;

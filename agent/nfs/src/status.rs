@@ -8,6 +8,10 @@ use nfs3_types::xdr_codec::Unpack;
 
 use crate::xdr::{Malformed, Reply};
 
+/// What a server says at the edge of a file system that is mounted in another.
+pub(crate) const XDEV: &str =
+    "another file system is mounted there, which needs a location of its own";
+
 /// An NFS status other than NFS3_OK.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Status(u32);
@@ -65,6 +69,7 @@ impl Status {
             _ if self.word() == Some(nfsstat3::NFS3ERR_ROFS) => {
                 format!("{word}: the file system is exported or mounted read-only")
             }
+            _ if self.word() == Some(nfsstat3::NFS3ERR_XDEV) => format!("{word}: {XDEV}"),
             ErrorKind::PermissionDenied => denied(&word, uid),
             ErrorKind::Stale => format!("{word}: the file handle means nothing any more"),
             _ => word,

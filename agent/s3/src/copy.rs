@@ -2,39 +2,24 @@
 
 use std::collections::HashMap;
 
+use aws_sdk_s3::operation::create_multipart_upload::builders::CreateMultipartUploadFluentBuilder;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
-use aws_sdk_s3::types::{
-    CompletedPart, CopyObjectResult, CopyPartResult, MetadataDirective, TaggingDirective,
-};
+use aws_sdk_s3::types::{CopyObjectResult, MetadataDirective, TaggingDirective};
 use aws_smithy_types::date_time::{DateTime, Format};
 use datasync_endpoint::{
-    EndpointError, ErrorKind, Integrity, Key, ObjectState, PosixMetadata, Receipt, UploadId,
+    EndpointError, ErrorKind, Integrity, Key, ObjectState, PosixMetadata, Receipt,
 };
 
 use crate::calls::Operation;
+use crate::copy_parts::{Original, copy_source};
 use crate::destination::Store;
 use crate::listing::timestamp;
-use crate::multipart::Whole;
 use crate::object::replaced_metadata;
-use crate::place::{PARTS_MAX, PUT_MAX, in_path};
+use crate::place::PUT_MAX;
 use crate::properties::tagging;
 use crate::put::{Reply, receipt};
 use crate::requests::Wait;
-use crate::sums::{Proof, Sum, Told, told};
-
-/// Copied parts are at least this long, in bytes: few requests, each of some seconds.
-const COPY_PART_MIN: u64 = 1 << 30;
-
-/// `bytes=a-b` of every part of an object.
-fn ranges(size: u64) -> Vec<String> {
-    let part = size.div_ceil(u64::from(PARTS_MAX)).max(COPY_PART_MIN);
-    (0..size.div_ceil(part))
-        .map(|index| {
-            let first = index * part;
-            format!("bytes={first}-{}", (first + part).min(size) - 1)
-        })
-        .collect()
-}
+use crate::sums::{Proof, Sum, told};
 
 /// A request that writes what HEAD told of an object besides its content and user metadata.
 macro_rules! kept {
@@ -59,11 +44,6 @@ fn expires(head: &HeadObjectOutput) -> Option<DateTime> {
 }
 
 impl Store {
-    fn copy_source(&self, object_key: &str) -> String {
-        let bucket = &self.place.bucket;
-        format!("{bucket}/{}", in_path(object_key))
-    }
-
     pub(crate) async fn replace_metadata(
         &self,
         key: &Key,
@@ -85,7 +65,15 @@ impl Store {
         }
         let map = replaced_metadata(head.metadata(), metadata);
         let reply = if current.size > PUT_MAX {
-            self.copy_in_parts(&object_key, &head, current, map).await?
+            let request = self.like(&object_key, &head, map).await?;
+            let itself = Original {
+                bucket: &self.place.bucket,
+                key: &object_key,
+                etag: &current.etag,
+                size: current.size,
+                crc64: current.crc64,
+            };
+            self.copy_in_parts(&object_key, request, &itself).await?
         } else {
             self.copy_whole(&object_key, &head, current, map).await?
         };
@@ -128,7 +116,7 @@ impl Store {
         let request = kept!(self.client.copy_object(), head)
             .bucket(&self.place.bucket)
             .key(object_key)
-            .copy_source(self.copy_source(object_key))
+            .copy_source(copy_source(&self.place.bucket, object_key))
             .copy_source_if_match(&current.etag)
             .metadata_directive(MetadataDirective::Replace)
             .tagging_directive(TaggingDirective::Copy)
@@ -151,36 +139,17 @@ impl Store {
         Ok(Reply { date, ..reply })
     }
 
-    /// CopyObject ends at 5 GiB; parts can be copied too.
-    async fn copy_in_parts(
-        &self,
-        object_key: &str,
-        head: &HeadObjectOutput,
-        current: &ObjectState,
-        map: HashMap<String, String>,
-    ) -> Result<Reply, EndpointError> {
-        let upload = self.create_like(object_key, head, map).await?;
-        let copied = self.copy_parts(object_key, &upload, current).await;
-        if let Err(error) = &copied {
-            // Where completing was not answered, aborting ends it only if it has not happened.
-            if let Err(kept) = self.abort(object_key, &upload).await {
-                tracing::warn!(%error, %kept, upload = upload.0, "an upload of a copy stays open");
-            }
-        }
-        copied
-    }
-
-    async fn create_like(
+    /// A request for an upload of the same object with other user metadata.
+    async fn like(
         &self,
         object_key: &str,
         head: &HeadObjectOutput,
         map: HashMap<String, String>,
-    ) -> Result<UploadId, EndpointError> {
+    ) -> Result<CreateMultipartUploadFluentBuilder, EndpointError> {
         let tags = self.tags(object_key).await?;
-        let request = kept!(self.client.create_multipart_upload(), head)
+        Ok(kept!(self.client.create_multipart_upload(), head)
             .set_tagging(tags)
-            .set_metadata(Some(map));
-        self.begin(object_key, request, self.part_proof()).await
+            .set_metadata(Some(map)))
     }
 
     /// The object's tags as `x-amz-tagging` takes them; a store without tags has none.
@@ -202,70 +171,5 @@ impl Store {
         };
         let tags = output.tag_set().iter();
         Ok(tagging(tags.map(|tag| (tag.key(), tag.value()))))
-    }
-
-    async fn copy_parts(
-        &self,
-        object_key: &str,
-        upload: &UploadId,
-        current: &ObjectState,
-    ) -> Result<Reply, EndpointError> {
-        let target = self.place.target(object_key);
-        let mut parts = Vec::new();
-        for (number, range) in (1..).zip(ranges(current.size)) {
-            let request = self
-                .client
-                .upload_part_copy()
-                .bucket(&self.place.bucket)
-                .key(object_key)
-                .upload_id(&upload.0)
-                .part_number(number)
-                .copy_source(self.copy_source(object_key))
-                .copy_source_if_match(&current.etag)
-                .copy_source_range(range)
-                .send();
-            let operation = Operation::UploadPartCopy;
-            let output = self
-                .requests
-                .send(Wait::LongAnswer, operation, &target, request)
-                .await?;
-            let result = output
-                .copy_part_result
-                .unwrap_or_else(|| CopyPartResult::builder().build());
-            let part = self.reply(operation, &target, result.e_tag, None, Told::default())?;
-            parts.push(
-                CompletedPart::builder()
-                    .part_number(number)
-                    .e_tag(part.etag)
-                    .set_checksum_crc64_nvme(result.checksum_crc64_nvme)
-                    .set_checksum_crc32_c(result.checksum_crc32_c)
-                    .set_checksum_sha256(result.checksum_sha256)
-                    .build(),
-            );
-        }
-        let whole = Whole {
-            parts,
-            length: current.size,
-            crc64: current.crc64,
-            if_absent: false,
-        };
-        self.finish(object_key, upload, whole).await
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ranges_cover_the_object_once() {
-        assert_eq!(
-            ranges((1 << 30) + 1),
-            ["bytes=0-1073741823", "bytes=1073741824-1073741824"]
-        );
-        let most = u64::from(PARTS_MAX) * PUT_MAX;
-        let all = ranges(most);
-        assert_eq!(all.len(), 10_000);
-        assert!(all[9_999].ends_with(&format!("-{}", most - 1)));
     }
 }

@@ -92,6 +92,10 @@ impl Store {
         match answer {
             Ok(head) => Ok(Some(head)),
             Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind == ErrorKind::PermissionDenied => {
+                self.missing_or_refused(object_key, error).await?;
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     }

@@ -41,12 +41,21 @@ impl Store {
         size: u64,
     ) -> Result<UploadId, EndpointError> {
         let object_key = self.place.object_key(key);
+        let request = self.upload_with(header, size);
+        self.begin(&object_key, request, self.part_proof()).await
+    }
+
+    /// A request for an upload of an object that is to have this header.
+    pub(crate) fn upload_with(
+        &self,
+        header: &ObjectHeader,
+        size: u64,
+    ) -> CreateMultipartUploadFluentBuilder {
         let class = self.place.class_for(header.storage_class.as_deref(), size);
         let request = self.client.create_multipart_upload();
-        let request = described!(request, &header.properties)
+        described!(request, &header.properties)
             .set_metadata(Some(user_metadata(header)))
-            .set_storage_class(class.as_deref().map(StorageClass::from));
-        self.begin(&object_key, request, self.part_proof()).await
+            .set_storage_class(class.as_deref().map(StorageClass::from))
     }
 
     /// Begins an upload of this key, whose parts are proven by `proof`.

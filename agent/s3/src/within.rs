@@ -8,10 +8,11 @@ use datasync_endpoint::{
 };
 
 use crate::calls::Operation;
+use crate::copy_parts::{Original, copy_source};
 use crate::destination::Store;
 use crate::listing::timestamp;
 use crate::object::head_sums;
-use crate::place::{PUT_MAX, in_path};
+use crate::place::PUT_MAX;
 use crate::properties::{described, user_metadata};
 use crate::put::{CHECKSUMS, Reply};
 use crate::requests::Wait;
@@ -23,7 +24,8 @@ const COPY_MIN: u64 = 1 << 20;
 impl Store {
     pub(crate) fn may_copy(&self, from: &StoredObject) -> bool {
         self.traits.integrity == Integrity::Crc64
-            && (COPY_MIN..=PUT_MAX).contains(&from.size)
+            && from.size >= COPY_MIN
+            && (from.size <= PUT_MAX || self.part_proof().is_some())
             && self.place.endpoint == from.endpoint
             && !self.no_copies.load(Ordering::Relaxed)
     }
@@ -66,9 +68,17 @@ impl Store {
             return Ok(None);
         };
         let object_key = self.place.object_key(key);
-        let reply = self.copy_of(&object_key, header, from).await?;
+        let (operation, reply) = if from.size > PUT_MAX {
+            let copying = self.copy_of_parts(&object_key, header, from, crc64);
+            (
+                Operation::CompleteMultipartUpload,
+                copying.await.map_err(stale)?,
+            )
+        } else {
+            let copying = self.copy_of(&object_key, header, from);
+            (Operation::CopyObject, copying.await.map_err(stale)?)
+        };
         let ours = Sum::Crc64(crc64);
-        let operation = Operation::CopyObject;
         let receipt = self.receipt(operation, &object_key, reply, ours).await?;
         let content = ReadBack {
             size: from.size,
@@ -114,7 +124,7 @@ impl Store {
         let request = described!(self.client.copy_object(), &header.properties)
             .bucket(&self.place.bucket)
             .key(object_key)
-            .copy_source(format!("{}/{}", from.bucket, in_path(&from.key)))
+            .copy_source(copy_source(&from.bucket, &from.key))
             .copy_source_if_match(&from.etag)
             .metadata_directive(MetadataDirective::Replace)
             .tagging_directive(TaggingDirective::Replace)
@@ -128,7 +138,7 @@ impl Store {
         let copying = self
             .requests
             .send(Wait::LongAnswer, operation, &target, request);
-        let output = copying.await.map_err(stale)?;
+        let output = copying.await?;
         let result = output
             .copy_object_result
             .unwrap_or_else(|| CopyObjectResult::builder().build());
@@ -136,6 +146,24 @@ impl Store {
         let date = result.last_modified().map(timestamp);
         let reply = self.reply(operation, &target, result.e_tag, output.version_id, told)?;
         Ok(Reply { date, ..reply })
+    }
+
+    async fn copy_of_parts(
+        &self,
+        object_key: &str,
+        header: &ObjectHeader,
+        from: &StoredObject,
+        crc64: Crc64,
+    ) -> Result<Reply, EndpointError> {
+        let request = self.upload_with(header, from.size);
+        let original = Original {
+            bucket: &from.bucket,
+            key: &from.key,
+            etag: &from.etag,
+            size: from.size,
+            crc64: Some(crc64),
+        };
+        self.copy_in_parts(object_key, request, &original).await
     }
 }
 

@@ -3,6 +3,7 @@
 use clap::Args;
 
 use crate::config::ProcessFlags;
+use crate::store_flags::StoreFlags;
 
 /// The location and how it is reached. No flag takes a secret.
 #[derive(Debug, Clone, Default, Args)]
@@ -13,20 +14,8 @@ pub struct CheckFlags {
     /// Checks what a destination needs too: writes a little of it, and removes that again
     #[arg(long)]
     pub(super) write: bool,
-    /// S3-compatible store, http[s]://HOST[:PORT]; variables AWS_ENDPOINT_URL_S3,
-    /// AWS_ENDPOINT_URL [default: AWS]
-    #[arg(long, value_name = "URL")]
-    pub(super) endpoint_url: Option<String>,
-    /// Region of the bucket; variables AWS_REGION, AWS_DEFAULT_REGION [default: the profile's, or
-    /// as the store says]
-    #[arg(long)]
-    pub(super) region: Option<String>,
-    /// Profile of the AWS tools' files, in place of any other credentials; variable AWS_PROFILE
-    #[arg(long)]
-    pub(super) profile: Option<String>,
-    /// PEM file of certificates to trust besides the system's; variable AWS_CA_BUNDLE
-    #[arg(long, value_name = "FILE")]
-    pub(super) ca_bundle: Option<String>,
+    #[command(flatten)]
+    pub(super) store: StoreFlags,
     /// Version of NFS: AUTOMATIC, NFS3, NFS4_0, NFS4_1 or NFS4_2 [default: AUTOMATIC]
     #[arg(long, value_name = "VERSION")]
     pub(super) nfs_version: Option<String>,

@@ -9,7 +9,8 @@ use datasync_model::{
 
 use super::flags::CheckFlags;
 use crate::config::{ConfigFaults, ProcessSettings};
-use crate::copy::{StoreAccess, parsed, process};
+use crate::copy::{parsed, process};
+use crate::store_flags::StoreAccess;
 use crate::urls::{EfsUrl, NfsUrl, S3Url};
 
 /// Stands for a location that control does not know.
@@ -45,7 +46,7 @@ impl CheckRequest {
             (Some(process), Some(location)) if faults.is_empty() => Ok(Self {
                 process,
                 location,
-                profile: flags.profile.clone(),
+                profile: flags.store.profile.clone(),
                 write: flags.write,
             }),
             _ => Err(ConfigFaults(faults)),
@@ -122,8 +123,7 @@ fn s3(
     faults: &mut Vec<String>,
 ) -> Option<Location> {
     let url = parsed::<S3Url>("LOCATION", &flags.location, faults);
-    let (endpoint, bundle) = (&flags.endpoint_url, &flags.ca_bundle);
-    let store = StoreAccess::given(endpoint, &flags.region, bundle, environment, faults);
+    let store = StoreAccess::given(&flags.store, environment, faults);
     let url = url?;
     Some(Location::S3(S3Location {
         arn,

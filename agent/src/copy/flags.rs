@@ -3,6 +3,7 @@
 use clap::Args;
 
 use crate::config::ProcessFlags;
+use crate::store_flags::StoreFlags;
 
 /// Locations, options and output of one copy. No flag takes a secret.
 #[derive(Debug, Clone, Default, Args)]
@@ -13,17 +14,8 @@ pub struct CopyFlags {
     /// s3://BUCKET[/PREFIX]
     #[arg(value_name = "DESTINATION")]
     pub(super) destination: String,
-    /// S3-compatible store, http[s]://HOST[:PORT]; variables AWS_ENDPOINT_URL_S3,
-    /// AWS_ENDPOINT_URL [default: AWS]
-    #[arg(long, value_name = "URL")]
-    pub(super) endpoint_url: Option<String>,
-    /// Region of the bucket; variables AWS_REGION, AWS_DEFAULT_REGION [default: the profile's, or
-    /// as the store says]
-    #[arg(long)]
-    pub(super) region: Option<String>,
-    /// Profile of the AWS tools' files, in place of any other credentials; variable AWS_PROFILE
-    #[arg(long)]
-    pub(super) profile: Option<String>,
+    #[command(flatten)]
+    pub(super) store: StoreFlags,
     /// Store that an s3:// SOURCE is read from [default: that of DESTINATION]
     #[arg(long, value_name = "URL")]
     pub(super) source_endpoint_url: Option<String>,
@@ -34,9 +26,6 @@ pub struct CopyFlags {
     /// Profile to read an s3:// SOURCE with [default: that of DESTINATION]
     #[arg(long, value_name = "PROFILE")]
     pub(super) source_profile: Option<String>,
-    /// PEM file of certificates to trust besides the system's; variable AWS_CA_BUNDLE
-    #[arg(long, value_name = "FILE")]
-    pub(super) ca_bundle: Option<String>,
     /// Class of new objects: STANDARD, STANDARD_IA, ONEZONE_IA, INTELLIGENT_TIERING, GLACIER,
     /// DEEP_ARCHIVE, OUTPOSTS, GLACIER_INSTANT_RETRIEVAL [default: STANDARD]
     #[arg(long, value_name = "CLASS")]

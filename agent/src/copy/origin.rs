@@ -1,13 +1,11 @@
 //! Where a copy reads from, and where it writes to.
 
-use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use datasync_model::{Location, LocationArn, NfsLocation, NfsVersion, S3Location, StorageClass};
 
-use super::request::parsed;
-use crate::config::ca_bundle;
-use crate::urls::{NfsUrl, S3Url, StoreUrl, UrlError, unlike};
+use crate::store_flags::StoreAccess;
+use crate::urls::{NfsUrl, S3Url, UrlError, unlike};
 
 const FORM: &str =
     "s3://BUCKET[/PREFIX] or nfs://HOST[:PORT]/EXPORT/PATH (an IPv6 address in brackets)";
@@ -31,61 +29,6 @@ impl FromStr for Origin {
         }
         Err(unlike(text, FORM))
     }
-}
-
-/// A store, as far as it is given.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct StoreAccess {
-    /// Base URL; `None`: AWS.
-    pub(crate) endpoint: Option<String>,
-    pub(crate) region: Option<String>,
-    /// PEM.
-    pub(crate) certificate: Option<String>,
-}
-
-impl StoreAccess {
-    /// What the flags `--endpoint-url`, `--region` and `--ca-bundle` say, else the variables of the AWS
-    /// tools.
-    pub(crate) fn given(
-        endpoint_url: &Option<String>,
-        region: &Option<String>,
-        bundle: &Option<String>,
-        environment: &BTreeMap<String, String>,
-        faults: &mut Vec<String>,
-    ) -> Self {
-        let endpoint = ("--endpoint-url", endpoint_url);
-        let variables = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
-        let endpoint = given(endpoint, &variables, environment)
-            .and_then(|(origin, url)| parsed::<StoreUrl>(origin, url, faults));
-        let variables = ["AWS_REGION", "AWS_DEFAULT_REGION"];
-        let region = given(("--region", region), &variables, environment);
-        let bundle = given(("--ca-bundle", bundle), &["AWS_CA_BUNDLE"], environment);
-        let certificate = bundle.and_then(|(origin, file)| {
-            let read = ca_bundle(file);
-            read.map_err(|what| faults.push(format!("{origin}: {what}")))
-                .ok()
-        });
-        Self {
-            endpoint: endpoint.map(|url| url.to_string()),
-            region: region.map(|(_, region)| region.to_owned()),
-            certificate,
-        }
-    }
-}
-
-/// A flag or the first variable that is not empty, with the name of where it was found.
-fn given<'a>(
-    flag: (&'static str, &'a Option<String>),
-    variables: &[&'static str],
-    environment: &'a BTreeMap<String, String>,
-) -> Option<(&'static str, &'a str)> {
-    let by_flag = flag.1.as_deref().map(|value| (flag.0, value));
-    by_flag.or_else(|| {
-        variables.iter().find_map(|name| {
-            let value = environment.get(*name).filter(|value| !value.is_empty())?;
-            Some((*name, value.as_str()))
-        })
-    })
 }
 
 impl Origin {

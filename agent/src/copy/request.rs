@@ -11,9 +11,10 @@ use sha2::{Digest, Sha256};
 
 use super::flags::CopyFlags;
 use super::options::{self, TASK_MODE};
-use super::origin::{Origin, StoreAccess};
+use super::origin::Origin;
 use crate::config::{ConfigFaults, Layers, Overrides, ProcessFlags, ProcessSettings};
 use crate::endpoints::overlap;
+use crate::store_flags::StoreAccess;
 use crate::urls::StoreUrl;
 
 /// Warnings only: a person reads the end.
@@ -57,9 +58,9 @@ impl CopyRequest {
                 source_profile: flags
                     .source_profile
                     .as_ref()
-                    .or(flags.profile.as_ref())
+                    .or(flags.store.profile.as_ref())
                     .cloned(),
-                profile: flags.profile.clone(),
+                profile: flags.store.profile.clone(),
                 state_dir,
             }),
             _ => Err(ConfigFaults(faults)),
@@ -89,8 +90,7 @@ fn spec(
 ) -> Option<ExecutionSpec> {
     let source = parsed::<Origin>("SOURCE", &flags.source, faults);
     let destination = parsed::<Origin>("DESTINATION", &flags.destination, faults);
-    let (endpoint, bundle) = (&flags.endpoint_url, &flags.ca_bundle);
-    let store = StoreAccess::given(endpoint, &flags.region, bundle, environment, faults);
+    let store = StoreAccess::given(&flags.store, environment, faults);
     let class = options::word("storage-class", flags.storage_class.as_ref(), faults);
     let storage_class = class.unwrap_or(StorageClass::Standard);
     let pair = Pair {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use datasync_endpoint::{Destination, Effect, EndpointError, Key, PartReceipt, Receipt, UploadId};
+use datasync_endpoint::{Destination, Effect, EndpointError, Key, PartReceipt, UploadId};
 
 use crate::attempts::Attempts;
 use crate::journal::{
@@ -89,29 +89,30 @@ impl Uploads {
         Ok(upload)
     }
 
-    /// Announces `copy`, a call that makes an upload of its own, fills it and completes it.
-    pub(crate) async fn copy<D, F>(
+    /// Announces `copy`, a call that makes an upload of its own, fills it and completes it. What it may
+    /// have left open where it failed is aborted.
+    pub(crate) async fn copy<D, T, F>(
         &self,
         key: &Key,
         at_seconds: i64,
         destination: &D,
         attempts: &Attempts,
         copy: impl Fn() -> F + Send + Sync,
-    ) -> Result<Receipt, UploadError>
+    ) -> Result<T, UploadError>
     where
         D: Destination,
-        F: Future<Output = Result<Receipt, EndpointError>> + Send,
+        F: Future<Output = Result<T, EndpointError>> + Send,
     {
         let intent = Intent {
             at_seconds,
             has_parts: true,
             ..Intent::default()
         };
-        let receipt = self
+        let copied = self
             .announced(key, intent, destination, attempts, copy)
             .await?;
         self.closed(key).await?;
-        Ok(receipt)
+        Ok(copied)
     }
 
     /// Makes a call that begins an upload. Before it is made again, and after the last failure,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datasync_model::{self as model, EfsLocation, Home, LocationArn, S3Location};
 use jiff::Timestamp;
 
-use super::policy::Purpose;
+use super::policy::{Purpose, Rights};
 use super::sts::{RoleRequest, Sts, cannot_assume};
 use super::{Access, BucketTest, CredentialsError, IssuedKeys, Keys, test_bucket};
 use crate::config::{Role, RoleKind};
@@ -84,7 +84,11 @@ impl CredentialService {
         now: Timestamp,
     ) -> Result<BucketTest, CredentialsError> {
         let access = self
-            .role_access(location, &location.prefix, (role_arn, Purpose::Location))
+            .role_access(
+                location,
+                &location.prefix,
+                (role_arn, Purpose::Location(Rights::Read)),
+            )
             .await?;
         let keys = self
             .issued
@@ -96,7 +100,8 @@ impl CredentialService {
 
     /// Keys for a location as an agent has it. They are those that the location has now, limited
     /// to the place that the agent knows: rotated keys reach a running execution, but never keys
-    /// of another store than the one that it was started with.
+    /// of another store than the one that it was started with. `rights` limit those of roles; a
+    /// location's own key is what it is.
     ///
     /// # Errors
     /// [`CredentialsError`]: no location, no keys, a location that is at another store by now, or
@@ -104,6 +109,7 @@ impl CredentialService {
     pub(crate) async fn keys_for(
         &self,
         wanted: &S3Location,
+        rights: Rights,
         now: Timestamp,
     ) -> Result<Keys, CredentialsError> {
         let arn = &wanted.arn;
@@ -121,7 +127,7 @@ impl CredentialService {
         }
         let access = match &location.details {
             LocationDetails::S3(s3) => {
-                let role = (s3.role_arn.as_str(), Purpose::Location);
+                let role = (s3.role_arn.as_str(), Purpose::Location(rights));
                 self.role_access(wanted, &wanted.prefix, role).await?
             }
             _ => {
@@ -148,6 +154,7 @@ impl CredentialService {
     pub(crate) async fn keys_for_file_system(
         &self,
         wanted: &EfsLocation,
+        rights: Rights,
         now: Timestamp,
     ) -> Result<Keys, CredentialsError> {
         let arn = &wanted.arn;
@@ -167,7 +174,7 @@ impl CredentialService {
             prefix: "",
             name: arn.id(),
         };
-        let role = (role.as_str(), Purpose::FileSystem);
+        let role = (role.as_str(), Purpose::FileSystem(rights));
         let access = self.role_access_at(place, role).await?;
         self.issued.resolve(&self.sts, arn, access, now).await
     }

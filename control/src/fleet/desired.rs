@@ -8,7 +8,7 @@ use datasync_proto::{DesiredExecution, DesiredProbe, DesiredState, Generation};
 
 use super::probes::Asked;
 use super::views::{AgentKey, LiveExecution, Revision, Snapshot, are_among};
-use crate::credentials::Purpose;
+use crate::credentials::{Purpose, Rights};
 use crate::records::ReleaseWish;
 
 /// One execution that an agent should have.
@@ -37,8 +37,15 @@ pub(crate) struct AgentDesired {
 pub(crate) struct NeededStore {
     pub(crate) location: Location,
     pub(crate) revision: Revision,
-    /// Set for a bucket that belongs to no location.
-    pub(crate) role: Option<RoleUse>,
+    pub(crate) usage: KeyUse,
+}
+
+/// What the keys are used for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum KeyUse {
+    Location(Rights),
+    /// A bucket that belongs to no location.
+    Role(RoleUse),
 }
 
 /// Keys of a role for a bucket of its own.
@@ -50,7 +57,19 @@ pub(crate) struct RoleUse {
     pub(crate) path: String,
 }
 
-fn needed(location: &Location, revision: Revision) -> Option<NeededStore> {
+impl NeededStore {
+    /// Whether these keys do for `other` as well.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        let same_place = (&self.location, self.revision) == (&other.location, other.revision);
+        same_place
+            && match (&self.usage, &other.usage) {
+                (KeyUse::Location(have), KeyUse::Location(want)) => have >= want,
+                (have, want) => have == want,
+            }
+    }
+}
+
+fn needed(location: &Location, revision: Revision, rights: Rights) -> Option<NeededStore> {
     let has_keys = match location {
         Location::S3(_) => true,
         Location::Efs(efs) => efs.signed,
@@ -59,7 +78,7 @@ fn needed(location: &Location, revision: Revision) -> Option<NeededStore> {
     has_keys.then(|| NeededStore {
         location: location.clone(),
         revision,
-        role: None,
+        usage: KeyUse::Location(rights),
     })
 }
 
@@ -103,15 +122,15 @@ impl WantedExecution {
                 location: 0,
                 role_key: role_key.unwrap_or_default(),
             },
-            role: Some(role),
+            usage: KeyUse::Role(role),
         }
     }
 
     fn stores(&self) -> impl Iterator<Item = NeededStore> {
         let [source, destination] = self.revisions;
         let sides = [
-            needed(&self.spec.source, source),
-            needed(&self.spec.destination, destination),
+            needed(&self.spec.source, source, Rights::Read),
+            needed(&self.spec.destination, destination, Rights::Write),
         ];
         let further = [self.manifest(), self.report()];
         sides.into_iter().chain(further).flatten()
@@ -120,7 +139,12 @@ impl WantedExecution {
 
 impl Asked {
     fn store(&self) -> Option<NeededStore> {
-        needed(&self.side.location, self.side.revision)
+        let rights = if self.as_destination {
+            Rights::Write
+        } else {
+            Rights::Read
+        };
+        needed(&self.side.location, self.side.revision, rights)
     }
 }
 
@@ -144,17 +168,18 @@ impl AgentDesired {
             .any(|wanted| wanted.spec.execution == *execution)
     }
 
-    /// The stores for which the agent needs keys, one for each location.
+    /// The stores for which the agent needs keys, one for each location: with the right to write
+    /// where any use of it writes.
     pub(crate) fn stores(&self) -> Vec<NeededStore> {
         let of_executions = self.executions.iter().flat_map(WantedExecution::stores);
         let of_probes = self.probes.iter().filter_map(Asked::store);
         let mut stores: Vec<NeededStore> = Vec::new();
         for store in of_executions.chain(of_probes) {
-            if !stores
-                .iter()
-                .any(|s| s.location.arn() == store.location.arn())
-            {
-                stores.push(store);
+            let arn = store.location.arn();
+            match stores.iter_mut().find(|known| known.location.arn() == arn) {
+                Some(known) if store.covers(known) => *known = store,
+                Some(_) => {}
+                None => stores.push(store),
             }
         }
         stores
@@ -332,8 +357,10 @@ mod tests {
         let [bucket, manifest] = &stores[..] else {
             panic!("two stores: {stores:?}");
         };
-        assert_eq!(bucket.role, None);
-        let role = manifest.role.as_ref().unwrap();
+        assert_eq!(bucket.usage, KeyUse::Location(Rights::Write));
+        let KeyUse::Role(role) = &manifest.usage else {
+            panic!("a role: {manifest:?}");
+        };
         assert_eq!(
             (role.arn.as_str(), role.path.as_str()),
             (fixture::MANIFEST_ROLE, "list.csv")
@@ -379,6 +406,31 @@ mod tests {
         assert!(cancels(&[]) && !cancels(&["efs".to_owned()]));
         snapshot.executions[0].spec.source = fixture::file_system(false);
         assert_eq!(arns(&of(&snapshot, 0)), [destination.arn().clone()]);
+    }
+
+    #[test]
+    fn a_location_is_read_until_something_on_the_agent_writes_it() {
+        let mut snapshot = fixture::snapshot(1);
+        let mut running = |number: u64, source: Location, destination: Location| {
+            let mut execution = fixture::execution(number, number);
+            execution.agent = Some(fixture::agent(0));
+            execution.status = ExecutionStatus::Transferring;
+            execution.spec.source = source;
+            execution.spec.destination = destination;
+            snapshot.executions.push(execution);
+            of(&snapshot, 0).stores()
+        };
+        let reads = running(1, fixture::bucket(), fixture::export());
+        let [read] = &reads[..] else {
+            panic!("one store: {reads:?}");
+        };
+        assert_eq!(read.usage, KeyUse::Location(Rights::Read));
+        let writes = running(2, fixture::export(), fixture::bucket());
+        let [written] = &writes[..] else {
+            panic!("one store: {writes:?}");
+        };
+        assert_eq!(written.usage, KeyUse::Location(Rights::Write));
+        assert!(written.covers(read) && !read.covers(written));
     }
 
     #[test]

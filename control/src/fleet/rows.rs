@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::abandoned::Abandoned;
-use super::desired::{NeededStore, RoleUse};
+use super::desired::{KeyUse, NeededStore, RoleUse};
 use super::inbox::Reported;
 use super::lease::{Contact, Facts};
 use super::probes::Verdict;
@@ -171,17 +171,22 @@ impl Rows {
         needed: &NeededStore,
         now: Timestamp,
     ) -> Result<Keys, CredentialsError> {
-        match (&needed.location, &needed.role) {
-            (Location::S3(store), None) => self.credentials.keys_for(store, now).await,
-            (Location::S3(store), Some(RoleUse { arn, purpose, path })) => {
+        match (&needed.location, &needed.usage) {
+            (Location::S3(store), KeyUse::Location(rights)) => {
+                self.credentials.keys_for(store, *rights, now).await
+            }
+            (Location::S3(store), KeyUse::Role(RoleUse { arn, purpose, path })) => {
                 let role = (arn.as_str(), *purpose);
                 let keys = self.credentials.keys_for_role(store, path, role, now);
                 keys.await
             }
-            (Location::Efs(efs), _) => self.credentials.keys_for_file_system(efs, now).await,
-            (Location::Nfs(nfs), _) => {
-                let arn = &nfs.arn;
-                let why = format!("location {arn} is an NFS server and has no credentials");
+            (Location::Efs(efs), KeyUse::Location(rights)) => {
+                let keys = self.credentials.keys_for_file_system(efs, *rights, now);
+                keys.await
+            }
+            (Location::Nfs(_) | Location::Efs(_), _) => {
+                let arn = needed.location.arn();
+                let why = format!("location {arn} is a file system and has no such credentials");
                 Err(CredentialsError::Refused(why))
             }
         }

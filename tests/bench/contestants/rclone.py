@@ -1,6 +1,7 @@
 """rclone, by default and tuned."""
 
 import os
+import shlex
 
 from world.process import run
 
@@ -22,6 +23,8 @@ LARGE = {
     ],
 }
 SMALL = {"--transfers 64": MANY, "--transfers 64, tuned": [*MANY, "--s3-no-head"]}
+BACK_LARGE = {"defaults": FEW, "8 streams per file": [*FEW, "--multi-thread-streams", "8"]}
+BACK_SMALL = {"--transfers 64": MANY}
 UNCHANGED = {
     "defaults": [],
     "--checkers 64": MANY,
@@ -36,17 +39,31 @@ def rclones(variants, sink, tls=False):
 
 def _rclone(variant, flags, sink, tls):
     def command(root, bucket):
-        common = ["rclone", "copy", root, f":s3:{bucket}", "--config", os.devnull]
-        common += ["--s3-provider", "Other", "--s3-endpoint", endpoint(sink, tls)]
-        common += ["--s3-access-key-id", sink.access_key]
-        common += ["--s3-secret-access-key", sink.secret_key, "--s3-region", "us-east-1"]
-        common += ["--s3-force-path-style=true", "--s3-use-unsigned-payload=true"]
-        common += ["--s3-no-check-bucket", "--retries", "1", "--low-level-retries", "1"]
-        if tls:
-            common += ["--ca-cert", str(sink.authority)]
-        return [*common, *flags]
+        return ["rclone", "copy", root, f":s3:{bucket}", *_access(sink, tls), *flags]
 
     return Peer(f"rclone ({variant})", command)
+
+
+def rclones_back(variants, store):
+    """From a bucket to local files, which are on the disk at the end."""
+    return {variant: _rclone_back(variant, flags, store) for variant, flags in variants.items()}
+
+
+def _rclone_back(variant, flags, store):
+    def command(root, bucket):
+        copy = ["rclone", "copy", f":s3:{bucket}", root, *_access(store), *flags]
+        return ["sh", "-c", f"{shlex.join(copy)} && sync --file-system {shlex.quote(root)}"]
+
+    return Peer(f"rclone ({variant}), sync", command)
+
+
+def _access(sink, tls=False):
+    flags = ["--config", os.devnull, "--s3-provider", "Other"]
+    flags += ["--s3-endpoint", endpoint(sink, tls), "--s3-access-key-id", sink.access_key]
+    flags += ["--s3-secret-access-key", sink.secret_key, "--s3-region", "us-east-1"]
+    flags += ["--s3-force-path-style=true", "--s3-use-unsigned-payload=true"]
+    flags += ["--s3-no-check-bucket", "--retries", "1", "--low-level-retries", "1"]
+    return [*flags, "--ca-cert", str(sink.authority)] if tls else flags
 
 
 def version():

@@ -5,6 +5,7 @@ from .copies import large, large_tls, small
 from .delay import delay
 from .directory import directory
 from .fleet import fleet
+from .from_s3 import from_s3
 from .huge import huge
 from .memory import memory
 from .rate import rate
@@ -24,6 +25,7 @@ ROWS = {
     "rescan": rescan,
     "delay": delay,
     "versions": versions,
+    "from-s3": from_s3,
     "directory": directory,
     "rate": rate,
     "resume": resume,

@@ -1,18 +1,19 @@
 //! A destination that keeps objects in memory.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use datasync_model::RequestCounts;
 
 use super::objects::{BodySpan, Objects, Stored, Transit};
 use super::script::{Aftermath, error};
 use super::source::flipped;
-use super::{Operation, Script};
+use super::{MemorySource, Operation, Script};
 use crate::{
     Abilities, Crc64, DELETE_MAX, Destination, EndpointError, ErrorKind, Integrity, Key, ListPage,
     NoTree, ObjectChecksum, ObjectHeader, ObjectIdentifier, ObjectState, OpenUpload, PartReceipt,
-    PartStream, Payload, PosixMetadata, ReadBack, Receipt, StoredPart, Timestamp, UploadId,
+    PartStream, Payload, PosixMetadata, ReadBack, Receipt, StoredObject, StoredPart, Timestamp,
+    UploadId,
 };
 
 /// Objects in memory as a destination. Bodies are taken slice by slice, as their pace grants.
@@ -23,6 +24,8 @@ pub struct MemoryDestination {
     pub(super) abilities: Abilities,
     page: usize,
     tells_dates: bool,
+    /// Whose objects the store copies by itself.
+    pub(super) originals: Option<Arc<MemorySource>>,
 }
 
 impl Default for MemoryDestination {
@@ -43,6 +46,7 @@ impl Default for MemoryDestination {
             },
             page: 1000,
             tells_dates: true,
+            originals: None,
         }
     }
 }
@@ -79,6 +83,15 @@ impl MemoryDestination {
         }
     }
 
+    /// The store copies this source's objects by itself.
+    #[must_use]
+    pub fn with_originals(self, source: Arc<MemorySource>) -> Self {
+        Self {
+            originals: Some(source),
+            ..self
+        }
+    }
+
     /// A store of its own with the same objects and uploads; nothing is scripted.
     #[must_use]
     pub fn fork(&self) -> Self {
@@ -86,6 +99,7 @@ impl MemoryDestination {
             objects: Mutex::new(self.lock().clone()),
             script: Script::default(),
             abilities: self.abilities.clone(),
+            originals: self.originals.clone(),
             ..*self
         }
     }
@@ -162,7 +176,7 @@ impl MemoryDestination {
     }
 
     /// What the store remembers of a content's checksum.
-    fn remembered(&self, crc64: Crc64) -> Option<Crc64> {
+    pub(super) fn remembered(&self, crc64: Crc64) -> Option<Crc64> {
         (self.abilities.integrity == Integrity::Crc64).then_some(crc64)
     }
 
@@ -173,7 +187,7 @@ impl MemoryDestination {
         aftermath.reply(())
     }
 
-    fn receipt(
+    pub(super) fn receipt(
         &self,
         etag: String,
         checksum: Option<ObjectChecksum>,
@@ -233,6 +247,19 @@ impl Destination for MemoryDestination {
             .store(Operation::Put, key, header, received.body, checksums)?;
         let receipt = self.receipt(etag, checksum, &aftermath);
         aftermath.reply(receipt)
+    }
+
+    fn may_copy(&self, _from: &StoredObject) -> bool {
+        self.originals.is_some()
+    }
+
+    async fn copy(
+        &self,
+        key: &Key,
+        header: &ObjectHeader,
+        from: &StoredObject,
+    ) -> Result<Option<(ReadBack, Receipt)>, EndpointError> {
+        self.copied(key, header, from).await
     }
 
     async fn create_upload(

@@ -47,6 +47,8 @@ pub enum Operation {
     ListParts,
     /// `Destination::set_metadata`.
     SetMetadata,
+    /// `Destination::copy`.
+    Copy,
     /// The copy of the content, by an upload, of an object that is too large for one request.
     CopyPart,
     /// `Destination::read_back`.
@@ -75,7 +77,7 @@ impl Operation {
             Self::AbortUpload => "AbortMultipartUpload",
             Self::OpenUploads => "ListMultipartUploads",
             Self::ListParts => "ListParts",
-            Self::SetMetadata => "CopyObject",
+            Self::SetMetadata | Self::Copy => "CopyObject",
             Self::CopyPart => "UploadPartCopy",
             Self::ReadBack => "GET",
             Self::DeleteBatch => "DeleteObjects",

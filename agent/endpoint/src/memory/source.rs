@@ -9,7 +9,7 @@ use super::script::{Aftermath, error};
 use super::{Operation, Script, Tree};
 use crate::{
     Attributes, DirCursor, DirEntry, DirPage, EndpointError, EntryKind, EntryPath, ErrorKind,
-    Handle, Node, ReadReply, Source,
+    Handle, Node, ReadReply, Source, StoredObject,
 };
 
 const VERIFIER: &[u8; 8] = b"verifier";
@@ -37,6 +37,7 @@ pub struct MemorySource {
     reply_max: u32,
     attributes_after_read: bool,
     has_bare_directories: bool,
+    is_in_store: bool,
 }
 
 impl MemorySource {
@@ -51,6 +52,7 @@ impl MemorySource {
             reply_max: u32::MAX,
             attributes_after_read: true,
             has_bare_directories: false,
+            is_in_store: false,
         }
     }
 
@@ -68,6 +70,15 @@ impl MemorySource {
     pub fn with_bare_directories(self) -> Self {
         Self {
             has_bare_directories: true,
+            ..self
+        }
+    }
+
+    /// Files are objects of the store that the destination is in.
+    #[must_use]
+    pub fn in_the_store(self) -> Self {
+        Self {
+            is_in_store: true,
             ..self
         }
     }
@@ -116,7 +127,7 @@ impl MemorySource {
         self.tree().clone()
     }
 
-    fn tree(&self) -> MutexGuard<'_, Tree> {
+    pub(super) fn tree(&self) -> MutexGuard<'_, Tree> {
         self.tree.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -156,6 +167,10 @@ impl Source for MemorySource {
 
     fn is_item(&self, node: &Node) -> bool {
         !self.has_bare_directories || node.attributes.kind != EntryKind::Directory
+    }
+
+    fn stored(&self, file: &Handle) -> Option<StoredObject> {
+        self.is_in_store.then(|| self.object(file))?
     }
 
     async fn root(&self) -> Result<Node, EndpointError> {

@@ -24,6 +24,12 @@ pub struct Inode {
     cookies: BTreeMap<Vec<u8>, u64>,
 }
 
+impl Inode {
+    pub(super) fn has_children(&self) -> bool {
+        !self.children.is_empty()
+    }
+}
+
 /// A tree that can be changed at any time. Paths are names joined by `/`, without a leading one.
 ///
 /// Every change moves mtime and ctime of what changes forward, as a file system does.

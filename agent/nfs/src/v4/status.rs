@@ -3,7 +3,7 @@
 use datasync_endpoint::{EndpointError, ErrorKind};
 
 use crate::lacking::Lack;
-use crate::status::denied;
+use crate::status::{XDEV, denied};
 use crate::xdr::{Malformed, Reply};
 
 /// A status other than NFS4_OK.
@@ -129,6 +129,7 @@ impl Status {
                 "{name}: the file system is on another server (a referral), which is not followed: \
                  make a location of that server"
             ),
+            (18, _) => format!("{name}: {XDEV}"),
             (30, _) => format!("{name}: the file system is exported or mounted read-only"),
             (10039, _) => format!(
                 "{name}: the server does not take owners and groups as numbers; turn its id mapping \
@@ -162,6 +163,7 @@ mod tests {
             (13, ErrorKind::PermissionDenied, "uid 7"),
             (10016, ErrorKind::PermissionDenied, "sec=sys"),
             (10019, ErrorKind::NotSupported, "referral"),
+            (18, ErrorKind::NotSupported, "another file system"),
             (10021, ErrorKind::NotSupported, "MINOR_VERS"),
             (4711, ErrorKind::Protocol, "4711"),
         ] {

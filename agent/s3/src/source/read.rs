@@ -11,7 +11,7 @@ use super::handle::Item;
 use crate::calls::Operation;
 use crate::error::chain;
 use crate::lean::Ask;
-use crate::listing::{Listing, Start, decoded};
+use crate::presence::READ_REFUSED;
 use crate::requests::Wait;
 
 /// An object is not what it was.
@@ -43,13 +43,10 @@ impl S3Source {
         {
             Ok(answer) => answer,
             Err(error) if error.kind == ErrorKind::NotFound => return Ok(None),
-            // S3 does not say that an object is missing to who may list only below a prefix.
             Err(error) if error.kind == ErrorKind::PermissionDenied && etag.is_none() => {
                 drop(turn);
-                return match self.is_listed(object_key).await? {
-                    true => Err(self.explained(error)),
-                    false => Ok(None),
-                };
+                self.store.missing_or_refused(object_key, error).await?;
+                return Ok(None);
             }
             Err(error) => return Err(self.explained(error)),
         };
@@ -58,26 +55,6 @@ impl S3Source {
             return Err(self.error(ErrorKind::Stale, operation, object_key, REPLACED));
         }
         Ok(Some(facts))
-    }
-
-    /// Whether a listing has the object: its key comes first of all that begin so.
-    async fn is_listed(&self, object_key: &str) -> Result<bool, EndpointError> {
-        let wanted = Listing {
-            prefix: object_key,
-            by_directory: false,
-            start: Start::Beginning,
-            max_keys: 1,
-        };
-        let page = self.store.raw_page(wanted).await?;
-        let is_it = |text: &str| match page.url_encoded {
-            true => decoded(text).is_some_and(|key| key == object_key),
-            false => text == object_key,
-        };
-        let mut keys = page
-            .objects
-            .iter()
-            .filter_map(|object| object.key.as_deref());
-        Ok(keys.any(is_it))
     }
 
     fn facts(
@@ -225,9 +202,7 @@ impl S3Source {
                 error.detail = format!("{advice}: {}", error.detail);
             }
             ErrorKind::PermissionDenied => {
-                let advice = "reading the object is not allowed (s3:GetObject, and kms:Decrypt where \
-                              it is encrypted by KMS)";
-                error.detail = format!("{advice}: {}", error.detail);
+                error.detail = format!("{READ_REFUSED}: {}", error.detail);
             }
             _ => {}
         }

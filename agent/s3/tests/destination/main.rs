@@ -12,6 +12,7 @@ mod lies;
 mod metadata;
 mod objects;
 mod opening;
+mod presence;
 mod proxy;
 mod requests;
 mod settings;

@@ -3,6 +3,7 @@ use std::path::Path;
 use datasync_model::{Location, S3Location};
 
 use super::*;
+use crate::store_flags::StoreFlags;
 
 const HOME_DIR: (&str, &str) = ("HOME", "/home/somebody");
 
@@ -44,8 +45,8 @@ fn flags_win_over_variables_and_the_one_of_s3_over_the_general_one() {
     assert_eq!(s3(&found).endpoint.as_deref(), Some("http://special:9000"));
     assert_eq!(found.process.nfs.connections, 7);
     assert_eq!(found.process.log_level, "warn");
-    flags.endpoint_url = Some("https://flag/".to_owned());
-    flags.region = Some("eu-west-1".to_owned());
+    flags.store.endpoint_url = Some("https://flag/".to_owned());
+    flags.store.region = Some("eu-west-1".to_owned());
     let found = request(&flags, &variables).unwrap();
     assert_eq!(s3(&found).endpoint.as_deref(), Some("https://flag"));
     assert_eq!(s3(&found).region.as_deref(), Some("eu-west-1"));
@@ -60,11 +61,14 @@ fn every_fault_is_named_at_once_and_nothing_secret() {
     let flags = CopyFlags {
         source: "nas:/export".to_owned(),
         destination: "bucket".to_owned(),
-        endpoint_url: Some("http://key:canary@host".to_owned()),
+        store: StoreFlags {
+            endpoint_url: Some("http://key:canary@host".to_owned()),
+            ca_bundle: Some("/nowhere/ca.pem".to_owned()),
+            ..StoreFlags::default()
+        },
         storage_class: Some("COLD".to_owned()),
         verify_mode: Some("ALL".to_owned()),
         include: vec!["home".to_owned()],
-        ca_bundle: Some("/nowhere/ca.pem".to_owned()),
         ..CopyFlags::default()
     };
     let variables = [("DATASYNC_AGENT_MEMORY_TARGET", "lots")];
@@ -100,7 +104,7 @@ fn the_same_command_line_is_the_same_copy() {
         ids(&|flags| flags.source.push('/')),
         ids(&|flags| flags.bytes_per_second = Some("1MiB".to_owned())),
         ids(&|flags| flags.verify_mode = Some("ONLY_FILES_TRANSFERRED".to_owned())),
-        ids(&|flags| flags.region = Some("eu-west-1".to_owned())),
+        ids(&|flags| flags.store.region = Some("eu-west-1".to_owned())),
     ] {
         assert_eq!(same, plain);
     }
@@ -115,7 +119,7 @@ fn the_same_command_line_is_the_same_copy() {
         (ids(&|flags| flags.source.push('x')), false),
         (ids(&|flags| flags.destination.push('x')), false),
         (
-            ids(&|flags| flags.endpoint_url = Some("http://s:1".to_owned())),
+            ids(&|flags| flags.store.endpoint_url = Some("http://s:1".to_owned())),
             false,
         ),
     ] {
@@ -182,9 +186,12 @@ fn a_larger_share_of_deletes_continues_the_same_copy() {
 fn a_bucket_is_read_as_the_destination_is_unless_something_else_is_said() {
     let mut flags = CopyFlags {
         source: "s3://from/in".to_owned(),
-        region: Some("eu-west-1".to_owned()),
-        profile: Some("both".to_owned()),
-        endpoint_url: Some("http://here:9000".to_owned()),
+        store: StoreFlags {
+            region: Some("eu-west-1".to_owned()),
+            profile: Some("both".to_owned()),
+            endpoint_url: Some("http://here:9000".to_owned()),
+            ..StoreFlags::default()
+        },
         ..flags()
     };
     let source = |found: &CopyRequest| match &found.spec.source {

@@ -36,5 +36,7 @@ mod simulated;
 mod sparing;
 mod streaming;
 mod sweep;
+mod trees;
 mod uploads;
+mod within;
 mod world;

@@ -70,7 +70,7 @@ impl Stores {
     pub(super) fn is_ready(&self, store: &NeededStore) -> bool {
         self.by_location
             .get(store.location.arn())
-            .is_some_and(|held| held.told && held.store == *store)
+            .is_some_and(|held| held.told && held.store.covers(store))
     }
 }
 
@@ -79,6 +79,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::credentials::Rights;
+    use crate::fleet::desired::KeyUse;
     use crate::fleet::fixture;
     use crate::fleet::views::Revision;
 
@@ -89,7 +91,7 @@ mod tests {
                 location: revision,
                 role_key: 0,
             },
-            role: None,
+            usage: KeyUse::Location(Rights::Write),
         }
     }
 
@@ -123,5 +125,21 @@ mod tests {
         assert!(stores.is_ready(&store(2)) && !stores.is_ready(&store(1)));
         stores.need(Vec::new(), now);
         assert!(!stores.is_ready(&store(2)));
+    }
+
+    #[test]
+    fn keys_to_write_do_for_reading_and_not_the_reverse() {
+        let (mut stores, now) = (Stores::default(), Instant::now());
+        let read = NeededStore {
+            usage: KeyUse::Location(Rights::Read),
+            ..store(1)
+        };
+        stores.need(vec![read.clone()], now);
+        stores.found(&read, now);
+        assert!(stores.is_ready(&read) && !stores.is_ready(&store(1)));
+        stores.need(vec![store(1)], now);
+        assert_eq!(stores.take_due(now), [store(1)]);
+        stores.found(&store(1), now);
+        assert!(stores.is_ready(&read) && stores.is_ready(&store(1)));
     }
 }

@@ -33,6 +33,7 @@ def certificate(directory):
     made = run([
         "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
         "-subj", "/CN=collector", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2",
+        "-addext", "basicConstraints=critical,CA:FALSE",
         "-keyout", files[1], "-out", files[0],
     ])
     assert made.returncode == 0, made.stderr
@@ -54,7 +55,8 @@ def collector(ports, certificate):
 def site(directory, module_logs, nfs, store, ports, certificate, collector):
     headers = directory / "collector.headers"
     headers.touch(mode=0o600)
-    headers.write_text(f"Authorization: Bearer {remember("the collector", TOKEN)}\n")
+    remember("the collector", TOKEN)
+    headers.write_text(f"Authorization: Bearer {TOKEN}\n")
     permit(TOKEN, headers)
     told = {
         "otlp_endpoint": f"https://127.0.0.1:{ports['collector']}",

@@ -57,8 +57,8 @@ def test_an_agent_that_is_stuck_is_silent_until_it_goes_on(manager, control, tmp
     agent = Agent("stuck", tmp_path, module_logs, control, telemetry_listen=f"127.0.0.1:{port}")
     agent.server.env = os.environ | variables
     agent.start()
-    assert told(manager) == "READY=1"
-    assert told(manager) == "WATCHDOG=1"
+    assert told(made) == "READY=1"
+    assert told(made) == "WATCHDOG=1"
     # A state directory that never answers: the agent's loop waits at this file for somebody who reads.
     sign = agent.state / "alive"
     os.mkfifo(agent.state / "nobody-reads")
@@ -73,7 +73,7 @@ def test_an_agent_that_is_stuck_is_silent_until_it_goes_on(manager, control, tmp
     with open(sign, "rb"):
         wait_until("it goes on", lambda: livez(port) == 200, 60)
         made.settimeout(20)
-        assert told(manager) == "WATCHDOG=1"
+        assert told(made) == "WATCHDOG=1"
         sign.unlink()
     assert agent.server.stop() == 0
 

@@ -154,6 +154,12 @@ static() {
   return $result
 }
 
+# manual: man pages and completions, as the programs in $DATASYNC_BIN_DIR have them.
+manual() {
+  export DATASYNC_MANUAL=$work/manual
+  "$DATASYNC_BIN_DIR/datasync-manual" "$DATASYNC_MANUAL"
+}
+
 # The images with programs that are built fast; `dist` with those that are shipped.
 suite_image() {
   world || return 0
@@ -162,7 +168,8 @@ suite_image() {
 
 suite_dist() {
   world || return 0
-  binaries debug && static dist && pytest_suite dist $suite_seconds tests/image --dist
+  # The programs are compiled once more there.
+  binaries debug && static dist && pytest_suite dist 5400 tests/image --dist
 }
 
 suite_vm() {
@@ -181,7 +188,22 @@ suite_vm() {
   fi
   # The base disk needs the network: the world in which the tests run has none.
   bounded $cargo_build_seconds packer/base --cache "$cache/vm" && binaries debug && static dev &&
-    pytest_suite vm 1800 tests/vm
+    manual && pytest_suite vm 1800 tests/vm
+}
+
+# The previous release with this one, each as agent and as control.
+suite_skew() {
+  world || return 0
+  local result
+  bounded 3600 tests/skew/previous "$cache/previous" >"$logs/skew-previous" 2>"$logs/skew-build.log"
+  result=$?
+  cat "$logs/skew-build.log"
+  if [ $result = 3 ]; then
+    reason=$(tail -n 1 "$logs/skew-build.log")
+    return
+  fi
+  [ $result = 0 ] && binaries debug || return 1
+  DATASYNC_PREVIOUS_BIN_DIR=$(cat "$logs/skew-previous") pytest_suite skew $suite_seconds tests/skew
 }
 
 suite_deny() {

@@ -87,7 +87,8 @@ pub struct RunArguments {
     /// Activation key issued beforehand
     #[arg(long)]
     activation_key: Option<String>,
-    /// PEM file of certificates that stores may be signed by besides the system's
+    /// PEM file of certificates that stores, and the collector of --otlp-endpoint, may be signed by
+    /// besides the system's
     #[arg(long)]
     ca_bundle: Option<String>,
     /// Executions that run at once [default: 1]
@@ -107,6 +108,16 @@ pub struct RunArguments {
     /// [default: nowhere]
     #[arg(long)]
     telemetry_listen: Option<String>,
+    /// Collector that metrics are pushed to by OTLP over gRPC, such as https://collector.example:4317
+    /// [default: none]
+    #[arg(long, value_name = "URL")]
+    otlp_endpoint: Option<String>,
+    /// Seconds from one push of metrics to the next, 5 to 3600 [default: 60]
+    #[arg(long)]
+    otlp_interval_seconds: Option<String>,
+    /// File with NAME: VALUE lines that are sent with each push, readable by its owner alone
+    #[arg(long, value_name = "FILE")]
+    otlp_headers_file: Option<String>,
     /// PEM file, or directory of them, with the public keys that updates are signed with
     /// [default: /etc/datasync/release-keys.d, if it is there]
     #[arg(long)]
@@ -191,6 +202,9 @@ impl RunArguments {
             ("name", &self.name),
             ("run_as", &self.run_as),
             ("telemetry_listen", &self.telemetry_listen),
+            ("otlp_endpoint", &self.otlp_endpoint),
+            ("otlp_interval_seconds", &self.otlp_interval_seconds),
+            ("otlp_headers_file", &self.otlp_headers_file),
             ("release_keys", &self.release_keys),
             ("update_trial_seconds", &self.update_trial_seconds),
             ("log.output", &self.log_output),

@@ -23,7 +23,7 @@ use std::time::Duration;
 use datasync_model::{ActivationKey, BytesPerSecond, Proxy};
 use datasync_nfs::ServerName;
 use datasync_s3::Encryption;
-use datasync_telemetry::{LogFormat, LogOutput};
+use datasync_telemetry::{LogFormat, LogOutput, OtlpSettings};
 use datasync_transfer::ServerLimits;
 
 use crate::updates::UpdateSettings;
@@ -59,6 +59,8 @@ pub struct Config {
     pub name: Option<String>,
     /// Where health and metrics are told over HTTP; `None`: nowhere.
     pub telemetry_listen: Option<SocketAddr>,
+    /// Where metrics are pushed to; `None`: nowhere.
+    pub otlp: Option<OtlpSettings>,
     /// Where log lines go.
     pub log_output: LogOutput,
     /// Whose updates are installed, and how they are tried.

@@ -1,7 +1,7 @@
 //! The liveness file, and the check that reads it from another process.
 
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use datasync_telemetry::Pulses;
@@ -69,12 +69,20 @@ fn check(state_dir: &Path, now: SystemTime) -> Result<(), Unhealthy> {
 #[derive(Debug, Default)]
 pub(crate) struct Vitals {
     /// Of the loops that the agent lives by.
-    pub(crate) pulses: Pulses,
+    pub(crate) pulses: Arc<Pulses>,
     /// Why nothing can be written to the state directory, if so.
     fault: Mutex<Option<String>>,
 }
 
 impl Vitals {
+    /// With signs of life that others read too.
+    pub(crate) fn with(pulses: Arc<Pulses>) -> Self {
+        Self {
+            pulses,
+            fault: Mutex::default(),
+        }
+    }
+
     /// Why nothing can be written to the state directory, as of the last try; `None`: it can.
     pub(crate) fn state_fault(&self) -> Option<String> {
         let fault = self.fault.lock();

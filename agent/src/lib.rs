@@ -48,7 +48,7 @@ pub use config::{
 };
 pub use console::{ConsoleError, ConsoleSettings, console};
 pub use copy::{CopyFlags, CopyReport, CopyRequest, CopyStatus, copy};
-pub use datasync_telemetry::{LogFormat, LogLevel, LogOutput};
+pub use datasync_telemetry::{LogFormat, LogLevel, LogOutput, Pulses, feed_watchdog};
 pub use firstboot::{Firstboot, FirstbootSettings, SeedFaults, firstboot};
 pub use health::{Unhealthy, check_health};
 pub use idle::{Busy, check_idle};

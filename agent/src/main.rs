@@ -7,6 +7,7 @@ mod service;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
@@ -16,8 +17,8 @@ use datasync_agent::arguments::{
 };
 use datasync_agent::{
     CONFIG_FILE_VARIABLE, Config, ConsoleSettings, Ending, Firstboot, FirstbootSettings, Layers,
-    LogLevel, LogOutput, Phase, ProcessSettings, Running, SharedOwners, UpdateOptions, boot,
-    check_health, check_idle, console, firstboot, init_logging, is_on_trial, restart,
+    LogLevel, LogOutput, Phase, ProcessSettings, Pulses, Running, SharedOwners, UpdateOptions,
+    boot, check_health, check_idle, console, firstboot, init_logging, is_on_trial, restart,
     run_updatable, update,
 };
 use tokio::runtime::Runtime;
@@ -159,8 +160,10 @@ async fn run_until_signal(
     let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
     let phase = watch::Sender::new(Phase::Starting);
     let owners = config.process.nfs.owners.clone();
-    let mut told = Box::pin(service::tell(phase.subscribe()));
-    let ended = run_updatable(config, running.clone(), phase, shutdown.clone());
+    let pulses = Arc::<Pulses>::default();
+    let mut told = Box::pin(service::tell(phase.subscribe(), &pulses));
+    let signs = Arc::clone(&pulses);
+    let ended = run_updatable(config, running.clone(), phase, signs, shutdown.clone());
     let mut ended = Box::pin(ended);
     loop {
         tokio::select! {

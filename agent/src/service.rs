@@ -3,19 +3,14 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::time::Duration;
 
-use datasync_agent::Phase;
+use datasync_agent::{Phase, Pulses, feed_watchdog};
 use sd_notify::{NotifyState, notify, watchdog_enabled};
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
 
-/// Without a watchdog, how often nothing is done.
-const IDLE: Duration = Duration::from_secs(3600);
-
-/// Says that the agent is ready once it has left its start behind, and from then on that it lives,
-/// twice in the time that the watchdog gives.
-pub(crate) async fn tell(mut phase: watch::Receiver<Phase>) -> Infallible {
+/// Says that the agent is ready once it has left its start behind, and from then on that it lives, as long
+/// as its loops do.
+pub(crate) async fn tell(mut phase: watch::Receiver<Phase>, pulses: &Pulses) -> Infallible {
     // It is not dropped while the agent runs, and after that nobody waits for this.
     if phase
         .wait_for(|phase| *phase != Phase::Starting)
@@ -24,15 +19,12 @@ pub(crate) async fn tell(mut phase: watch::Receiver<Phase>) -> Infallible {
     {
         told(notify(&[NotifyState::Ready]));
     }
-    let allowed = watchdog_enabled();
-    let pause = allowed.map_or(IDLE, |allowed| allowed / 2);
-    let mut beat = interval(pause.max(Duration::from_millis(1)));
-    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        beat.tick().await;
-        if allowed.is_some() {
-            told(notify(&[NotifyState::Watchdog]));
+    match watchdog_enabled() {
+        Some(allowed) => {
+            let alive = || told(notify(&[NotifyState::Watchdog]));
+            feed_watchdog(pulses, allowed, alive).await
         }
+        None => std::future::pending().await,
     }
 }
 

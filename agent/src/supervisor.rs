@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use datasync_model::AgentArn;
-use datasync_telemetry::{ListenError, listen, serve as serve_telemetry};
+use datasync_telemetry::{ListenError, Pulses, listen, push_metrics, serve as serve_telemetry};
 use datasync_transfer::SharedRate;
 use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -32,7 +33,7 @@ use crate::probe::Probes;
 use crate::renewal::Pace;
 use crate::session::{Desk, End};
 use crate::state::{FAILURES, HISTORY, LOGS, StateDir, StateError};
-use crate::telemetry::{AgentSource, Sources, tell_resources};
+use crate::telemetry::{AgentSource, Sources, resource, tell_resources};
 use crate::updates::{self, Running, Surroundings, Updates};
 
 /// Together with the farewell to control under 5 s.
@@ -126,11 +127,13 @@ pub async fn run_observed(
     phase: watch::Sender<Phase>,
     shutdown: CancellationToken,
 ) -> Result<(), RunError> {
-    let ended = run_updatable(config, Running::embedded(), phase, shutdown);
+    let pulses = Arc::default();
+    let ended = run_updatable(config, Running::embedded(), phase, pulses, shutdown);
     ended.await.map(|_| ())
 }
 
-/// [`run_observed`] as `running`, for a program that can start anew as another release.
+/// [`run_observed`] as `running`, for a program that can start anew as another release. The loops that
+/// the agent lives by give their signs of life to `pulses`.
 ///
 /// # Errors
 /// As [`run`].
@@ -138,6 +141,7 @@ pub async fn run_updatable(
     config: Config,
     running: Running,
     phase: watch::Sender<Phase>,
+    pulses: Arc<Pulses>,
     shutdown: CancellationToken,
 ) -> Result<Ending, RunError> {
     let state = Arc::new(StateDir::open(&config.state_dir)?);
@@ -147,7 +151,7 @@ pub async fn run_updatable(
     };
     let beating = CancellationToken::new();
     let mut beat = JoinSet::new();
-    let vitals = Arc::<Vitals>::default();
+    let vitals = Arc::new(Vitals::with(pulses));
     let (beating_state, signs, until) = (Arc::clone(&state), vitals.clone(), beating.clone());
     beat.spawn(async move { health::beat(&beating_state, &signs, until).await });
     // Another release that is to run ends this run as well.
@@ -166,10 +170,7 @@ pub async fn run_updatable(
             if let Some(listener) = local::listen(&state) {
                 beat.spawn(local::serve(listener, agent.board(), beating.clone()));
             }
-            if let Some(listener) = telemetry {
-                let source = AgentSource::new(agent.sources(&state), SystemTime::now());
-                beat.spawn(serve_telemetry(listener, Arc::new(source), beating.clone()));
-            }
+            agent.tell(telemetry, &state, &mut beat, &beating);
             let result = agent.live(&stop).await;
             agent.executions.stop(STOP_DEADLINE).await;
             result
@@ -275,6 +276,30 @@ impl Agent {
             session: self.session.subscribe(),
             executions: self.executions.watched(),
             update: self.updates.watch(),
+        }
+    }
+
+    /// Answers who asks for health and metrics, and pushes metrics, where that is configured.
+    fn tell(
+        &self,
+        listener: Option<TcpListener>,
+        state: &StateDir,
+        tasks: &mut JoinSet<()>,
+        stop: &CancellationToken,
+    ) {
+        let started = SystemTime::now();
+        let source = Arc::new(AgentSource::new(self.sources(state), started));
+        if let Some(settings) = self.config.otlp.clone() {
+            let resource = resource(state, started);
+            tasks.spawn(push_metrics(
+                settings,
+                resource,
+                source.clone(),
+                stop.clone(),
+            ));
+        }
+        if let Some(listener) = listener {
+            tasks.spawn(serve_telemetry(listener, source, stop.clone()));
         }
     }
 

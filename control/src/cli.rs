@@ -214,8 +214,9 @@ async fn serve_until_signal(
     let mut hangup = signal(SignalKind::hangup()).map_err(io_error(cannot))?;
     let shutdown = CancellationToken::new();
     let serving = serve(config, shutdown.clone()).await?;
+    let pulses = serving.pulses.clone();
     let mut ended = std::pin::pin!(serving.ended());
-    let mut told = std::pin::pin!(service::tell());
+    let mut told = std::pin::pin!(service::tell(&pulses));
     let signal = loop {
         tokio::select! {
             result = &mut ended => return Ok(result?),

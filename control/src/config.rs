@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use datasync_model::{AgentArn, Home, Partition};
-pub use datasync_telemetry::{LogFormat, LogOutput};
+pub use datasync_telemetry::{LogFormat, LogOutput, OtlpSettings};
 
 use crate::egress::Egress;
 use crate::state::StatePlace;
@@ -28,7 +28,7 @@ pub(crate) use layers::{ENVIRONMENT_PREFIX, Flags};
 pub use outputs::Outputs;
 pub(crate) use roles::is_role_arn;
 pub use roles::{Role, RoleKind};
-use watching::{log_filter, log_format, log_output, telemetry_listen};
+use watching::{log_filter, log_format, log_output, otlp, telemetry_listen};
 
 /// Everything `serve` needs. [`Config::new`] has the defaults.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +82,8 @@ pub struct Config {
     pub log_output: LogOutput,
     /// Where health and metrics are told over HTTP; `None`: nowhere.
     pub telemetry_listen: Option<SocketAddr>,
+    /// Where metrics are pushed to; `None`: nowhere.
+    pub otlp: Option<OtlpSettings>,
 }
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -199,6 +201,7 @@ fn validate(mut layers: Layers) -> Result<Config, ConfigError> {
     let database = ways_out::database(&mut layers);
     let sealing_key_file = layers.optional("sealing_key_file").map(PathBuf::from);
     let egress = ways_out::egress(&mut layers);
+    let otlp = otlp(&mut layers, egress.ca_bundle.clone());
     let tables = layers.roles();
     let roles = roles::roles(tables, &mut layers);
     let config = (|| {
@@ -227,6 +230,7 @@ fn validate(mut layers: Layers) -> Result<Config, ConfigError> {
             log_filter: log_filter?,
             log_output: log_output?,
             telemetry_listen,
+            otlp,
         })
     })();
     let faults = layers.into_faults();

@@ -58,7 +58,8 @@ pub use ca::CaError;
 pub use ca_rotation::{CaRotationError, CaStatus, Lacking, ca_status, rotate_ca};
 pub use cli::{command, run};
 pub use config::{
-    ApiConnections, ApiSecurity, Config, ConfigError, LogFormat, LogOutput, Outputs, Role, RoleKind,
+    ApiConnections, ApiSecurity, Config, ConfigError, LogFormat, LogOutput, OtlpSettings, Outputs,
+    Role, RoleKind,
 };
 pub use egress::Egress;
 pub use events::{Webhook, WebhookError};

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use datasync_telemetry::ListenError;
+use datasync_telemetry::{ListenError, Pulses};
 use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -92,6 +92,8 @@ pub struct Serving {
     pub ca_pem_path: PathBuf,
     /// SHA-256 of the CA certificate's DER, hexadecimal.
     pub ca_fingerprint: String,
+    /// Of the loops that control lives by.
+    pub pulses: Arc<Pulses>,
     tasks: JoinSet<Result<(), ServeError>>,
     shutdown: CancellationToken,
     _lock: ServeLock,
@@ -155,13 +157,13 @@ pub async fn serve(config: Config, shutdown: CancellationToken) -> Result<Servin
     let api_tls = certificates.api.clone().map(api_tls).transpose()?;
     let (api_listener, api_addr) = bind("the API", config.api_listen).await?;
     let (agent_listener, agent_addr) = bind("agents", config.agent_listen).await?;
-    let telemetry = Telemetry::open(&config).await?;
+    let telemetry = Telemetry::open(&config, now).await?;
     let credentials = credentials(&config, &state);
     let (ours, stop) = (certificates.own.clone(), shutdown.clone());
     let (trusted, keys) = (authorities.clone(), credentials.clone());
     let agents = AgentSide::new(&config, &state, trusted, keys, ours, stop).await?;
     let meters = Arc::<Meters>::default();
-    let agents = agents.counted_in(meters.clone());
+    let (agents, pulses) = (agents.counted_in(meters.clone()), meters.pulses.clone());
     let told = telling(&config, &state.store, shutdown.clone()).await?;
     let logged = logging(&config, &state.store, credentials.clone(), shutdown.clone())?;
     let mut tasks = JoinSet::new();
@@ -210,6 +212,7 @@ pub async fn serve(config: Config, shutdown: CancellationToken) -> Result<Servin
         telemetry_addr,
         ca_pem_path: state.authority.pem_path(),
         ca_fingerprint,
+        pulses,
         tasks,
         shutdown,
         _lock: lock,

@@ -5,6 +5,8 @@
 pub enum Kind {
     /// Rises until the process ends.
     Counter,
+    /// A counter that goes on over restarts: since when it counts, the process does not know.
+    Lasting,
     /// Goes up and down.
     Gauge,
     /// Counts durations in buckets.
@@ -16,7 +18,7 @@ impl Kind {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Counter => "counter",
+            Self::Counter | Self::Lasting => "counter",
             Self::Gauge => "gauge",
             Self::Histogram => "histogram",
         }

@@ -17,6 +17,8 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::page::Page;
+
 /// Connections at a time; others wait to be accepted.
 const CONNECTIONS_MAX: usize = 8;
 /// From the first byte to the last: whoever does not send or read in time is cut.
@@ -46,7 +48,7 @@ pub trait Source: Send + Sync + 'static {
     fn ready(&self) -> impl Future<Output = Result<(), Vec<String>>> + Send;
 
     /// The page of metrics.
-    fn metrics(&self) -> impl Future<Output = String> + Send;
+    fn metrics(&self) -> impl Future<Output = Page> + Send;
 }
 
 /// An address that cannot be listened on.
@@ -138,7 +140,7 @@ async fn answer<S: Source>(source: &S, method: &Method, path: &str) -> Response<
         match path {
             "/livez" => verdict(source.live()),
             "/readyz" => verdict(source.ready().await),
-            _ => respond(StatusCode::OK, METRICS, source.metrics().await),
+            _ => respond(StatusCode::OK, METRICS, source.metrics().await.render()),
         }
     };
     let late = || {
@@ -185,7 +187,7 @@ mod tests {
             std::future::pending().await
         }
 
-        async fn metrics(&self) -> String {
+        async fn metrics(&self) -> Page {
             std::future::pending().await
         }
     }

@@ -11,11 +11,19 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use datasync_telemetry::{Source, listen, serve};
+use datasync_telemetry::{Kind, Metric, Page, Source, listen, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+
+static X: Metric = Metric {
+    name: "x",
+    kind: Kind::Gauge,
+    unit: "",
+    labels: &[],
+    help: "One.",
+};
 
 #[derive(Debug, Default)]
 struct Patient {
@@ -34,8 +42,10 @@ impl Source for Patient {
         Err(vec!["no store".to_owned(), "no port".to_owned()])
     }
 
-    async fn metrics(&self) -> String {
-        "x 1\n".to_owned()
+    async fn metrics(&self) -> Page {
+        let mut page = Page::new(&[&X]);
+        page.add(&X, &[], 1_u64);
+        page
     }
 }
 
@@ -81,7 +91,7 @@ async fn each_path_has_its_answer() {
             "503 Service Unavailable",
             "\r\n\r\nno store\nno port\n",
         ),
-        ("GET /metrics", "200 OK", "\r\n\r\nx 1\n"),
+        ("GET /metrics", "200 OK", "# TYPE x gauge\nx 1\n"),
         (
             "POST /metrics",
             "405 Method Not Allowed",

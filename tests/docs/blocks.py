@@ -3,16 +3,24 @@
     ```sh run            run by the tests, in order, in one shell for each document
     ```sh run until="…"  stays in the background; the next block waits for this text in its output
     ```sh no-run         not run; its first line is a comment that says why
-    ```hcl no-run        likewise; nothing here runs it
+    ```hcl no-run        likewise; nothing here runs it. So is powershell
     ```toml              read by the program that its first line names: # agent.toml or # control.toml
+    ```yaml              parsed; one that begins with #cloud-config is a seed, which the agent reads
+    ```json              parsed
+    ```                  text that nobody runs: a block without a word
 """
 
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
+LANGUAGES = ("sh", "hcl", "powershell", "toml", "yaml", "json")
 FENCE = re.compile(
-    r"^(?P<indent> *)```(?P<language>sh|hcl|toml)\b(?P<rest>[^\n]*)\n(?P<body>.*?)^(?P=indent)```$",
+    rf"^(?P<indent> *)```(?P<language>{'|'.join(LANGUAGES)})\b(?P<rest>[^\n]*)\n(?P<body>.*?)"
+    r"^(?P=indent)```$",
     re.M | re.S,
 )
 
@@ -38,6 +46,19 @@ class Block:
         return f"datasync-{found.group(1)}" if self.language == "toml" and found else None
 
     @property
+    def is_seed(self):
+        """Whether it is a file of settings for the first boot."""
+        return self.language == "yaml" and self.body.startswith("#cloud-config\n")
+
+    def unread(self):
+        """Why a block of YAML or JSON cannot be parsed, if so."""
+        try:
+            value = yaml.safe_load(self.body) if self.language == "yaml" else json.loads(self.body)
+        except (yaml.YAMLError, json.JSONDecodeError) as error:
+            return " ".join(str(error).split())
+        return None if isinstance(value, dict | list) else "nothing is in it"
+
+    @property
     def until(self):
         found = re.search(r'until="([^"]*)"', self.words)
         return found.group(1) if found else None
@@ -49,8 +70,13 @@ class Block:
             return None
         if self.language == "toml":
             return f"{where}: the first line names the file, `# agent.toml` or `# control.toml`"
+        if self.language in ("yaml", "json"):
+            unread = self.unread()
+            return f"{where}: not {self.language}: {unread}" if unread else None
         if self.words.strip() != "no-run":
-            marks = "`sh run` or `sh no-run`" if self.language == "sh" else "`hcl no-run`"
+            marks = f"`{self.language} no-run`"
+            if self.language == "sh":
+                marks = f"`sh run` or {marks}"
             return f"{where}: mark the block {marks}"
         if not re.match(r"\s*# *\S", self.body):
             return f"{where}: a block that is not run begins with a comment that says why"
@@ -70,9 +96,7 @@ def blocks(path):
 
 
 def unmarked(path):
-    """Lines that open a fence in another spelling of a language, which nobody would look at."""
-    pattern = re.compile(
-        r"^ *```(bash|shell|console|shell-session|zsh|terraform|tf|TOML|ini)\b[^\n]*$", re.M
-    )
+    """Lines that open a fence in another language or spelling, which nobody would look at."""
+    pattern = re.compile(rf"^ *```(?!(?:{'|'.join(LANGUAGES)})\b)\S[^\n]*$", re.M)
     text = path.read_text()
     return [f"{path}:{text.count(chr(10), 0, m.start()) + 1}" for m in pattern.finditer(text)]

@@ -15,11 +15,11 @@ def test_blocks_are_found_with_their_marks(tmp_path):
         '- item\n  ```sh run until="ready, steady"\n  serve\n  ```\n'
         "```sh no-run\n# needs a NAS\nmount\n```\n"
         "```sh no-run\nmount\n```\n"
-        "```sh\nls\n```\n```json\n{}\n```\n```bash\nls\n```\n"
+        "```sh\nls\n```\n```json\n{}\n```\n```bash\nls\n```\n```\ntext\n```\n"
     )
     found = blocks(path)
-    assert [block.line for block in found] == [2, 6, 9, 13, 16]
-    assert [block.runs for block in found] == [True, True, False, False, False]
+    assert [block.line for block in found] == [2, 6, 9, 13, 16, 19]
+    assert [block.runs for block in found] == [True, True, False, False, False, False]
     assert found[1].until == "ready, steady"
     assert found[1].body == "serve\n"
     faults = [block.fault() for block in found]
@@ -47,3 +47,19 @@ def test_configurations_name_their_program_and_terraform_says_why_it_is_not_run(
     assert "says why" in faults[4]
     assert "hcl no-run" in faults[5] and "hcl no-run" in faults[6]
     assert unmarked(path) == [f"{path}:{path.read_text().count(chr(10)) - 1}"]
+
+
+def test_what_is_read_by_programs_is_parsed_here(tmp_path):
+    path = tmp_path / "a.md"
+    path.write_text(
+        "```yaml\n#cloud-config\na: [1]\n```\n```yaml\na: [1\n```\n```yaml\n# nothing\n```\n"
+        '```json\n{"a": 1}\n```\n```json\n{"a": 1,}\n```\n'
+        "```powershell no-run\n# needs Windows\nNew-VM\n```\n```powershell\nNew-VM\n```\n"
+        "```yml\na: 1\n```\n"
+    )
+    found = blocks(path)
+    faults = [block.fault() for block in found]
+    assert [bool(fault) for fault in faults] == [False, True, True, False, True, False, True]
+    assert "not yaml" in faults[1] and "not json" in faults[4] and "powershell no-run" in faults[6]
+    assert [block.is_seed for block in found] == [True, *[False] * 6]
+    assert len(unmarked(path)) == 1

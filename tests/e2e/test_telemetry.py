@@ -58,7 +58,7 @@ def site(directory, module_logs, nfs, store, ports):
     )
     made = Site(
         directory, module_logs, nfs, store, controls=[control],
-        telemetry_listen=f"127.0.0.1:{ports['agent']}", **{"log.format": "json"},
+        telemetry_listen=f"127.0.0.1:{ports['agent']}", **{"log.format": "json", "log.level": "info"},
     )
     try:
         made.start()
@@ -155,3 +155,27 @@ def test_the_level_of_controls_log_changes_at_sighup(site):
     configuration.write_text(before)
     site.control.server.signal(signal.SIGHUP)
     wait_until("all is as before", lambda: events(site.control.server).count("log.level_changed") == 2, 20)
+
+
+def test_the_level_of_the_agents_log_changes_at_sighup(site):
+    agent = site.agent
+
+    def told(level, line):
+        agent.settings["log.level"] = level
+        agent.write()
+        agent.server.signal(signal.SIGHUP)
+        agent.server.wait_for_line(line)
+
+    before = dict(agent.settings)
+    assert '"level":"DEBUG"' not in agent.server.output()
+    # What only a restart takes is not looked at, and changes nothing.
+    agent.settings["executions_max"] = 7
+    told("debug", '"level":"debug".*"event":"log.level_changed"')
+    # Control asks for it again and again.
+    agent.server.wait_for_line('"level":"DEBUG"')
+    told("a=b=c", '"event":"log.level_kept"')
+    agent.server.wait_for_line('"level":"DEBUG"')
+    agent.settings = before
+    told("info", '"level":"info".*"event":"log.level_changed"')
+    assert events(agent.server).count("log.level_changed") == 2
+    assert agent.server.alive()

@@ -21,7 +21,7 @@ from world.fixtures import (  # noqa: E402, F401
     pytest_runtest_makereport,
     store,
 )
-from world.process import Failed, run  # noqa: E402
+from world.process import Failed, binary, run  # noqa: E402
 from world.site import ROLE  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,6 +53,16 @@ def build(engine):
         return [line.split() for line in answer.stdout.splitlines()]
 
     return call
+
+
+@pytest.fixture(scope="session")
+def manual(tmp_path_factory):
+    """The folder with man pages and completions."""
+    folder = tmp_path_factory.mktemp("manual")
+    answer = run([binary("datasync-manual"), folder])
+    if answer.returncode != 0:
+        raise Failed(f"datasync-manual: {answer.stderr}")
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,7 @@ def opened(path):
     return json.loads(files[manifest["Config"]]), [member for layer in layers for member in layer]
 
 
-def test_two_builds_are_the_same_bytes(build, images, tmp_path):
+def test_two_packings_are_the_same_bytes(build, images, tmp_path):
     again = build(tmp_path)
     assert [line[0] for line in again] == ["datasync-agent", "datasync-control"]
     for first in images.iterdir():

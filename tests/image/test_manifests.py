@@ -41,6 +41,7 @@ def test_the_pod_has_no_right_that_it_does_not_need():
     assert pod["securityContext"]["runAsNonRoot"] and pod["securityContext"]["runAsUser"] == 2000
     security = container["securityContext"]
     assert security["capabilities"] == {"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]}
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     assert security["readOnlyRootFilesystem"] and not security["allowPrivilegeEscalation"]
     assert spec["replicas"] == 1 and spec["strategy"]["type"] == "Recreate"
     labels = spec["template"]["metadata"]["labels"]
@@ -48,6 +49,30 @@ def test_the_pod_has_no_right_that_it_does_not_need():
         assert selector["matchLabels"].items() <= labels.items()
     volumes = {volume["name"] for volume in pod["volumes"]}
     assert {mount["name"] for mount in container["volumeMounts"]} == volumes
+
+
+def test_the_pod_is_asked_whether_it_starts_lives_and_is_ready():
+    found = {document["kind"]: document for document in manifest()}
+    (container,) = found["Deployment"]["spec"]["template"]["spec"]["containers"]
+    assert container["startupProbe"]["exec"]["command"] == ["/usr/bin/datasync-agent", "--health"]
+    told = found["ConfigMap"]["data"]["DATASYNC_AGENT_TELEMETRY_LISTEN"]
+    for probe, path in (("livenessProbe", "/livez"), ("readinessProbe", "/readyz")):
+        asked = container[probe]["httpGet"]
+        assert asked["path"] == path and f"{asked['host']}:{asked['port']}" == told
+        # The agent itself takes up to 8 s to say that it does not know.
+        assert container[probe]["timeoutSeconds"] * container[probe]["failureThreshold"] >= 15
+    # Loopback is the node's: the kubelet is there, and nobody else's network is.
+    assert told.startswith("127.0.0.1:")
+
+
+def test_nobody_takes_the_agent_off_its_node_unasked():
+    found = {document["kind"]: document for document in manifest()}
+    budget = found["PodDisruptionBudget"]["spec"]
+    assert budget["maxUnavailable"] == 0 and "minAvailable" not in budget
+    # The end of a transfer's requests and the farewell to control take less than 5 s.
+    pod = found["Deployment"]["spec"]["template"]["spec"]
+    assert pod["terminationGracePeriodSeconds"] >= 15
+    assert found["PersistentVolumeClaim"]["spec"]["accessModes"] == ["ReadWriteOncePod"]
 
 
 def test_the_compose_file_is_read_as_it_is_meant(engine):

@@ -1,5 +1,6 @@
 """The Debian packages: built, installed into a root of their own, upgraded and removed."""
 
+import gzip
 import os
 import re
 import stat
@@ -20,16 +21,23 @@ def must(command, **more):
     return answer.stdout
 
 
-def build(output):
-    command = [ROOT / "packaging/deb/build", "--binaries", os.environ["DATASYNC_STATIC"]]
+def build(output, manual):
+    command = [
+        ROOT / "packaging/deb/build", "--binaries", os.environ["DATASYNC_STATIC"],
+        "--manual", manual,
+    ]
     environment = os.environ | {"SOURCE_DATE_EPOCH": "1700000000"}
     printed = must([*command, "--output", output], timeout=900, env=environment)
     return dict(zip(PROGRAMS, map(Path, printed.split()), strict=True))
 
 
+def pages(manual, name):
+    return list((manual / "man/man1").glob(f"{name}*.1"))
+
+
 @pytest.fixture(scope="module")
-def packages(tmp_path_factory):
-    return build(tmp_path_factory.mktemp("packages"))
+def packages(manual, tmp_path_factory):
+    return build(tmp_path_factory.mktemp("packages"), manual)
 
 
 @pytest.fixture(scope="module")
@@ -48,13 +56,13 @@ def dpkg(root, *arguments):
     return must(["dpkg", f"--root={root}", *force, *arguments], env=environment)
 
 
-def test_two_builds_are_the_same_bytes(packages, tmp_path):
-    for program, path in build(tmp_path).items():
+def test_two_packings_are_the_same_bytes(packages, manual, tmp_path):
+    for program, path in build(tmp_path, manual).items():
         assert path.read_bytes() == packages[program].read_bytes()
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_a_package_says_what_it_is_and_holds_what_it_should(packages, program):
+def test_a_package_says_what_it_is_and_holds_what_it_should(packages, manual, program):
     name = f"datasync-{program}"
     fields = must(["dpkg-deb", "--field", packages[program]])
     assert f"Package: {name}\n" in fields and "Architecture: amd64" in fields
@@ -70,7 +78,13 @@ def test_a_package_says_what_it_is_and_holds_what_it_should(packages, program):
         f"./etc/datasync/{program}.toml",
         f"./usr/share/doc/{name}/copyright",
         f"./usr/share/doc/{name}/changelog.gz",
+        f"./usr/share/bash-completion/completions/{name}",
+        f"./usr/share/zsh/vendor-completions/_{name}",
+        f"./usr/share/fish/vendor_completions.d/{name}.fish",
+        *(f"./usr/share/man/man1/{page.name}.gz" for page in pages(manual, name)),
     }
+    # One for each subcommand, too.
+    assert len(pages(manual, name)) > 5
 
 
 def test_1_both_are_installed(packages, root):
@@ -84,6 +98,14 @@ def test_1_both_are_installed(packages, root):
         assert (found.st_uid, found.st_gid) == (0, int(user.group(2)))
         assert stat.S_IMODE(found.st_mode) == 0o640
         assert not must(["dpkg", f"--root={root}", "--verify", name])
+
+
+def test_1_the_manual_is_of_this_program(packages, root):
+    for program in PROGRAMS:
+        page = root / f"usr/share/man/man1/datasync-{program}.1.gz"
+        assert f"datasync\\-{program}" in gzip.decompress(page.read_bytes()).decode()
+        completions = root / f"usr/share/bash-completion/completions/datasync-{program}"
+        must(["bash", "-n", completions])
 
 
 def test_2_an_upgrade_keeps_what_was_configured(packages, root):

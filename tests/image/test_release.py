@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import shutil
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,17 @@ LOCKED = {
 
 
 @pytest.fixture(scope="module")
-def release(engine, tmp_path_factory):
+def appliance(tmp_path_factory):
+    """What packer/build makes, with a disk that is none."""
+    folder = tmp_path_factory.mktemp("appliance")
+    for end, content in (("qcow2", b"a disk"), ("cdx.json", b"{}")):
+        (folder / f"datasync-agent-0.1.0-amd64.{end}").write_bytes(content)
+    assert run(["sh", "-c", 'cd "$0" && sha256sum * >SHA256SUMS', folder]).returncode == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def release(engine, manual, appliance, tmp_path_factory):
     folder = tmp_path_factory.mktemp("release") / "made"
     environment = os.environ | engine.environment | {
         "SOURCE_DATE_EPOCH": "1700000000",
@@ -28,7 +40,7 @@ def release(engine, tmp_path_factory):
     assert run([ROOT / "packaging/bundle", "--new-key", key]).returncode == 0
     command = [
         ROOT / "packaging/release", "--binaries", os.environ["DATASYNC_STATIC"],
-        "--release-key", key, folder,
+        "--manual", manual, "--appliance", appliance, "--release-key", key, folder,
     ]
     answer = run(command, timeout=900, env=environment)
     if answer.returncode != 0:
@@ -36,7 +48,7 @@ def release(engine, tmp_path_factory):
     return folder
 
 
-def test_everything_is_there_and_summed(release):
+def test_everything_is_there_and_summed(release, appliance):
     names = {path.name for path in release.iterdir()}
     for program in ("datasync-agent", "datasync-control"):
         assert {
@@ -47,10 +59,29 @@ def test_everything_is_there_and_summed(release):
             f"{program}.cdx.json",
         } <= names
     assert "datasync-agent-0.1.0-x86_64.update" in names
+    assert {path.name for path in appliance.iterdir()} <= names
     summed = {line.split()[1] for line in (release / "SHA256SUMS").read_text().splitlines()}
     assert summed == names - {"SHA256SUMS"}
     checked = run(["sh", "-c", 'cd "$0" && sha256sum --check --strict --quiet SHA256SUMS', release])
     assert checked.returncode == 0, checked
+
+
+def test_man_pages_and_completions_are_in_the_archive(release, manual):
+    with tarfile.open(release / "datasync-manual-0.1.0.tar.gz") as archive:
+        packed = {member.name.removeprefix("./") for member in archive if member.isfile()}
+        assert {member.mtime for member in archive.getmembers()} == {1700000000}
+    assert packed == {str(path.relative_to(manual)) for path in manual.rglob("*") if path.is_file()}
+    assert {"man/man1/datasync-agent.1", "man/man1/datasync-control.1"} <= packed
+
+
+def test_images_of_the_vm_that_are_damaged_are_no_part_of_a_release(appliance, tmp_path):
+    damaged = tmp_path / "appliance"
+    shutil.copytree(appliance, damaged)
+    (damaged / "datasync-agent-0.1.0-amd64.qcow2").write_bytes(b"another disk")
+    command = [ROOT / "packaging/release", "--appliance", damaged, tmp_path / "made"]
+    answer = run(command, timeout=60)
+    assert answer.returncode != 0 and "FAILED" in answer.stdout, answer
+    assert not (tmp_path / "made").exists()
 
 
 @pytest.mark.parametrize("program", ["datasync-agent", "datasync-control"])

@@ -2,10 +2,13 @@
 
 import os
 import socket
+import urllib.error
+import urllib.request
 
 import pytest
 from world.agent import Agent
 from world.control import Control
+from world.process import free_port, wait_until
 
 
 @pytest.fixture
@@ -46,6 +49,51 @@ def test_control(manager, tmp_path, module_logs):
     other.server.env = os.environ | variables
     other.server.start()
     watched(made, other.server)
+
+
+def test_an_agent_that_is_stuck_is_silent_until_it_goes_on(manager, control, tmp_path, module_logs):
+    made, variables = manager
+    port = free_port()
+    agent = Agent("stuck", tmp_path, module_logs, control, telemetry_listen=f"127.0.0.1:{port}")
+    agent.server.env = os.environ | variables
+    agent.start()
+    assert told(made) == "READY=1"
+    assert told(made) == "WATCHDOG=1"
+    # A state directory that never answers: the agent's loop waits at this file for somebody who reads.
+    sign = agent.state / "alive"
+    os.mkfifo(agent.state / "nobody-reads")
+    (agent.state / "nobody-reads").rename(sign)
+    wait_until("a loop is stuck", lambda: livez(port) == 503, 60)
+    agent.server.wait_for_line("watchdog.withheld")
+    drain(made)
+    # Five times what the watchdog allows.
+    made.settimeout(2)
+    with pytest.raises(TimeoutError):
+        made.recv(4096)
+    with open(sign, "rb"):
+        wait_until("it goes on", lambda: livez(port) == 200, 60)
+        made.settimeout(20)
+        assert told(made) == "WATCHDOG=1"
+        sign.unlink()
+    assert agent.server.stop() == 0
+
+
+def livez(port):
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/livez", timeout=20) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def drain(made):
+    """Forgets what was told until now."""
+    made.setblocking(False)
+    try:
+        while True:
+            made.recv(4096)
+    except BlockingIOError:
+        return
 
 
 def test_an_agent_that_cannot_start_is_never_ready(manager, control, tmp_path, module_logs):

@@ -4,7 +4,7 @@ packages_base=(binutils ca-certificates curl e2fsprogs faketime iproute2 libnfs-
   nfs-ganesha nfs-ganesha-vfs openssl postgresql procps python3 python3-pip python3-venv rpcbind
   util-linux)
 packages_kernel=(e2fsprogs kmod nfs-kernel-server user-mode-linux)
-packages_image=(jq musl-tools podman runc)
+packages_image=(jq musl-tools podman qemu-utils runc)
 packages_vm=(dosfstools e2fsprogs fdisk grub-efi-amd64-bin grub-pc-bin iputils-ping mmdebstrap mtools
   ovmf packer qemu-system-x86 qemu-utils seabios xorriso)
 packages_full=(ceph-common ceph-mon ceph-osd radosgw)

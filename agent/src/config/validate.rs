@@ -96,6 +96,8 @@ impl Check {
         let process = self.process(executions_max.unwrap_or(1), LOG_LEVEL);
         let name = self.optional("name", name);
         let telemetry_listen = self.telemetry_listen();
+        let ca_bundle = process.as_ref().and_then(|p| p.egress.ca_bundle.clone());
+        let otlp = self.otlp(ca_bundle);
         let log_output = self.or("log.output", "stderr", log_output);
         let updates = self.updates();
         let state_dir = self.or("state_dir", STATE_DIR, |text| match PathBuf::from(text) {
@@ -113,6 +115,7 @@ impl Check {
             process: process?,
             name,
             telemetry_listen,
+            otlp,
             log_output: log_output?,
             updates: updates?,
         })

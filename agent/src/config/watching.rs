@@ -1,10 +1,15 @@
-//! Settings of those who watch the agent: the log, and where health and metrics are told.
+//! Settings of those who watch the agent: the log, and where and to whom health and metrics are told.
 
 use std::net::SocketAddr;
 
-use datasync_telemetry::{LogFormat, LogOutput, check_filter};
+use datasync_telemetry::{
+    CollectorUrl, LogFormat, LogOutput, OtlpSettings, check_filter, otlp_interval,
+    read_otlp_headers,
+};
 
 use super::validate::Check;
+
+const OTLP_INTERVAL_SECONDS: &str = "60";
 
 impl Check {
     /// An empty text is none, as where nothing is said.
@@ -14,6 +19,23 @@ impl Check {
         self.optional("telemetry_listen", |text| {
             text.parse()
                 .map_err(|_| format!("{text:?} is not address:port, for example 127.0.0.1:9180"))
+        })
+    }
+
+    /// An empty endpoint is none.
+    pub(super) fn otlp(&mut self, ca_bundle: Option<String>) -> Option<OtlpSettings> {
+        let interval = self.or(
+            "otlp_interval_seconds",
+            OTLP_INTERVAL_SECONDS,
+            otlp_interval,
+        );
+        let headers = self.optional("otlp_headers_file", read_otlp_headers);
+        self.text("otlp_endpoint").filter(|text| !text.is_empty())?;
+        Some(OtlpSettings {
+            endpoint: self.optional("otlp_endpoint", CollectorUrl::parse)?,
+            interval: interval?,
+            headers: headers.unwrap_or_default(),
+            ca_bundle,
         })
     }
 }

@@ -182,8 +182,8 @@ impl Source for AgentSource {
         }
     }
 
-    async fn metrics(&self) -> String {
-        self.page().render()
+    async fn metrics(&self) -> Page {
+        self.page()
     }
 }
 

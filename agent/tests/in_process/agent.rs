@@ -71,7 +71,13 @@ impl Agent {
         let sender = watch::Sender::new(Phase::Starting);
         let phase = sender.subscribe();
         let mut task = JoinSet::new();
-        let agent = run_updatable(config.clone(), running, sender, shutdown.clone());
+        let agent = run_updatable(
+            config.clone(),
+            running,
+            sender,
+            Arc::default(),
+            shutdown.clone(),
+        );
         task.spawn(agent);
         Self {
             scratch,

@@ -3,27 +3,19 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::time::Duration;
 
+use datasync_telemetry::{Pulses, feed_watchdog};
 use sd_notify::{NotifyState, notify, watchdog_enabled};
-use tokio::time::{MissedTickBehavior, interval};
 
-/// Without a watchdog, how often nothing is done.
-const IDLE: Duration = Duration::from_secs(3600);
-
-/// Says that control serves, and from then on that it lives, twice in the time that the watchdog
-/// gives.
-pub(super) async fn tell() -> Infallible {
+/// Says that control serves, and from then on that it lives, as long as its loops do.
+pub(super) async fn tell(pulses: &Pulses) -> Infallible {
     told(notify(&[NotifyState::Ready]));
-    let allowed = watchdog_enabled();
-    let pause = allowed.map_or(IDLE, |allowed| allowed / 2);
-    let mut beat = interval(pause.max(Duration::from_millis(1)));
-    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        beat.tick().await;
-        if allowed.is_some() {
-            told(notify(&[NotifyState::Watchdog]));
+    match watchdog_enabled() {
+        Some(allowed) => {
+            let alive = || told(notify(&[NotifyState::Watchdog]));
+            feed_watchdog(pulses, allowed, alive).await
         }
+        None => std::future::pending().await,
     }
 }
 

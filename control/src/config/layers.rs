@@ -117,8 +117,8 @@ settings! {
     http_proxy,
     /// Hosts, domains and networks that need no proxy; variable NO_PROXY
     no_proxy,
-    /// PEM file of certificates that STS, stores, CloudWatch Logs and the webhook may be signed by
-    /// besides the system's
+    /// PEM file of certificates that STS, stores, CloudWatch Logs, the webhook and the collector may be
+    /// signed by besides the system's
     ca_bundle_file,
     /// File that events go to, JSON lines; empty: none [default: events.jsonl in state_dir]
     event_file,
@@ -147,6 +147,13 @@ settings! {
     /// Address of /livez, /readyz and /metrics, HTTP without TLS, such as 127.0.0.1:9181; empty:
     /// none [default: none]
     telemetry_listen,
+    /// Collector that metrics are pushed to by OTLP over gRPC, such as https://collector.example:4317;
+    /// empty: none [default: none]
+    otlp_endpoint,
+    /// Seconds from one push of metrics to the next, 5 to 3600 [default: 60]
+    otlp_interval_seconds,
+    /// File with NAME: VALUE lines that are sent with each push, readable by its owner alone
+    otlp_headers_file,
 }
 
 /// By setting; the first that is not empty.

@@ -33,7 +33,7 @@ datasync_telemetry::metrics! {
     /// Events that were not told to every receiver yet.
     EVENTS_WAITING: Gauge, "events", "datasync_control_events_waiting", [];
     /// Events that had to go although a receiver had not been told, since the database was made.
-    EVENTS_DROPPED: Counter, "events", "datasync_control_events_dropped_total", [];
+    EVENTS_DROPPED: Lasting, "events", "datasync_control_events_dropped_total", [];
     /// Logs of executions of which a part is to be sent to CloudWatch Logs.
     LOGS_WAITING: Gauge, "logs", "datasync_control_logs_waiting", [];
     /// When a certificate ends, since 1970: that which `agents` or `api` clients are shown, and the

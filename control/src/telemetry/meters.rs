@@ -16,7 +16,7 @@ pub(crate) struct Meters {
     /// The same of agents.
     pub(crate) agents_refused: Arc<AtomicU64>,
     /// Of the loops that control lives by.
-    pub(crate) pulses: Pulses,
+    pub(crate) pulses: Arc<Pulses>,
 }
 
 /// Calls of the API.

@@ -152,7 +152,7 @@ impl Source for ControlSource {
         }
     }
 
-    async fn metrics(&self) -> String {
+    async fn metrics(&self) -> Page {
         let mut page = Page::new(metric::CATALOGUE);
         self.own(&mut page);
         self.certificates(&mut page);
@@ -162,6 +162,6 @@ impl Source for ControlSource {
             Ok(rows) => of_rows(&mut page, &rows),
             Err(error) => tracing::debug!(error, "metrics without the store's rows"),
         }
-        page.render()
+        page
     }
 }

@@ -68,7 +68,7 @@ const EXECUTION: &str = "arn:aws:datasync:us-east-1:123456789012:task/task-01234
 async fn the_page_tells_what_the_agent_is_and_does() {
     let scratch = tempfile::tempdir().unwrap();
     let world = world(scratch.path());
-    let idle = world.source.metrics().await;
+    let idle = world.source.metrics().await.render();
     for line in [
         "datasync_agent_connected 0",
         "datasync_agent_activated 0",
@@ -96,7 +96,7 @@ async fn the_page_tells_what_the_agent_is_and_does() {
     let mut account = world.tally.open("exec", false);
     account.limited_by(watch::Sender::new(BytesPerSecond::try_from(900).unwrap()).subscribe());
     account.observe(&report);
-    let busy = world.source.metrics().await;
+    let busy = world.source.metrics().await.render();
     for line in [
         "datasync_agent_activated 1",
         "datasync_agent_certificate_expiry_timestamp_seconds 1800000000",

@@ -26,6 +26,7 @@ const READ: &[&str] = &[
     "ca_bundle_file",
     "database_ca_file",
     "event_webhook_secret_file",
+    "otlp_headers_file",
 ];
 
 /// A file or directory and what it is.

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import tarfile
 import xml.etree.ElementTree as ElementTree
 
@@ -38,7 +39,7 @@ def test_the_image_is_small(disk):
 
 def test_every_format_holds_the_same_disk(images, disk, tmp_path):
     sums = dict(reversed(line.split()) for line in (images / "SHA256SUMS").read_text().splitlines())
-    assert sorted(path.rpartition(".")[2] for path in sums) == ["ova", "qcow2", "raw", "vhdx"]
+    assert sorted(path.rpartition(".")[2] for path in sums) == ["json", "ova", "qcow2", "raw", "vhdx"]
     for name, expected in sums.items():
         with open(images / name, "rb") as file:
             assert hashlib.file_digest(file, "sha256").hexdigest() == expected, name
@@ -49,6 +50,21 @@ def test_every_format_holds_the_same_disk(images, disk, tmp_path):
     for other in others:
         answer = run(["qemu-img", "compare", disk, other], timeout=300)
         assert answer.returncode == 0, f"{other}: {answer.stdout}"
+
+
+def test_the_list_of_packages_is_that_of_the_image(images, system):
+    [listed] = images.glob("*.cdx.json")
+    components = json.loads(listed.read_text())["components"]
+    named = {(component["name"], component["version"]) for component in components}
+    status = (system / "var/lib/dpkg/status").read_text().split("\n\n")
+    fields = [dict(re.findall(r"^(\S+): (.*)$", paragraph, re.M)) for paragraph in status]
+    there = {
+        (found["Package"], found["Version"])
+        for found in fields
+        if found.get("Status") == "install ok installed"
+    }
+    assert {"datasync-agent", "nftables"} <= {name for name, _ in there}
+    assert named == there
 
 
 def test_the_ova_is_what_importers_expect(images, tmp_path):

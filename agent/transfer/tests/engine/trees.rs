@@ -1,6 +1,6 @@
 //! Destinations that are trees of files, held against the plain model of what they should hold.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ impl Pair {
         }
     }
 
-    async fn run_in(&self, directory: &PathBuf) -> Result<ExecutionReport, Interrupted> {
+    async fn run_in(&self, directory: &Path) -> Result<ExecutionReport, Interrupted> {
         let (controls, _handles) = self.world.controls();
         let running = run(
             &self.world.spec,

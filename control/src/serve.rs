@@ -185,8 +185,7 @@ pub async fn serve(config: Config, shutdown: CancellationToken) -> Result<Servin
         authorities.clone(),
         now,
     );
-    let telemetry_addr = telemetry.address;
-    telemetry.serve(source, &mut tasks, shutdown.clone());
+    let telemetry_addr = telemetry.serve(source, &mut tasks, shutdown.clone());
     let (limits, api_shutdown) = (limits(&config), shutdown.clone());
     tasks.spawn(async move {
         api::serve(api, api_listener, api_tls, limits, api_shutdown).await;

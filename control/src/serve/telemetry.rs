@@ -18,7 +18,7 @@ pub(super) struct Telemetry {
     listener: Option<TcpListener>,
     collector: Option<(OtlpSettings, Resource)>,
     /// Where it really listens.
-    pub(super) address: Option<SocketAddr>,
+    address: Option<SocketAddr>,
 }
 
 impl Telemetry {
@@ -40,13 +40,13 @@ impl Telemetry {
         })
     }
 
-    /// Answers and pushes from `source` until `shutdown`.
+    /// Answers and pushes from `source` until `shutdown`; says where it listens.
     pub(super) fn serve(
         self,
         source: impl Source,
         tasks: &mut JoinSet<Result<(), ServeError>>,
         shutdown: CancellationToken,
-    ) {
+    ) -> Option<SocketAddr> {
         let source = Arc::new(source);
         if let Some((settings, resource)) = self.collector {
             let (source, shutdown) = (Arc::clone(&source), shutdown.clone());
@@ -63,6 +63,7 @@ impl Telemetry {
                 Ok(())
             });
         }
+        self.address
     }
 }
 

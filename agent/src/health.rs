@@ -11,6 +11,8 @@ use crate::state::{self, StateDir, StateError};
 
 const FILE: &str = "alive";
 const INTERVAL: Duration = Duration::from_secs(5);
+/// After the stop, how long the last write may take.
+const LAST_WRITE: Duration = Duration::from_secs(1);
 /// What the loop is called where a sign of life is asked for over HTTP.
 const LOOP: &str = "sign of life";
 /// Three missed writes, with room for a disk that is slow.
@@ -94,14 +96,21 @@ impl Vitals {
     }
 }
 
-/// Writes the sign of life until `stop`.
+/// Writes the sign of life until `stop`. A disk that hangs holds up nothing but this loop.
 pub(crate) async fn beat(state: &StateDir, vitals: &Vitals, stop: CancellationToken) {
     let path = state.path(FILE);
     loop {
         vitals.pulses.beat(LOOP, AGE_MAX);
+        let left = async {
+            stop.cancelled().await;
+            tokio::time::sleep(LAST_WRITE).await;
+        };
         // No fsync: the file says nothing after a restart of the machine. A full disk takes an empty
         // file.
-        let written = std::fs::write(&path, b"alive\n");
+        let written = tokio::select! {
+            written = tokio::fs::write(&path, b"alive\n") => written,
+            () = left => return,
+        };
         if let Err(error) = &written {
             tracing::warn!(path = %path.display(), %error, "cannot write the sign of life");
         }

@@ -8,7 +8,7 @@ import pytest
 from world import tree
 from world.collector import Collector
 from world.control import Control
-from world.process import free_port, run, wait_until
+from world.process import binary, free_port, run, wait_until
 from world.secrets import permit, remember
 from world.site import Site
 
@@ -170,3 +170,21 @@ def test_a_collector_that_refuses_is_told_of(site, collector):
         server(site, program).wait_for_line("PermissionDenied: no such token")
     collector.refusing = False
     pushed(collector, "datasync-agent")
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_settings_that_cannot_be_used_are_named_without_secrets(program, tmp_path):
+    headers = tmp_path / "headers"
+    headers.write_text(f"Authorization: {TOKEN}\n")
+    headers.chmod(0o644)
+    file = tmp_path / "settings.toml"
+    file.write_text(
+        f'state_dir = "{tmp_path}/state"\notlp_endpoint = "http://me:{TOKEN}@collector:4317"\n'
+        f'otlp_interval_seconds = 4\notlp_headers_file = "{headers}"\n'
+    )
+    check = {"datasync-agent": ["check-config"], "datasync-control": ["ca", "show"]}[program]
+    answer = run([binary(program), *check, "--config", file])
+    assert answer.returncode == 64, answer
+    for fault in ("from 5 to 3600", "chmod 600", "https://HOST:PORT"):
+        assert fault in answer.stderr, answer.stderr
+    assert TOKEN not in answer.stderr

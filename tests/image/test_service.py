@@ -63,7 +63,14 @@ def test_an_agent_that_is_stuck_is_silent_until_it_goes_on(manager, control, tmp
     sign = agent.state / "alive"
     os.mkfifo(agent.state / "nobody-reads")
     (agent.state / "nobody-reads").rename(sign)
-    wait_until("a loop is stuck", lambda: livez(port) == 503, 60)
+
+    def stuck():
+        # Whoever tells waits for a manager that does not read.
+        drain(made)
+        return livez(port) == 503
+
+    wait_until("a loop is stuck", stuck, 60)
+    drain(made)
     agent.server.wait_for_line("watchdog.withheld")
     drain(made)
     # Five times what the watchdog allows.

@@ -15,7 +15,7 @@ use datasync_proto::enrollment_server::EnrollmentServer;
 use datasync_proto::session_server::SessionServer;
 use datasync_proto::{
     Activated, ControlMessage, DesiredExecution, DesiredProbe, DesiredRelease, DesiredState,
-    Generation,
+    Generation, Message,
 };
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -64,6 +64,8 @@ struct State {
     /// What FetchRelease gives.
     bundle: Option<Vec<u8>>,
     fetches: usize,
+    /// The last request of each call, encoded.
+    asked: BTreeMap<&'static str, Vec<u8>>,
 }
 
 pub(crate) struct Shared {
@@ -79,6 +81,11 @@ impl Shared {
 
     fn touch(&self) {
         self.changed.send_replace(());
+    }
+
+    fn asked(&self, call: &'static str, request: &impl Message) {
+        self.state().asked.insert(call, request.encode_to_vec());
+        self.touch();
     }
 }
 
@@ -253,6 +260,22 @@ impl FakeControl {
             ..DesiredState::default()
         }))
         .await;
+    }
+
+    /// Waits until this call was made; answers its request, encoded.
+    pub(crate) async fn until_asked(&self, call: &str) -> Vec<u8> {
+        let mut changed = self.shared.changed.subscribe();
+        let asked = async {
+            loop {
+                changed.mark_unchanged();
+                if let Some(request) = self.shared.state().asked.get(call) {
+                    return request.clone();
+                }
+                changed.changed().await.unwrap();
+            }
+        };
+        let asked = tokio::time::timeout(PATIENCE, asked).await;
+        asked.unwrap_or_else(|_| panic!("{call} was never called"))
     }
 
     pub(crate) fn refusals(&self) -> usize {

@@ -4,15 +4,19 @@
 #[path = "../../../proto/tests/recorded/store.rs"]
 mod store;
 
+#[path = "../../../proto/tests/recorded/calls.rs"]
+mod calls;
+
 use std::collections::BTreeMap;
 
 use datasync_model::ErrorCode;
 use datasync_proto::agent_message::Message as FromAgent;
 use datasync_proto::control_message::Message as ToAgent;
-use datasync_proto::{AgentMessage, ControlMessage, DesiredState, ReportSigned};
+use datasync_proto::{AgentMessage, ControlMessage, DesiredState, Renew, ReportSigned};
 
 use crate::agent::Agent;
 use crate::control::FakeControl;
+use crate::updates::{Signer, wish};
 use store::{PRESENT, Said, is_recording, record, releases, said};
 
 fn desired(said: &BTreeMap<String, ControlMessage>) -> DesiredState {
@@ -104,4 +108,25 @@ async fn what_controls_of_every_release_said_is_understood() {
     for release in releases() {
         Box::pin(hear_all(&release)).await;
     }
+}
+
+#[tokio::test]
+async fn an_agent_makes_every_call() {
+    let key = "AAAAA-BBBBB-CCCCC-DDDDD-EEEEE";
+    let control = FakeControl::start().await;
+    control.issue_key(key);
+    let mut claiming = Agent::start_with(&control, &[("activation_key", key.to_owned())]);
+    control.until_claimed(key).await;
+    claiming.stop().await;
+    let signer = Signer::new();
+    let mut agent = Agent::start_with(&control, &signer.settings());
+    agent.activate(&control).await;
+    control.until_sessions(1).await;
+    control.say(ToAgent::Renew(Renew {})).await;
+    control.until_sessions(2).await;
+    control.desire_release(1, Some(wish("wish"))).await;
+    for call in calls::REQUESTS {
+        calls::record(call, "request", &control.until_asked(call).await);
+    }
+    agent.stop().await;
 }

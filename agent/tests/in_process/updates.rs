@@ -20,20 +20,20 @@ const VERSION: &str = "9.9.9";
 /// As short as it can be configured.
 const TRIAL: Duration = Duration::from_secs(5);
 
-struct Signer {
+pub(crate) struct Signer {
     key: KeyPair,
     scratch: tempfile::TempDir,
 }
 
 impl Signer {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
         let scratch = tempfile::tempdir().unwrap();
         std::fs::write(scratch.path().join("key.pem"), key.public_key_pem()).unwrap();
         Self { key, scratch }
     }
 
-    fn settings(&self) -> Vec<(&'static str, String)> {
+    pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
         vec![
             ("release_keys", self.scratch.path().display().to_string()),
             ("update_trial_seconds", TRIAL.as_secs().to_string()),
@@ -90,7 +90,7 @@ async fn member(control: &FakeControl, signer: &Signer) -> Agent {
     agent
 }
 
-fn wish(request: &str) -> DesiredRelease {
+pub(crate) fn wish(request: &str) -> DesiredRelease {
     DesiredRelease {
         version: VERSION.to_owned(),
         request_id: request.to_owned(),

@@ -3,11 +3,18 @@
 
 #![allow(clippy::unwrap_used, reason = "the helpers of tests may panic too")]
 
+mod calls;
 mod store;
 
+use datasync_model::ActivationKey;
 use datasync_proto::agent_message::Message as FromAgent;
 use datasync_proto::control_message::Message as FromControl;
-use datasync_proto::{AgentMessage, ControlMessage};
+use datasync_proto::{
+    AgentMessage, AwaitActivationRequest, AwaitActivationResponse, ClaimActivationKeyRequest,
+    ClaimActivationKeyResponse, ControlMessage, FetchReleaseRequest, ReleasePart,
+    RenewCertificateRequest, RenewCertificateResponse, RequestActivationKeyRequest,
+    RequestActivationKeyResponse,
+};
 use serde::Serialize;
 use serde_json::Value;
 use store::{PRESENT, Said, bytes, releases};
@@ -92,4 +99,54 @@ fn every_kind_of_message_of_this_release_is_recorded() {
     assert!(releases().iter().any(|release| release == PRESENT));
     assert_recorded::<AgentMessage>();
     assert_recorded::<ControlMessage>();
+}
+
+#[test]
+fn every_call_of_this_release_is_recorded() {
+    for side in ["request", "answer"] {
+        let calls = calls::recorded(PRESENT, side);
+        assert_eq!(calls, calls::REQUESTS, "record them: docs/testing.md");
+    }
+}
+
+#[test]
+fn what_agents_of_every_release_asked_is_read_whole() {
+    for release in releases() {
+        let asked: RequestActivationKeyRequest =
+            calls::said(&release, "request_activation_key", "request");
+        assert!(!asked.certificate_request.is_empty() && !asked.agent_version.is_empty());
+        let asked: ClaimActivationKeyRequest =
+            calls::said(&release, "claim_activation_key", "request");
+        asked.activation_key.parse::<ActivationKey>().unwrap();
+        let asked: AwaitActivationRequest = calls::said(&release, "await_activation", "request");
+        assert!(!asked.ticket.is_empty());
+        let asked: RenewCertificateRequest = calls::said(&release, "renew_certificate", "request");
+        assert!(!asked.certificate_request.is_empty());
+        let asked: FetchReleaseRequest = calls::said(&release, "fetch_release", "request");
+        assert!(!asked.version.is_empty() && !asked.architecture.is_empty());
+    }
+}
+
+#[test]
+fn what_controls_of_every_release_answered_is_read_whole() {
+    let assert_pem = |text: &str| assert!(text.starts_with("-----BEGIN CERTIFICATE-----"));
+    for release in releases() {
+        let told: RequestActivationKeyResponse =
+            calls::said(&release, "request_activation_key", "answer");
+        told.activation_key.parse::<ActivationKey>().unwrap();
+        assert!(told.expires_at_seconds > 0 && !told.ticket.is_empty());
+        let told: ClaimActivationKeyResponse =
+            calls::said(&release, "claim_activation_key", "answer");
+        assert!(!told.ticket.is_empty());
+        let told: AwaitActivationResponse = calls::said(&release, "await_activation", "answer");
+        let activated = told.activated.unwrap();
+        assert!(activated.agent_arn.starts_with("arn:aws:datasync:"));
+        assert_pem(&activated.certificate_chain);
+        assert_pem(&activated.trust_anchors);
+        let told: RenewCertificateResponse = calls::said(&release, "renew_certificate", "answer");
+        assert_pem(&told.certificate_chain);
+        assert_pem(&told.trust_anchors);
+        let told: ReleasePart = calls::said(&release, "fetch_release", "answer");
+        assert!(!told.data.is_empty());
+    }
 }

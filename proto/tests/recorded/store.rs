@@ -79,11 +79,11 @@ impl Said for ControlMessage {
     }
 }
 
-fn folder() -> PathBuf {
+pub(crate) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../proto/recorded")
 }
 
-fn names(folder: &Path) -> Vec<String> {
+pub(crate) fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).unwrap();
     let mut names: Vec<_> = entries
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -143,7 +143,7 @@ pub(crate) fn record<M: Said>(messages: impl IntoIterator<Item = M>) {
     }
 }
 
-fn to_hex(bytes: &[u8]) -> String {
+pub(crate) fn to_hex(bytes: &[u8]) -> String {
     let digits: Vec<u8> = bytes
         .iter()
         .flat_map(|byte| format!("{byte:02x}").into_bytes())
@@ -154,7 +154,7 @@ fn to_hex(bytes: &[u8]) -> String {
         .collect()
 }
 
-fn from_hex(text: &str) -> Vec<u8> {
+pub(crate) fn from_hex(text: &str) -> Vec<u8> {
     let digits: Vec<u32> = text
         .chars()
         .filter_map(|digit| digit.to_digit(16))

@@ -44,6 +44,7 @@ impl Enrollment for Services {
         &self,
         request: Request<RequestActivationKeyRequest>,
     ) -> Result<Response<RequestActivationKeyResponse>, Status> {
+        self.asked("request_activation_key", request.get_ref());
         let request = request.into_inner().certificate_request;
         if self.state().member == Some(key_of(&request)) {
             return Err(Status::already_exists("the key pair belongs to an agent"));
@@ -67,6 +68,7 @@ impl Enrollment for Services {
         &self,
         request: Request<ClaimActivationKeyRequest>,
     ) -> Result<Response<ClaimActivationKeyResponse>, Status> {
+        self.asked("claim_activation_key", request.get_ref());
         let request = request.into_inner();
         let mut state = self.state();
         match state.keys.get_mut(&request.activation_key) {
@@ -87,6 +89,7 @@ impl Enrollment for Services {
         &self,
         request: Request<AwaitActivationRequest>,
     ) -> Result<Response<AwaitActivationResponse>, Status> {
+        self.asked("await_activation", request.get_ref());
         let ticket = String::from_utf8(request.into_inner().ticket).unwrap();
         let key = ticket.strip_prefix("ticket-canary ").unwrap();
         let mut changed = self.changed.subscribe();
@@ -116,6 +119,7 @@ impl Enrollment for Services {
         &self,
         request: Request<RenewCertificateRequest>,
     ) -> Result<Response<RenewCertificateResponse>, Status> {
+        self.asked("renew_certificate", request.get_ref());
         let request = request.into_inner().certificate_request;
         let mut state = self.state();
         if let Some(code) = state.renewal_refused {
@@ -145,6 +149,7 @@ impl Session for Services {
         &self,
         request: Request<FetchReleaseRequest>,
     ) -> Result<Response<Self::FetchReleaseStream>, Status> {
+        self.asked("fetch_release", request.get_ref());
         assert_eq!(request.into_inner().architecture, std::env::consts::ARCH);
         let mut state = self.state();
         let bundle = state.bundle.clone();

@@ -21,7 +21,7 @@ use crate::state::StatePlace;
 /// More than a connection holds before it is read.
 const PROGRAM_BYTES: usize = 8_000_000;
 
-fn bundle(directory: &std::path::Path) -> (PathBuf, Vec<u8>) {
+pub(super) fn bundle(directory: &std::path::Path) -> (PathBuf, Vec<u8>) {
     let program = vec![7; PROGRAM_BYTES];
     let sum = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &program);
     let manifest = BundleManifest {

@@ -8,7 +8,8 @@ use aws_sdk_s3::types::{
 };
 use aws_smithy_types::date_time::{DateTime, Format};
 use datasync_endpoint::{
-    EndpointError, ErrorKind, Integrity, Key, ObjectState, PosixMetadata, Receipt, UploadId,
+    EndpointError, ErrorKind, ExtendedMetadata, Integrity, Key, ObjectState, PosixMetadata,
+    Receipt, UploadId,
 };
 
 use crate::calls::Operation;
@@ -68,7 +69,7 @@ impl Store {
         &self,
         key: &Key,
         current: &ObjectState,
-        metadata: &PosixMetadata,
+        (metadata, extended): (&PosixMetadata, Option<&ExtendedMetadata>),
     ) -> Result<Receipt, EndpointError> {
         let object_key = self.place.object_key(key);
         let changed = |detail: &str| {
@@ -83,7 +84,7 @@ impl Store {
         if head.e_tag() != Some(&current.etag) {
             return Err(changed("the object was replaced meanwhile"));
         }
-        let map = replaced_metadata(head.metadata(), metadata);
+        let map = replaced_metadata(head.metadata(), metadata, extended);
         let reply = if current.size > PUT_MAX {
             self.copy_in_parts(&object_key, &head, current, map).await?
         } else {

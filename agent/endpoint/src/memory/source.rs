@@ -9,7 +9,7 @@ use super::script::{Aftermath, error};
 use super::{Operation, Script, Tree};
 use crate::{
     Attributes, DirCursor, DirEntry, DirPage, EndpointError, EntryKind, EntryPath, ErrorKind,
-    Handle, Node, ReadReply, Source,
+    ExtendedKinds, ExtendedMetadata, Handle, Node, ReadReply, Source,
 };
 
 const VERIFIER: &[u8; 8] = b"verifier";
@@ -37,6 +37,7 @@ pub struct MemorySource {
     reply_max: u32,
     attributes_after_read: bool,
     has_bare_directories: bool,
+    extended_kinds: ExtendedKinds,
 }
 
 impl MemorySource {
@@ -51,6 +52,7 @@ impl MemorySource {
             reply_max: u32::MAX,
             attributes_after_read: true,
             has_bare_directories: false,
+            extended_kinds: ExtendedKinds::default(),
         }
     }
 
@@ -68,6 +70,15 @@ impl MemorySource {
     pub fn with_bare_directories(self) -> Self {
         Self {
             has_bare_directories: true,
+            ..self
+        }
+    }
+
+    /// Access control lists and extended attributes are told.
+    #[must_use]
+    pub fn with_extended(self, extended_kinds: ExtendedKinds) -> Self {
+        Self {
+            extended_kinds,
             ..self
         }
     }
@@ -219,6 +230,19 @@ impl Source for MemorySource {
         match found {
             Some(attributes) => aftermath.reply(attributes),
             None => Err(error(Operation::Attributes, &target, ErrorKind::Stale)),
+        }
+    }
+
+    fn extended_kinds(&self) -> ExtendedKinds {
+        self.extended_kinds
+    }
+
+    async fn extended(&self, item: &Node) -> Result<ExtendedMetadata, EndpointError> {
+        let (target, aftermath) = self.enter(Operation::Extended, &item.handle).await?;
+        let found = self.tree().by_handle(&item.handle).cloned();
+        match found {
+            Some(inode) => aftermath.reply(inode.extended.only(self.extended_kinds)),
+            None => Err(error(Operation::Extended, &target, ErrorKind::Stale)),
         }
     }
 

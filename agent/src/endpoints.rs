@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use datasync_endpoint::{Algorithm, EndpointError, ErrorKind};
+use datasync_endpoint::{Algorithm, EndpointError, ErrorKind, ExtendedKinds};
 use datasync_model::{
     ChecksumAlgorithm, EfsLocation, ErrorCode, Failure, Location, NfsLocation, S3Location,
 };
@@ -25,7 +25,7 @@ use crate::servers::Servers;
 
 pub(crate) use any_destination::AnyDestination;
 pub(crate) use any_source::AnySource;
-pub(crate) use bucket::{overlap, shape};
+pub(crate) use bucket::{extended, overlap, shape};
 pub(crate) use sides::{
     DestinationLocation, SourceLocation, as_destination, as_source, needs_keys, one_in_the_other,
     place,
@@ -126,22 +126,28 @@ impl Endpoints {
         no_credentials(location, reason, self.credentials.giver())
     }
 
-    /// `shape` is what the objects of a bucket are taken for.
+    /// `shape` is what the objects of a bucket are taken for, `extended` what is kept beyond POSIX
+    /// metadata: a server that cannot tell it is refused.
     pub(crate) async fn source(
         &self,
         location: SourceLocation<'_>,
         shape: Shape,
+        extended: ExtendedKinds,
     ) -> Result<AnySource, EndpointError> {
         let config = match location {
             SourceLocation::Nfs(nfs) => nfs_config(&self.nfs, nfs),
             SourceLocation::Efs(efs) => self.efs_config(efs)?,
             SourceLocation::S3(s3) => {
                 let source = S3Source::open(self.s3_config(s3), shape).await?;
-                return Ok(AnySource::S3(Box::new(source)));
+                return Ok(AnySource::S3(Box::new(source.with_extended(extended))));
             }
         };
         let further_connections = self.servers.source(location).further_connections;
-        let mounted = NfsSource::mount(self.shared(config, further_connections)).await?;
+        let config = NfsConfig {
+            extended,
+            ..self.shared(config, further_connections)
+        };
+        let mounted = NfsSource::mount(config).await?;
         Ok(AnySource::Nfs(Box::new(mounted)))
     }
 
@@ -176,14 +182,14 @@ impl Endpoints {
     pub(crate) async fn destination(
         &self,
         location: DestinationLocation<'_>,
-        algorithm: ChecksumAlgorithm,
+        (algorithm, extended): (ChecksumAlgorithm, ExtendedKinds),
         directory: &Path,
     ) -> Result<AnyDestination, EndpointError> {
         if let DestinationLocation::S3(s3) = location {
             let opened = S3Destination::open(self.s3_written(s3, algorithm)).await?;
             return Ok(AnyDestination::S3(Box::new(opened)));
         }
-        let config = self.mounted(location)?;
+        let config = self.mounted(location, extended)?;
         let log = directory.join(DIRECTORY_TIMES_FILE);
         let opened = Box::pin(NfsDestination::open(config, &log)).await?;
         Ok(AnyDestination::Nfs(Box::new(opened)))
@@ -193,12 +199,13 @@ impl Endpoints {
     pub(crate) async fn destination_to_look(
         &self,
         location: DestinationLocation<'_>,
+        extended: ExtendedKinds,
     ) -> Result<AnyDestination, EndpointError> {
         if let DestinationLocation::S3(s3) = location {
             let opened = S3Destination::open_to_look(self.s3_config(s3)).await?;
             return Ok(AnyDestination::S3(Box::new(opened)));
         }
-        let opened = NfsDestination::open_to_look(self.mounted(location)?).await?;
+        let opened = NfsDestination::open_to_look(self.mounted(location, extended)?).await?;
         Ok(AnyDestination::Nfs(Box::new(opened)))
     }
 
@@ -212,7 +219,7 @@ impl Endpoints {
             S3Destination::open(config).await?;
             return Ok(());
         }
-        NfsDestination::probe(self.mounted(location)?).await
+        NfsDestination::probe(self.mounted(location, ExtendedKinds::default())?).await
     }
 
     fn s3_written(&self, location: &S3Location, algorithm: ChecksumAlgorithm) -> S3Config {
@@ -227,7 +234,11 @@ impl Endpoints {
     }
 
     /// How a destination that is a file system is mounted.
-    fn mounted(&self, location: DestinationLocation<'_>) -> Result<NfsConfig, EndpointError> {
+    fn mounted(
+        &self,
+        location: DestinationLocation<'_>,
+        extended: ExtendedKinds,
+    ) -> Result<NfsConfig, EndpointError> {
         let config = match location {
             DestinationLocation::Nfs(nfs) => nfs_config(&self.nfs, nfs),
             DestinationLocation::Efs(efs) => self.efs_config(efs)?,
@@ -238,7 +249,10 @@ impl Endpoints {
             }
         };
         let further_connections = self.servers.destination(location).further_connections;
-        Ok(self.shared(config, further_connections))
+        Ok(NfsConfig {
+            extended,
+            ..self.shared(config, further_connections)
+        })
     }
 
     /// A bucket beside the locations, for single objects.

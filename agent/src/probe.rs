@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use datasync_endpoint::{EndpointError, Source};
+use datasync_endpoint::{EndpointError, ExtendedKinds, Source};
 use datasync_model::{ErrorCode, Failure, Location};
 use datasync_proto::{DesiredProbe, LocationProbed};
 use datasync_s3::Shape;
@@ -206,7 +206,9 @@ async fn try_source(
         metadata: false,
         tags: false,
     };
-    let source = endpoints.source(location, shape).await?;
+    let source = endpoints
+        .source(location, shape, ExtendedKinds::default())
+        .await?;
     let root = source.root().await?;
     source.read_dir(&root.handle, None).await?;
     Ok(())

@@ -8,8 +8,8 @@ use datasync_model::RequestCounts;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Algorithm, Checksum, Crc64, EndpointError, Key, ObjectChecksum, ObjectProperties, Pace,
-    PartStream, PosixMetadata, Source, StoredObject, Timestamp,
+    Algorithm, Checksum, Crc64, EndpointError, ExtendedMetadata, Key, ObjectChecksum,
+    ObjectProperties, Pace, PartStream, PosixMetadata, Source, StoredObject, Timestamp,
 };
 
 /// What a successful write proves, as the probe of the store showed.
@@ -59,6 +59,9 @@ pub struct Abilities {
     /// Whether symbolic links keep the times that they are given; some file systems let nobody set
     /// them.
     pub keeps_link_times: bool,
+    /// Bytes of user metadata that an object takes, names and values together. `None` for a file
+    /// system: there every entry has an access control list of its own.
+    pub user_metadata_max: Option<usize>,
 }
 
 const MEBIBYTE: u64 = 1 << 20;
@@ -107,6 +110,9 @@ pub struct ObjectState {
     pub etag: String,
     /// The POSIX metadata found on it.
     pub metadata: PosixMetadata,
+    /// Access control list and extended attributes found on it; of a file system those that it was
+    /// opened for.
+    pub extended: Option<Box<ExtendedMetadata>>,
     /// The store's full-object CRC-64/NVME, where it has one and computes it itself.
     pub crc64: Option<Crc64>,
     /// The store's own checksum, where there is one of [`Integrity::Checksum`].
@@ -129,6 +135,9 @@ pub struct ObjectHeader {
     /// keep it. User metadata of the names of `metadata` give way to that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub properties: Option<Box<ObjectProperties>>,
+    /// Access control list and extended attributes, where they are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extended: Option<Box<ExtendedMetadata>>,
 }
 
 /// A body in memory, with the checksum computed over the very buffers that were read.
@@ -370,7 +379,8 @@ pub trait Destination: Send + Sync + 'static {
         upload: &UploadId,
     ) -> impl Future<Output = Result<Vec<StoredPart>, EndpointError>> + Send;
 
-    /// Replaces the POSIX metadata, keeping content, storage class, content type and tags.
+    /// Replaces the POSIX metadata, keeping content, storage class, content type and tags; and access
+    /// control list and extended attributes, where there are new ones.
     /// `current` is the state as of a [`Destination::stat`]; a different present state is a
     /// [`crate::ErrorKind::Precondition`]. An object larger than [`Abilities::put_max`] is copied
     /// by a multipart upload of its key, which may stay open if the call fails or is dropped.
@@ -379,6 +389,7 @@ pub trait Destination: Send + Sync + 'static {
         key: &Key,
         current: &ObjectState,
         metadata: &PosixMetadata,
+        extended: Option<&ExtendedMetadata>,
     ) -> impl Future<Output = Result<Receipt, EndpointError>> + Send;
 
     /// Reads the object and checksums it.

@@ -8,6 +8,7 @@ mod attributes;
 mod checksum;
 mod destination;
 mod error;
+mod extended;
 mod key;
 mod metadata;
 mod pace;
@@ -33,6 +34,10 @@ pub use destination::{
     StoredPart, UploadId, part_length,
 };
 pub use error::{Effect, EndpointError, ErrorKind};
+pub use extended::{
+    ACES_MAX, Ace, AceKind, Acl, EXTENDED_NAMES, ExtendedKinds, ExtendedMetadata, NotExtended,
+    WHO_MAX, WithoutExtended, XATTR_NAME_MAX, XATTRS_MAX, XATTRS_SIZE_MAX, Xattrs,
+};
 pub use key::{EntryPath, Key, KeyError, decode_name, encode_name};
 pub use metadata::PosixMetadata;
 pub use pace::{Grant, Pace, Unpaced};

@@ -5,7 +5,9 @@ use std::future::Future;
 use bytes::Bytes;
 use datasync_model::RequestCounts;
 
-use crate::{Attributes, EndpointError, ObjectProperties, StoredObject};
+use crate::{
+    Attributes, EndpointError, ExtendedKinds, ExtendedMetadata, ObjectProperties, StoredObject,
+};
 
 /// A server's opaque name of an entry: an NFS file handle, or an object's key with what tells its
 /// version. At most 128 bytes for NFS, about 1,300 for S3.
@@ -135,6 +137,22 @@ pub trait Source: Send + Sync + 'static {
         _item: &Handle,
     ) -> impl Future<Output = Result<Option<ObjectProperties>, EndpointError>> + Send {
         std::future::ready(Ok(None))
+    }
+
+    /// What [`Source::extended`] tells.
+    fn extended_kinds(&self) -> ExtendedKinds {
+        ExtendedKinds::default()
+    }
+
+    /// Access control list and extended attributes of an item as it is now, as far as
+    /// [`Source::extended_kinds`] goes: a call or more for each item. A
+    /// [`crate::ErrorKind::TooLarge`] for more than the bounds of [`crate::Acl`] and
+    /// [`crate::Xattrs`].
+    fn extended(
+        &self,
+        _item: &Node,
+    ) -> impl Future<Output = Result<ExtendedMetadata, EndpointError>> + Send {
+        std::future::ready(Ok(ExtendedMetadata::default()))
     }
 
     /// Present attributes, not from any cache.

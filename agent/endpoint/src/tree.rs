@@ -128,6 +128,7 @@ impl ObjectState {
                 mtime: Some(attributes.mtime),
                 atime: Some(attributes.atime),
             },
+            extended: None,
             crc64: None,
             checksum: None,
             storage_class: None,

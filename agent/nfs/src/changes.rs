@@ -1,7 +1,7 @@
 //! What changes an export, in whatever version is spoken.
 
 use bytes::Bytes;
-use datasync_endpoint::{Attributes, EndpointError, ErrorKind, Timestamp};
+use datasync_endpoint::{Acl, Attributes, EndpointError, ErrorKind, Timestamp};
 
 use crate::client::Client;
 use crate::v4;
@@ -126,6 +126,35 @@ impl Changes<'_> {
         }
     }
 
+    /// Sets the access control list; version 3 has none.
+    pub(crate) async fn set_acl(self, entry: &[u8], acl: &Acl) -> Result<(), EndpointError> {
+        match self {
+            Self::V3(_) => Err(lacking("SETATTR")),
+            Self::V4(client) => client.set_acl(entry, acl).await,
+        }
+    }
+
+    /// Sets an extended attribute of the namespace `user`; version 4.2 alone has them.
+    pub(crate) async fn set_xattr(
+        self,
+        entry: &[u8],
+        name: &[u8],
+        value: &[u8],
+    ) -> Result<(), EndpointError> {
+        match self {
+            Self::V3(_) => Err(lacking("SETXATTR")),
+            Self::V4(client) => client.set_xattr(entry, name, value).await,
+        }
+    }
+
+    /// Removes an extended attribute.
+    pub(crate) async fn remove_xattr(self, entry: &[u8], name: &[u8]) -> Result<(), EndpointError> {
+        match self {
+            Self::V3(_) => Err(lacking("REMOVEXATTR")),
+            Self::V4(client) => client.remove_xattr(entry, name).await,
+        }
+    }
+
     /// Replaces what has the new name, unless that is a directory.
     pub(crate) async fn rename(
         self,
@@ -172,6 +201,12 @@ impl Changes<'_> {
             Self::V4(client) => client.remove(directory, name).await,
         }
     }
+}
+
+/// The error of an operation that version 3 has not.
+fn lacking(operation: &'static str) -> EndpointError {
+    let detail = "NFS version 3 has no such operation";
+    EndpointError::new(ErrorKind::NotSupported, operation, "", detail)
 }
 
 /// `FILE_SYNC` (RFC 1813 §3.3.7, RFC 8881 §18.32): content and metadata are on stable storage.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use datasync_endpoint::{EndpointError, ErrorKind};
+use datasync_endpoint::{EndpointError, ErrorKind, ExtendedKinds};
 use datasync_model::{NfsLocation, NfsVersion};
 use tokio::sync::Semaphore;
 
@@ -63,6 +63,8 @@ pub struct NfsConfig {
     pub owners: Arc<Owners>,
     /// TLS on every connection; for version 4 alone.
     pub tls: Option<Arc<dyn Tls>>,
+    /// What is to be told of entries beyond POSIX metadata: only version 4 can.
+    pub extended: ExtendedKinds,
     /// What servers were found to lack, for AUTOMATIC.
     pub lacking: Arc<LackingVersions>,
 }
@@ -87,6 +89,7 @@ impl NfsConfig {
             read_size_max: 1 << 20,
             owners: Arc::default(),
             tls: None,
+            extended: ExtendedKinds::default(),
             lacking: Arc::default(),
         }
     }

@@ -36,10 +36,14 @@ pub(crate) enum Procedure {
     RmDir,
     SetClientId,
     Seek,
+    GetXattr,
+    SetXattr,
+    ListXattrs,
+    RemoveXattr,
 }
 
 impl Procedure {
-    const ALL: [Self; 29] = [
+    const ALL: [Self; 33] = [
         Self::GetPort,
         Self::Mnt,
         Self::GetAttr,
@@ -69,6 +73,10 @@ impl Procedure {
         Self::RmDir,
         Self::SetClientId,
         Self::Seek,
+        Self::GetXattr,
+        Self::SetXattr,
+        Self::ListXattrs,
+        Self::RemoveXattr,
     ];
 
     /// The protocol's own word.
@@ -103,6 +111,10 @@ impl Procedure {
             Self::RmDir => "RMDIR",
             Self::SetClientId => "SETCLIENTID",
             Self::Seek => "SEEK",
+            Self::GetXattr => "GETXATTR",
+            Self::SetXattr => "SETXATTR",
+            Self::ListXattrs => "LISTXATTRS",
+            Self::RemoveXattr => "REMOVEXATTR",
         }
     }
 }
@@ -130,8 +142,14 @@ pub struct CallCounts {
     pub fsinfo: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Counters([AtomicU64; Procedure::ALL.len()]);
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self([const { AtomicU64::new(0) }; Procedure::ALL.len()])
+    }
+}
 
 impl Counters {
     pub(crate) fn add(&self, procedure: Procedure) {

@@ -3,8 +3,10 @@
 //! Objects are files, links and directories; what is atomic and what is not, and where things lie
 //! meanwhile, is in `docs/semantics.md` and `docs/adr/0016-nfs-destination.md`.
 
+mod apart;
 mod deleting;
 mod directories;
+mod endowing;
 mod finding;
 mod parts;
 mod place;
@@ -23,17 +25,19 @@ use std::path::Path;
 use std::sync::Arc;
 
 use datasync_endpoint::{
-    Abilities, Crc64, Destination, EndpointError, ErrorKind, Integrity, Key, ListPage,
-    ObjectHeader, ObjectIdentifier, ObjectState, OpenUpload, PartReceipt, PartStream, Payload,
-    PosixMetadata, ReadBack, Receipt, Settled, Source as _, StoredPart, UploadId, part_length,
+    Abilities, Crc64, Destination, EndpointError, ErrorKind, ExtendedMetadata, Integrity, Key,
+    ListPage, ObjectHeader, ObjectIdentifier, ObjectState, OpenUpload, PartReceipt, PartStream,
+    Payload, PosixMetadata, ReadBack, Receipt, Settled, Source as _, StoredPart, UploadId,
+    part_length,
 };
 use datasync_model::RequestCounts;
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 
 use crate::config::NfsConfig;
 use crate::socket::arbitrary;
 use crate::versions::NfsSource;
 use directories::Directories;
+use endowing::Endowment;
 use settling::{Log, own_disk};
 use staging::Staging;
 use times::{Times, Why};
@@ -53,6 +57,8 @@ pub struct NfsDestination {
     directories: Directories,
     staging: Staging,
     uploads: Uploads,
+    /// Held while a directory is made apart.
+    making: Mutex<()>,
     /// `None` where nothing is written.
     log: Option<Log>,
     /// KiB that WRITEs, and READs of contents that are read back, may hold.
@@ -118,6 +124,7 @@ impl NfsDestination {
             has_root: true,
             // Not known before a trial.
             keeps_link_times: false,
+            user_metadata_max: None,
         };
         Ok(Self {
             tree,
@@ -125,6 +132,7 @@ impl NfsDestination {
             directories: Directories::default(),
             staging: Staging::new(arbitrary()),
             uploads: Uploads::default(),
+            making: Mutex::default(),
             log: None,
             in_hand: Arc::new(Semaphore::new(IN_HAND_KIB)),
         })
@@ -290,8 +298,10 @@ impl Destination for NfsDestination {
         key: &Key,
         current: &ObjectState,
         metadata: &PosixMetadata,
+        extended: Option<&ExtendedMetadata>,
     ) -> Result<Receipt, EndpointError> {
-        let set = self.fresh(|| self.redress(key, current, metadata)).await;
+        let wanted = Endowment { metadata, extended };
+        let set = self.fresh(|| self.redress(key, current, wanted)).await;
         set.map_err(|error| self.of_item(key, error))
     }
 

@@ -22,6 +22,7 @@ pub(crate) fn config(host: &str, path: &str) -> NfsConfig {
         owners: Arc::default(),
         tls: None,
         lacking: Arc::default(),
+        extended: datasync_endpoint::ExtendedKinds::default(),
         server_hostname: host.to_owned(),
         path: path.to_owned(),
         mount_port: None,

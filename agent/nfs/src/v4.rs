@@ -3,10 +3,12 @@
 //! costs one call, as it does in version 3, and a server that was restarted has no state of ours to
 //! lose.
 
+mod acl;
 mod attributes;
 mod client;
 mod compound;
 mod directory;
+mod extended;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod holes;
@@ -16,6 +18,7 @@ mod session;
 mod slots;
 mod source;
 mod status;
+mod xattrs;
 
 pub(crate) use client::Client;
 pub use owners::Owners;

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use datasync_endpoint::{
-    Attributes, DirCursor, DirPage, EndpointError, ErrorKind, Handle, Node, ReadReply, Source,
+    Attributes, DirCursor, DirPage, EndpointError, ErrorKind, ExtendedKinds, ExtendedMetadata,
+    Handle, Node, ReadReply, Source,
 };
 use datasync_model::{NfsVersion, RequestCounts};
 use tokio::time::Instant;
@@ -27,12 +28,19 @@ enum Spoken {
     V4(Box<Nfs4Source>),
 }
 
-/// What AUTOMATIC tries, the first that works.
-const AUTOMATIC: [NfsVersion; 3] = [NfsVersion::Nfs4_1, NfsVersion::Nfs4_0, NfsVersion::Nfs3];
+/// What AUTOMATIC tries, the first that works: of the versions that can tell what is to be kept.
+fn automatic(extended: ExtendedKinds) -> &'static [NfsVersion] {
+    match extended {
+        ExtendedKinds { xattrs: true, .. } => &[NfsVersion::Nfs4_2],
+        ExtendedKinds { acls: true, .. } => &[NfsVersion::Nfs4_1, NfsVersion::Nfs4_0],
+        _ => &[NfsVersion::Nfs4_1, NfsVersion::Nfs4_0, NfsVersion::Nfs3],
+    }
+}
 
 impl NfsSource {
     /// Resolves the host and finds the path: by MOUNT in version 3, from the server's root in
-    /// version 4. AUTOMATIC takes the first of 4.1, 4.0 and 3 by which the path can be read.
+    /// version 4. AUTOMATIC takes the first of 4.1, 4.0 and 3 by which the path can be read; where
+    /// extended attributes are to be kept 4.2, where access control lists are, one of version 4.
     ///
     /// # Errors
     /// With texts for people: `Unreachable` or `Timeout` where no server answers,
@@ -51,9 +59,14 @@ impl NfsSource {
     async fn mount_by_any(config: NfsConfig) -> Result<Self, EndpointError> {
         let mut refused: Vec<(NfsVersion, EndpointError)> = Vec::new();
         let host = &config.server_hostname;
-        let mut lacking = config.lacking.of(host, Instant::now());
+        let mut lacking = if config.extended.is_none() {
+            config.lacking.of(host, Instant::now())
+        } else {
+            // There is no other version to fall back to: why it is not spoken is to be told.
+            Vec::new()
+        };
         let known = lacking.len();
-        for version in AUTOMATIC {
+        for &version in automatic(config.extended) {
             // Both minor versions are served at one place.
             let is_served = |(version, error): &(NfsVersion, EndpointError)| {
                 *version == NfsVersion::Nfs4_1 && is_silent(error)
@@ -85,6 +98,14 @@ impl NfsSource {
     }
 
     async fn mount_as(version: NfsVersion, config: NfsConfig) -> Result<Self, EndpointError> {
+        if version == NfsVersion::Nfs3 && !config.extended.is_none() {
+            let target = format!("{}:{}", config.server_hostname, config.path);
+            let detail = "the task keeps access control lists or extended attributes \
+                          (datasync:acls, datasync:xattrs), which NFS version 3 has not: keep none, \
+                          or have the location use version 4 (4.2 for attributes)";
+            let kind = ErrorKind::NotSupported;
+            return Err(EndpointError::new(kind, "MNT", target, detail));
+        }
         let spoken = match version {
             NfsVersion::Automatic | NfsVersion::Nfs3 => {
                 Spoken::V3(Box::new(Nfs3Source::mount(config).await?))
@@ -190,6 +211,20 @@ impl Source for NfsSource {
         match &self.spoken {
             Spoken::V3(source) => source.attributes(handle).await,
             Spoken::V4(source) => source.attributes(handle).await,
+        }
+    }
+
+    fn extended_kinds(&self) -> ExtendedKinds {
+        match &self.spoken {
+            Spoken::V3(source) => source.extended_kinds(),
+            Spoken::V4(source) => source.extended_kinds(),
+        }
+    }
+
+    async fn extended(&self, item: &Node) -> Result<ExtendedMetadata, EndpointError> {
+        match &self.spoken {
+            Spoken::V3(source) => source.extended(item).await,
+            Spoken::V4(source) => source.extended(item).await,
         }
     }
 

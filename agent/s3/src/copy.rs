@@ -7,7 +7,7 @@ use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::types::{CopyObjectResult, MetadataDirective, TaggingDirective};
 use aws_smithy_types::date_time::{DateTime, Format};
 use datasync_endpoint::{
-    EndpointError, ErrorKind, Integrity, Key, ObjectState, PosixMetadata, Receipt,
+    EndpointError, ErrorKind, ExtendedMetadata, Integrity, Key, ObjectState, PosixMetadata, Receipt,
 };
 
 use crate::calls::Operation;
@@ -48,7 +48,7 @@ impl Store {
         &self,
         key: &Key,
         current: &ObjectState,
-        metadata: &PosixMetadata,
+        (metadata, extended): (&PosixMetadata, Option<&ExtendedMetadata>),
     ) -> Result<Receipt, EndpointError> {
         let object_key = self.place.object_key(key);
         let changed = |detail: &str| {
@@ -63,7 +63,7 @@ impl Store {
         if head.e_tag() != Some(&current.etag) {
             return Err(changed("the object was replaced meanwhile"));
         }
-        let map = replaced_metadata(head.metadata(), metadata);
+        let map = replaced_metadata(head.metadata(), metadata, extended);
         let reply = if current.size > PUT_MAX {
             let request = self.like(&object_key, &head, map).await?;
             let itself = Original {

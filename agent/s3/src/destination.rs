@@ -4,9 +4,10 @@ use std::sync::atomic::AtomicBool;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use datasync_endpoint::{
-    Abilities, Algorithm, Crc64, Crc64Hasher, Destination, EndpointError, ErrorKind, Integrity,
-    Key, ListPage, NoTree, ObjectHeader, ObjectIdentifier, ObjectState, OpenUpload, PartReceipt,
-    PartStream, Payload, PosixMetadata, ReadBack, Receipt, StoredObject, StoredPart, UploadId,
+    Abilities, Algorithm, Crc64, Crc64Hasher, Destination, EndpointError, ErrorKind,
+    ExtendedMetadata, Integrity, Key, ListPage, NoTree, ObjectHeader, ObjectIdentifier,
+    ObjectState, OpenUpload, PartReceipt, PartStream, Payload, PosixMetadata, ReadBack, Receipt,
+    StoredObject, StoredPart, UploadId,
 };
 use datasync_model::RequestCounts;
 
@@ -14,7 +15,7 @@ use crate::calls::{CallCounts, Operation};
 use crate::error::chain;
 use crate::headers::Headers;
 use crate::lean::Lean;
-use crate::object::{head_metadata, head_sums};
+use crate::object::{head_extended, head_metadata, head_sums};
 use crate::place::{Place, class_of};
 use crate::put::CHECKSUMS;
 use crate::requests::{Requests, Wait};
@@ -125,6 +126,7 @@ impl Store {
             crc64: sums.crc64.filter(|_| self.traits.crc64),
             checksum: algorithm.and_then(|algorithm| sums.of(algorithm)),
             storage_class: Some(class_of(head.storage_class().map(|class| class.as_str()))),
+            extended: head_extended(&head),
         }))
     }
 
@@ -297,8 +299,11 @@ impl Destination for S3Destination {
         key: &Key,
         current: &ObjectState,
         metadata: &PosixMetadata,
+        extended: Option<&ExtendedMetadata>,
     ) -> Result<Receipt, EndpointError> {
-        self.store.replace_metadata(key, current, metadata).await
+        self.store
+            .replace_metadata(key, current, (metadata, extended))
+            .await
     }
 
     async fn read_back(&self, key: &Key) -> Result<ReadBack, EndpointError> {

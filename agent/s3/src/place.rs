@@ -1,5 +1,6 @@
 //! Where in the bucket the location lies, and the limits that follow from it.
 
+use crate::object::USER_METADATA_MAX;
 use datasync_endpoint::{Abilities, Integrity, Key};
 use datasync_model::{S3Location, StorageClass};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
@@ -96,6 +97,7 @@ impl Place {
             key_max: KEY_MAX.saturating_sub(self.prefix.len()),
             has_root: !self.prefix.is_empty(),
             keeps_link_times: true,
+            user_metadata_max: Some(USER_METADATA_MAX),
         }
     }
 }

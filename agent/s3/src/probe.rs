@@ -76,6 +76,7 @@ impl Store {
                 storage_class: None,
                 only_if_absent: false,
                 properties: None,
+                extended: None,
             },
         };
         let (traits, cleaned) = match timeout(PROBE_MAX, probe.run()).await {

@@ -11,7 +11,7 @@ use crate::place::in_query;
 /// The user metadata of an object that is written.
 pub(crate) fn user_metadata(header: &ObjectHeader) -> HashMap<String, String> {
     let Some(properties) = &header.properties else {
-        return metadata_map(&header.metadata);
+        return metadata_map(&header.metadata, header.extended.as_deref());
     };
     let posix = header.metadata.to_pairs().into_iter();
     let posix = posix.map(|(name, value)| (name.to_owned(), value));
@@ -84,6 +84,7 @@ mod tests {
                 user_metadata: pairs.into(),
                 ..ObjectProperties::default()
             })),
+            extended: None,
         };
         let map = user_metadata(&header);
         assert_eq!((map.len(), map["file-owner"].as_str()), (2, "1"));

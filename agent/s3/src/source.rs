@@ -5,6 +5,7 @@
 
 mod attributes;
 mod directory;
+mod extended;
 mod facts;
 mod found;
 mod handle;
@@ -18,8 +19,9 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use datasync_endpoint::{
-    Attributes, Crc64, DirCursor, DirPage, EndpointError, ErrorKind, Handle, Node,
-    ObjectProperties, ReadReply, Source, StoredObject, Timestamp, encode_name,
+    Attributes, Crc64, DirCursor, DirPage, EndpointError, ErrorKind, ExtendedKinds,
+    ExtendedMetadata, Handle, Node, ObjectProperties, ReadReply, Source, StoredObject, Timestamp,
+    encode_name,
 };
 use datasync_model::RequestCounts;
 use tokio::sync::Semaphore;
@@ -62,6 +64,8 @@ pub enum Shape {
 pub struct S3Source {
     store: Store,
     shape: Shape,
+    /// What is told of files beyond POSIX metadata.
+    extended: ExtendedKinds,
     /// Identifies the bucket.
     fsid: u64,
     opened: Timestamp,
@@ -85,6 +89,7 @@ impl S3Source {
         Ok(Self {
             store,
             shape,
+            extended: ExtendedKinds::default(),
             fsid: Crc64::of(bucket.as_bytes()).0,
             opened: Timestamp {
                 seconds: i64::try_from(now.as_secs()).unwrap_or(i64::MAX),
@@ -93,6 +98,12 @@ impl S3Source {
             recent: Recent::default(),
             heads: Semaphore::new(HEADS_MAX),
         })
+    }
+
+    /// Tells lists and attributes, too, where objects are taken for files.
+    #[must_use]
+    pub fn with_extended(self, extended: ExtendedKinds) -> Self {
+        Self { extended, ..self }
     }
 
     /// Requests sent so far, those of [`S3Source::open`] included.
@@ -219,6 +230,17 @@ impl Source for S3Source {
                 Err(self.error(ErrorKind::Stale, Operation::HeadObject, &item.key, detail))
             }
         }
+    }
+
+    fn extended_kinds(&self) -> ExtendedKinds {
+        match self.shape {
+            Shape::Objects { .. } => ExtendedKinds::default(),
+            Shape::Files => self.extended,
+        }
+    }
+
+    async fn extended(&self, item: &Node) -> Result<ExtendedMetadata, EndpointError> {
+        self.extended_of(&Item::of(&item.handle)?).await
     }
 
     async fn read(

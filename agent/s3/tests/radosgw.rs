@@ -87,6 +87,7 @@ async fn an_old_store_is_recognised_and_used_by_content_md5() {
         storage_class: None,
         only_if_absent: false,
         properties: None,
+        extended: None,
     };
     let names = ["a b+c", "a%2Fb", "a\u{1}\n", "d/", "é", "\u{10f7ff}"];
     let mut keys: Vec<Key> = names
@@ -105,7 +106,7 @@ async fn an_old_store_is_recognised_and_used_by_content_md5() {
         let mut changed = header.metadata;
         changed.owner = Some(8);
         destination
-            .set_metadata(key, &state, &changed)
+            .set_metadata(key, &state, &changed, None)
             .await
             .unwrap();
         let state = destination.stat(key).await.unwrap().unwrap();
@@ -190,6 +191,7 @@ async fn versions_are_kept_told_and_hidden_behind_markers() {
         storage_class: None,
         only_if_absent: false,
         properties: None,
+        extended: None,
     };
     let mut versions = Vec::new();
     for (name, content) in [("a", "1"), ("a", "2"), ("b", "3")] {

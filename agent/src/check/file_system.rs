@@ -1,6 +1,6 @@
 //! NFS servers and EFS: name, port, portmapper, mount, listing, a sample of what is there.
 
-use datasync_endpoint::{EndpointError, Source};
+use datasync_endpoint::{EndpointError, ExtendedKinds, Source};
 use datasync_model::{EfsLocation, NfsLocation};
 use datasync_nfs::{NfsConfig, ServerName};
 use datasync_s3::Shape;
@@ -173,7 +173,7 @@ async fn mount(
 ) -> Option<AnySource> {
     let mounted = async {
         let source = endpoints
-            .source(location, Shape::Files)
+            .source(location, Shape::Files, ExtendedKinds::default())
             .await
             .map_err(words)?;
         let text = format!(

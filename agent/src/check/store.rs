@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use datasync_endpoint::{
-    Algorithm, Crc64, Destination, EndpointError, Integrity, Key, ObjectHeader, ObjectIdentifier,
-    Payload, PosixMetadata, Unpaced,
+    Algorithm, Crc64, Destination, EndpointError, ExtendedKinds, Integrity, Key, ObjectHeader,
+    ObjectIdentifier, Payload, PosixMetadata, Unpaced,
 };
 use datasync_model::{ChecksumAlgorithm, S3Location};
 use datasync_s3::Shape;
@@ -118,7 +118,7 @@ async fn rights(
 ) {
     let opened = async {
         endpoints
-            .destination_to_look(DestinationLocation::S3(location))
+            .destination_to_look(DestinationLocation::S3(location), ExtendedKinds::default())
             .await
             .map_err(words)?;
         Ok(((), "the location is listed".to_owned()))
@@ -136,7 +136,8 @@ async fn rights(
             metadata: true,
             tags: false,
         };
-        let source = endpoints.source(location, shape).await.map_err(words)?;
+        let source = endpoints.source(location, shape, ExtendedKinds::default());
+        let source = source.await.map_err(words)?;
         sample::read(&source, ADVICE).await
     };
     trail.step("s3:GetObject", Box::pin(read)).await;
@@ -146,7 +147,11 @@ async fn rights(
     let algorithm = ChecksumAlgorithm::Automatic;
     let opened = async {
         let store = endpoints
-            .destination(DestinationLocation::S3(location), algorithm, Path::new("."))
+            .destination(
+                DestinationLocation::S3(location),
+                (algorithm, ExtendedKinds::default()),
+                Path::new("."),
+            )
             .await
             .map_err(words)?;
         let text = format!("written; {}", proof(store.abilities().integrity));
@@ -190,6 +195,7 @@ fn header() -> ObjectHeader {
         storage_class: None,
         properties: None,
         only_if_absent: false,
+        extended: None,
     }
 }
 
@@ -278,7 +284,7 @@ async fn objects(trail: &mut Trail, store: &AnyDestination) {
             ..found.metadata
         };
         let set = store
-            .set_metadata(&key, &found, &metadata)
+            .set_metadata(&key, &found, &metadata, None)
             .await
             .map_err(words)?;
         Ok((

@@ -58,6 +58,12 @@ pub struct CopyFlags {
     /// the way back restores them [default: ESCAPE]
     #[arg(long, value_name = "WORD")]
     pub(super) name_encoding: Option<String>,
+    /// PRESERVE keeps access control lists of NFSv4, in objects as metadata of their own [default: NONE]
+    #[arg(long, value_name = "WORD")]
+    pub(super) acls: Option<String>,
+    /// PRESERVE keeps extended attributes (user.*), in objects as metadata of their own [default: NONE]
+    #[arg(long, value_name = "WORD")]
+    pub(super) xattrs: Option<String>,
     /// Bandwidth limit, such as 100MiB; -1 for none [default: -1]
     #[arg(long, value_name = "BYTES", allow_hyphen_values = true)]
     pub(super) bytes_per_second: Option<String>,

@@ -99,6 +99,8 @@ pub(super) fn extensions(
         .unwrap_or_default(),
         name_encoding: word("name-encoding", flags.name_encoding.as_ref(), faults)
             .unwrap_or_default(),
+        acls: word("acls", flags.acls.as_ref(), faults).unwrap_or_default(),
+        xattrs: word("xattrs", flags.xattrs.as_ref(), faults).unwrap_or_default(),
         bandwidth_timetable: word("bandwidth-timetable", timetable, faults),
         manifest: None,
         report: None,
@@ -144,7 +146,7 @@ fn joined<T: Default>(
 
 #[cfg(test)]
 mod tests {
-    use datasync_model::{BytesPerSecond, PreserveDeletedFiles, StorageClass, Uid};
+    use datasync_model::{Acls, BytesPerSecond, PreserveDeletedFiles, StorageClass, Uid, Xattrs};
 
     use super::*;
 
@@ -227,6 +229,30 @@ mod tests {
         assert_eq!(deep("deep", None), (point_in_time, true, 0));
         assert_eq!(deep("deep", Some("NONE")).2, 1);
         assert_eq!(deep("shallow", None).2, 1);
+    }
+
+    #[test]
+    fn lists_and_attributes_are_kept_where_that_is_asked_for() {
+        let found = |acls: Option<&str>, xattrs: Option<&str>| {
+            let flags = CopyFlags {
+                acls: acls.map(str::to_owned),
+                xattrs: xattrs.map(str::to_owned),
+                ..CopyFlags::default()
+            };
+            let (options, mut faults) = checked(&flags);
+            let found = extensions(&flags, &options, &mut faults);
+            ((found.acls, found.xattrs), faults)
+        };
+        let (none, faults) = found(None, None);
+        assert_eq!((none, faults.len()), ((Acls::None, Xattrs::None), 0));
+        let (both, faults) = found(Some("PRESERVE"), Some("PRESERVE"));
+        assert_eq!(
+            (both, faults.len()),
+            ((Acls::Preserve, Xattrs::Preserve), 0)
+        );
+        let (_, faults) = found(Some("yes"), Some("preserve"));
+        assert!(faults[0].starts_with("--acls: "), "{faults:?}");
+        assert!(faults[1].starts_with("--xattrs: "), "{faults:?}");
     }
 
     #[test]

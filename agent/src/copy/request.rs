@@ -118,6 +118,8 @@ fn spec(
         excludes.as_str().to_owned(),
         extensions.checksum_algorithm.to_string(),
         extensions.name_encoding.to_string(),
+        extensions.acls.to_string(),
+        extensions.xattrs.to_string(),
     ];
     let home = home().map_err(|fault| faults.push(fault)).ok()?;
     let task = TaskArn::new(&home, id(&["task", &from, &to]));

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use datasync_endpoint::{
-    Abilities, Crc64, Destination, EndpointError, Key, ListPage, ObjectHeader, ObjectIdentifier,
-    ObjectState, OpenUpload, PartReceipt, PartStream, Payload, PosixMetadata, ReadBack, Receipt,
-    Settled, StoredObject, StoredPart, UploadId,
+    Abilities, Crc64, Destination, EndpointError, ExtendedMetadata, Key, ListPage, ObjectHeader,
+    ObjectIdentifier, ObjectState, OpenUpload, PartReceipt, PartStream, Payload, PosixMetadata,
+    ReadBack, Receipt, Settled, StoredObject, StoredPart, UploadId,
 };
 use datasync_model::RequestCounts;
 use datasync_nfs::{NfsDestination, NfsSource};
@@ -167,10 +167,11 @@ impl Destination for AnyDestination {
         key: &Key,
         current: &ObjectState,
         metadata: &PosixMetadata,
+        extended: Option<&ExtendedMetadata>,
     ) -> Result<Receipt, EndpointError> {
         match self {
-            Self::S3(s3) => s3.set_metadata(key, current, metadata).await,
-            Self::Nfs(nfs) => Box::pin(nfs.set_metadata(key, current, metadata)).await,
+            Self::S3(s3) => s3.set_metadata(key, current, metadata, extended).await,
+            Self::Nfs(nfs) => Box::pin(nfs.set_metadata(key, current, metadata, extended)).await,
         }
     }
 

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use datasync_endpoint::{
-    Attributes, DirCursor, DirPage, EndpointError, Handle, Node, ObjectProperties, ReadReply,
-    Source, StoredObject,
+    Attributes, DirCursor, DirPage, EndpointError, ExtendedKinds, ExtendedMetadata, Handle, Node,
+    ObjectProperties, ReadReply, Source, StoredObject,
 };
 use datasync_model::{NfsVersion, RequestCounts};
 use datasync_nfs::NfsSource;
@@ -69,6 +69,13 @@ impl Source for AnySource {
         }
     }
 
+    fn extended_kinds(&self) -> ExtendedKinds {
+        match self {
+            Self::Nfs(nfs) => nfs.extended_kinds(),
+            Self::S3(s3) => s3.extended_kinds(),
+        }
+    }
+
     async fn root(&self) -> Result<Node, EndpointError> {
         match self {
             Self::Nfs(nfs) => nfs.root().await,
@@ -109,6 +116,13 @@ impl Source for AnySource {
         match self {
             Self::Nfs(nfs) => nfs.attributes(handle).await,
             Self::S3(s3) => s3.attributes(handle).await,
+        }
+    }
+
+    async fn extended(&self, item: &Node) -> Result<ExtendedMetadata, EndpointError> {
+        match self {
+            Self::Nfs(nfs) => nfs.extended(item).await,
+            Self::S3(s3) => s3.extended(item).await,
         }
     }
 

@@ -1,6 +1,6 @@
 //! A bucket as a source: what its objects are taken for, and what to do when it cannot be read.
 
-use datasync_endpoint::ErrorKind;
+use datasync_endpoint::{ErrorKind, ExtendedKinds};
 use datasync_model::{ErrorCode, ExecutionSpec, Location, ObjectMetadata, ObjectTags};
 use datasync_s3::Shape;
 
@@ -15,6 +15,14 @@ pub(crate) fn shape(spec: &ExecutionSpec) -> Shape {
             tags: spec.options.object_tags == ObjectTags::Preserve,
         },
         Location::Nfs(_) | Location::Efs(_) => Shape::Files,
+    }
+}
+
+/// What is kept beyond POSIX metadata. Objects that are copied as they are keep theirs anyhow.
+pub(crate) fn extended(spec: &ExecutionSpec) -> ExtendedKinds {
+    match (&spec.source, &spec.destination) {
+        (Location::S3(_), Location::S3(_)) => ExtendedKinds::default(),
+        _ => ExtendedKinds::of(&spec.extensions),
     }
 }
 

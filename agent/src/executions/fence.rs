@@ -11,9 +11,9 @@ use std::task::Poll;
 use std::time::Duration;
 
 use datasync_endpoint::{
-    Abilities, Crc64, Destination, EndpointError, Grant, Key, ListPage, ObjectHeader,
-    ObjectIdentifier, ObjectState, OpenUpload, Pace, PartReceipt, PartStream, Payload,
-    PosixMetadata, ReadBack, Receipt, Settled, StoredObject, StoredPart, UploadId,
+    Abilities, Crc64, Destination, EndpointError, ExtendedMetadata, Grant, Key, ListPage,
+    ObjectHeader, ObjectIdentifier, ObjectState, OpenUpload, Pace, PartReceipt, PartStream,
+    Payload, PosixMetadata, ReadBack, Receipt, Settled, StoredObject, StoredPart, UploadId,
 };
 use datasync_model::RequestCounts;
 use tokio_util::sync::CancellationToken;
@@ -239,8 +239,10 @@ impl<D: Destination> Destination for Fenced<D> {
         key: &Key,
         current: &ObjectState,
         metadata: &PosixMetadata,
+        extended: Option<&ExtendedMetadata>,
     ) -> Result<Receipt, EndpointError> {
-        let call = pin!(self.destination.set_metadata(key, current, metadata));
+        let destination = &self.destination;
+        let call = pin!(destination.set_metadata(key, current, metadata, extended));
         self.fence.guard(call).await
     }
 

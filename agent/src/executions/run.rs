@@ -216,7 +216,8 @@ impl Runner {
         let destination_server = self.endpoints.servers().destination(to);
         let source = self
             .open(assignment, Side::Source, &spec.source, || {
-                self.endpoints.source(from, endpoints::shape(spec))
+                let (shape, extended) = (endpoints::shape(spec), endpoints::extended(spec));
+                self.endpoints.source(from, shape, extended)
             })
             .await?;
         let leased = async { Ok(self.fence(assignment).await) };

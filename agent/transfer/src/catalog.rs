@@ -15,7 +15,7 @@ mod recall;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use datasync_endpoint::Key;
+use datasync_endpoint::{ExtendedKinds, Key};
 use datasync_model::{ExecutionSpec, Location};
 use serde_json::json;
 use tokio::time::Instant;
@@ -39,7 +39,13 @@ fn identity(spec: &ExecutionSpec) -> String {
         }
         Location::S3(s3) => json!(["s3", s3.endpoint, s3.bucket, s3.prefix]),
     };
-    json!([place(&spec.source), place(&spec.destination)]).to_string()
+    let places = [place(&spec.source), place(&spec.destination)];
+    let kinds = ExtendedKinds::of(&spec.extensions);
+    if kinds.is_none() {
+        return json!(places).to_string();
+    }
+    // An entry says that these were the same, too: what was remembered without them does not.
+    json!([places, ["acls", kinds.acls, "xattrs", kinds.xattrs]]).to_string()
 }
 
 /// The catalog of a pair of locations, and what an execution adds to it.

@@ -12,6 +12,7 @@ mod catalog;
 mod deletes;
 mod disk;
 mod estimate;
+mod extended;
 mod failures;
 mod forecast;
 mod history;

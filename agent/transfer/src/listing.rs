@@ -118,6 +118,7 @@ mod tests {
                 let object = Stored {
                     content: bytes::Bytes::new(),
                     metadata: PosixMetadata::default(),
+                    extended: None,
                     etag: String::new(),
                     crc64: Some(Crc64(0)),
                     checksum: None,

@@ -1,5 +1,6 @@
 //! One item from the source to the destination, verified.
 
+mod asking;
 mod continued;
 mod large;
 mod metadata;
@@ -24,6 +25,7 @@ use datasync_model::{ErrorCode, Failure, Options};
 use crate::attempts::Attempts;
 use crate::budget::Budget;
 use crate::catalog::Entry;
+use crate::extended::Kept;
 use crate::journal::JournalError;
 use crate::limiter::Limiter;
 use crate::locate::locate;
@@ -36,6 +38,7 @@ use crate::verify::Verifier;
 use crate::waits::{Wait, Waits};
 use crate::walk::SourceEntry;
 
+use asking::without;
 pub(crate) use remembered::LookBack;
 use remembered::learned_of_kept;
 pub(crate) use resume::Resumed;
@@ -122,29 +125,25 @@ impl<S: Source, D: Destination> Mover<S, D> {
         known: Option<&Entry>,
     ) -> Result<(Outcome, Option<u64>), JournalError> {
         let facts = self.facts(entry, listed, known);
-        let action = match facts.next() {
-            Next::Do(action) => action,
-            Next::Read(content) => {
-                let read = Box::pin(self.verifier.source_content(entry)).await;
-                // What cannot be read or changes meanwhile is reported by the copy.
-                facts.after_reading(read.is_ok_and(|read| read == content))
-            }
-            Next::Ask => match Box::pin(self.stat(&entry.key)).await {
-                Ok(found) => facts.after_asking(found),
-                Err(error) => {
-                    return Ok((Outcome::Failed(ItemFailure::of_destination(&error)), None));
-                }
+        let (action, kept) = match facts.next() {
+            Next::Do(action) => (action, Kept::default()),
+            next => match Box::pin(self.look(next, &facts, entry)).await {
+                Ok(decided) => decided,
+                Err(failure) => return Ok((Outcome::Failed(failure), None)),
             },
         };
-        match action {
-            Action::Skip(reason) => Ok((Outcome::Skipped(skip_failure(reason)), None)),
-            Action::Copy(copy) => self.copy(entry, copy).await,
-            Action::Metadata(found) => Box::pin(self.renew(entry, &found)).await,
+        let done = match action {
+            Action::Skip(reason) => (Outcome::Skipped(skip_failure(reason)), None),
+            Action::Copy(copy) => self.copy(entry, copy).await?,
+            Action::Metadata(found) => {
+                Box::pin(self.renew(entry, &found, kept.extended.as_deref())).await?
+            }
             Action::Keep(found) => {
                 let learned = learned_of_kept(&facts, found.as_deref());
-                Ok((Outcome::Unchanged { learned }, None))
+                (Outcome::Unchanged { learned }, None)
             }
-        }
+        };
+        Ok(without(done, kept.left_out))
     }
 
     /// What an entry's action is decided from.
@@ -160,6 +159,7 @@ impl<S: Source, D: Destination> Mover<S, D> {
             known,
             options: &self.options,
             keeps_link_times: self.destination.abilities().keeps_link_times,
+            keeps_extended: !self.source.extended_kinds().is_none(),
             names_versions: self.source.names_versions(),
         }
     }
@@ -190,9 +190,8 @@ impl<S: Source, D: Destination> Mover<S, D> {
             tries += 1;
             let entry = located.as_ref().unwrap_or(entry);
             let error = match self.try_copy(entry, &copy, &in_flight).await {
-                Ok(written) => {
-                    break self.transferred(entry, written);
-                }
+                Ok((written, None)) => break self.transferred(entry, written),
+                Ok((_, Some(failure))) => break Outcome::Failed(failure),
                 Err(error) => error,
             };
             match error {
@@ -233,8 +232,27 @@ impl<S: Source, D: Destination> Mover<S, D> {
         before.attributes.kind == now.attributes.kind
     }
 
-    /// One try.
+    /// One try; with it comes why the object has less than it should, if it has.
     async fn try_copy(
+        &self,
+        entry: &SourceEntry,
+        copy: &plan::Copy,
+        in_flight: &InFlight,
+    ) -> Result<(Written, Option<ItemFailure>), TryError> {
+        if self.source.extended_kinds().is_none() {
+            return Ok((self.try_write(entry, copy, in_flight).await?, None));
+        }
+        let kept = Box::pin(self.kept(entry)).await;
+        let kept = kept.map_err(|error| source_error(&error))?;
+        let copy = plan::Copy {
+            extended: kept.extended,
+            ..copy.clone()
+        };
+        let written = self.try_write(entry, &copy, in_flight).await?;
+        Ok((written, kept.left_out))
+    }
+
+    async fn try_write(
         &self,
         entry: &SourceEntry,
         copy: &plan::Copy,
@@ -270,6 +288,7 @@ impl<S: Source, D: Destination> Mover<S, D> {
             storage_class: copy.storage_class.clone(),
             only_if_absent: copy.only_if_absent,
             properties: self.properties(&entry.node.handle).await?,
+            extended: copy.extended.clone(),
         })
     }
 

@@ -2,7 +2,9 @@
 
 use std::error::Error;
 
-use datasync_endpoint::{Attributes, Crc64, EndpointError, ErrorKind, Key, ObjectChecksum};
+use datasync_endpoint::{
+    Attributes, Crc64, EndpointError, ErrorKind, Key, ObjectChecksum, WithoutExtended,
+};
 use datasync_model::{Counters, ErrorCode, Failure};
 
 use crate::attempts::is_endpoint_wide;
@@ -133,6 +135,12 @@ impl ItemFailure {
             ErrorKind::TooLarge => ErrorCode::ObjectTooLarge,
             ErrorKind::NotSupported => ErrorCode::NotSupported,
             _ => ErrorCode::DestinationFault,
+        };
+        let is_extended = WithoutExtended::receipt(error).is_some();
+        let code = match (is_extended, error.kind) {
+            (true, ErrorKind::TooLarge) => ErrorCode::MetadataTooLarge,
+            (true, _) => ErrorCode::MetadataDiffers,
+            (false, _) => code,
         };
         Self::of(code, error)
     }

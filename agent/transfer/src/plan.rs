@@ -3,7 +3,8 @@
 mod action;
 
 use datasync_endpoint::{
-    Attributes, EntryKind, ListedObject, ObjectState, PosixMetadata, Timestamp, part_length,
+    Attributes, EntryKind, ExtendedMetadata, ListedObject, ObjectState, PosixMetadata, Timestamp,
+    part_length,
 };
 use datasync_model::{Options, OverwriteMode, PreserveDevices, TransferMode};
 
@@ -36,6 +37,8 @@ pub(crate) struct Copy {
     pub(crate) only_if_absent: bool,
     /// Class of the object that is replaced, which stays as it is; `None` for a new one.
     pub(crate) storage_class: Option<String>,
+    /// Access control list and extended attributes that it gets.
+    pub(crate) extended: Option<Box<ExtendedMetadata>>,
 }
 
 /// What to do, once the destination's state is known.
@@ -104,7 +107,7 @@ pub(crate) fn decide(
     let Some(listed) = listed else {
         return Decision::Copy(Copy {
             only_if_absent: never,
-            storage_class: None,
+            ..Copy::default()
         });
     };
     if never {
@@ -112,8 +115,8 @@ pub(crate) fn decide(
     }
     let replace = |storage_class| {
         Decision::Copy(Copy {
-            only_if_absent: false,
             storage_class,
+            ..Copy::default()
         })
     };
     if options.transfer_mode == TransferMode::All {

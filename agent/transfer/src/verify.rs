@@ -12,6 +12,7 @@ use datasync_model::{ErrorCode, Failure, Options};
 use crate::attempts::Attempts;
 use crate::budget::Budget;
 use crate::catalog::Entry;
+use crate::extended;
 use crate::outcome::ItemFailure;
 use crate::plan::{content_of, wanted};
 use crate::waits::Wait;
@@ -79,6 +80,24 @@ impl<S: Source, D: Destination> Verifier<S, D> {
             return Err(ItemFailure::new(
                 ErrorCode::MetadataDiffers,
                 format!("source: {wanted:?}; destination: {:?}", found.metadata),
+            ));
+        }
+        let sides = (&*self.source, &*self.destination);
+        let kept = extended::kept(sides, &self.attempts, entry, &wanted).await;
+        let kept = kept.map_err(|error| ItemFailure::of_source(&error))?;
+        if let Some(failure) = kept.left_out {
+            return Err(failure);
+        }
+        let (is_to_be, is) = (kept.extended.as_deref(), found.extended.as_deref());
+        let (kinds, abilities) = (self.source.extended_kinds(), self.destination.abilities());
+        if !extended::agrees(is_to_be, is, kinds, abilities) {
+            return Err(ItemFailure::new(
+                ErrorCode::MetadataDiffers,
+                format!(
+                    "source: {}; destination: {}",
+                    extended::in_words(is_to_be),
+                    extended::in_words(is)
+                ),
             ));
         }
         let told = found.checksum.filter(|_| !self.is_deep);

@@ -5,7 +5,8 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use datasync_model::{
-    BandwidthTimetable, ChecksumAlgorithm, DeleteShareMax, Extensions, NameEncoding, VerifyMode,
+    Acls, BandwidthTimetable, ChecksumAlgorithm, DeleteShareMax, Extensions, NameEncoding,
+    VerifyMode, Xattrs,
 };
 
 use super::error::ApiError;
@@ -70,6 +71,8 @@ fn apply(found: &mut Extensions, key: &str, value: &str) -> Result<(), ApiError>
             found.checksum_algorithm = parsed(ChecksumAlgorithm::TAG, value)?;
         }
         NameEncoding::TAG => found.name_encoding = parsed(NameEncoding::TAG, value)?,
+        Acls::TAG => found.acls = parsed(Acls::TAG, value)?,
+        Xattrs::TAG => found.xattrs = parsed(Xattrs::TAG, value)?,
         BandwidthTimetable::TAG => {
             found.bandwidth_timetable = Some(parsed(BandwidthTimetable::TAG, value)?);
         }
@@ -175,6 +178,22 @@ mod tests {
     }
 
     #[test]
+    fn who_keeps_lists_and_attributes_needs_an_agent_that_can() {
+        type Given<'a> = &'a [(&'a str, &'a str)];
+        let found = |task: Given<'_>, execution: Given<'_>| {
+            let found = extensions(&tags(task), &tags(execution), VerifyMode::None).unwrap();
+            (found.acls, found.xattrs, found.needs().len())
+        };
+        let of = |tag, word| (tag, word);
+        let acls = of(Acls::TAG, "PRESERVE");
+        assert_eq!(found(&[acls], &[]), (Acls::Preserve, Xattrs::None, 1));
+        let both = found(&[acls], &[of(Xattrs::TAG, "PRESERVE")]);
+        assert_eq!(both, (Acls::Preserve, Xattrs::Preserve, 1));
+        let none = found(&[acls], &[of(Acls::TAG, "NONE")]);
+        assert_eq!(none, (Acls::None, Xattrs::None, 0));
+    }
+
+    #[test]
     fn what_is_not_understood_is_refused() {
         let dry = ("datasync:dry-run", "true");
         assert_eq!(asked(&[dry], &[]), None);
@@ -186,6 +205,8 @@ mod tests {
             ("datasync:checksum-algorithm", "sha256"),
             ("datasync:checksum-algorithm", "MD5"),
             ("datasync:name-encoding", "DROP"),
+            ("datasync:acls", "preserve"),
+            ("datasync:xattrs", "true"),
         ] {
             assert_eq!(asked(&[], &[wrong]), None, "{wrong:?}");
         }

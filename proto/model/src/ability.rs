@@ -26,6 +26,8 @@ words! {
         S3Source = "s3-source",
         /// Executions whose destination is a file system.
         FileSystemDestination = "file-system-destination",
+        /// Executions of [`crate::Extensions::acls`] and [`crate::Extensions::xattrs`].
+        ExtendedMetadata = "extended-metadata",
     }
 }
 

@@ -4,8 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Ability, BandwidthTimetable, ChecksumAlgorithm, DeleteShareMax, Manifest, NameEncoding,
-    TaskReport,
+    Ability, Acls, BandwidthTimetable, ChecksumAlgorithm, DeleteShareMax, Manifest, NameEncoding,
+    TaskReport, Xattrs,
 };
 
 /// Frozen at the start of an execution. Absent members have their defaults.
@@ -23,6 +23,10 @@ pub struct Extensions {
     pub checksum_algorithm: ChecksumAlgorithm,
     /// What becomes of names that are no keys.
     pub name_encoding: NameEncoding,
+    /// Whether access control lists are kept.
+    pub acls: Acls,
+    /// Whether extended attributes are kept.
+    pub xattrs: Xattrs,
     /// The bandwidth by the time of the week; the option `BytesPerSecond` is for the rest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bandwidth_timetable: Option<BandwidthTimetable>,
@@ -46,7 +50,9 @@ impl Extensions {
         let checksum = (!is_automatic).then_some(Ability::ChecksumAlgorithm);
         let refuses = self.name_encoding == NameEncoding::Refuse;
         let names = refuses.then_some(Ability::NameEncoding);
-        [manifest, report, timetable, checksum, names]
+        let keeps_more = self.acls == Acls::Preserve || self.xattrs == Xattrs::Preserve;
+        let extended = keeps_more.then_some(Ability::ExtendedMetadata);
+        [manifest, report, timetable, checksum, names, extended]
             .into_iter()
             .flatten()
             .collect()

@@ -9,6 +9,7 @@ mod arn;
 mod checksum_algorithm;
 mod counters;
 mod delete_share;
+mod extended_metadata;
 mod extensions;
 mod failure;
 mod filter;
@@ -47,6 +48,7 @@ pub use arn::{
 pub use checksum_algorithm::ChecksumAlgorithm;
 pub use counters::Counters;
 pub use delete_share::{DeleteShareMax, NotAShare};
+pub use extended_metadata::{Acls, Xattrs};
 pub use extensions::Extensions;
 pub use failure::{ErrorCode, Failure};
 pub use filter::{Excludes, FilterError, Includes, Scope};

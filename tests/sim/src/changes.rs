@@ -289,6 +289,7 @@ fn foreign(size: u64) -> Stored {
     Stored {
         content: content(size, size),
         metadata: PosixMetadata::default(),
+        extended: None,
         etag: String::new(),
         crc64: None,
         checksum: None,

@@ -82,6 +82,7 @@ fn header(seed: u32) -> ObjectHeader {
         storage_class: None,
         only_if_absent: false,
         properties: None,
+        extended: None,
     }
 }
 
@@ -292,7 +293,7 @@ async fn metadata_is_replaced_alone(destination: &impl Destination) {
     let before = put(destination, &key, &content).await;
     let changed = metadata(99);
     let receipt = destination
-        .set_metadata(&key, &before, &changed)
+        .set_metadata(&key, &before, &changed, None)
         .await
         .expect("set_metadata");
     let after = stat(destination, &key).await.expect("it is there");
@@ -307,7 +308,9 @@ async fn metadata_is_replaced_alone(destination: &impl Destination) {
         whole(&content)
     );
     put(destination, &key, b"replaced by somebody else").await;
-    let stale = destination.set_metadata(&key, &after, &metadata(5)).await;
+    let stale = destination
+        .set_metadata(&key, &after, &metadata(5), None)
+        .await;
     let error = stale.expect_err("the object is another one now");
     assert_eq!(error.kind, ErrorKind::Precondition, "{error}");
     let kept = stat(destination, &key).await.expect("it is there").metadata;

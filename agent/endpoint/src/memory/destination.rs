@@ -10,10 +10,10 @@ use super::script::{Aftermath, error};
 use super::source::flipped;
 use super::{MemorySource, Operation, Script};
 use crate::{
-    Abilities, Crc64, DELETE_MAX, Destination, EndpointError, ErrorKind, Integrity, Key, ListPage,
-    NoTree, ObjectChecksum, ObjectHeader, ObjectIdentifier, ObjectState, OpenUpload, PartReceipt,
-    PartStream, Payload, PosixMetadata, ReadBack, Receipt, StoredObject, StoredPart, Timestamp,
-    UploadId,
+    Abilities, Crc64, DELETE_MAX, Destination, EndpointError, ErrorKind, ExtendedMetadata,
+    Integrity, Key, ListPage, NoTree, ObjectChecksum, ObjectHeader, ObjectIdentifier, ObjectState,
+    OpenUpload, PartReceipt, PartStream, Payload, PosixMetadata, ReadBack, Receipt, StoredObject,
+    StoredPart, Timestamp, UploadId,
 };
 
 /// Objects in memory as a destination. Bodies are taken slice by slice, as their pace grants.
@@ -43,6 +43,7 @@ impl Default for MemoryDestination {
                 key_max: 1024,
                 has_root: true,
                 keeps_link_times: true,
+                user_metadata_max: Some(2048),
             },
             page: 1000,
             tells_dates: true,
@@ -171,6 +172,7 @@ impl MemoryDestination {
             storage_class: None,
             only_if_absent: false,
             properties: None,
+            extended: None,
         };
         self.lock().create_copy(key, &header, current.size)
     }
@@ -379,6 +381,7 @@ impl Destination for MemoryDestination {
         key: &Key,
         current: &ObjectState,
         metadata: &PosixMetadata,
+        extended: Option<&ExtendedMetadata>,
     ) -> Result<Receipt, EndpointError> {
         let aftermath = self
             .script
@@ -396,7 +399,7 @@ impl Destination for MemoryDestination {
             if let Some(upload) = &copy {
                 objects.uploads.remove(&upload.0);
             }
-            objects.set_metadata(key, current, metadata, aftermath.flip_stored)?
+            objects.set_metadata(key, current, (metadata, extended), aftermath.flip_stored)?
         };
         let receipt = self.receipt(etag, None, &aftermath);
         aftermath.reply(receipt)

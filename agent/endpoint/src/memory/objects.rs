@@ -10,8 +10,9 @@ use super::bodies::Received;
 use super::script::error;
 use super::source::flipped;
 use crate::{
-    Crc64, EndpointError, ErrorKind, Key, ListedObject, ObjectChecksum, ObjectHeader, ObjectState,
-    OpenUpload, PartReceipt, PosixMetadata, StoredPart, Timestamp, UploadId,
+    Crc64, EndpointError, ErrorKind, ExtendedMetadata, Key, ListedObject, ObjectChecksum,
+    ObjectHeader, ObjectState, OpenUpload, PartReceipt, PosixMetadata, StoredPart, Timestamp,
+    UploadId,
 };
 
 /// Seconds since 1970 at which the store's own clock starts; uploads begin at this second.
@@ -24,6 +25,8 @@ pub struct Stored {
     pub content: Bytes,
     /// POSIX metadata.
     pub metadata: PosixMetadata,
+    /// Access control list and extended attributes.
+    pub extended: Option<Box<ExtendedMetadata>>,
     /// Changes with every write.
     pub etag: String,
     /// What the store computed when the bytes came; `None` for a store that computes none.
@@ -124,6 +127,7 @@ impl Objects {
         let stored = Stored {
             content,
             metadata: header.metadata,
+            extended: header.extended.clone(),
             etag: etag.clone(),
             crc64,
             checksum,
@@ -164,6 +168,7 @@ impl Objects {
             crc64: stored.crc64,
             checksum: stored.checksum,
             storage_class: Some(stored.storage_class.clone()),
+            extended: stored.extended.clone(),
         })
     }
 
@@ -171,7 +176,7 @@ impl Objects {
         &mut self,
         key: &Key,
         current: &ObjectState,
-        metadata: &PosixMetadata,
+        (metadata, extended): (&PosixMetadata, Option<&ExtendedMetadata>),
         damages: bool,
     ) -> Result<String, EndpointError> {
         let etag = self.tag();
@@ -188,6 +193,9 @@ impl Objects {
             stored.content = flipped(&stored.content);
         }
         stored.metadata = *metadata;
+        if let Some(extended) = extended {
+            stored.extended = (!extended.is_empty()).then(|| Box::new(extended.clone()));
+        }
         stored.etag.clone_from(&etag);
         stored.last_modified = last_modified;
         Ok(etag)
@@ -354,6 +362,7 @@ impl Objects {
             storage_class: None,
             only_if_absent: false,
             properties: None,
+            extended: None,
         };
         let id = self.create_upload(key, &header, 0);
         if let Some(upload) = self.uploads.get_mut(&id.0) {

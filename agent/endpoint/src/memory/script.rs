@@ -23,6 +23,8 @@ pub enum Operation {
     Lookup,
     /// `Source::attributes`.
     Attributes,
+    /// `Source::extended`.
+    Extended,
     /// `Source::read`.
     Read,
     /// `Source::read_link`.
@@ -65,6 +67,7 @@ impl Operation {
             Self::Root => "ROOT",
             Self::ReadDir => "READDIR",
             Self::Entry | Self::Attributes => "GETATTR",
+            Self::Extended => "LISTXATTRS",
             Self::Lookup => "LOOKUP",
             Self::Read => "READ",
             Self::ReadLink => "READLINK",

@@ -9,7 +9,7 @@ use super::script::{Aftermath, error};
 use super::{Operation, Script, Tree};
 use crate::{
     Attributes, DirCursor, DirEntry, DirPage, EndpointError, EntryKind, EntryPath, ErrorKind,
-    Handle, Node, ReadReply, Source, StoredObject,
+    ExtendedKinds, ExtendedMetadata, Handle, Node, ReadReply, Source, StoredObject,
 };
 
 const VERIFIER: &[u8; 8] = b"verifier";
@@ -38,6 +38,7 @@ pub struct MemorySource {
     attributes_after_read: bool,
     has_bare_directories: bool,
     is_in_store: bool,
+    extended_kinds: ExtendedKinds,
 }
 
 impl MemorySource {
@@ -53,6 +54,7 @@ impl MemorySource {
             attributes_after_read: true,
             has_bare_directories: false,
             is_in_store: false,
+            extended_kinds: ExtendedKinds::default(),
         }
     }
 
@@ -79,6 +81,15 @@ impl MemorySource {
     pub fn in_the_store(self) -> Self {
         Self {
             is_in_store: true,
+            ..self
+        }
+    }
+
+    /// Access control lists and extended attributes are told.
+    #[must_use]
+    pub fn with_extended(self, extended_kinds: ExtendedKinds) -> Self {
+        Self {
+            extended_kinds,
             ..self
         }
     }
@@ -234,6 +245,19 @@ impl Source for MemorySource {
         match found {
             Some(attributes) => aftermath.reply(attributes),
             None => Err(error(Operation::Attributes, &target, ErrorKind::Stale)),
+        }
+    }
+
+    fn extended_kinds(&self) -> ExtendedKinds {
+        self.extended_kinds
+    }
+
+    async fn extended(&self, item: &Node) -> Result<ExtendedMetadata, EndpointError> {
+        let (target, aftermath) = self.enter(Operation::Extended, &item.handle).await?;
+        let found = self.tree().by_handle(&item.handle).cloned();
+        match found {
+            Some(inode) => aftermath.reply(inode.extended.only(self.extended_kinds)),
+            None => Err(error(Operation::Extended, &target, ErrorKind::Stale)),
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use crate::{Attributes, EntryKind, EntryPath, Handle, Node, Timestamp};
+use crate::{Attributes, EntryKind, EntryPath, ExtendedMetadata, Handle, Node, Timestamp};
 
 /// Seconds since 1970 at which a tree's own clock starts.
 const EPOCH: i64 = 1_700_000_000;
@@ -18,6 +18,8 @@ pub struct Inode {
     pub attributes: Attributes,
     /// The content of a file or the target of a link.
     pub content: Bytes,
+    /// Access control list and extended attributes.
+    pub extended: ExtendedMetadata,
     path: EntryPath,
     /// By cookie: name and inode.
     children: BTreeMap<u64, (Vec<u8>, u64)>,
@@ -99,6 +101,7 @@ impl Tree {
         let inode = Inode {
             attributes,
             content,
+            extended: ExtendedMetadata::default(),
             path,
             children: BTreeMap::new(),
             cookies: BTreeMap::new(),
@@ -264,6 +267,14 @@ impl Tree {
         let inode = self.inode_mut(path.as_ref());
         inode.attributes.ctime = now;
         edit(&mut inode.attributes);
+    }
+
+    /// Changes access control list and extended attributes; ctime moves forward.
+    pub fn extend(&mut self, path: impl AsRef<[u8]>, edit: impl FnOnce(&mut ExtendedMetadata)) {
+        let now = self.tick();
+        let inode = self.inode_mut(path.as_ref());
+        inode.attributes.ctime = now;
+        edit(&mut inode.extended);
     }
 
     /// Removes an entry with everything below it; nothing there is fine too.

@@ -9,9 +9,10 @@ use super::placed::{Entries, Times};
 use super::script::error;
 use super::{MemoryDestination, MemorySource, Operation, Script, Stored, Tree};
 use crate::{
-    Abilities, Attributes, Crc64, Destination, EndpointError, EntryKind, ErrorKind, Integrity, Key,
-    ListPage, ListedObject, ObjectHeader, ObjectIdentifier, ObjectState, OpenUpload, PartReceipt,
-    PartStream, Payload, PosixMetadata, ReadBack, Receipt, Settled, StoredPart, UploadId,
+    Abilities, Attributes, Crc64, Destination, EndpointError, EntryKind, ErrorKind,
+    ExtendedMetadata, Integrity, Key, ListPage, ListedObject, ObjectHeader, ObjectIdentifier,
+    ObjectState, OpenUpload, PartReceipt, PartStream, Payload, PosixMetadata, ReadBack, Receipt,
+    Settled, StoredPart, UploadId,
 };
 
 /// Files, links and directories in memory as a destination. What was said of the times of directories
@@ -79,6 +80,7 @@ impl MemoryTreeDestination {
             let stored = Stored {
                 content: inode.content.clone(),
                 metadata: state.metadata,
+                extended: None,
                 etag: state.etag,
                 crc64: None,
                 checksum: None,
@@ -223,8 +225,12 @@ impl Destination for MemoryTreeDestination {
         key: &Key,
         current: &ObjectState,
         metadata: &PosixMetadata,
+        extended: Option<&ExtendedMetadata>,
     ) -> Result<Receipt, EndpointError> {
         let operation = Operation::SetMetadata;
+        if extended.is_some() {
+            return Err(error(operation, key.as_str(), ErrorKind::NotSupported));
+        }
         let aftermath = self.script().enter(operation, key.as_str()).await?;
         let made = self.edit(|entries| entries.redress(key, current, metadata))?;
         aftermath.reply(receipt(&made))

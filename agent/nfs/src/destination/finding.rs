@@ -131,11 +131,14 @@ impl NfsDestination {
             return Ok(Way::Nowhere);
         }
         self.note(above_key, above)?;
-        let changes = self.tree.changes();
-        match changes
-            .make_directory(&handle.0, &name, DIRECTORY_MODE)
-            .await
-        {
+        let made = if self.tree.extended_kinds().acls {
+            Box::pin(self.make_apart(&handle, &name)).await
+        } else {
+            let changes = self.tree.changes();
+            let making = changes.make_directory(&handle.0, &name, DIRECTORY_MODE);
+            making.await
+        };
+        match made {
             Ok((handle, attributes)) => {
                 let made = Node {
                     handle: Handle(handle),

@@ -7,6 +7,7 @@ use datasync_endpoint::{
 };
 
 use super::NfsDestination;
+use super::endowing::{self, Endowment};
 use super::place::{Place, place};
 use super::times::{Times, Why};
 use crate::changes::NewAttributes;
@@ -20,6 +21,16 @@ const FILE_MODE: u32 = 0o644;
 const SET_ID: u32 = 0o6000;
 /// The longest target of a symbolic link, in bytes.
 const LINK_TARGET_MAX: u64 = 4096;
+
+/// What has its name, and what the server did not take of what it should have besides.
+type Published = (Attributes, Result<(), EndpointError>);
+
+pub(super) fn endowment(header: &ObjectHeader) -> Endowment<'_> {
+    Endowment {
+        metadata: &header.metadata,
+        extended: header.extended.as_deref(),
+    }
+}
 
 /// What is to be written, by the type bits of its permissions, else by its key.
 fn kind_of(key: &Key, metadata: &PosixMetadata) -> Option<EntryKind> {
@@ -79,8 +90,9 @@ impl NfsDestination {
             self.write_payload(&file, 0, payload).await?;
             self.dress(&file, (EntryKind::File, &made), &header.metadata)
                 .await?;
-            self.publish((&staging, &name), &file, &target, (key, header))
-                .await
+            let endowed = self.endow(key, (&file, &made), endowment(header)).await?;
+            let publishing = self.publish((&staging, &name), &file, &target, (key, header));
+            Ok((publishing.await?, endowed))
         };
         let published = Box::pin(written).await;
         self.ended(published, (&staging, &name), (key, header), payload.length)
@@ -109,8 +121,8 @@ impl NfsDestination {
         let written = async {
             self.dress(&link, (EntryKind::Symlink, &made), &header.metadata)
                 .await?;
-            self.publish((&staging, &name), &link, &target, (key, header))
-                .await
+            let publishing = self.publish((&staging, &name), &link, &target, (key, header));
+            Ok((publishing.await?, Ok(())))
         };
         let published = Box::pin(written).await;
         self.ended(published, (&staging, &name), (key, header), payload.length)
@@ -120,15 +132,15 @@ impl NfsDestination {
     /// The receipt of what was published; what was not is removed.
     async fn ended(
         &self,
-        published: Result<Attributes, EndpointError>,
+        published: Result<Published, EndpointError>,
         (staging, name): (&Bytes, &str),
         (key, header): (&Key, &ObjectHeader),
         length: u64,
     ) -> Result<Receipt, EndpointError> {
         match published {
-            Ok(attributes) => {
+            Ok((attributes, endowed)) => {
                 self.is_kept_as(key, &attributes, (&header.metadata, length))?;
-                Ok(receipt(&attributes))
+                endowing::endowed(receipt(&attributes), endowed)
             }
             Err(error) => {
                 self.unstage(staging, name).await;
@@ -273,6 +285,8 @@ impl NfsDestination {
             .dress(&handle, (EntryKind::Directory, &made), metadata)
             .await;
         dressed.map_err(|error| self.of_item(key, error))?;
+        let endowed = self.endow(key, (&handle, &made), endowment(header)).await;
+        let endowed = endowed.map_err(|error| self.of_item(key, error))?;
         self.directories.edit(key, |known| known.is_implied = false);
         let times = Times::wanted(metadata);
         if times != Times::default() {
@@ -284,7 +298,7 @@ impl NfsDestination {
             ..attributes
         };
         self.is_kept_as(key, &attributes, (metadata, 0))?;
-        Ok(receipt(&attributes))
+        endowing::endowed(receipt(&attributes), endowed)
     }
 
     /// A directory that is there afterwards.

@@ -23,8 +23,14 @@ struct Range {
 
 impl NfsDestination {
     pub(super) async fn state(&self, key: &Key) -> Result<Option<ObjectState>, EndpointError> {
-        let found = self.entry(key).await?;
-        Ok(found.map(|node| ObjectState::of_entry(&node.attributes)))
+        let Some(node) = self.entry(key).await? else {
+            return Ok(None);
+        };
+        let mut state = ObjectState::of_entry(&node.attributes);
+        if !self.tree.extended_kinds().is_none() {
+            state.extended = Some(Box::new(self.tree.extended(&node).await?));
+        }
+        Ok(Some(state))
     }
 
     pub(super) async fn content(&self, key: &Key) -> Result<ReadBack, EndpointError> {

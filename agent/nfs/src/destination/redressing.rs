@@ -1,11 +1,11 @@
 //! New metadata for an entry that is there.
 
 use datasync_endpoint::{
-    Attributes, EndpointError, EntryKind, ErrorKind, Handle, Key, ObjectState, PosixMetadata,
-    Receipt, Source,
+    Attributes, EndpointError, EntryKind, ErrorKind, Handle, Key, ObjectState, Receipt, Source,
 };
 
 use super::NfsDestination;
+use super::endowing::{self, Endowment};
 use super::putting::receipt;
 use super::times::{Times, Why};
 use crate::changes::NewAttributes;
@@ -17,8 +17,9 @@ impl NfsDestination {
         &self,
         key: &Key,
         current: &ObjectState,
-        metadata: &PosixMetadata,
+        wanted: Endowment<'_>,
     ) -> Result<Receipt, EndpointError> {
+        let metadata = wanted.metadata;
         let found = self.entry(key).await?;
         let found =
             found.filter(|node| ObjectState::of_entry(&node.attributes).etag == current.etag);
@@ -41,12 +42,13 @@ impl NfsDestination {
         }
         self.dress(&found.handle.0, (kind, &found.attributes), metadata)
             .await?;
+        let found = (&found.handle.0, &found.attributes);
+        let endowed = self.endow(key, found, wanted).await?;
         let times = Times::wanted(metadata);
         if kind == EntryKind::Directory && times != Times::default() {
             self.log_times(key, Why::Written, times)?;
         }
-        let Handle(handle) = found.handle;
-        let attributes = self.tree.attributes(&Handle(handle)).await?;
+        let attributes = self.tree.attributes(&Handle(found.0.clone())).await?;
         let attributes = match kind {
             EntryKind::Directory => Attributes {
                 mtime: metadata.mtime.unwrap_or(attributes.mtime),
@@ -55,6 +57,6 @@ impl NfsDestination {
             _ => attributes,
         };
         self.is_kept_as(key, &attributes, (metadata, current.size))?;
-        Ok(receipt(&attributes))
+        endowing::endowed(receipt(&attributes), endowed)
     }
 }

@@ -10,9 +10,9 @@ use datasync_endpoint::{
     PartStream, Payload, Receipt, Source, StoredPart, UploadId, part_length,
 };
 
-use super::NfsDestination;
 use super::parts::{PARTS_MAX, PartRecord, RECORD, read_records, stored};
-use super::putting::UNFINISHED_MODE;
+use super::putting::{UNFINISHED_MODE, endowment};
+use super::{NfsDestination, endowing};
 use crate::socket::arbitrary;
 
 /// How the names of uploads begin.
@@ -272,16 +272,18 @@ impl NfsDestination {
         let published = async {
             let dressing = self.dress(&files.content, (EntryKind::File, &made), &header.metadata);
             dressing.await?;
+            let endowing = self.endow(key, (&files.content, &made), endowment(header));
+            let endowed = endowing.await?;
             let from = (&staging, upload.0.as_str());
-            self.publish(from, &files.content, &target, (key, header))
-                .await
+            let publishing = self.publish(from, &files.content, &target, (key, header));
+            Ok((publishing.await?, endowed))
         };
         let published = Box::pin(published).await;
-        let attributes = published.map_err(|error| self.of_item(key, error))?;
+        let (attributes, endowed) = published.map_err(|error| self.of_item(key, error))?;
         self.uploads.edit(|known| known.remove(upload));
         self.unstage(&staging, &records_name(upload)).await;
         self.is_kept_as(key, &attributes, (&header.metadata, length))?;
-        Ok(super::putting::receipt(&attributes))
+        endowing::endowed(super::putting::receipt(&attributes), endowed)
     }
 
     pub(super) async fn abort(&self, key: &Key, upload: &UploadId) -> Result<(), EndpointError> {

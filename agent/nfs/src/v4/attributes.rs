@@ -115,29 +115,49 @@ pub(super) enum Lacking {
     Unmapped(#[from] Unmapped),
 }
 
+/// Reads a bitmap: its words.
+pub(super) fn read_bitmap_words(reply: &mut Reply) -> Result<Vec<u32>, Malformed> {
+    let count = reply.u32("the length of a bitmap")?;
+    if count > BITMAP_MAX {
+        return Err(Malformed::TooLong {
+            what: "a bitmap",
+            announced: count as usize * 4,
+            max: BITMAP_MAX as usize * 4,
+        });
+    }
+    (0..count).map(|_| reply.u32("a bitmap")).collect()
+}
+
+/// Reads `fattr4`, whose values take at most `max` bytes: `take` reads that of each attribute.
+pub(super) fn read_fattr(
+    reply: &mut Reply,
+    max: usize,
+    mut take: impl FnMut(u32, &mut Reply) -> Result<(), Malformed>,
+) -> Result<(), Malformed> {
+    let words = read_bitmap_words(reply)?;
+    let mut values = Reply::new(reply.opaque(max, "attributes")?);
+    for (place, word) in (0..).zip(words) {
+        for bit in 0..32 {
+            if word & (1 << bit) != 0 {
+                take(place * 32 + bit, &mut values)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Of an attribute that nobody asked for.
+pub(super) fn not_asked_for(attribute: u32) -> Malformed {
+    Malformed::Other(format!("attribute {attribute}, which was not asked for"))
+}
+
 impl Values {
     /// Reads `fattr4`.
     pub(super) fn read(reply: &mut Reply) -> Result<Self, Malformed> {
-        let count = reply.u32("the length of a bitmap")?;
-        if count > BITMAP_MAX {
-            return Err(Malformed::TooLong {
-                what: "a bitmap",
-                announced: count as usize * 4,
-                max: BITMAP_MAX as usize * 4,
-            });
-        }
-        let words: Vec<u32> = (0..count)
-            .map(|_| reply.u32("a bitmap"))
-            .collect::<Result<_, _>>()?;
-        let mut values = Reply::new(reply.opaque(VALUES_MAX, "attributes")?);
         let mut read = Self::default();
-        for (place, word) in (0..).zip(words) {
-            for bit in 0..32 {
-                if word & (1 << bit) != 0 {
-                    read.take(place * 32 + bit, &mut values)?;
-                }
-            }
-        }
+        read_fattr(reply, VALUES_MAX, |attribute, values| {
+            read.take(attribute, values)
+        })?;
         Ok(read)
     }
 
@@ -159,11 +179,7 @@ impl Values {
             TIME_ACCESS => self.atime = Some(time(values)?),
             TIME_METADATA => self.ctime = Some(time(values)?),
             TIME_MODIFY => self.mtime = Some(time(values)?),
-            other => {
-                return Err(Malformed::Other(format!(
-                    "attribute {other}, which was not asked for"
-                )));
-            }
+            other => return Err(not_asked_for(other)),
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Calls on one server as one user: with a session where the minor version has them.
 
 mod changes;
+mod extended;
 mod opening;
 mod seeking;
 mod sessions;

@@ -14,7 +14,7 @@ use crate::xdr::{Malformed, Reply};
 /// The longest tag of a reply; ours are empty, and servers send them back.
 const TAG_MAX: usize = 1024;
 /// The anonymous stateid (RFC 8881 §8.2.3).
-const ANONYMOUS: [u32; 4] = [0; 4];
+pub(super) const ANONYMOUS: [u32; 4] = [0; 4];
 
 /// Operations that we use (RFC 8881 §16.2.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +47,10 @@ pub(super) enum Operation {
     DestroyClientId = 57,
     ReclaimComplete = 58,
     Seek = 69,
+    GetXattr = 72,
+    SetXattr = 73,
+    ListXattrs = 74,
+    RemoveXattr = 75,
 }
 
 /// Where a call stands in its session (RFC 8881 §18.46).

@@ -1,11 +1,15 @@
 //! What the fuzz target `nfs4_reply` of `tests/fuzz` calls.
 
+use datasync_endpoint::{ACES_MAX, WHO_MAX, XATTR_NAME_MAX, XATTRS_SIZE_MAX};
+
+use super::acl::ExtendedValues;
 use super::attributes::Values;
 use super::client::read_results;
 use super::compound::{HANDLE_MAX, Operation, Results, Sequence, Unanswered};
 use super::directory::{Found, parse};
 use super::owners::Owners;
 use super::session::{read_client_id, read_sequence, read_session};
+use super::xattrs::{read_names, read_value};
 use crate::directory::ENTRIES_MAX;
 use crate::position::Position;
 use crate::rpc::{accepted, reply_xid};
@@ -43,7 +47,7 @@ pub fn nfs4_reply(data: &[u8]) {
         return;
     };
     // Refused is as good as taken; what is taken was looked at.
-    let _looked_at = match asked % 8 {
+    let _looked_at = match asked % 11 {
         0 => attributes(results),
         1 => look_up(results),
         2 => read(results),
@@ -51,7 +55,10 @@ pub fn nfs4_reply(data: &[u8]) {
         4 => client_id(results),
         5 => session(results),
         6 => link(results, length),
-        _ => sequence(results),
+        7 => sequence(results),
+        8 => acl(results),
+        9 => xattr_names(results),
+        _ => xattr(results),
     };
 }
 
@@ -130,6 +137,38 @@ fn link(mut results: Results, length: usize) -> Result<(), Unanswered> {
         .next(Operation::ReadLink)?
         .opaque(4096, "the target of a symbolic link")?;
     assert!(target.len() <= length.min(4096));
+    Ok(())
+}
+
+fn acl(mut results: Results) -> Result<(), Unanswered> {
+    results.next(Operation::PutFh)?;
+    let values = ExtendedValues::read(results.next(Operation::GetAttr)?, &Owners::default())?;
+    if let Some(acl) = values.acl {
+        assert!(acl.0.len() <= ACES_MAX);
+        assert!(acl.0.iter().all(|ace| ace.who.len() <= WHO_MAX));
+        assert_eq!(acl.to_string().parse(), Ok(acl), "its text is another list");
+    }
+    Ok(())
+}
+
+fn xattr_names(mut results: Results) -> Result<(), Unanswered> {
+    results.next(Operation::PutFh)?;
+    let page = read_names(results.next(Operation::ListXattrs)?, 5)?;
+    assert!(
+        page.next.is_none() || !page.names.is_empty(),
+        "nothing, and no end"
+    );
+    assert!(page.next != Some(5), "no further");
+    for name in page.names {
+        assert!((1..=XATTR_NAME_MAX).contains(&name.len()) && !name.contains(&0));
+    }
+    Ok(())
+}
+
+fn xattr(mut results: Results) -> Result<(), Unanswered> {
+    results.next(Operation::PutFh)?;
+    let value = read_value(results.next(Operation::GetXattr)?)?;
+    assert!(value.len() <= XATTRS_SIZE_MAX);
     Ok(())
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use datasync_endpoint::{
-    Attributes, DirCursor, DirPage, EndpointError, EntryKind, ErrorKind, Handle, Node, ReadReply,
-    Source,
+    Attributes, DirCursor, DirPage, EndpointError, EntryKind, ErrorKind, ExtendedKinds,
+    ExtendedMetadata, Handle, Node, ReadReply, Source,
 };
 use datasync_model::RequestCounts;
 
@@ -44,6 +44,7 @@ pub(crate) struct Nfs4Source {
     page_size: u32,
     trails: Trails,
     holes: Holes,
+    extended: ExtendedKinds,
 }
 
 impl Nfs4Source {
@@ -94,6 +95,7 @@ impl Nfs4Source {
             page_size: page_size(PAGE_MAX),
             trails: Trails::default(),
             holes: Holes::default(),
+            extended: config.extended,
         };
         let root = source.descend().await?;
         let (attributes, told) = source.client.root_attributes(&root).await?;
@@ -102,6 +104,7 @@ impl Nfs4Source {
             let kind = ErrorKind::ContainerNotFound;
             return Err(source.client.error(kind, Procedure::Lookup, detail));
         }
+        source.client.require(&root, config.extended).await?;
         let (request_max, reply_max) = source.client.message_max().await?;
         let limit = |told: Option<u64>, message_max: u32| {
             let told = told.map_or(READ_SIZE_UNKNOWN, |told| {
@@ -313,6 +316,14 @@ impl Source for Nfs4Source {
         let attributes = self.client.attributes(&handle.0).await?;
         self.heed(handle, Some(&attributes));
         Ok(attributes)
+    }
+
+    fn extended_kinds(&self) -> ExtendedKinds {
+        self.extended
+    }
+
+    async fn extended(&self, item: &Node) -> Result<ExtendedMetadata, EndpointError> {
+        self.client.extended(item, self.extended).await
     }
 
     async fn read(

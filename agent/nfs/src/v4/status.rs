@@ -82,6 +82,8 @@ const KNOWN: &[(u32, &str, ErrorKind)] = &[
     (10076, "NFS4ERR_SEQ_FALSE_RETRY", ErrorKind::Busy),
     (10078, "NFS4ERR_DEADSESSION", ErrorKind::Busy),
     (10090, "NFS4ERR_UNION_NOTSUPP", ErrorKind::NotSupported),
+    (10095, "NFS4ERR_NOXATTR", ErrorKind::NotFound),
+    (10096, "NFS4ERR_XATTR2BIG", ErrorKind::TooLarge),
 ];
 
 impl Status {
@@ -92,6 +94,8 @@ impl Status {
     pub(super) const BADSLOT: Self = Self(10053);
     pub(super) const COMPLETE_ALREADY: Self = Self(10054);
     pub(super) const CONN_NOT_BOUND: Self = Self(10055);
+    /// There is no such extended attribute (RFC 8276 §8.3.1).
+    pub(super) const NO_XATTR: Self = Self(10095);
     pub(super) const DELAY: Self = Self(10008);
     pub(super) const DEADSESSION: Self = Self(10078);
     pub(super) const MINOR_VERS_MISMATCH: Self = Self(10021);

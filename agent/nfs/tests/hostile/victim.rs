@@ -30,6 +30,7 @@ pub(crate) fn config(server: &Server, version: NfsVersion) -> NfsConfig {
         owners: Arc::default(),
         tls: None,
         lacking: Arc::default(),
+        extended: datasync_endpoint::ExtendedKinds::default(),
         server_hostname: server.address.to_string(),
         path: "/vol".to_owned(),
         mount_port: Some(server.address.port()),

@@ -107,6 +107,7 @@ impl Export {
             owners: std::sync::Arc::default(),
             tls: None,
             lacking: std::sync::Arc::default(),
+            extended: datasync_endpoint::ExtendedKinds::default(),
             server_hostname: self.server.clone(),
             path: format!("{}{below}", self.path),
             mount_port: None,

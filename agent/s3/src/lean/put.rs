@@ -27,7 +27,7 @@ pub(super) fn headers(write: &Write<'_>, length: u64) -> HeaderList {
     let mut headers = match &write.header.properties {
         Some(properties) => property_headers(write.header, properties),
         None => {
-            let own = metadata_headers(&write.header.metadata).into_iter();
+            let own = metadata_headers(write.header).into_iter();
             own.map(|(name, value)| (name.into(), value)).collect()
         }
     };

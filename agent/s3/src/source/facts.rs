@@ -1,7 +1,9 @@
 //! What the headers of an answer tell of an object.
 
 use aws_smithy_runtime_api::http::Headers;
-use datasync_endpoint::{ObjectProperties, PosixMetadata, Timestamp};
+use datasync_endpoint::{
+    ExtendedMetadata, NotExtended, ObjectProperties, PosixMetadata, Timestamp,
+};
 
 use super::handle::ETAG_MAX;
 use crate::date::of_header;
@@ -64,6 +66,12 @@ impl Facts {
     pub(super) fn posix(&self) -> PosixMetadata {
         let pairs = self.properties.user_metadata.iter();
         PosixMetadata::from_pairs(pairs.map(|(name, value)| (name.as_str(), value.as_str())))
+    }
+
+    /// List and attributes.
+    pub(super) fn extended(&self) -> Result<ExtendedMetadata, NotExtended> {
+        let pairs = self.properties.user_metadata.iter();
+        ExtendedMetadata::from_pairs(pairs.map(|(name, value)| (name.as_str(), value.as_str())))
     }
 }
 

@@ -197,7 +197,7 @@ async fn new_metadata_is_vouched_for_where_the_checksum_is_of_the_whole() {
         put(&destination, "whole").await;
         let (name, expected) = (key("whole"), whole(case.2, b"content"));
         let before = destination.stat(&name).await.unwrap().unwrap();
-        let receipt = destination.set_metadata(&name, &before, &metadata);
+        let receipt = destination.set_metadata(&name, &before, &metadata, None);
         let receipt = receipt.await.unwrap();
         assert_eq!((receipt.vouched, receipt.checksum), (true, expected));
         let after = destination.stat(&name).await.unwrap().unwrap();
@@ -210,7 +210,7 @@ async fn new_metadata_is_vouched_for_where_the_checksum_is_of_the_whole() {
         let completed = destination.complete_upload(&name, &upload, &header, &parts, crc64);
         completed.await.unwrap();
         let before = destination.stat(&name).await.unwrap().unwrap();
-        let receipt = destination.set_metadata(&name, &before, &metadata);
+        let receipt = destination.set_metadata(&name, &before, &metadata, None);
         assert!(!receipt.await.unwrap().vouched, "it must be read back");
         let after = destination.stat(&name).await.unwrap().unwrap();
         assert_eq!(after.checksum, whole(case.2, &all));

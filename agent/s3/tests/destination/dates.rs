@@ -33,7 +33,9 @@ async fn every_way_to_write_tells_the_stores_time() {
         owner: Some(1),
         ..header().metadata
     };
-    let set = destination.set_metadata(&key, &found, &metadata).await;
+    let set = destination
+        .set_metadata(&key, &found, &metadata, None)
+        .await;
     receipts.push(set.unwrap());
     let upload = destination.create_upload(&key, &header(), 3).await.unwrap();
     let part = destination

@@ -28,7 +28,7 @@ async fn metadata_is_replaced_and_all_else_stays() {
     let name = key("k +%");
     let state = destination.stat(&name).await.unwrap().unwrap();
     let receipt = destination
-        .set_metadata(&name, &state, &header().metadata)
+        .set_metadata(&name, &state, &header().metadata, None)
         .await
         .unwrap();
     assert!(receipt.vouched);
@@ -52,7 +52,7 @@ async fn metadata_is_replaced_and_all_else_stays() {
         .await
         .unwrap();
     let error = destination
-        .set_metadata(&name, &state, &header().metadata)
+        .set_metadata(&name, &state, &header().metadata, None)
         .await
         .unwrap_err();
     assert_eq!(error.kind, ErrorKind::Precondition);
@@ -69,7 +69,7 @@ async fn class_and_tags_stay_and_another_object_is_not_deleted() {
     let state = destination.stat(&name).await.unwrap().unwrap();
     let metadata = header().metadata;
     destination
-        .set_metadata(&name, &state, &metadata)
+        .set_metadata(&name, &state, &metadata, None)
         .await
         .unwrap();
     let after = destination.stat(&name).await.unwrap().unwrap();
@@ -90,7 +90,7 @@ async fn a_copy_that_fails_after_its_status_is_an_error() {
     sink.answer(Answer::Reply(200, "", error_body("InternalError")));
     let current = state(1, Crc64::EMPTY);
     let (name, metadata) = (key("k"), header().metadata);
-    let copied = destination.set_metadata(&name, &current, &metadata);
+    let copied = destination.set_metadata(&name, &current, &metadata, None);
     let error = copied.await.unwrap_err();
     assert_eq!(
         (error.kind, error.effect),
@@ -163,6 +163,7 @@ fn state(size: u64, crc64: Crc64) -> ObjectState {
         crc64: Some(crc64),
         checksum: None,
         storage_class: None,
+        extended: None,
     }
 }
 
@@ -179,7 +180,7 @@ async fn copies_whole_and_in_parts_keep_all_that_head_tells() {
     sink.answer(Answer::Head(FOUND));
     sink.answer(xml(&format!("<CopyObjectResult>{told}</CopyObjectResult>")));
     let small = state(1, crc64);
-    let whole = destination.set_metadata(&name, &small, &metadata);
+    let whole = destination.set_metadata(&name, &small, &metadata, None);
     assert!(whole.await.unwrap().vouched);
 
     sink.answer(Answer::Head(FOUND));
@@ -198,7 +199,7 @@ async fn copies_whole_and_in_parts_keep_all_that_head_tells() {
         "<CompleteMultipartUploadResult>{told}</CompleteMultipartUploadResult>"
     )));
     let large = state((5 << 30) + 1, crc64);
-    let in_parts = destination.set_metadata(&name, &large, &metadata);
+    let in_parts = destination.set_metadata(&name, &large, &metadata, None);
     assert!(in_parts.await.unwrap().vouched);
 
     let seen = sink.seen();

@@ -57,10 +57,11 @@ async fn every_request(destination: &S3Destination, sink: &Sink) {
         crc64: None,
         checksum: None,
         storage_class: None,
+        extended: None,
     };
     let metadata = header().metadata;
     destination
-        .set_metadata(&name, &current, &metadata)
+        .set_metadata(&name, &current, &metadata, None)
         .await
         .unwrap();
     sink.answer(Answer::Reply(200, "", LIST.to_owned()));

@@ -75,6 +75,7 @@ pub(crate) fn header() -> ObjectHeader {
         storage_class: None,
         only_if_absent: false,
         properties: None,
+        extended: None,
     }
 }
 

@@ -20,6 +20,7 @@ fn header() -> ObjectHeader {
         storage_class: None,
         only_if_absent: false,
         properties: None,
+        extended: None,
     }
 }
 
@@ -87,6 +88,7 @@ async fn write_all(fenced: &Fenced<MemoryDestination>, upload: &UploadId) {
         crc64: None,
         checksum: None,
         storage_class: None,
+        extended: None,
     };
     let part = PartStream {
         chunks: Box::pin(tokio_stream::empty()),
@@ -108,7 +110,7 @@ async fn write_all(fenced: &Fenced<MemoryDestination>, upload: &UploadId) {
         fenced.stream_part(&key, upload, 1, part),
         fenced.complete_upload(&key, upload, &header, &[], sum),
         fenced.abort_upload(&key, upload),
-        fenced.set_metadata(&key, &state, &PosixMetadata::default()),
+        fenced.set_metadata(&key, &state, &PosixMetadata::default(), None),
         fenced.delete(std::slice::from_ref(&identifier)),
     );
 }

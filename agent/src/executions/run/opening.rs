@@ -31,13 +31,14 @@ impl Runner {
         let opening = self.open(assignment, Side::Destination, &spec.destination, || async {
             // To find out about the destination, it is written to.
             let opening = pin!(async {
+                let extended = endpoints::extended(spec);
                 if spec.extensions.dry_run {
-                    self.endpoints.destination_to_look(location).await
+                    self.endpoints.destination_to_look(location, extended).await
                 } else {
                     let algorithm = spec.extensions.checksum_algorithm;
                     let directory = &assignment.directory;
                     self.endpoints
-                        .destination(location, algorithm, directory)
+                        .destination(location, (algorithm, extended), directory)
                         .await
                 }
             });

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::{Bytes, BytesMut};
 use datasync_endpoint::{
     Abilities, Attributes, Crc64, Destination, DirCursor, DirEntry, DirPage, EndpointError,
-    EntryKind, ErrorKind, Handle, Integrity, Key, ListPage, ListedObject, NoTree, Node,
-    ObjectHeader, ObjectIdentifier, ObjectState, OpenUpload, PartReceipt, PartStream, Payload,
-    PosixMetadata, ReadBack, ReadReply, Receipt, Source, StoredPart, Timestamp, UploadId,
+    EntryKind, ErrorKind, ExtendedMetadata, Handle, Integrity, Key, ListPage, ListedObject, NoTree,
+    Node, ObjectHeader, ObjectIdentifier, ObjectState, OpenUpload, PartReceipt, PartStream,
+    Payload, PosixMetadata, ReadBack, ReadReply, Receipt, Source, StoredPart, Timestamp, UploadId,
 };
 
 const READDIR_PAGE: u64 = 1_000;
@@ -191,6 +191,7 @@ impl SyntheticDestination {
                 key_max: 1_024,
                 has_root: false,
                 keeps_link_times: true,
+                user_metadata_max: Some(2048),
             },
             lists: AtomicU64::new(0),
             heads: AtomicU64::new(0),
@@ -262,6 +263,7 @@ impl Destination for SyntheticDestination {
                 crc64: Some(Crc64(number)),
                 checksum: None,
                 storage_class: Some("STANDARD".to_owned()),
+                extended: None,
             }
         }))
     }
@@ -327,6 +329,7 @@ impl Destination for SyntheticDestination {
         _: &Key,
         _: &ObjectState,
         _: &PosixMetadata,
+        _: Option<&ExtendedMetadata>,
     ) -> Result<Receipt, EndpointError> {
         unused("CopyObject")
     }

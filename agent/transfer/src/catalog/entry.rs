@@ -193,6 +193,7 @@ impl Entry {
             crc64: self.crc64,
             checksum: None,
             storage_class: None,
+            extended: None,
         }
     }
 }

@@ -28,6 +28,7 @@ fn begun() -> Begun {
             storage_class: Some("GLACIER".to_owned()),
             only_if_absent: true,
             properties: None,
+            extended: None,
         },
         part: 525 << 20,
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use datasync_endpoint::{
     Crc64, Destination, Effect, EndpointError, ErrorKind, Key, ObjectChecksum, PartReceipt,
-    Payload, ReadBack, Receipt, Source, UploadId,
+    Payload, ReadBack, Receipt, Source, UploadId, WithoutExtended,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::time::Instant;
@@ -281,10 +281,10 @@ impl<S: Source, D: Destination> Mover<S, D> {
                 Ok(None)
             }
             // A part that the earlier process had sent may have come after the others were listed.
-            Err(error) if upload.is_earlier && error.kind == ErrorKind::Invalid => {
+            Err(error) if upload.is_earlier && is_refused(&error) => {
                 Err(TryError::Conflict(ItemFailure::of_destination(&error)))
             }
-            Err(error) => Err(destination_error(&error)),
+            Err(error) => Err(Box::pin(self.not_whole(key, &error, sent)).await),
         }
     }
 }
@@ -299,6 +299,11 @@ pub(super) fn whole(parts: &[PartReceipt]) -> Crc64 {
 /// The same of the checksums by which they were proven, where the store computes one of those.
 pub(super) fn checksum_of_whole(parts: &[PartReceipt]) -> Option<ObjectChecksum> {
     ObjectChecksum::of_parts(parts.iter().filter_map(|part| part.checksum))
+}
+
+/// Whether the destination does not take the parts, so that nothing was put in its place.
+fn is_refused(error: &EndpointError) -> bool {
+    error.kind == ErrorKind::Invalid && WithoutExtended::receipt(error).is_none()
 }
 
 /// Whether what is there decides on a completion that failed. An upload that does not exist any

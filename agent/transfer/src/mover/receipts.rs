@@ -2,12 +2,13 @@
 
 use datasync_endpoint::{
     Destination, Effect, EndpointError, Integrity, Key, ObjectHeader, ObjectIdentifier,
-    ObjectState, ReadBack, Receipt, Source,
+    ObjectState, ReadBack, Receipt, Source, WithoutExtended,
 };
 
 use datasync_model::ErrorCode;
 
 use super::{Mover, TryError, destination_error};
+use crate::extended::agrees;
 use crate::outcome::ItemFailure;
 use crate::verify::{SourceContent, compared};
 use crate::waits::Wait;
@@ -42,6 +43,22 @@ impl<S: Source, D: Destination> Mover<S, D> {
             return Ok(());
         }
         compared(sent, self.read_back(key).await?)
+    }
+
+    /// Why a write failed. Where the content is in its place it is confirmed first: a later execution
+    /// takes it for good.
+    pub(super) async fn not_whole(
+        &self,
+        key: &Key,
+        error: &EndpointError,
+        sent: ReadBack,
+    ) -> TryError {
+        if let Some(receipt) = WithoutExtended::receipt(error)
+            && let Err(unproven) = self.confirm_written(key, receipt, sent).await
+        {
+            return unproven;
+        }
+        destination_error(error)
     }
 
     /// As [`Mover::confirm`], for what was just written. An object that is not what was sent, or that
@@ -85,8 +102,13 @@ impl<S: Source, D: Destination> Mover<S, D> {
         error: &EndpointError,
     ) -> Result<(), TryError> {
         let found = self.stat(key).await.map_err(|e| destination_error(&e))?;
+        let kinds = self.source.extended_kinds();
+        let abilities = self.destination.abilities();
         let alike = |found: &ObjectState| {
-            found.size == sent.read.size && header.metadata.agrees_with(&found.metadata)
+            let (wanted, extended) = (header.extended.as_deref(), found.extended.as_deref());
+            found.size == sent.read.size
+                && header.metadata.agrees_with(&found.metadata)
+                && agrees(wanted, extended, kinds, abilities)
         };
         match found {
             Some(found) if alike(&found) && self.holds(key, &found, sent).await? => Ok(()),

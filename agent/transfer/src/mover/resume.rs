@@ -5,7 +5,9 @@ use std::time::Duration;
 use datasync_endpoint::{Destination, EntryKind, ListedObject, ObjectState, Source, Timestamp};
 use datasync_model::{OverwriteMode, TransferMode};
 
+use super::asking::without;
 use super::{Mover, Written, skip_failure};
+use crate::extended;
 use crate::journal::JournalError;
 use crate::outcome::{ItemFailure, Outcome};
 use crate::plan::{self, SINGLE_PUT_MAX, SkipReason};
@@ -30,15 +32,16 @@ impl<S: Source, D: Destination> Mover<S, D> {
     ) -> Result<(Outcome, Option<u64>), JournalError> {
         let entry = &item.entry;
         if let Some(done) = self.go_on(entry).await? {
-            return Ok(done);
+            return Ok(self.without_what_was_left_out(entry, done).await);
         }
         let found = match self.stat(&entry.key).await {
             Ok(Some(found)) => found,
             Ok(None) => return self.handle(entry, None, None).await,
             Err(error) => return Ok((Outcome::Failed(ItemFailure::of_destination(&error)), None)),
         };
-        if self.may_be_ours(item, &found) {
-            self.recognise(item, &found).await
+        if self.may_be_ours(item, &found) && self.is_extended(entry, &found).await {
+            let done = self.recognise(item, &found).await?;
+            Ok(self.without_what_was_left_out(entry, done).await)
         } else {
             self.handle(entry, Some(&listed(entry, &found)), None).await
         }
@@ -58,6 +61,29 @@ impl<S: Source, D: Destination> Mover<S, D> {
         let agrees = self.wanted(attributes).agrees_with(&found.metadata)
             && (!is_file || found.size == attributes.size);
         was_written && counts && agrees
+    }
+
+    /// Whether an object has what its entry has beyond POSIX metadata.
+    async fn is_extended(&self, entry: &SourceEntry, found: &ObjectState) -> bool {
+        // What cannot be asked now is asked and reported by the copy.
+        self.kept(entry).await.is_ok_and(|kept| {
+            let (kinds, abilities) = (self.source.extended_kinds(), self.destination.abilities());
+            let (wanted, found) = (kept.extended.as_deref(), found.extended.as_deref());
+            extended::agrees(wanted, found, kinds, abilities)
+        })
+    }
+
+    /// The end of an item that an earlier run of the process wrote, perhaps without all that it has.
+    async fn without_what_was_left_out(
+        &self,
+        entry: &SourceEntry,
+        done: (Outcome, Option<u64>),
+    ) -> (Outcome, Option<u64>) {
+        let left_out = match self.kept(entry).await {
+            Ok(kept) => kept.left_out,
+            Err(error) => Some(ItemFailure::of_source(&error)),
+        };
+        without(done, left_out)
     }
 
     async fn recognise(
@@ -93,8 +119,8 @@ impl<S: Source, D: Destination> Mover<S, D> {
             Err(failure) if is_protected => Ok((Outcome::Failed(failure), None)),
             Ok(None) | Err(_) => {
                 let copy = plan::Copy {
-                    only_if_absent: false,
                     storage_class: found.storage_class.clone(),
+                    ..plan::Copy::default()
                 };
                 self.copy(entry, copy).await
             }

@@ -12,7 +12,7 @@ use datasync_model::ErrorCode;
 use tokio::time::Instant;
 
 use super::pace::Counted;
-use super::{Mover, TryError, Written, destination_error, source_error};
+use super::{Mover, TryError, Written, source_error};
 use crate::budget::{Budget, Reservation};
 use crate::outcome::ItemFailure;
 use crate::plan;
@@ -128,7 +128,7 @@ impl<S: Source, D: Destination> Mover<S, D> {
                 Box::pin(self.settle(key, &header, &sent, &error)).await?;
                 None
             }
-            Err(error) => return Err(destination_error(&error)),
+            Err(error) => return Err(Box::pin(self.not_whole(key, &error, content)).await),
         };
         Ok(Written {
             content,

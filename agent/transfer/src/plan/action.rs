@@ -40,6 +40,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) options: &'a Options,
     /// Whether the destination's links keep their times.
     pub(crate) keeps_link_times: bool,
+    /// Whether access control lists or extended attributes are kept.
+    pub(crate) keeps_extended: bool,
     /// Whether the source's fingerprints name versions.
     pub(crate) names_versions: bool,
 }
@@ -62,6 +64,12 @@ impl Facts<'_> {
         let source = (self.source, self.names_versions);
         match recall(known, listed, source, &self.wanted(), self.options) {
             Recall::Ask => Next::Ask,
+            // What is kept beyond POSIX metadata changes with the ctime alone.
+            Recall::Unchanged
+                if self.keeps_extended && known.source != self.source.fingerprint() =>
+            {
+                Next::Ask
+            }
             Recall::Unchanged => Next::Do(Action::Keep(None)),
             Recall::Content => Next::Do(self.replace_listed()),
             Recall::Suspect(crc64) => Next::Read(ReadBack {
@@ -80,8 +88,9 @@ impl Facts<'_> {
         }
     }
 
-    /// Decides after the destination was asked; `None`: it has no such object.
-    pub(crate) fn after_asking(&self, found: Option<ObjectState>) -> Action {
+    /// Decides after the destination was asked; `None`: it has no such object. `is_extended`: what it has
+    /// beyond POSIX metadata is as it should be.
+    pub(crate) fn after_asking(&self, found: Option<ObjectState>, is_extended: bool) -> Action {
         let Some(found) = found else {
             return Action::Copy(Copy::default());
         };
@@ -92,9 +101,13 @@ impl Facts<'_> {
             return replace(found.storage_class);
         }
         match compare(self.source, &wanted, &found, last_modified) {
-            Difference::None => Action::Keep(Some(Box::new(found))),
-            Difference::Metadata if found.size > 0 => Action::Metadata(Box::new(found)),
-            Difference::Metadata | Difference::Content => replace(found.storage_class),
+            Difference::None if is_extended => Action::Keep(Some(Box::new(found))),
+            Difference::None | Difference::Metadata if found.size > 0 => {
+                Action::Metadata(Box::new(found))
+            }
+            Difference::None | Difference::Metadata | Difference::Content => {
+                replace(found.storage_class)
+            }
         }
     }
 
@@ -120,8 +133,8 @@ impl Facts<'_> {
 /// The object is written anew and keeps its class.
 fn replace(storage_class: Option<String>) -> Action {
     Action::Copy(Copy {
-        only_if_absent: false,
         storage_class,
+        ..Copy::default()
     })
 }
 

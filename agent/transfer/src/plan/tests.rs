@@ -59,6 +59,7 @@ fn state(source: &Attributes) -> ObjectState {
         crc64: None,
         checksum: None,
         storage_class: None,
+        extended: None,
     }
 }
 
@@ -97,12 +98,12 @@ fn the_listing_decides_where_it_can() {
         ..options()
     };
     let kept = Copy {
-        only_if_absent: false,
         storage_class: Some("GLACIER".to_owned()),
+        ..Copy::default()
     };
     let absent = Copy {
         only_if_absent: true,
-        storage_class: None,
+        ..Copy::default()
     };
     assert_eq!(
         decide(&file, None, &options()),

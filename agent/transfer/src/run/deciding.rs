@@ -80,11 +80,11 @@ async fn decided<S: Source, D: Destination>(
         Next::Do(action) => Ok((action, false)),
         Next::Read(content) => {
             let read = mover.verifier.source_content(entry).await?;
+            if read == content && facts.keeps_extended {
+                return Ok((mover.ask(&facts, entry).await?.0, true));
+            }
             Ok((facts.after_reading(read == content), true))
         }
-        Next::Ask => match mover.stat(&entry.key).await {
-            Ok(found) => Ok((facts.after_asking(found), true)),
-            Err(error) => Err(ItemFailure::of_destination(&error)),
-        },
+        Next::Ask => Ok((mover.ask(&facts, entry).await?.0, true)),
     }
 }

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use datasync_endpoint::{
-    Abilities, Attributes, Crc64, Destination, DirCursor, DirPage, EndpointError, Handle, Key,
-    ListPage, Node, ObjectHeader, ObjectIdentifier, ObjectProperties, ObjectState, OpenUpload,
-    Pace, PartReceipt, PartStream, Payload, PosixMetadata, ReadBack, ReadReply, Receipt, Settled,
-    Source, StoredObject, StoredPart, UploadId,
+    Abilities, Attributes, Crc64, Destination, DirCursor, DirPage, EndpointError, ExtendedKinds,
+    ExtendedMetadata, Handle, Key, ListPage, Node, ObjectHeader, ObjectIdentifier,
+    ObjectProperties, ObjectState, OpenUpload, Pace, PartReceipt, PartStream, Payload,
+    PosixMetadata, ReadBack, ReadReply, Receipt, Settled, Source, StoredObject, StoredPart,
+    UploadId,
 };
 
 use datasync_model::RequestCounts;
@@ -122,6 +123,15 @@ impl<S: Source> Source for Spared<Arc<S>> {
     async fn properties(&self, item: &Handle) -> Result<Option<ObjectProperties>, EndpointError> {
         let call = || self.inner.properties(item);
         self.access.ask(moving("HeadObject", 0), call).await
+    }
+
+    fn extended_kinds(&self) -> ExtendedKinds {
+        self.inner.extended_kinds()
+    }
+
+    async fn extended(&self, item: &Node) -> Result<ExtendedMetadata, EndpointError> {
+        let call = || self.inner.extended(item);
+        self.access.ask(moving("GETATTR", 0), call).await
     }
 
     async fn attributes(&self, handle: &Handle) -> Result<Attributes, EndpointError> {
@@ -271,8 +281,9 @@ impl<D: Destination> Destination for Spared<Arc<D>> {
         key: &Key,
         current: &ObjectState,
         metadata: &PosixMetadata,
+        extended: Option<&ExtendedMetadata>,
     ) -> Result<Receipt, EndpointError> {
-        let call = || self.inner.set_metadata(key, current, metadata);
+        let call = || self.inner.set_metadata(key, current, metadata, extended);
         self.access.ask(moving("CopyObject", 0), call).await
     }
 

@@ -28,6 +28,7 @@ fn begun() -> Begun {
             storage_class: None,
             only_if_absent: false,
             properties: None,
+            extended: None,
         },
         part: 5,
     }

@@ -17,6 +17,7 @@ mod continuing;
 mod copying;
 mod deletes;
 mod dry_runs;
+mod extended;
 mod faults;
 mod integrity;
 mod logs;

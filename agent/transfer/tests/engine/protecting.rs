@@ -34,6 +34,7 @@ fn foreign(content: impl Into<Vec<u8>>, metadata: PosixMetadata, integrity: Inte
         checksum: checksum.map(ObjectChecksum::whole),
         content: content.into(),
         metadata,
+        extended: None,
         etag: "\"foreign\"".to_owned(),
         storage_class: "STANDARD".to_owned(),
         last_modified: Timestamp {

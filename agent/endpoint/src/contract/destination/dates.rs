@@ -15,7 +15,9 @@ pub(super) async fn writes_are_dated_by_the_stores_clock(destination: &impl Dest
 
     let current = stat(destination, &key).await.expect("it was just put");
     let began = Instant::now();
-    let set = destination.set_metadata(&key, &current, &metadata(2)).await;
+    let set = destination
+        .set_metadata(&key, &current, &metadata(2), None)
+        .await;
     is_dated(destination, &key, began, set.expect("set_metadata")).await;
 
     let began = Instant::now();

@@ -46,6 +46,7 @@ fn known(crc64: Option<Crc64>) -> Entry {
         crc64,
         checksum: None,
         storage_class: Some("STANDARD".to_owned()),
+        extended: None,
     };
     Entry::found(&file(), &listed(), &found).unwrap()
 }
@@ -128,6 +129,7 @@ fn a_touched_inode_of_a_directory_means_nothing() {
         crc64: None,
         checksum: None,
         storage_class: None,
+        extended: None,
     };
     let known = Entry::found(&directory, &empty, &found).unwrap();
     let grown = Attributes {
@@ -220,6 +222,7 @@ fn head_about_another_object_than_the_listed_one_teaches_nothing() {
             crc64: None,
             checksum: None,
             storage_class: None,
+            extended: None,
         };
         assert_eq!(Entry::found(&file(), &listed(), &found), None);
     }

@@ -52,6 +52,7 @@ fn found() -> ObjectState {
         crc64: Some(Crc64(5)),
         checksum: None,
         storage_class: Some("GLACIER".to_owned()),
+        extended: None,
     }
 }
 
@@ -72,6 +73,7 @@ fn next(source: &Attributes, listed: Option<&ListedObject>, known: Option<&Entry
         listed,
         known,
         options: &options,
+        keeps_extended: false,
         names_versions: false,
     };
     facts.next()
@@ -133,19 +135,22 @@ fn what_was_read_or_told_decides_the_rest() {
         listed: Some(&listed),
         known: Some(&known),
         options: &options,
+        keeps_extended: false,
         names_versions: false,
     };
     assert_eq!(facts.after_reading(true), Action::Keep(None));
     assert_eq!(facts.after_reading(false), replaced());
-    let told = |found: ObjectState| facts.after_asking(Some(found));
+    let told = |found: ObjectState| facts.after_asking(Some(found), true);
     let other = |edit: fn(&mut ObjectState)| {
         let mut other = found();
         edit(&mut other);
         other
     };
     let new = Action::Copy(Copy::default());
-    assert_eq!(facts.after_asking(None), new);
+    assert_eq!(facts.after_asking(None, true), new);
     assert_eq!(told(found()), Action::Keep(Some(Box::new(found()))));
+    let other_list = facts.after_asking(Some(found()), false);
+    assert_eq!(other_list, Action::Metadata(Box::new(found())));
     assert_eq!(told(other(|found| found.size = 9)), replaced());
     let chmod = other(|found| found.metadata.owner = Some(9));
     assert_eq!(told(chmod.clone()), Action::Metadata(Box::new(chmod)));
@@ -167,6 +172,7 @@ fn without_mtime_what_others_wrote_over_the_object_is_known_by_its_etag() {
         known: Some(&known),
         options: &options,
         keeps_link_times: true,
+        keeps_extended: false,
         names_versions: true,
     };
     assert_eq!(facts.next(), Next::Ask);
@@ -177,7 +183,7 @@ fn without_mtime_what_others_wrote_over_the_object_is_known_by_its_etag() {
     ] {
         let mut found = found();
         (found.etag, found.crc64) = ("f".to_owned(), crc64);
-        let action = facts.after_asking(Some(found));
+        let action = facts.after_asking(Some(found), true);
         assert_eq!(matches!(action, Action::Keep(_)), is_kept, "{crc64:?}");
         assert!(is_kept || action == replaced());
     }
@@ -193,11 +199,12 @@ fn an_empty_object_is_written_anew_rather_than_copied_onto_itself() {
         listed: None,
         known: None,
         options: &options,
+        keeps_extended: false,
         names_versions: false,
     };
     let mut empty = found();
     (empty.size, empty.metadata.owner) = (0, Some(9));
-    assert_eq!(facts.after_asking(Some(empty)), replaced());
+    assert_eq!(facts.after_asking(Some(empty), true), replaced());
 }
 
 #[test]
@@ -211,6 +218,7 @@ fn what_is_protected_is_not_asked_about() {
         listed: Some(&listed),
         known: None,
         options: &options,
+        keeps_extended: false,
         names_versions: false,
     };
     let skipped = Action::Skip(SkipReason::OverwriteProtected);

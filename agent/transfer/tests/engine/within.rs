@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use datasync_endpoint::memory::{Action, Fault, MemorySource, Operation, Tree};
 use datasync_endpoint::{ErrorKind, Integrity};
-use datasync_model::ErrorCode;
+use datasync_model::{ErrorCode, VerifyMode};
 use tokio::time::sleep;
 
 use crate::world::{KIB, World, bytes, key, store};
@@ -19,6 +19,7 @@ fn world() -> World {
     let store = store(Integrity::Crc64).with_originals(source.clone());
     let mut world = World::of(MemorySource::new(Tree::new()), store);
     world.source = source;
+    world.options().verify_mode = VerifyMode::OnlyFilesTransferred;
     world
 }
 

@@ -2,24 +2,12 @@
 
 import os
 
-import pytest
 from test_manifest import config as manifest_config
-from test_reports import REPORTS, Report
+from test_reports import REPORTS, Report, role  # noqa: F401
 from test_reports import config as report_config
 from world import tree
 from world.copied import entries
-from world.site import ROLE, shown
-
-
-@pytest.fixture(scope="module", autouse=True)
-def role(site, store):
-    """The role of manifests and reports lives at our store."""
-    arguments = ["role", "set-key", ROLE, "--access-key-id", store.access_key]
-    arguments += ["--endpoint", store.endpoint]
-    site.control.cli(*arguments, text_in=store.secret_key + "\n")
-    known = {bucket["Name"] for bucket in store.client.list_buckets()["Buckets"]}
-    if REPORTS not in known:
-        store.client.create_bucket(Bucket=REPORTS)
+from world.site import shown
 
 
 def read(path):

@@ -3,7 +3,7 @@
 import os
 
 from test_manifest import config as manifest_config
-from test_reports import REPORTS, Report, role  # noqa: F401
+from test_reports import Report, role  # noqa: F401
 from test_reports import config as report_config
 from world import tree
 from world.copied import entries

@@ -24,6 +24,7 @@ pub(crate) enum Procedure {
     Create,
     MkDir,
     SymLink,
+    MkNod,
     Open,
     OpenConfirm,
     Close,
@@ -39,7 +40,7 @@ pub(crate) enum Procedure {
 }
 
 impl Procedure {
-    const ALL: [Self; 29] = [
+    const ALL: [Self; 30] = [
         Self::GetPort,
         Self::Mnt,
         Self::GetAttr,
@@ -57,6 +58,7 @@ impl Procedure {
         Self::Create,
         Self::MkDir,
         Self::SymLink,
+        Self::MkNod,
         Self::Open,
         Self::OpenConfirm,
         Self::Close,
@@ -91,6 +93,7 @@ impl Procedure {
             Self::Create => "CREATE",
             Self::MkDir => "MKDIR",
             Self::SymLink => "SYMLINK",
+            Self::MkNod => "MKNOD",
             Self::Open => "OPEN",
             Self::OpenConfirm => "OPEN_CONFIRM",
             Self::Close => "CLOSE",

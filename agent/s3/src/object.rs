@@ -13,12 +13,13 @@ pub(crate) const USER_METADATA: &str = "x-amz-meta-";
 const WRITER: (&str, &str) = ("user-agent", "aws-datasync");
 
 /// Headers of what is written with an object, as `put` makes them without the SDK.
-const HEADERS: [(&str, &str); 6] = [
+const HEADERS: [(&str, &str); 7] = [
     ("file-owner", "x-amz-meta-file-owner"),
     ("file-group", "x-amz-meta-file-group"),
     ("file-permissions", "x-amz-meta-file-permissions"),
     ("file-mtime", "x-amz-meta-file-mtime"),
     ("file-atime", "x-amz-meta-file-atime"),
+    ("file-rdev", "x-amz-meta-file-rdev"),
     (WRITER.0, "x-amz-meta-user-agent"),
 ];
 
@@ -58,6 +59,7 @@ pub(crate) fn replaced_metadata(
         permissions: Some(0),
         mtime: Some(datasync_endpoint::Timestamp::default()),
         atime: Some(datasync_endpoint::Timestamp::default()),
+        device: Some(datasync_endpoint::DeviceNumbers { major: 0, minor: 0 }),
     };
     let names: Vec<&str> = posix.to_pairs().into_iter().map(|(name, _)| name).collect();
     let mut map: HashMap<String, String> = found
@@ -92,6 +94,7 @@ mod tests {
             permissions: Some(3),
             mtime: Some(time),
             atime: Some(time),
+            device: Some(datasync_endpoint::DeviceNumbers { major: 4, minor: 5 }),
         };
         let headers = metadata_headers(&metadata);
         let expected = metadata_map(&metadata);

@@ -2,6 +2,7 @@
 
 mod continued;
 mod large;
+mod linked;
 mod metadata;
 mod pace;
 mod receipts;
@@ -13,6 +14,7 @@ mod streamed;
 mod within;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use datasync_endpoint::{
@@ -36,6 +38,7 @@ use crate::verify::Verifier;
 use crate::waits::{Wait, Waits};
 use crate::walk::SourceEntry;
 
+pub(crate) use linked::{Leader, LinkedName};
 pub(crate) use remembered::LookBack;
 use remembered::learned_of_kept;
 pub(crate) use resume::Resumed;
@@ -57,6 +60,8 @@ pub(crate) struct Mover<S, D> {
     pub(crate) uploads: Arc<Uploads>,
     pub(crate) progress: Arc<Progress>,
     pub(crate) verifier: Arc<Verifier<S, D>>,
+    /// Whether it was said that the destination refused a hard link.
+    pub(crate) has_told_of_links: AtomicBool,
     /// Wall clock in seconds since 1970, for the announcement of uploads.
     pub(crate) now_seconds: fn() -> i64,
 }
@@ -122,6 +127,15 @@ impl<S: Source, D: Destination> Mover<S, D> {
         known: Option<&Entry>,
     ) -> Result<(Outcome, Option<u64>), JournalError> {
         let facts = self.facts(entry, listed, known);
+        self.carry_out(entry, facts).await
+    }
+
+    /// The same, of what is known of the entry.
+    async fn carry_out(
+        &self,
+        entry: &SourceEntry,
+        facts: Facts<'_>,
+    ) -> Result<(Outcome, Option<u64>), JournalError> {
         let action = match facts.next() {
             Next::Do(action) => action,
             Next::Read(content) => {
@@ -161,6 +175,7 @@ impl<S: Source, D: Destination> Mover<S, D> {
             options: &self.options,
             keeps_link_times: self.destination.abilities().keeps_link_times,
             names_versions: self.source.names_versions(),
+            own_names: 1,
         }
     }
 

@@ -33,6 +33,8 @@ pub enum Operation {
     Stat,
     /// `Destination::put`.
     Put,
+    /// `Destination::link`.
+    Link,
     /// `Destination::create_upload`.
     CreateUpload,
     /// `Destination::upload_part`.
@@ -69,6 +71,7 @@ impl Operation {
             Self::List => "LIST",
             Self::Stat => "HEAD",
             Self::Put => "PUT",
+            Self::Link => "LINK",
             Self::CreateUpload => "CreateMultipartUpload",
             Self::UploadPart => "UploadPart",
             Self::CompleteUpload => "CompleteMultipartUpload",

@@ -19,6 +19,7 @@ mod deletes;
 mod dry_runs;
 mod faults;
 mod integrity;
+mod links;
 mod logs;
 mod manifests;
 mod metadata;

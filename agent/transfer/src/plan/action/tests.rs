@@ -31,6 +31,7 @@ fn file() -> Attributes {
         mtime: at(100),
         ctime: at(100),
         atime: at(100),
+        device: None,
     }
 }
 
@@ -73,6 +74,7 @@ fn next(source: &Attributes, listed: Option<&ListedObject>, known: Option<&Entry
         known,
         options: &options,
         names_versions: false,
+        own_names: 1,
     };
     facts.next()
 }
@@ -134,6 +136,7 @@ fn what_was_read_or_told_decides_the_rest() {
         known: Some(&known),
         options: &options,
         names_versions: false,
+        own_names: 1,
     };
     assert_eq!(facts.after_reading(true), Action::Keep(None));
     assert_eq!(facts.after_reading(false), replaced());
@@ -168,6 +171,7 @@ fn without_mtime_what_others_wrote_over_the_object_is_known_by_its_etag() {
         options: &options,
         keeps_link_times: true,
         names_versions: true,
+        own_names: 1,
     };
     assert_eq!(facts.next(), Next::Ask);
     for (crc64, is_kept) in [
@@ -194,6 +198,7 @@ fn an_empty_object_is_written_anew_rather_than_copied_onto_itself() {
         known: None,
         options: &options,
         names_versions: false,
+        own_names: 1,
     };
     let mut empty = found();
     (empty.size, empty.metadata.owner) = (0, Some(9));
@@ -212,6 +217,7 @@ fn what_is_protected_is_not_asked_about() {
         known: None,
         options: &options,
         names_versions: false,
+        own_names: 1,
     };
     let skipped = Action::Skip(SkipReason::OverwriteProtected);
     assert_eq!(facts.next(), Next::Do(skipped));

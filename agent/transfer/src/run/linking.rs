@@ -38,6 +38,31 @@ struct Family {
     is_at_rest: bool,
 }
 
+impl Family {
+    fn new(first: Name, leader: Option<Leader>, is_at_rest: bool) -> Self {
+        Self {
+            first,
+            leader: Arc::new(Mutex::new(leader)),
+            is_at_rest,
+        }
+    }
+
+    /// Makes a name the leader if there is none, and none is in the making.
+    fn suggest(&self, leader: Option<Leader>) {
+        if let Ok(mut lead) = self.leader.try_lock()
+            && lead.is_none()
+        {
+            *lead = leader;
+        }
+    }
+}
+
+/// A name that an earlier run of the process has dealt with leads, if that was not in vain.
+fn leader_after(name: &Name, listed: Option<&Outcome>) -> Option<Leader> {
+    let has_failed = matches!(listed, Some(Outcome::Failed(_)));
+    (!has_failed).then(|| Leader::of(name))
+}
+
 /// The stage as far as it got.
 struct Linking {
     names: Names,
@@ -175,11 +200,8 @@ impl<S: Source, D: Destination> Engine<S, D> {
             1
         };
         if is_first {
-            linking.family = Some(Family {
-                leader: Arc::new(Mutex::new(stays.then(|| Leader::of_listed(&name)))),
-                is_at_rest: stays,
-                first: name.clone(),
-            });
+            let leader = stays.then(|| Leader::of_listed(&name));
+            linking.family = Some(Family::new(name.clone(), leader, stays));
         }
         if stays {
             linking.kept += 1;
@@ -193,38 +215,18 @@ impl<S: Source, D: Destination> Engine<S, D> {
             .await
     }
 
-    /// A name that an earlier run of the process has dealt with: if it was not in vain, it leads.
+    /// A name that an earlier run of the process has dealt with.
     async fn look_back_at(
         &mut self,
         name: Name,
         is_first: bool,
         linking: &mut Linking,
     ) -> Result<(), Ended> {
-        if !is_first {
-            let family = linking.family.as_ref();
-            let has_leader = family.is_some_and(|family| {
-                let leader = family.leader.try_lock();
-                leader.is_ok_and(|leader| leader.is_some())
-            });
-            if has_leader {
-                return Ok(());
-            }
-        }
-        let has_failed = matches!(
-            self.listed_outcome(name.key()).await?,
-            Some(Outcome::Failed(_))
-        );
-        let leader = (!has_failed).then(|| Leader::of(&name));
-        if is_first {
-            linking.family = Some(Family {
-                first: name,
-                leader: Arc::new(Mutex::new(leader)),
-                is_at_rest: false,
-            });
-        } else if let Some(family) = &linking.family
-            && let Ok(mut lead) = family.leader.try_lock()
-        {
-            *lead = leader;
+        let outcome = self.listed_outcome(name.key()).await?;
+        let leader = leader_after(&name, outcome.as_ref());
+        match &linking.family {
+            Some(family) if !is_first => family.suggest(leader),
+            _ => linking.family = Some(Family::new(name, leader, false)),
         }
         Ok(())
     }
@@ -256,6 +258,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
                 .append(Record::Handed { n, key, exists })
                 .await?;
         } else if let Some(outcome) = self.listed_outcome(name.key()).await? {
+            family.suggest(leader_after(&name, Some(&outcome)));
             return self.record(ticket, outcome, None).await;
         }
         // The first leads unless it fails: nobody else is to be faster.

@@ -9,6 +9,7 @@
 mod bodies;
 mod destination;
 mod expected;
+mod file_system;
 mod objects;
 mod placed;
 mod script;
@@ -19,6 +20,7 @@ mod within;
 
 pub use destination::MemoryDestination;
 pub use expected::{Expected, differences, expected};
+pub use file_system::MemoryFileSystem;
 pub use objects::{BodySpan, EPOCH, Stored, Transit};
 pub use script::{Action, Call, Fault, Operation, Script};
 pub use source::MemorySource;

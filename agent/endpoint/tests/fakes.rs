@@ -1,7 +1,9 @@
 //! The in-memory endpoints keep the promises that the real ones keep.
 
 use datasync_endpoint::contract::{SourceWorld, destination_contract, source_contract};
-use datasync_endpoint::memory::{MemoryDestination, MemorySource, MemoryTreeDestination, Tree};
+use datasync_endpoint::memory::{
+    MemoryDestination, MemoryFileSystem, MemorySource, MemoryTreeDestination, Tree,
+};
 use datasync_endpoint::{Algorithm, EntryKind, Integrity};
 
 struct World(MemorySource);
@@ -69,4 +71,9 @@ async fn the_memory_destination_keeps_the_contract() {
 #[tokio::test]
 async fn the_memory_tree_keeps_the_contract() {
     destination_contract(&MemoryTreeDestination::new(Tree::new())).await;
+}
+
+#[tokio::test]
+async fn the_memory_file_system_keeps_the_contract() {
+    destination_contract(&MemoryFileSystem::new(Tree::new())).await;
 }

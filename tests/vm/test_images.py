@@ -113,11 +113,12 @@ def test_its_system_is_updated_and_restarted_only_while_the_agent_is_idle(system
     updates = (units / "apt-daily-upgrade.service.d/appliance.conf").read_text()
     assert "ExecCondition=/usr/bin/datasync-agent idle\n" in updates
     restart = (units / "datasync-restart.service").read_text()
-    assert restart.index("datasync-agent idle") < restart.index("reboot")
+    command = "ExecStart=/usr/bin/systemctl --no-block reboot\n"
+    assert f"ExecCondition=/usr/bin/datasync-agent idle\n{command}" in restart, restart
     assert (units / "timers.target.wants/datasync-restart.timer").is_symlink()
     apt = (system / "etc/apt/apt.conf.d/60appliance").read_text()
     assert 'Unattended-Upgrade::Automatic-Reboot "false";' in apt
-    asked = run(["chroot", system, "apt-config", "shell", "ORIGINS", "Unattended-Upgrade::Origins-Pattern::"])
+    asked = run(["chroot", system, "apt-config", "dump", "Unattended-Upgrade::Origins-Pattern"])
     assert "Debian-Security" in asked.stdout, asked
     sources = "".join(path.read_text() for path in (system / "etc/apt").rglob("*sources*") if path.is_file())
     assert "security" in sources, sources

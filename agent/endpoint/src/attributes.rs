@@ -52,6 +52,15 @@ impl EntryKind {
     }
 }
 
+/// The numbers of a device (RFC 1813 §2.6, `specdata3`; RFC 8881 §5.8.2.32, `rawdev`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct DeviceNumbers {
+    /// What kind of device it is, in the system's table.
+    pub major: u32,
+    /// Which of them.
+    pub minor: u32,
+}
+
 /// Seconds and nanoseconds since 1970; negative seconds are before it.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
@@ -107,6 +116,8 @@ pub struct Attributes {
     pub ctime: Timestamp,
     /// Last access.
     pub atime: Timestamp,
+    /// Of a device, where they are told.
+    pub device: Option<DeviceNumbers>,
 }
 
 impl Attributes {

@@ -8,7 +8,7 @@ use datasync_model::RequestCounts;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Algorithm, Checksum, Crc64, EndpointError, ExtendedMetadata, Key, ObjectChecksum,
+    Algorithm, Checksum, Crc64, EndpointError, ErrorKind, ExtendedMetadata, Key, ObjectChecksum,
     ObjectProperties, Pace, PartStream, PosixMetadata, Source, StoredObject, Timestamp,
 };
 
@@ -319,6 +319,24 @@ pub trait Destination: Send + Sync + 'static {
         _from: &StoredObject,
     ) -> impl Future<Output = Result<Option<(ReadBack, Receipt)>, EndpointError>> + Send {
         std::future::ready(Ok(None))
+    }
+
+    /// Gives `key` the file that `to` names, as one more name of it (a hard link), in place of what
+    /// has that key; nothing happens to a name that it has already. A file at `to` that is another one
+    /// than its ETag says ([`crate::is_same_entry`]) is a [`crate::ErrorKind::NotFound`]; with
+    /// `only_if_absent` a name that another file has is a [`crate::ErrorKind::Precondition`]. A file
+    /// that cannot have one more name is a [`crate::ErrorKind::NotSupported`], as it is with all files
+    /// of a store of objects.
+    fn link(
+        &self,
+        key: &Key,
+        _to: &ObjectIdentifier,
+        _only_if_absent: bool,
+    ) -> impl Future<Output = Result<Receipt, EndpointError>> + Send {
+        let target = key.as_str().escape_debug().to_string();
+        let detail = "an object has one key";
+        let refused = EndpointError::new(ErrorKind::NotSupported, "LINK", target, detail);
+        std::future::ready(Err(refused))
     }
 
     /// Begins a multipart upload of `size` bytes in all.

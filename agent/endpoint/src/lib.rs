@@ -26,7 +26,7 @@ pub mod memory;
 pub use algorithm::{
     Algorithm, Checksum, ChecksumHasher, NotAChecksum, ObjectChecksum, ObjectHasher,
 };
-pub use attributes::{Attributes, EntryKind, Fingerprint, Timestamp};
+pub use attributes::{Attributes, DeviceNumbers, EntryKind, Fingerprint, Timestamp};
 pub use checksum::{Crc64, Crc64Hasher};
 pub use destination::{
     Abilities, DELETE_MAX, Destination, Integrity, ListPage, ListedObject, ObjectHeader,
@@ -45,4 +45,4 @@ pub use part_stream::{BrokenOff, Chunks, PartStream};
 pub use properties::ObjectProperties;
 pub use source::{DirCursor, DirEntry, DirPage, Handle, Node, ReadReply, Source};
 pub use stored::StoredObject;
-pub use tree::NoTree;
+pub use tree::{NoTree, SharedFile, is_same_entry};

@@ -1,11 +1,11 @@
 //! POSIX metadata as S3 user metadata: `file-owner`, `file-group`, `file-permissions`,
-//! `file-mtime`, `file-atime` (DataSync user guide, "How DataSync handles metadata and special
+//! `file-mtime`, `file-atime`, and our own `file-rdev` of devices (DataSync user guide, "How DataSync handles metadata and special
 //! files"; the same form as Storage Gateway and FSx for Lustre).
 
-use datasync_model::{Atime, Gid, Mtime, Options, PosixPermissions, Uid};
+use datasync_model::{Atime, Gid, Mtime, Options, PosixPermissions, PreserveDevices, Uid};
 use serde::{Deserialize, Serialize};
 
-use crate::{Attributes, Timestamp};
+use crate::{Attributes, DeviceNumbers, Timestamp};
 
 /// Names after `x-amz-meta-`.
 const OWNER: &str = "file-owner";
@@ -13,6 +13,9 @@ const GROUP: &str = "file-group";
 const PERMISSIONS: &str = "file-permissions";
 const MTIME: &str = "file-mtime";
 const ATIME: &str = "file-atime";
+const DEVICE: &str = "file-rdev";
+/// What devices have whose permissions are not kept: their type is among them.
+const DEVICE_MODE: u32 = 0o644;
 
 /// What of an entry's attributes an object carries; members that the options drop are absent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,19 +30,32 @@ pub struct PosixMetadata {
     pub mtime: Option<Timestamp>,
     /// Last access. Never compared: reading changes it.
     pub atime: Option<Timestamp>,
+    /// Of a device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<DeviceNumbers>,
 }
 
 impl PosixMetadata {
     /// What `options` keep of `attributes`.
     #[must_use]
     pub fn kept(attributes: &Attributes, options: &Options) -> Self {
+        let device = attributes.device;
+        let device = device.filter(|_| options.preserve_devices == PreserveDevices::Preserve);
+        let keeps_mode = options.posix_permissions == PosixPermissions::Preserve;
+        let mode = if keeps_mode {
+            attributes.mode
+        } else {
+            DEVICE_MODE
+        };
         Self {
             owner: (options.uid != Uid::None).then_some(attributes.uid),
             group: (options.gid != Gid::None).then_some(attributes.gid),
-            permissions: (options.posix_permissions == PosixPermissions::Preserve)
-                .then_some(attributes.kind.mode_bits() | attributes.mode),
+            // Without its type a device would be an empty file.
+            permissions: (keeps_mode || device.is_some())
+                .then_some(attributes.kind.mode_bits() | mode),
             mtime: (options.mtime == Mtime::Preserve).then_some(attributes.mtime),
             atime: (options.atime == Atime::BestEffort).then_some(attributes.atime),
+            device,
         }
     }
 
@@ -53,12 +69,13 @@ impl PosixMetadata {
             && same(self.group, found.group)
             && same(self.permissions, found.permissions)
             && same(self.mtime, found.mtime)
+            && same(self.device, found.device)
     }
 
     /// Names (without `x-amz-meta-`) and values, as DataSync writes them.
     #[must_use]
     pub fn to_pairs(&self) -> Vec<(&'static str, String)> {
-        let mut pairs = Vec::with_capacity(5);
+        let mut pairs = Vec::with_capacity(6);
         if let Some(owner) = self.owner {
             pairs.push((OWNER, owner.to_string()));
         }
@@ -72,6 +89,9 @@ impl PosixMetadata {
             if let Some(time) = time {
                 pairs.push((name, format!("{}ns", time.as_nanoseconds())));
             }
+        }
+        if let Some(DeviceNumbers { major, minor }) = self.device {
+            pairs.push((DEVICE, format!("{major}:{minor}")));
         }
         pairs
     }
@@ -87,11 +107,21 @@ impl PosixMetadata {
                 PERMISSIONS => found.permissions = u32::from_str_radix(value, 8).ok(),
                 MTIME => found.mtime = parse_time(value),
                 ATIME => found.atime = parse_time(value),
+                DEVICE => found.device = parse_device(value),
                 _ => {}
             }
         }
         found
     }
+}
+
+/// `major:minor`, both decimal.
+fn parse_device(value: &str) -> Option<DeviceNumbers> {
+    let (major, minor) = value.split_once(':')?;
+    Some(DeviceNumbers {
+        major: major.parse().ok()?,
+        minor: minor.parse().ok()?,
+    })
 }
 
 /// Digits and `ns`: nanoseconds; digits alone: milliseconds; `seconds/nanoseconds`.
@@ -139,11 +169,12 @@ mod tests {
         #[test]
         fn what_is_written_is_read_back(
             owner: Option<u32>, group: Option<u32>, permissions in proptest::option::of(0u32..0o200_000),
-            mtime: Option<i64>, atime: Option<i64>,
+            mtime: Option<i64>, atime: Option<i64>, device: Option<(u32, u32)>,
         ) {
             let time = |ns: i64| Timestamp::from_nanoseconds(i128::from(ns)).unwrap();
+            let device = device.map(|(major, minor)| DeviceNumbers { major, minor });
             let metadata = PosixMetadata {
-                owner, group, permissions, mtime: mtime.map(time), atime: atime.map(time),
+                owner, group, permissions, mtime: mtime.map(time), atime: atime.map(time), device,
             };
             let pairs = metadata.to_pairs();
             let found = PosixMetadata::from_pairs(pairs.iter().map(|(n, v)| (*n, v.as_str())));

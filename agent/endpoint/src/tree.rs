@@ -57,7 +57,7 @@ impl Source for NoTree {
 /// What changes when an entry is changed, as the ETag of its object.
 ///
 /// A directory's has no ctime, and no time but its own: what happens to its children makes it no
-/// other one, once its times are as they were.
+/// other one, once its times are as they were. A file's also says how many names it has, if several.
 fn etag(attributes: &Attributes) -> String {
     let Attributes {
         mode,
@@ -65,6 +65,7 @@ fn etag(attributes: &Attributes) -> String {
         gid,
         size,
         file_id,
+        nlink,
         ..
     } = attributes;
     let (mtime, ctime) = (
@@ -74,10 +75,54 @@ fn etag(attributes: &Attributes) -> String {
     match attributes.kind {
         EntryKind::Directory => format!("\"d-{file_id:x}-{mode:o}-{uid:x}-{gid:x}-{mtime}\""),
         kind => {
-            let kind = kind.mode_bits() >> 12;
-            format!("\"{kind:x}-{file_id:x}-{size:x}-{mtime}-{ctime}\"")
+            let bits = kind.mode_bits() >> 12;
+            let names = match kind {
+                EntryKind::File if *nlink > 1 => format!("{NAMES}{nlink}"),
+                _ => String::new(),
+            };
+            format!("\"{bits:x}-{file_id:x}-{size:x}-{mtime}-{ctime}{names}\"")
         }
     }
+}
+
+/// Leads to the number of a file's names in its ETag.
+const NAMES: char = 'x';
+
+/// A file of a tree that several names lead to, as the ETag of each of them tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SharedFile {
+    /// Identifier within the file system: the same for all of its names.
+    pub file_id: u64,
+    /// How many names it had when it was looked at; at least 2.
+    pub names: u32,
+}
+
+impl SharedFile {
+    /// `None` for an entry that has one name, and for an object of a store.
+    #[must_use]
+    pub fn of_etag(etag: &str) -> Option<Self> {
+        let (entry, names) = etag.trim_matches('"').rsplit_once(NAMES)?;
+        let file_id = entry.split('-').nth(1)?;
+        Some(Self {
+            file_id: u64::from_str_radix(file_id, 16).ok()?,
+            names: names.parse().ok()?,
+        })
+    }
+}
+
+/// Whether two ETags of a tree are of one entry in one state. One more name for a file, or one less,
+/// changes its ctime and nothing of what it is: where there are several, the ctime is left aside.
+#[must_use]
+pub fn is_same_entry(one: &str, other: &str) -> bool {
+    fn without_ctime(etag: &str) -> Option<&str> {
+        let entry = etag.trim_matches('"');
+        let entry = entry.rsplit_once(NAMES).map_or(entry, |(entry, _)| entry);
+        entry.rsplit_once('-').map(|(state, _)| state)
+    }
+    let has_names = |etag| SharedFile::of_etag(etag).is_some();
+    let states = without_ctime(one).zip(without_ctime(other));
+    let is_same = states.is_some_and(|(one, other)| one == other);
+    one == other || ((has_names(one) || has_names(other)) && is_same)
 }
 
 /// Directories and special files have no content.
@@ -127,6 +172,7 @@ impl ObjectState {
                 permissions: Some(attributes.kind.mode_bits() | attributes.mode),
                 mtime: Some(attributes.mtime),
                 atime: Some(attributes.atime),
+                device: attributes.device,
             },
             extended: None,
             crc64: None,
@@ -157,6 +203,7 @@ mod tests {
             mtime: at(10),
             ctime: at(20),
             atime: at(30),
+            device: None,
         }
     }
 
@@ -185,6 +232,55 @@ mod tests {
         }
         let read = Attributes { atime: now, ..file };
         assert_eq!(listed(&read).etag, known.etag);
+    }
+
+    #[test]
+    fn the_names_of_one_file_are_the_same_entry_whenever_they_got_their_names() {
+        let file = entry(EntryKind::File);
+        let linked = |nlink, seconds| {
+            let ctime = Timestamp {
+                seconds,
+                nanoseconds: 0,
+            };
+            listed(&Attributes {
+                nlink,
+                ctime,
+                ..file
+            })
+            .etag
+        };
+        let (one, two, three) = (linked(1, 21), linked(2, 22), linked(3, 23));
+        assert_eq!(SharedFile::of_etag(&one), None);
+        let shared = SharedFile {
+            file_id: 7,
+            names: 3,
+        };
+        assert_eq!(SharedFile::of_etag(&three), Some(shared));
+        for (this, that) in [(&one, &two), (&two, &three), (&three, &one), (&one, &one)] {
+            assert!(is_same_entry(this, that), "{this} {that}");
+        }
+        assert!(!is_same_entry(&one, &linked(1, 22)), "it has one name");
+        for other in [
+            Attributes { size: 1, ..file },
+            Attributes { file_id: 8, ..file },
+            Attributes {
+                mtime: file.atime,
+                ..file
+            },
+        ] {
+            let other = listed(&Attributes { nlink: 2, ..other }).etag;
+            assert!(!is_same_entry(&two, &other), "{two} {other}");
+        }
+        for odd in [
+            "",
+            "\"",
+            "\"5d41402abc4b2a76b9719d911017c592-2\"",
+            "x2",
+            "\"x\"",
+        ] {
+            assert_eq!(SharedFile::of_etag(odd), None, "{odd}");
+            assert!(!is_same_entry(odd, &two), "{odd}");
+        }
     }
 
     #[test]

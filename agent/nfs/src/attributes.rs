@@ -1,6 +1,6 @@
 //! `fattr3` (RFC 1813 §2.6) as attributes of the seam.
 
-use datasync_endpoint::{Attributes, EntryKind, Timestamp};
+use datasync_endpoint::{Attributes, DeviceNumbers, EntryKind, Timestamp};
 use nfs3_types::nfs3::{fattr3, ftype3, nfstime3};
 
 use crate::xdr::{Malformed, Reply};
@@ -21,6 +21,11 @@ pub(crate) fn read_optional(reply: &mut Reply) -> Result<Option<Attributes>, Mal
 }
 
 fn convert(found: &fattr3) -> Attributes {
+    let device = DeviceNumbers {
+        major: found.rdev.specdata1,
+        minor: found.rdev.specdata2,
+    };
+    let is_device = matches!(found.type_, ftype3::NF3BLK | ftype3::NF3CHR);
     Attributes {
         kind: match found.type_ {
             ftype3::NF3REG => EntryKind::File,
@@ -41,6 +46,7 @@ fn convert(found: &fattr3) -> Attributes {
         mtime: time(found.mtime),
         ctime: time(found.ctime),
         atime: time(found.atime),
+        device: is_device.then_some(device),
     }
 }
 

@@ -1,7 +1,9 @@
 //! What changes an export, in whatever version is spoken.
 
 use bytes::Bytes;
-use datasync_endpoint::{Acl, Attributes, EndpointError, ErrorKind, Timestamp};
+use datasync_endpoint::{
+    Acl, Attributes, DeviceNumbers, EndpointError, EntryKind, ErrorKind, Timestamp,
+};
 
 use crate::client::Client;
 use crate::v4;
@@ -87,6 +89,21 @@ impl Changes<'_> {
         match self {
             Self::V3(client) => client.make_link(directory, name, target).await,
             Self::V4(client) => client.make_link(directory, name, target).await,
+        }
+    }
+
+    /// Makes a block device, or a character device where `kind` is one.
+    pub(crate) async fn make_device(
+        self,
+        directory: &[u8],
+        name: &[u8],
+        (kind, numbers): (EntryKind, DeviceNumbers),
+        mode: u32,
+    ) -> Result<Made, EndpointError> {
+        let device = (kind == EntryKind::BlockDevice, numbers);
+        match self {
+            Self::V3(client) => client.make_device(directory, name, device, mode).await,
+            Self::V4(client) => client.make_device(directory, name, device, mode).await,
         }
     }
 

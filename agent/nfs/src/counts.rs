@@ -24,6 +24,7 @@ pub(crate) enum Procedure {
     Create,
     MkDir,
     SymLink,
+    MkNod,
     Open,
     OpenConfirm,
     Close,
@@ -43,7 +44,7 @@ pub(crate) enum Procedure {
 }
 
 impl Procedure {
-    const ALL: [Self; 33] = [
+    const ALL: [Self; 34] = [
         Self::GetPort,
         Self::Mnt,
         Self::GetAttr,
@@ -61,6 +62,7 @@ impl Procedure {
         Self::Create,
         Self::MkDir,
         Self::SymLink,
+        Self::MkNod,
         Self::Open,
         Self::OpenConfirm,
         Self::Close,
@@ -99,6 +101,7 @@ impl Procedure {
             Self::Create => "CREATE",
             Self::MkDir => "MKDIR",
             Self::SymLink => "SYMLINK",
+            Self::MkNod => "MKNOD",
             Self::Open => "OPEN",
             Self::OpenConfirm => "OPEN_CONFIRM",
             Self::Close => "CLOSE",

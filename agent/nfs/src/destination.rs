@@ -8,6 +8,7 @@ mod deleting;
 mod directories;
 mod endowing;
 mod finding;
+mod linking;
 mod parts;
 mod place;
 mod putting;
@@ -229,6 +230,16 @@ impl Destination for NfsDestination {
     ) -> Result<Receipt, EndpointError> {
         let put = self.fresh(|| self.put_once(key, header, &payload)).await;
         put.map_err(|error| self.of_item(key, error))
+    }
+
+    async fn link(
+        &self,
+        key: &Key,
+        to: &ObjectIdentifier,
+        only_if_absent: bool,
+    ) -> Result<Receipt, EndpointError> {
+        let linked = self.fresh(|| self.link_once(key, to, only_if_absent)).await;
+        linked.map_err(|error| self.of_item(key, error))
     }
 
     async fn create_upload(

@@ -13,7 +13,7 @@ pub(crate) const USER_METADATA: &str = "x-amz-meta-";
 const WRITER: (&str, &str) = ("user-agent", "aws-datasync");
 
 /// Headers of what is written with an object, as `put` makes them without the SDK.
-const HEADERS: [(&str, &str); 8] = [
+const HEADERS: [(&str, &str); 9] = [
     ("file-owner", "x-amz-meta-file-owner"),
     ("file-group", "x-amz-meta-file-group"),
     ("file-permissions", "x-amz-meta-file-permissions"),
@@ -21,6 +21,7 @@ const HEADERS: [(&str, &str); 8] = [
     ("file-atime", "x-amz-meta-file-atime"),
     (EXTENDED_NAMES[0], "x-amz-meta-file-acl"),
     (EXTENDED_NAMES[1], "x-amz-meta-file-xattrs"),
+    ("file-rdev", "x-amz-meta-file-rdev"),
     (WRITER.0, "x-amz-meta-user-agent"),
 ];
 
@@ -74,6 +75,7 @@ pub(crate) fn replaced_metadata(
         permissions: Some(0),
         mtime: Some(datasync_endpoint::Timestamp::default()),
         atime: Some(datasync_endpoint::Timestamp::default()),
+        device: Some(datasync_endpoint::DeviceNumbers { major: 0, minor: 0 }),
     };
     let posix = posix.to_pairs().into_iter().map(|(name, _)| name);
     let names: Vec<&str> = posix
@@ -119,6 +121,7 @@ mod tests {
             permissions: Some(3),
             mtime: Some(time),
             atime: Some(time),
+            device: Some(datasync_endpoint::DeviceNumbers { major: 4, minor: 5 }),
         };
         let mut extended = ExtendedMetadata {
             acl: Some("A::OWNER@:r".parse().unwrap()),
@@ -133,7 +136,7 @@ mod tests {
             properties: None,
             extended: Some(Box::new(extended)),
         });
-        assert_eq!((headers.len(), expected.len()), (8, 8));
+        assert_eq!((headers.len(), expected.len()), (9, 9));
         for (header, value) in headers {
             let name = header.strip_prefix("x-amz-meta-").unwrap();
             assert_eq!(expected.get(name), Some(&value), "{header}");

@@ -87,6 +87,18 @@ impl Destination for AnyDestination {
         }
     }
 
+    async fn link(
+        &self,
+        key: &Key,
+        to: &ObjectIdentifier,
+        only_if_absent: bool,
+    ) -> Result<Receipt, EndpointError> {
+        match self {
+            Self::S3(s3) => s3.link(key, to, only_if_absent).await,
+            Self::Nfs(nfs) => Box::pin(nfs.link(key, to, only_if_absent)).await,
+        }
+    }
+
     async fn create_upload(
         &self,
         key: &Key,

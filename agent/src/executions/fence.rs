@@ -174,6 +174,16 @@ impl<D: Destination> Destination for Fenced<D> {
         self.fence.guard(call).await
     }
 
+    async fn link(
+        &self,
+        key: &Key,
+        to: &ObjectIdentifier,
+        only_if_absent: bool,
+    ) -> Result<Receipt, EndpointError> {
+        let call = pin!(self.destination.link(key, to, only_if_absent));
+        self.fence.guard(call).await
+    }
+
     async fn create_upload(
         &self,
         key: &Key,

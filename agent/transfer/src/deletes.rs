@@ -15,7 +15,7 @@ use datasync_model::{Counters, ErrorCode, Failure};
 use futures::StreamExt;
 use futures::stream::FuturesOrdered;
 
-pub(crate) use candidates::{CANDIDATES_FILE, Candidate, Candidates, CandidatesError, trim};
+pub(crate) use candidates::{Candidate, Candidates, CandidatesError, trim};
 
 pub(crate) use extra::{Extra, judge};
 

@@ -3,10 +3,11 @@
 //! Every prefix of the file is a valid state to resume from: [`State`] is the fold of the records.
 //! Appended records reach the kernel within 20 ms (they survive SIGKILL) and the disk
 //! within 200 ms (they survive a power cut); a record is with the kernel when
-//! [`Journal::hand_over`] returns, and on disk when [`Journal::commit`] does. Delete candidates, and
-//! items that were not done, have files of their own, which are synced before the journal, so that the
+//! [`Journal::hand_over`] returns, and on disk when [`Journal::commit`] does. Delete candidates,
+//! names of files that have several, and items that were not done have files of their own, which are synced before the journal, so that the
 //! journal never runs ahead of them.
 
+mod beside;
 mod filling;
 mod frame;
 mod state;
@@ -24,6 +25,7 @@ use tokio::task::JoinSet;
 
 use crate::history::Root;
 
+pub(crate) use beside::{Beside, BesideReader};
 pub(crate) use filling::{Begun, Filling, PartMark};
 pub(crate) use frame::{read_frames, write_frame};
 pub(crate) use state::{Intent, State, Upload};
@@ -35,6 +37,8 @@ pub(crate) enum Stage {
     /// Walk, merge, transfer.
     #[default]
     Scan,
+    /// Give files their further names.
+    Link,
     /// Delete what the source no longer has.
     Delete,
     /// The end check.
@@ -69,6 +73,18 @@ pub(crate) enum Record {
     /// as it should be.
     #[serde(rename = "p")]
     Passed { key: Key, add: Counters },
+    /// A file with several names left the merge by one of them, which is beside the journal: its turn
+    /// comes later.
+    #[serde(rename = "m")]
+    Deferred {
+        key: Key,
+        /// Whether the destination has an object of this key.
+        #[serde(rename = "x", default, skip_serializing_if = "std::ops::Not::not")]
+        exists: bool,
+    },
+    /// So many of those names in a row are as they were.
+    #[serde(rename = "q")]
+    Kept { names: u64, add: Counters },
     /// An item is finished; the counters are what it adds.
     #[serde(rename = "f")]
     Final { n: u64, add: Counters },
@@ -140,7 +156,7 @@ pub(crate) struct JournalError {
 enum Message {
     Append(Record),
     Told(Record, Vec<u8>),
-    Candidate(Vec<u8>),
+    Beside(Beside, Vec<u8>),
     HandOver(Record, Reply),
     Commit(Record, Reply),
 }
@@ -226,13 +242,13 @@ impl Journal {
             .map_err(|_| self.failed())
     }
 
-    /// Adds a delete candidate to its file.
+    /// Adds a frame to a file beside the journal: it is on disk before the records that follow.
     ///
     /// # Errors
     /// As [`Journal::append`].
-    pub(crate) async fn candidate(&self, frame: Vec<u8>) -> Result<(), JournalError> {
+    pub(crate) async fn beside(&self, which: Beside, frame: Vec<u8>) -> Result<(), JournalError> {
         self.sender
-            .send(Message::Candidate(frame))
+            .send(Message::Beside(which, frame))
             .await
             .map_err(|_| self.failed())
     }

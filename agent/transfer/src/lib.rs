@@ -20,6 +20,7 @@ mod item_log;
 mod journal;
 mod lanes;
 mod limiter;
+mod links;
 mod listing;
 mod locate;
 mod lookups;

@@ -3,6 +3,7 @@
 mod asking;
 mod continued;
 mod large;
+mod linked;
 mod metadata;
 mod pace;
 mod receipts;
@@ -14,6 +15,7 @@ mod streamed;
 mod within;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use datasync_endpoint::{
@@ -39,6 +41,7 @@ use crate::waits::{Wait, Waits};
 use crate::walk::SourceEntry;
 
 use asking::without;
+pub(crate) use linked::{Leader, LinkedName};
 pub(crate) use remembered::LookBack;
 use remembered::learned_of_kept;
 pub(crate) use resume::Resumed;
@@ -60,6 +63,8 @@ pub(crate) struct Mover<S, D> {
     pub(crate) uploads: Arc<Uploads>,
     pub(crate) progress: Arc<Progress>,
     pub(crate) verifier: Arc<Verifier<S, D>>,
+    /// Whether it was said that the destination refused a hard link.
+    pub(crate) has_told_of_links: AtomicBool,
     /// Wall clock in seconds since 1970, for the announcement of uploads.
     pub(crate) now_seconds: fn() -> i64,
 }
@@ -125,6 +130,15 @@ impl<S: Source, D: Destination> Mover<S, D> {
         known: Option<&Entry>,
     ) -> Result<(Outcome, Option<u64>), JournalError> {
         let facts = self.facts(entry, listed, known);
+        self.carry_out(entry, facts).await
+    }
+
+    /// The same, of what is known of the entry.
+    async fn carry_out(
+        &self,
+        entry: &SourceEntry,
+        facts: Facts<'_>,
+    ) -> Result<(Outcome, Option<u64>), JournalError> {
         let (action, kept) = match facts.next() {
             Next::Do(action) => (action, Kept::default()),
             next => match Box::pin(self.look(next, &facts, entry)).await {
@@ -161,6 +175,7 @@ impl<S: Source, D: Destination> Mover<S, D> {
             keeps_link_times: self.destination.abilities().keeps_link_times,
             keeps_extended: !self.source.extended_kinds().is_none(),
             names_versions: self.source.names_versions(),
+            own_names: 1,
         }
     }
 

@@ -144,7 +144,7 @@ impl Told {
             let counters = &sight.progress.counters;
             match sight.progress.stage {
                 Stage::Verify => counters.verified + counters.mismatched,
-                Stage::Scan | Stage::Delete => counters.discovered,
+                Stage::Scan | Stage::Link | Stage::Delete => counters.discovered,
             }
         };
         self.bytes_per_second = per_second(from.moved_bytes(), now.moved_bytes());

@@ -155,7 +155,7 @@ impl Progress {
             counters.bytes_transferred = counters.bytes_transferred.saturating_add(bytes_sent);
             let status = match inner.stage {
                 Stage::Scan if !inner.moving => ExecutionStatus::Preparing,
-                Stage::Scan | Stage::Delete => ExecutionStatus::Transferring,
+                Stage::Scan | Stage::Link | Stage::Delete => ExecutionStatus::Transferring,
                 Stage::Verify => ExecutionStatus::Verifying,
             };
             let done = |is_done| {

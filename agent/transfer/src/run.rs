@@ -7,10 +7,12 @@ mod deciding;
 mod deleting;
 mod ended;
 mod failing;
+mod linking;
 mod merging;
 mod observing;
 mod passing;
 mod planning;
+mod planning_names;
 mod recording;
 mod resuming;
 mod room;
@@ -228,6 +230,9 @@ impl<S: Source, D: Destination> Engine<S, D> {
             self.abort_earlier(&state).await?;
             None
         };
+        if state.stage <= Stage::Link {
+            self.link_names(&state, facts.as_ref()).await?;
+        }
         if state.stage <= Stage::Delete {
             self.enter(Stage::Delete).await?;
             self.delete(&state, facts).await?;

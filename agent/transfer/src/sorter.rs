@@ -1,4 +1,4 @@
-//! Sorts in bounded memory: the entries of one directory, the lines of a manifest.
+//! Sorts in bounded memory: the entries of one directory, the lines of a manifest, the names of files.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,7 +19,10 @@ use entries::Duplicates;
 use kept::OnDisk;
 use merge::Merge;
 
-pub(crate) use codec::{put_bytes, text as take_text};
+pub(crate) use codec::{
+    attributes as take_attributes, bytes as take_bytes, put_attributes, put_bytes,
+    text as take_text,
+};
 pub(crate) use entries::SortedEntries;
 pub(crate) use error::SortError;
 pub(crate) use kept::Kept;

@@ -55,7 +55,7 @@ pub(super) fn find(tx: &Transaction<'_>, arn: &TaskArn) -> Result<Versioned<Task
 }
 
 /// The kinds of both sides, as far as options depend on them.
-pub(super) fn pair(source: &Location, destination: &Location) -> Pair {
+fn pair(source: &Location, destination: &Location) -> Pair {
     let is_object = |location: &Location| {
         matches!(
             location.details,
@@ -69,6 +69,20 @@ pub(super) fn pair(source: &Location, destination: &Location) -> Pair {
             _ => None,
         },
     }
+}
+
+/// Whether a task of this mode between these locations can have these options.
+pub(super) fn check_options(
+    options: &Options,
+    mode: TaskMode,
+    (source, destination): (&Location, &Location),
+) -> Result<(), ApiError> {
+    let pair = pair(source, destination);
+    options.check(mode, pair).map_err(input::refused)?;
+    if matches!(destination.details, LocationDetails::Efs(_)) {
+        options.check_for_efs().map_err(input::refused)?;
+    }
+    Ok(())
 }
 
 /// Whether the locations can be used in this mode.
@@ -134,7 +148,7 @@ pub(super) async fn create(call: &Call<'_>) -> Result<Value, ApiError> {
         eligible(&from, &to, &settings)?;
         let pair = pair(&from, &to);
         let options = Options::defaults(mode, pair).merged(&common.options);
-        options.check(mode, pair).map_err(input::refused)?;
+        check_options(&options, mode, (&from, &to))?;
         extensions::check_of_task(&tags, options.verify_mode)?;
         let (includes, excludes) = (common.filter.includes, common.filter.excludes);
         let (includes, excludes) = (includes.unwrap_or_default(), excludes.unwrap_or_default());
@@ -178,14 +192,10 @@ pub(super) async fn update(call: &Call<'_>) -> Result<Value, ApiError> {
         let mut row = find(tx, &arn)?;
         let task = &mut row.record;
         task.schedule = common.schedule.applied(task.schedule.as_ref(), now);
-        let pair = pair(
-            &locations::find(tx, &task.source)?.record,
-            &locations::find(tx, &task.destination)?.record,
-        );
+        let source = locations::find(tx, &task.source)?.record;
+        let destination = locations::find(tx, &task.destination)?.record;
         task.options = task.options.merged(&common.options);
-        task.options
-            .check(task.mode, pair)
-            .map_err(input::refused)?;
+        check_options(&task.options, task.mode, (&source, &destination))?;
         extensions::check_of_task(&task.tags, task.options.verify_mode)?;
         if let Some(name) = common.name {
             task.name = name;

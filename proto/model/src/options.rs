@@ -257,6 +257,22 @@ impl Options {
         Ok(())
     }
 
+    /// Checks what holds besides where the destination is an EFS file system: it takes no devices
+    /// (DataSync user guide, "Configuring transfers with Amazon EFS").
+    ///
+    /// # Errors
+    /// If devices are to be kept.
+    pub fn check_for_efs(&self) -> Result<(), OptionsError> {
+        if self.preserve_devices != PreserveDevices::Preserve {
+            return Ok(());
+        }
+        Err(OptionsError::advised(
+            "PreserveDevices",
+            self.preserve_devices.as_str(),
+            "invalid for Amazon EFS as a destination. please use NONE",
+        ))
+    }
+
     fn check_times(&self) -> Result<(), OptionsError> {
         match (self.atime, self.mtime) {
             (Atime::BestEffort, Mtime::Preserve) | (Atime::None, Mtime::None) => Ok(()),

@@ -2,6 +2,7 @@
 
 mod dates;
 mod deletes;
+mod links;
 mod objects;
 mod trees;
 mod uploads;
@@ -13,8 +14,12 @@ use bytes::Bytes;
 use super::pattern;
 use dates::writes_are_dated_by_the_stores_clock;
 use deletes::objects_are_deleted;
+use links::{files_get_further_names, objects_of_stores_have_one_name};
 use objects::objects_are_kept_and_listed_in_order;
-use trees::{entries_after, names_are_of_one_kind, times_of_directories_are_set_at_the_end};
+use trees::{
+    devices_keep_their_numbers, entries_after, names_are_of_one_kind,
+    times_of_directories_are_set_at_the_end,
+};
 use uploads::{uploads_are_found_and_aborted, uploads_become_objects};
 
 use crate::{
@@ -39,6 +44,10 @@ pub async fn destination_contract<D: Destination>(destination: &D) {
     if destination.tree().is_some() {
         names_are_of_one_kind(destination).await;
         times_of_directories_are_set_at_the_end(destination).await;
+        files_get_further_names(destination).await;
+        devices_keep_their_numbers(destination).await;
+    } else {
+        objects_of_stores_have_one_name(destination).await;
     }
     objects_are_deleted(destination).await;
 }
@@ -60,6 +69,7 @@ fn metadata(seed: u32) -> PosixMetadata {
         permissions: Some(0o100_644),
         mtime: time(123_456_789),
         atime: time(0),
+        device: None,
     }
 }
 

@@ -8,11 +8,10 @@ use super::script::error;
 use super::{Inode, Operation, Tree};
 use crate::{
     Attributes, EndpointError, EntryKind, ErrorKind, Key, ObjectHeader, ObjectIdentifier,
-    ObjectState, PosixMetadata, Timestamp, decode_name,
+    ObjectState, PosixMetadata, Timestamp, decode_name, is_same_entry,
 };
 
 const NAME_MAX: usize = 255;
-const TYPE_BITS: u32 = 0o170_000;
 
 /// What a directory is to have at the end.
 #[derive(Debug, Clone, Copy, Default)]
@@ -55,14 +54,15 @@ fn above(key: &Key) -> Vec<Key> {
 }
 
 fn kind_of(key: &Key, metadata: &PosixMetadata) -> EntryKind {
-    let kind = metadata.permissions.unwrap_or_default() & TYPE_BITS;
     if key.is_directory() || key.as_str().is_empty() {
-        EntryKind::Directory
-    } else if kind == EntryKind::Symlink.mode_bits() {
-        EntryKind::Symlink
-    } else {
-        EntryKind::File
+        return EntryKind::Directory;
     }
+    let kind = metadata.permissions.and_then(EntryKind::from_mode);
+    kind.unwrap_or(EntryKind::File)
+}
+
+fn is_device(kind: EntryKind) -> bool {
+    matches!(kind, EntryKind::BlockDevice | EntryKind::CharDevice)
 }
 
 impl Entries<'_> {
@@ -114,6 +114,9 @@ impl Entries<'_> {
     ) -> Result<Attributes, EndpointError> {
         let operation = Operation::Put;
         let (path, kind) = (path_of(operation, key)?, kind_of(key, &header.metadata));
+        if is_device(kind) && header.metadata.device.is_none() {
+            return Err(refused(operation, key, ErrorKind::NotSupported));
+        }
         self.make_way(key)?;
         let found = self.tree.get(&path).map(|inode| inode.attributes.kind);
         let is_directory = |kind| kind == EntryKind::Directory;
@@ -151,6 +154,7 @@ impl Entries<'_> {
             }
             attributes.uid = metadata.owner.unwrap_or(attributes.uid);
             attributes.gid = metadata.group.unwrap_or(attributes.gid);
+            attributes.device = metadata.device.or(attributes.device);
             let mut told = *attributes;
             told.mtime = metadata.mtime.unwrap_or(attributes.mtime);
             told.atime = metadata.atime.unwrap_or(attributes.atime);
@@ -185,6 +189,43 @@ impl Entries<'_> {
         Ok(self.dress(key, &path, metadata))
     }
 
+    /// The file of an object that is to have one more name.
+    pub(super) fn file(&self, object: &ObjectIdentifier) -> Option<Attributes> {
+        let found = self.find(&object.key)?.attributes;
+        let etag = ObjectState::of_entry(&found).etag;
+        (found.kind == EntryKind::File && is_same_entry(&etag, &object.etag)).then_some(found)
+    }
+
+    /// Gives a file one more name, in place of what has it.
+    pub(super) fn link(
+        &mut self,
+        key: &Key,
+        (to, file): (&Key, &Attributes),
+        only_if_absent: bool,
+    ) -> Result<Attributes, EndpointError> {
+        let operation = Operation::Link;
+        let (path, existing) = (path_of(operation, key)?, path_of(operation, to)?);
+        self.make_way(key)?;
+        let found = self.tree.get(&path).map(|inode| inode.attributes);
+        match found {
+            Some(found) if found.file_id == file.file_id => return Ok(found),
+            Some(found) if found.kind == EntryKind::Directory => {
+                return Err(refused(operation, key, ErrorKind::InvalidName));
+            }
+            Some(_) if only_if_absent => {
+                return Err(refused(operation, key, ErrorKind::Precondition));
+            }
+            _ => {}
+        }
+        self.note_parent(key);
+        self.tree.remove(&path);
+        self.tree.hard_link(&existing, &path);
+        // The inode was changed.
+        self.tree.set(&path, |_| {});
+        let found = self.find(key).map(|inode| inode.attributes);
+        found.ok_or_else(|| refused(operation, key, ErrorKind::NotFound))
+    }
+
     /// Removes an entry, a directory only if it is empty.
     pub(super) fn delete(&mut self, object: &ObjectIdentifier) -> Result<(), EndpointError> {
         let (operation, key) = (Operation::Delete, &object.key);
@@ -196,7 +237,8 @@ impl Entries<'_> {
         if path.is_empty() || (is_directory && inode.has_children()) {
             return Err(refused(operation, key, ErrorKind::Invalid));
         }
-        if !is_directory && ObjectState::of_entry(&inode.attributes).etag != object.etag {
+        let etag = ObjectState::of_entry(&inode.attributes).etag;
+        if !is_directory && !is_same_entry(&etag, &object.etag) {
             return Err(refused(operation, key, ErrorKind::Precondition));
         }
         self.note_parent(key);

@@ -35,6 +35,8 @@ pub enum Operation {
     Stat,
     /// `Destination::put`.
     Put,
+    /// `Destination::link`.
+    Link,
     /// `Destination::create_upload`.
     CreateUpload,
     /// `Destination::upload_part`.
@@ -74,6 +76,7 @@ impl Operation {
             Self::List => "LIST",
             Self::Stat => "HEAD",
             Self::Put => "PUT",
+            Self::Link => "LINK",
             Self::CreateUpload => "CreateMultipartUpload",
             Self::UploadPart => "UploadPart",
             Self::CompleteUpload => "CompleteMultipartUpload",

@@ -97,6 +97,7 @@ impl Tree {
             mtime: now,
             ctime: now,
             atime: now,
+            device: None,
         };
         let inode = Inode {
             attributes,

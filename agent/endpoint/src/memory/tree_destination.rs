@@ -1,7 +1,7 @@
 //! A tree of files in memory as a destination, as an NFS server is one.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use datasync_model::RequestCounts;
 
@@ -23,6 +23,7 @@ pub struct MemoryTreeDestination {
     /// Bodies and uploads that are under way, faults and calls.
     staging: MemoryDestination,
     times: Mutex<BTreeMap<Key, Times>>,
+    has_links: bool,
 }
 
 impl MemoryTreeDestination {
@@ -38,6 +39,7 @@ impl MemoryTreeDestination {
             tree: Arc::new(MemorySource::new(tree)),
             staging,
             times: Mutex::default(),
+            has_links: true,
         }
     }
 
@@ -47,6 +49,26 @@ impl MemoryTreeDestination {
         Self {
             staging: self.staging.with_abilities(edit),
             ..self
+        }
+    }
+
+    /// Refuses to give a file a second name.
+    #[must_use]
+    pub fn without_hard_links(self) -> Self {
+        Self {
+            has_links: false,
+            ..self
+        }
+    }
+
+    /// A tree of its own with the same entries, uploads and times to be set; nothing is scripted.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        Self {
+            tree: Arc::new(MemorySource::new(self.tree.snapshot())),
+            staging: self.staging.fork(),
+            times: Mutex::new(self.times().clone()),
+            has_links: self.has_links,
         }
     }
 
@@ -92,8 +114,12 @@ impl MemoryTreeDestination {
         objects.collect()
     }
 
+    fn times(&self) -> MutexGuard<'_, BTreeMap<Key, Times>> {
+        self.times.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn edit<T>(&self, edit: impl FnOnce(&mut Entries<'_>) -> T) -> T {
-        let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut times = self.times();
         self.tree.edit(|tree| {
             edit(&mut Entries {
                 tree,
@@ -157,6 +183,27 @@ impl Destination for MemoryTreeDestination {
         let receiving = self.staging.receive(operation, key, &payload, &aftermath);
         let content = receiving.await?.body;
         let made = self.edit(|entries| entries.publish(key, header, content))?;
+        aftermath.reply(receipt(&made))
+    }
+
+    async fn link(
+        &self,
+        key: &Key,
+        to: &ObjectIdentifier,
+        only_if_absent: bool,
+    ) -> Result<Receipt, EndpointError> {
+        let operation = Operation::Link;
+        let aftermath = self.script().enter(operation, key.as_str()).await?;
+        let refused = |kind| error(operation, key.as_str(), kind);
+        let made = self.edit(|entries| {
+            let file = entries
+                .file(to)
+                .ok_or_else(|| refused(ErrorKind::NotFound))?;
+            if !self.has_links {
+                return Err(refused(ErrorKind::NotSupported));
+            }
+            entries.link(key, (&to.key, &file), only_if_absent)
+        })?;
         aftermath.reply(receipt(&made))
     }
 

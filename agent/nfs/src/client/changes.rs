@@ -1,11 +1,12 @@
 //! The procedures that change an export (RFC 1813 §3.3.2 and §3.3.7 to §3.3.15, §3.3.21).
 
 use bytes::Bytes;
-use datasync_endpoint::{Attributes, EndpointError, ErrorKind, Timestamp};
+use datasync_endpoint::{Attributes, DeviceNumbers, EndpointError, ErrorKind, Timestamp};
 use nfs3_types::nfs3::{
-    COMMIT3args, CREATE3args, LINK3args, MKDIR3args, NFS_PROGRAM, Nfs3Option, REMOVE3args,
-    RENAME3args, RMDIR3args, SETATTR3args, SYMLINK3args, WRITE3args, createhow3, diropargs3,
-    filename3, nfspath3, nfstime3, sattr3, set_atime, set_mtime, stable_how, symlinkdata3,
+    COMMIT3args, CREATE3args, LINK3args, MKDIR3args, MKNOD3args, NFS_PROGRAM, Nfs3Option,
+    REMOVE3args, RENAME3args, RMDIR3args, SETATTR3args, SYMLINK3args, WRITE3args, createhow3,
+    devicedata3, diropargs3, filename3, mknoddata3, nfspath3, nfstime3, sattr3, set_atime,
+    set_mtime, specdata3, stable_how, symlinkdata3,
 };
 use nfs3_types::xdr_codec::{Opaque, Pack};
 
@@ -116,6 +117,35 @@ impl Client {
             },
         };
         let number = NFS_PROGRAM::NFSPROC3_SYMLINK;
+        let reply = self.change(procedure, number, &arguments).await?;
+        self.made(procedure, reply, (directory, name)).await
+    }
+
+    pub(crate) async fn make_device(
+        &self,
+        directory: &[u8],
+        name: &[u8],
+        (is_block, numbers): (bool, DeviceNumbers),
+        mode: u32,
+    ) -> Result<Made, EndpointError> {
+        let procedure = Procedure::MkNod;
+        self.named(procedure, name)?;
+        let device = devicedata3 {
+            dev_attributes: of_mode(mode),
+            spec: specdata3 {
+                specdata1: numbers.major,
+                specdata2: numbers.minor,
+            },
+        };
+        let arguments = MKNOD3args {
+            where_: place(directory, name),
+            what: if is_block {
+                mknoddata3::NF3BLK(device)
+            } else {
+                mknoddata3::NF3CHR(device)
+            },
+        };
+        let number = NFS_PROGRAM::NFSPROC3_MKNOD;
         let reply = self.change(procedure, number, &arguments).await?;
         self.made(procedure, reply, (directory, name)).await
     }

@@ -2,6 +2,7 @@
 
 use datasync_endpoint::{
     EndpointError, EntryKind, ErrorKind, Handle, ObjectIdentifier, ObjectState, Source,
+    is_same_entry,
 };
 use futures::{StreamExt, stream};
 
@@ -59,7 +60,8 @@ impl NfsDestination {
             return Ok(());
         }
         // A directory is removed only if it is empty: whatever was changed in it, nothing is lost.
-        if !is_directory && ObjectState::of_entry(&found.attributes).etag != object.etag {
+        let etag = ObjectState::of_entry(&found.attributes).etag;
+        if !is_directory && !is_same_entry(&etag, &object.etag) {
             let detail = "it was changed since it was listed: it stays";
             return Err(self.fault(ErrorKind::Precondition, "REMOVE", key, detail));
         }

@@ -56,10 +56,8 @@ impl NfsDestination {
             }
             Some(EntryKind::File) => self.put_file(key, header, payload).await,
             Some(EntryKind::Symlink) => self.put_link(key, header, payload).await,
-            Some(EntryKind::BlockDevice | EntryKind::CharDevice) => {
-                let detail = "devices are not made: their numbers are not among what is copied; \
-                              exclude it, or set PreserveDevices to NONE";
-                Err(self.fault(ErrorKind::NotSupported, "MKNOD", key, detail))
+            Some(kind @ (EntryKind::BlockDevice | EntryKind::CharDevice)) => {
+                self.put_device(key, header, kind).await
             }
             Some(kind) => {
                 let detail = format!("an entry of type {kind:?} is not written under such a key");
@@ -126,6 +124,34 @@ impl NfsDestination {
         };
         let published = Box::pin(written).await;
         self.ended(published, (&staging, &name), (key, header), payload.length)
+            .await
+    }
+
+    async fn put_device(
+        &self,
+        key: &Key,
+        header: &ObjectHeader,
+        kind: EntryKind,
+    ) -> Result<Receipt, EndpointError> {
+        let Some(numbers) = header.metadata.device else {
+            let detail = "the numbers of the device are not known: an object tells them by the user \
+                          metadata file-rdev; exclude it, or set PreserveDevices to NONE";
+            return Err(self.fault(ErrorKind::NotSupported, "MKNOD", key, detail));
+        };
+        let target = self.target(key)?;
+        let staging = self.staging_made().await?;
+        let name = self.staging.new_name();
+        let device = (kind, numbers);
+        let changes = self.tree.changes();
+        let making = changes.make_device(&staging, name.as_bytes(), device, UNFINISHED_MODE);
+        let (entry, made) = making.await.map_err(|error| self.of_item(key, error))?;
+        let written = async {
+            self.dress(&entry, (kind, &made), &header.metadata).await?;
+            let publishing = self.publish((&staging, &name), &entry, &target, (key, header));
+            Ok((publishing.await?, Ok(())))
+        };
+        let published = Box::pin(written).await;
+        self.ended(published, (&staging, &name), (key, header), 0)
             .await
     }
 

@@ -1,7 +1,7 @@
 //! `fattr4` (RFC 8881 §3.3.9 and §5) as attributes of the seam.
 
 use bytes::Bytes;
-use datasync_endpoint::{Attributes, EntryKind, Timestamp};
+use datasync_endpoint::{Attributes, DeviceNumbers, EntryKind, Timestamp};
 
 use super::compound::read_handle;
 use super::owners::{Owners, Unmapped};
@@ -22,6 +22,7 @@ const MODE: u32 = 33;
 const NUMLINKS: u32 = 35;
 const OWNER: u32 = 36;
 const OWNER_GROUP: u32 = 37;
+const RAWDEV: u32 = 41;
 const TIME_ACCESS: u32 = 47;
 const TIME_METADATA: u32 = 52;
 const TIME_MODIFY: u32 = 53;
@@ -32,7 +33,7 @@ const TIME_MODIFY_SET: u32 = 54;
 const CLIENT_TIME: u32 = 1;
 
 /// What every entry has.
-const ENTRY: [u32; 11] = [
+const ENTRY: [u32; 12] = [
     TYPE,
     SIZE,
     FSID,
@@ -41,6 +42,7 @@ const ENTRY: [u32; 11] = [
     NUMLINKS,
     OWNER,
     OWNER_GROUP,
+    RAWDEV,
     TIME_ACCESS,
     TIME_METADATA,
     TIME_MODIFY,
@@ -97,6 +99,7 @@ pub(super) struct Values {
     nlink: Option<u32>,
     owner: Option<Bytes>,
     group: Option<Bytes>,
+    device: Option<DeviceNumbers>,
     atime: Option<Timestamp>,
     ctime: Option<Timestamp>,
     mtime: Option<Timestamp>,
@@ -176,6 +179,12 @@ impl Values {
             NUMLINKS => self.nlink = Some(values.u32("a number of links")?),
             OWNER => self.owner = Some(values.opaque(OWNER_MAX, "an owner")?),
             OWNER_GROUP => self.group = Some(values.opaque(OWNER_MAX, "a group")?),
+            RAWDEV => {
+                self.device = Some(DeviceNumbers {
+                    major: values.u32("a device number")?,
+                    minor: values.u32("a device number")?,
+                });
+            }
             TIME_ACCESS => self.atime = Some(time(values)?),
             TIME_METADATA => self.ctime = Some(time(values)?),
             TIME_MODIFY => self.mtime = Some(time(values)?),
@@ -189,8 +198,10 @@ impl Values {
     pub(super) fn attributes(&self, owners: &Owners) -> Result<Attributes, Lacking> {
         let user = self.owner.as_ref().ok_or(Lacking::Absent("the owner"))?;
         let group = self.group.as_ref().ok_or(Lacking::Absent("the group"))?;
+        let kind = self.kind.ok_or(Lacking::Absent("the type"))?;
+        let is_device = matches!(kind, EntryKind::BlockDevice | EntryKind::CharDevice);
         Ok(Attributes {
-            kind: self.kind.ok_or(Lacking::Absent("the type"))?,
+            kind,
             mode: self.mode.ok_or(Lacking::Absent("the mode"))?,
             uid: owners.user(user)?,
             gid: owners.group(group)?,
@@ -207,6 +218,8 @@ impl Values {
             atime: self
                 .atime
                 .ok_or(Lacking::Absent("the time of the last access"))?,
+            // Other entries have numbers that mean nothing.
+            device: self.device.filter(|_| is_device),
         })
     }
 }
@@ -291,6 +304,7 @@ pub(super) mod tests {
         }
         let values = values.long(99).words(&[0o640, 2]);
         let values = values.opaque(owner.as_bytes()).opaque(b"50");
+        let values = values.words(&[8, 1]);
         let values = values.long(5).words(&[6]);
         let values = values.long(7).words(&[1_500_000_000]);
         let values = values.long(u64::MAX).words(&[9]);
@@ -313,6 +327,7 @@ pub(super) mod tests {
             (0o640, 2, 7, 50)
         );
         let at = |time: Timestamp| (time.seconds, time.nanoseconds);
+        assert_eq!(found.device, None, "it is no device");
         assert_eq!(at(found.atime), (5, 6));
         assert_eq!(at(found.ctime), (8, 500_000_000));
         assert_eq!(at(found.mtime), (-1, 9), "before 1970");

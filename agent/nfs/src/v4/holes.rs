@@ -122,6 +122,7 @@ mod tests {
             mtime: time,
             ctime: time,
             atime: time,
+            device: None,
         }
     }
 

@@ -28,6 +28,7 @@ pub(super) fn of_object(item: &Item, fsid: u64) -> Attributes {
         mtime: item.modified,
         ctime: item.modified,
         atime: item.modified,
+        device: None,
     }
 }
 
@@ -41,7 +42,12 @@ pub(super) fn of_file(item: &Item, metadata: &PosixMetadata, fsid: u64) -> Attri
         _ => EntryKind::File,
     };
     let attributes = described(of_object(item, fsid), metadata);
-    Attributes { kind, ..attributes }
+    let is_device = matches!(kind, EntryKind::BlockDevice | EntryKind::CharDevice);
+    Attributes {
+        kind,
+        device: metadata.device.filter(|_| is_device),
+        ..attributes
+    }
 }
 
 /// A directory. Nobody tells when something in it changed: it counts as changed when the source was
@@ -148,6 +154,27 @@ mod tests {
         ] {
             let found = of_file(&item(size), &permissions(mode), 1);
             assert_eq!((found.kind, found.mode), (kind, bits), "{mode:o} {size}");
+        }
+    }
+
+    #[test]
+    fn only_devices_have_numbers() {
+        let device = Some(datasync_endpoint::DeviceNumbers { major: 8, minor: 1 });
+        for (mode, size, wanted) in [
+            (0o060_660, 0, device),
+            (0o020_660, 0, device),
+            (0o060_660, 3, None),
+            (0o100_660, 0, None),
+        ] {
+            let metadata = PosixMetadata {
+                device,
+                ..permissions(mode)
+            };
+            assert_eq!(
+                of_file(&item(size), &metadata, 1).device,
+                wanted,
+                "{mode:o}"
+            );
         }
     }
 

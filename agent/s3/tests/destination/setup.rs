@@ -71,6 +71,7 @@ pub(crate) fn header() -> ObjectHeader {
             permissions: Some(0o100_640),
             mtime: Timestamp::from_nanoseconds(-1),
             atime: Timestamp::from_nanoseconds(5),
+            device: None,
         },
         storage_class: None,
         only_if_absent: false,

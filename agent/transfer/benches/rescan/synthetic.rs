@@ -69,6 +69,7 @@ impl Shape {
             mtime: time,
             ctime: time,
             atime: time,
+            device: None,
         }
     }
 
@@ -259,6 +260,7 @@ impl Destination for SyntheticDestination {
                     permissions: Some(attributes.kind.mode_bits() | attributes.mode),
                     mtime: Some(attributes.mtime),
                     atime: None,
+                    device: None,
                 },
                 crc64: Some(Crc64(number)),
                 checksum: None,

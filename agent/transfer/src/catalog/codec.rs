@@ -201,6 +201,7 @@ impl Previous {
                 permissions,
                 mtime: kept_mtime,
                 atime: None,
+                device: None,
             },
             crc64,
             is_proven: has(PROVEN),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use datasync_endpoint::{
     Attributes, Crc64, Fingerprint, ListedObject, ObjectState, PosixMetadata, Receipt, Timestamp,
 };
+use serde::{Deserialize, Serialize};
 
 /// Longer names of storage classes are not remembered, in bytes.
 pub(super) const CLASS_MAX: usize = 64;
@@ -15,7 +16,7 @@ const GRANULARITY_SECONDS: i64 = 1;
 ///
 /// It says nothing of an object that a listing tells otherwise ([`Entry::agrees_with`]), so that an
 /// entry which is out of date costs a request and nothing else.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Entry {
     /// Of the source when the object was written, or last found to be the same.
     pub(crate) source: Fingerprint,
@@ -37,7 +38,7 @@ pub(crate) struct Entry {
 }
 
 /// A span of the store's clock, both ends included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Window {
     pub(crate) earliest: Timestamp,
     pub(crate) latest: Timestamp,
@@ -93,7 +94,7 @@ fn compared(metadata: &PosixMetadata) -> PosixMetadata {
 
 impl Entry {
     /// An object that was just written, with `metadata` and content of this size and checksum; `None`
-    /// if the store does not tell the time.
+    /// if the store does not tell the time, and of a device, whose numbers are not remembered.
     pub(crate) fn written(
         source: &Attributes,
         metadata: &PosixMetadata,
@@ -101,6 +102,9 @@ impl Entry {
         receipt: &Receipt,
         took: Duration,
     ) -> Option<Self> {
+        if metadata.device.is_some() {
+            return None;
+        }
         Some(Self {
             source: source.fingerprint(),
             size,
@@ -121,7 +125,7 @@ impl Entry {
         found: &ObjectState,
     ) -> Option<Self> {
         let is_listed = found.etag == listed.etag && found.size == listed.size;
-        is_listed.then(|| Self {
+        (is_listed && found.metadata.device.is_none()).then(|| Self {
             source: source.fingerprint(),
             size: found.size,
             etag: hash(&found.etag),

@@ -6,18 +6,12 @@ use std::path::{Path, PathBuf};
 use datasync_endpoint::{Key, ObjectIdentifier};
 use datasync_model::Counters;
 use serde::{Deserialize, Serialize};
-use tokio::fs::{File, OpenOptions};
-use tokio::io::{AsyncReadExt, BufReader};
 
-use crate::journal::{read_frames, write_frame};
+use crate::journal::{Beside, BesideReader, write_frame};
 use crate::outcome::counted;
-
-/// The file's name in the execution's directory.
-pub(crate) const CANDIDATES_FILE: &str = "delete-candidates";
 
 /// A frame is a header and the JSON of a key and an ETag, in bytes; longer means damage.
 const FRAME_MAX: usize = 64 * 1024;
-const HEADER: usize = 8;
 
 /// An object that no entry of the source has the key of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,25 +57,16 @@ pub(crate) struct CandidatesError {
 /// Reads candidates from their file.
 #[derive(Debug)]
 pub(crate) struct Candidates {
-    path: PathBuf,
-    reader: Option<BufReader<File>>,
-    /// The end of the last undamaged frame, in bytes.
-    whole_bytes: u64,
+    frames: BesideReader,
 }
 
 impl Candidates {
     pub(crate) async fn open(directory: &Path) -> Result<Self, CandidatesError> {
-        let path = directory.join(CANDIDATES_FILE);
-        let reader = match File::open(&path).await {
-            Ok(file) => Some(BufReader::new(file)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(source) => return Err(CandidatesError { path, source }),
-        };
-        Ok(Self {
-            path,
-            reader,
-            whole_bytes: 0,
-        })
+        let opened = BesideReader::open(directory, Beside::Candidates, FRAME_MAX).await;
+        match opened {
+            Ok(frames) => Ok(Self { frames }),
+            Err((path, source)) => Err(CandidatesError { path, source }),
+        }
     }
 
     /// At most `limit` more; none at the end. A damaged frame ends the file.
@@ -96,7 +81,7 @@ impl Candidates {
                 Ok(None) => break,
                 Err(source) => {
                     return Err(CandidatesError {
-                        path: self.path.clone(),
+                        path: self.frames.path.clone(),
                         source,
                     });
                 }
@@ -106,37 +91,8 @@ impl Candidates {
     }
 
     async fn next(&mut self) -> io::Result<Option<Candidate>> {
-        let Some(reader) = &mut self.reader else {
-            return Ok(None);
-        };
-        let mut frame = vec![0; HEADER];
-        if !filled(reader, &mut frame).await? {
-            return Ok(None);
-        }
-        let length = u32::from_le_bytes([frame[0], frame[1], frame[2], frame[3]]) as usize;
-        if length > FRAME_MAX {
-            return Ok(None);
-        }
-        frame.resize(HEADER + length, 0);
-        if !filled(reader, &mut frame[HEADER..]).await? {
-            return Ok(None);
-        }
-        let candidate = read_frames(&frame)
-            .next()
-            .and_then(|(payload, _)| serde_json::from_slice(payload).ok());
-        if candidate.is_some() {
-            self.whole_bytes += frame.len() as u64;
-        }
-        Ok(candidate)
-    }
-}
-
-/// Whether `buffer` could be filled; false at the end of the file.
-async fn filled(reader: &mut BufReader<File>, buffer: &mut [u8]) -> io::Result<bool> {
-    match reader.read_exact(buffer).await {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
-        Err(error) => Err(error),
+        let payload = self.frames.next().await?;
+        Ok(payload.and_then(|payload| serde_json::from_slice(&payload).ok()))
     }
 }
 
@@ -147,10 +103,7 @@ pub(crate) async fn trim(
     last_handed: Option<&Key>,
 ) -> Result<Counters, CandidatesError> {
     let mut candidates = Candidates::open(directory).await?;
-    let path = candidates.path.clone();
-    if candidates.reader.is_none() {
-        return Ok(Counters::default());
-    }
+    let path = candidates.frames.path.clone();
     let fault = |source| CandidatesError {
         path: path.clone(),
         source,
@@ -162,13 +115,8 @@ pub(crate) async fn trim(
             break;
         }
         kept.add(&candidate.counted());
-        kept_bytes = candidates.whole_bytes;
+        kept_bytes = candidates.frames.whole_bytes;
     }
-    let file = OpenOptions::new()
-        .write(true)
-        .open(&path)
-        .await
-        .map_err(fault)?;
-    file.set_len(kept_bytes).await.map_err(fault)?;
+    candidates.frames.cut(kept_bytes).await.map_err(fault)?;
     Ok(kept)
 }

@@ -63,6 +63,12 @@ pub(crate) struct State {
     pub(crate) next_number: u64,
     /// How many items that left the merge exist at the destination.
     pub(crate) matched: u64,
+    /// Names of files that have several, beside the journal.
+    #[serde(default)]
+    pub(crate) deferred: u64,
+    /// The number that the first of them has as an item, once their turn has come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) first_name: Option<u64>,
     /// Directories that contain the greatest key and could not be read to their ends.
     #[serde(default)]
     pub(crate) unread: BTreeSet<Key>,
@@ -109,6 +115,11 @@ impl State {
                 self.counters.add(&add);
                 self.pass(key);
             }
+            Record::Deferred { key, exists } => self.defer(key, exists),
+            Record::Kept { names, add } => {
+                self.next_number += names;
+                self.counters.add(&add);
+            }
             Record::Final { n, add } => {
                 if self.pending.remove(&n).is_some() {
                     self.counters.add(&add);
@@ -137,7 +148,7 @@ impl State {
                 self.fillings.remove(&key);
                 self.uploads.remove(&key);
             }
-            Record::Stage { stage } => self.stage = stage,
+            Record::Stage { stage } => self.begin(stage),
             Record::Root { root } => self.root = Some(root),
             Record::Withheld { failure } => self.withheld = Some(failure),
             Record::Elapsed { elapsed } => self.elapsed = elapsed,
@@ -154,6 +165,19 @@ impl State {
                 self.counters.add(&add);
             }
         }
+    }
+
+    fn begin(&mut self, stage: Stage) {
+        if stage == Stage::Link && self.first_name.is_none() {
+            self.first_name = Some(self.next_number);
+        }
+        self.stage = stage;
+    }
+
+    fn defer(&mut self, key: Key, exists: bool) {
+        self.matched += u64::from(exists);
+        self.deferred += 1;
+        self.pass(key);
     }
 
     /// The merge is past this key.

@@ -10,8 +10,8 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
+use super::beside::{Beside, BesideFile};
 use super::{JournalError, Message, QUEUE, Record, Reply, State, read_frames, write_frame};
-use crate::deletes::CANDIDATES_FILE;
 use crate::report::REPORT_FILE;
 
 /// How long an appended record may stay in the process.
@@ -73,7 +73,8 @@ pub(super) struct Writer {
     journal: File,
     /// Bytes after the first snapshot.
     journal_length: u64,
-    candidates: File,
+    candidates: BesideFile,
+    names: BesideFile,
     /// `None` as long as nothing is reported.
     report: Option<File>,
     /// The list of items that were not done, which others write.
@@ -82,7 +83,6 @@ pub(super) struct Writer {
     failures_synced: u64,
     state: State,
     journal_buffer: Vec<u8>,
-    candidates_buffer: Vec<u8>,
     report_buffer: Vec<u8>,
     /// It was given up, and its file may still be there.
     report_is_to_go: bool,
@@ -103,28 +103,23 @@ impl Writer {
         let open = async {
             let failures_synced = synced(&failures, 0).await?;
             let journal = fresh_journal(directory, &state).await?;
-            let candidates = OpenOptions::new()
-                .create(true)
-                .append(true)
-                .open(directory.join(CANDIDATES_FILE))
-                .await?;
             let report = report_of(directory, &state).await?;
-            Ok((journal, candidates, report, failures_synced))
+            Ok((journal, report, failures_synced))
         };
-        let (journal, candidates, report, failures_synced) = open
+        let (journal, report, failures_synced) = open
             .await
             .map_err(|error| fault(directory, "written", &error))?;
         Ok(Self {
             directory: directory.to_owned(),
             journal,
             journal_length: 0,
-            candidates,
+            candidates: BesideFile::new(directory, Beside::Candidates),
+            names: BesideFile::new(directory, Beside::Names),
             report,
             failures,
             failures_synced,
             state,
             journal_buffer: Vec::new(),
-            candidates_buffer: Vec::new(),
             report_buffer: Vec::new(),
             report_is_to_go: false,
             unflushed_since: None,
@@ -175,8 +170,11 @@ impl Writer {
     /// Takes a message in; says how far it must come at once.
     fn take(&mut self, message: Message, waiting: &mut Vec<Reply>) -> Reach {
         let (record, wanted) = match message {
-            Message::Candidate(frame) => {
-                self.candidates_buffer.extend_from_slice(&frame);
+            Message::Beside(which, frame) => {
+                match which {
+                    Beside::Candidates => self.candidates.push(&frame),
+                    Beside::Names => self.names.push(&frame),
+                }
                 self.note_arrival();
                 return Reach::Process;
             }
@@ -251,12 +249,8 @@ impl Writer {
             return Ok(());
         }
         self.unflushed_since = None;
-        if !self.candidates_buffer.is_empty() {
-            self.candidates.write_all(&self.candidates_buffer).await?;
-            self.candidates.flush().await?;
-            self.candidates.sync_data().await?;
-            self.candidates_buffer.clear();
-        }
+        self.candidates.write().await?;
+        self.names.write().await?;
         self.write_report().await?;
         if !self.journal_buffer.is_empty() {
             // The kernel writes what it has in any order.
@@ -267,7 +261,6 @@ impl Writer {
             self.journal_buffer.clear();
         }
         if sync && self.unsynced_since.is_some() {
-            self.candidates.sync_data().await?;
             self.journal.sync_data().await?;
             self.unsynced_since = None;
             if std::mem::take(&mut self.report_is_to_go) {
@@ -414,7 +407,10 @@ mod tests {
         for error in [
             first,
             journal.append(record()).await.unwrap_err(),
-            journal.candidate(Vec::new()).await.unwrap_err(),
+            journal
+                .beside(Beside::Candidates, Vec::new())
+                .await
+                .unwrap_err(),
             journal.commit(record()).await.unwrap_err(),
         ] {
             assert!(error.to_string().contains("No space left"), "{error}");

@@ -22,6 +22,7 @@ fn entry(text: &str) -> Walked {
         mtime: time,
         ctime: time,
         atime: time,
+        device: None,
     };
     let node = Node {
         handle: Handle(bytes::Bytes::new()),

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use datasync_endpoint::{Destination, EntryKind, ListedObject, ObjectState, Source, Timestamp};
+use datasync_endpoint::{
+    Destination, EntryKind, ListedObject, ObjectState, SharedFile, Source, Timestamp,
+};
 use datasync_model::{OverwriteMode, TransferMode};
 
 use super::asking::without;
@@ -39,12 +41,27 @@ impl<S: Source, D: Destination> Mover<S, D> {
             Ok(None) => return self.handle(entry, None, None).await,
             Err(error) => return Ok((Outcome::Failed(ItemFailure::of_destination(&error)), None)),
         };
+        if self.is_of_others(entry, &found) {
+            let copy = plan::Copy {
+                storage_class: found.storage_class,
+                ..plan::Copy::default()
+            };
+            return self.copy(entry, copy).await;
+        }
         if self.may_be_ours(item, &found) && self.is_extended(entry, &found).await {
             let done = self.recognise(item, &found).await?;
             Ok(self.without_what_was_left_out(entry, done).await)
         } else {
             self.handle(entry, Some(&listed(entry, &found)), None).await
         }
+    }
+
+    /// Whether the object is a file that has other names too, which the source's file has not: it began
+    /// since something was to be done about it, and memory of what that was is not at hand any more.
+    fn is_of_others(&self, entry: &SourceEntry, found: &ObjectState) -> bool {
+        let is_single = entry.node.attributes.nlink == 1;
+        let may_replace = self.options.overwrite_mode == OverwriteMode::Always;
+        is_single && may_replace && SharedFile::of_etag(&found.etag).is_some()
     }
 
     /// Whether an object that is as it should be, as far as HEAD tells, may be what was written

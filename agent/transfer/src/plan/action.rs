@@ -1,6 +1,8 @@
 //! What is done about an entry of the merge: the one decision of a run and of a dry run.
 
-use datasync_endpoint::{Attributes, ListedObject, ObjectState, PosixMetadata, ReadBack};
+use datasync_endpoint::{
+    Attributes, ListedObject, ObjectState, PosixMetadata, ReadBack, SharedFile,
+};
 use datasync_model::{Mtime, Options};
 
 use super::{Content, Copy, Decision, Difference, SkipReason, compare, content_of, decide, wanted};
@@ -44,6 +46,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) keeps_extended: bool,
     /// Whether the source's fingerprints name versions.
     pub(crate) names_versions: bool,
+    /// So many names may lead to the file that the destination has: those of one file of the source.
+    pub(crate) own_names: u32,
 }
 
 impl Facts<'_> {
@@ -61,6 +65,9 @@ impl Facts<'_> {
         let (Some(listed), Some(known)) = (self.listed, self.known) else {
             return Next::Ask;
         };
+        if self.is_parted(&listed.etag) {
+            return Next::Do(self.replace_listed());
+        }
         let source = (self.source, self.names_versions);
         match recall(known, listed, source, &self.wanted(), self.options) {
             Recall::Ask => Next::Ask,
@@ -97,12 +104,13 @@ impl Facts<'_> {
         let last_modified = self.listed.map(|listed| listed.last_modified);
         let last_modified = last_modified.unwrap_or_default();
         let wanted = self.wanted();
-        if self.is_replaced(&found) {
+        if self.is_replaced(&found) || self.is_parted(&found.etag) {
             return replace(found.storage_class);
         }
+        let is_shared = self.is_shared(&found.etag);
         match compare(self.source, &wanted, &found, last_modified) {
             Difference::None if is_extended => Action::Keep(Some(Box::new(found))),
-            Difference::None | Difference::Metadata if found.size > 0 => {
+            Difference::None | Difference::Metadata if found.size > 0 && !is_shared => {
                 Action::Metadata(Box::new(found))
             }
             Difference::None | Difference::Metadata | Difference::Content => {
@@ -123,6 +131,20 @@ impl Facts<'_> {
         };
         let is_compared = self.names_versions && self.options.mtime == Mtime::None;
         has_content && is_compared && known.is_replaced(listed, found.crc64)
+    }
+
+    /// Whether names that are not the source file's lead to the destination's file: what is changed in
+    /// place changes under them too.
+    fn is_shared(&self, etag: &str) -> bool {
+        SharedFile::of_etag(etag).is_some_and(|file| file.names > self.own_names)
+    }
+
+    /// Whether the source has another file now than the one that its copy was made of, which is still
+    /// the file of other names: a link that was broken at the source.
+    fn is_parted(&self, etag: &str) -> bool {
+        let known = self.known.map(|known| known.source.file_id);
+        let is_another = known.is_some_and(|file_id| file_id != self.source.file_id);
+        is_another && self.is_shared(etag)
     }
 
     fn replace_listed(&self) -> Action {

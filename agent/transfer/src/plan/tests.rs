@@ -34,6 +34,7 @@ fn attributes(kind: EntryKind) -> Attributes {
         mtime: at(100),
         ctime: at(100),
         atime: at(100),
+        device: None,
     }
 }
 

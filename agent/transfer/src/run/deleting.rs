@@ -65,7 +65,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
         Ok(ScanFacts {
             candidates: self.recall_candidates().await?,
             matched: state.matched,
-            source_has_entries: false,
+            ..ScanFacts::default()
         })
     }
 

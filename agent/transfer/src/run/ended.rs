@@ -77,8 +77,7 @@ mod tests {
         let Ended::Local(failure) = Ended::from(SortError::Io { path, source }) else {
             panic!("the disk is the agent's own");
         };
-        let told =
-            "cannot use /state/spill/1 for sorting a large directory: Input/output error; see";
+        let told = "cannot use /state/spill/1 for sorting a large directory or hard links: Input/output error; see";
         assert!(failure.detail.starts_with(told), "{failure}");
     }
 }

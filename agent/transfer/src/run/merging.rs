@@ -43,7 +43,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
         Kept::new(self.spill(), self.disk.clone(), self.settings.now_seconds)
     }
 
-    fn spill(&self) -> PathBuf {
+    pub(super) fn spill(&self) -> PathBuf {
         self.directory.join("spill")
     }
 
@@ -158,7 +158,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
         }
     }
 
-    fn walk_memory(&self) -> usize {
+    pub(super) fn walk_memory(&self) -> usize {
         usize::try_from(self.settings.memory_target_bytes / 8).unwrap_or(usize::MAX)
     }
 }

@@ -7,6 +7,7 @@ use datasync_model::{Counters, ErrorCode, Failure, Plan, Rate, time_at};
 use tokio::task::{JoinError, JoinSet};
 
 use super::deciding::{Planned, Work, planned};
+use super::linking::has_names;
 use super::merging::merge_error;
 use super::{Ended, Engine};
 use crate::catalog::Remembered;
@@ -14,14 +15,16 @@ use crate::deletes::{Extra, GuardFacts, guard, judge};
 use crate::failures::Verdict;
 use crate::history::Root;
 use crate::lanes::{Lane, Lanes, Ticket};
+use crate::links::Name;
 use crate::merge::{Shadow, Step};
-use crate::mover::Mover;
+use crate::mover::{LookBack, Mover};
 use crate::outcome::{ItemFailure, counted};
 use crate::planned::{PLAN_FILE, PlanList, PlannedAction};
 use crate::report::ItemFacts;
+use crate::sorter::Sorter;
 
 /// A plan in the making.
-struct Planning {
+pub(super) struct Planning {
     plan: Plan,
     list: PlanList,
     lanes: Lanes<Work, Planned>,
@@ -31,6 +34,8 @@ struct Planning {
     matched: u64,
     source_has_entries: bool,
     merge_ended: bool,
+    /// Names of files that have several; `None` where the destination gives each one of its own.
+    pub(super) names: Option<Sorter<Name>>,
 }
 
 impl<S: Source, D: Destination> Engine<S, D> {
@@ -49,6 +54,10 @@ impl<S: Source, D: Destination> Engine<S, D> {
             matched: 0,
             source_has_entries: false,
             merge_ended: false,
+            names: self.destination.tree().map(|_| {
+                let memory = self.walk_memory();
+                Sorter::new(self.names_spill(), memory)
+            }),
         };
         let mut streams = JoinSet::new();
         let mut merge = self.start_merge(None, None, &mut streams);
@@ -66,6 +75,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
             }
         }
         streams.shutdown().await;
+        self.plan_names(&mut planning).await?;
         self.progress.scan_ended();
         planning.list.finish().await?;
         let mut plan = planning.plan;
@@ -99,6 +109,14 @@ impl<S: Source, D: Destination> Engine<S, D> {
                 planning.source_has_entries |= !entry.key.as_str().is_empty();
                 while planning.remembered.pass(Some(&entry.key)).await.is_some() {}
                 let known = planning.remembered.take(&entry.key).await.map(Box::new);
+                if has_names(&entry)
+                    && let Some(names) = &mut planning.names
+                {
+                    let looked = mover.look_back(&entry, listed.as_ref(), known.as_deref());
+                    let is_current = !matches!(looked, LookBack::Unsure);
+                    let name = Name::new(entry, listed, is_current, known);
+                    return Ok(names.push(name).await?);
+                }
                 let ticket = Ticket {
                     number: 0,
                     key: entry.key.clone(),
@@ -151,7 +169,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
         Ok(added.await?)
     }
 
-    async fn note_planned(
+    pub(super) async fn note_planned(
         &mut self,
         ticket: &Ticket,
         planned: Result<Planned, JoinError>,

@@ -13,6 +13,7 @@ use crate::catalog::{Entry, Remembered};
 use crate::deletes::trim;
 use crate::journal::{JournalError, State};
 use crate::lanes::{Lane, Lanes, Ticket};
+use crate::links;
 use crate::merge::Shadow;
 use crate::mover::{Mover, Resumed};
 use crate::outcome::Outcome;
@@ -27,6 +28,10 @@ pub(super) struct ScanFacts {
     pub(super) matched: u64,
     /// Whether this run of the process met anything besides the root.
     pub(super) source_has_entries: bool,
+    /// Names of files that have several, all runs of the process together.
+    pub(super) deferred: u64,
+    /// The number of the next item.
+    pub(super) next_number: u64,
 }
 
 /// What is to be done in a lane.
@@ -59,9 +64,10 @@ pub(super) struct Scan {
     pub(super) shadow: Shadow,
     pub(super) remembered: Remembered,
     pub(super) facts: ScanFacts,
+    /// Whether files can have several names at the destination.
+    pub(super) gives_names: bool,
     /// What earlier runs of the process did.
     pub(super) before: Before,
-    pub(super) next_number: u64,
     pub(super) passed: Passed,
     pub(super) merge_ended: bool,
     /// Met so far.
@@ -74,6 +80,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
         let after = state.last_handed.clone();
         let trimming = self.progress.local_work();
         let kept = trim(&self.directory, after.as_ref()).await?;
+        links::trim(&self.directory, after.as_ref()).await?;
         drop(trimming);
         self.progress.finish(&kept);
         let mut scan = Scan {
@@ -84,12 +91,14 @@ impl<S: Source, D: Destination> Engine<S, D> {
                 candidates: kept.to_delete,
                 matched: state.matched,
                 source_has_entries: false,
+                deferred: state.deferred,
+                next_number: state.next_number,
             },
+            gives_names: self.destination.tree().is_some(),
             before: Before {
                 last_handed: after.clone(),
                 unread: state.unread.clone(),
             },
-            next_number: state.next_number,
             passed: Passed::default(),
             merge_ended: false,
             strange_keys: 0,

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use datasync_endpoint::{Destination, Source};
 use datasync_model::{BytesPerSecond, ExecutionSpec, Scope};
@@ -67,6 +68,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
             uploads: uploads.clone(),
             progress: progress.clone(),
             verifier,
+            has_told_of_links: AtomicBool::new(false),
             now_seconds: settings.now_seconds,
         });
         let teller = match telling::reporter(spec, &settings, &*destination) {

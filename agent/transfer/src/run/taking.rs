@@ -2,10 +2,11 @@
 
 use datasync_endpoint::{Destination, EntryPath, Key, ListedObject, Source};
 
+use super::linking::has_names;
 use super::scanning::{Scan, Work};
 use super::{Ended, Engine};
 use crate::deletes::{Candidate, Extra, judge};
-use crate::journal::Record;
+use crate::journal::{Beside, Record};
 use crate::lanes::Ticket;
 use crate::merge::Step;
 use crate::mover::LookBack;
@@ -28,6 +29,9 @@ impl<S: Source, D: Destination> Engine<S, D> {
                     None => (self.mover).look_back(&entry, listed.as_ref(), known.as_deref()),
                     Some(_) => LookBack::Unsure,
                 };
+                if failed.is_none() && scan.gives_names && has_names(&entry) {
+                    return self.defer((entry, listed, known), look_back, scan).await;
+                }
                 match look_back {
                     LookBack::AsItWas => return self.pass(entry.key, scan).await,
                     LookBack::Learned(learned) => {
@@ -81,8 +85,8 @@ impl<S: Source, D: Destination> Engine<S, D> {
         scan: &mut Scan,
     ) -> Result<Ticket, Ended> {
         self.settle_passed(scan).await?;
-        let number = scan.next_number;
-        scan.next_number += 1;
+        let number = scan.facts.next_number;
+        scan.facts.next_number += 1;
         self.journal
             .append(Record::Handed {
                 n: number,
@@ -125,6 +129,6 @@ impl<S: Source, D: Destination> Engine<S, D> {
         self.progress.finish(&candidate.counted());
         let frame = candidate.to_frame().map_err(std::io::Error::from)?;
         self.disk.take(frame.len() as u64)?;
-        Ok(self.journal.candidate(frame).await?)
+        Ok(self.journal.beside(Beside::Candidates, frame).await?)
     }
 }

@@ -210,6 +210,16 @@ impl<D: Destination> Destination for Spared<Arc<D>> {
         self.access.ask(few("CopyObject"), call).await
     }
 
+    async fn link(
+        &self,
+        key: &Key,
+        to: &ObjectIdentifier,
+        only_if_absent: bool,
+    ) -> Result<Receipt, EndpointError> {
+        let call = || self.inner.link(key, to, only_if_absent);
+        self.access.ask(moving("LINK", 0), call).await
+    }
+
     async fn create_upload(
         &self,
         key: &Key,

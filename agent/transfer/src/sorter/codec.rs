@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use datasync_endpoint::{
-    Attributes, Effect, EndpointError, EntryKind, ErrorKind, Handle, Node, Timestamp,
+    Attributes, DeviceNumbers, Effect, EndpointError, EntryKind, ErrorKind, Handle, Node, Timestamp,
 };
 
 use super::Item;
@@ -71,7 +71,8 @@ pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend(bytes);
 }
 
-fn put_attributes(out: &mut Vec<u8>, attributes: &Attributes) {
+/// Appends attributes.
+pub(crate) fn put_attributes(out: &mut Vec<u8>, attributes: &Attributes) {
     for number in [
         attributes.kind.mode_bits() | attributes.mode,
         attributes.uid,
@@ -86,6 +87,11 @@ fn put_attributes(out: &mut Vec<u8>, attributes: &Attributes) {
     for time in [attributes.mtime, attributes.ctime, attributes.atime] {
         out.extend(time.seconds.to_le_bytes());
         out.extend(time.nanoseconds.to_le_bytes());
+    }
+    out.push(u8::from(attributes.device.is_some()));
+    if let Some(DeviceNumbers { major, minor }) = attributes.device {
+        out.extend(major.to_le_bytes());
+        out.extend(minor.to_le_bytes());
     }
 }
 
@@ -123,7 +129,8 @@ fn error(input: &mut &[u8]) -> Option<EndpointError> {
     })
 }
 
-fn attributes(input: &mut &[u8]) -> Option<Attributes> {
+/// Takes attributes off `input`; `None` if they are none.
+pub(crate) fn attributes(input: &mut &[u8]) -> Option<Attributes> {
     let mode = u32::from_le_bytes(array(input)?);
     let uid = u32::from_le_bytes(array(input)?);
     let gid = u32::from_le_bytes(array(input)?);
@@ -134,6 +141,13 @@ fn attributes(input: &mut &[u8]) -> Option<Attributes> {
     let mtime = time(input)?;
     let ctime = time(input)?;
     let atime = time(input)?;
+    let device = match array(input)? {
+        [0] => None,
+        _ => Some(DeviceNumbers {
+            major: u32::from_le_bytes(array(input)?),
+            minor: u32::from_le_bytes(array(input)?),
+        }),
+    };
     let kind = EntryKind::from_mode(mode)?;
     let mode = mode & 0o7777;
     Some(Attributes {
@@ -148,6 +162,7 @@ fn attributes(input: &mut &[u8]) -> Option<Attributes> {
         mtime,
         ctime,
         atime,
+        device,
     })
 }
 
@@ -164,7 +179,8 @@ pub(crate) fn text(input: &mut &[u8]) -> Option<String> {
     String::from_utf8(bytes(input)?.to_vec()).ok()
 }
 
-fn bytes<'a>(input: &mut &'a [u8]) -> Option<&'a [u8]> {
+/// Takes what [`put_bytes`] appended.
+pub(crate) fn bytes<'a>(input: &mut &'a [u8]) -> Option<&'a [u8]> {
     let length = usize::try_from(u64::from_le_bytes(array(input)?)).ok()?;
     let (taken, rest) = input.split_at_checked(length)?;
     *input = rest;

@@ -1,19 +1,19 @@
-//! Why a directory cannot be sorted.
+//! Why something cannot be sorted.
 
 use std::path::{Path, PathBuf};
 
 use crate::disk::DiskError;
 
-/// Why a directory cannot be sorted.
+/// Why a directory, or the names of files, cannot be sorted.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SortError {
-    #[error("no space is left for {path} while a large directory was sorted: free some", path = path.display())]
+    #[error("no space is left for {path} while a large directory or hard links were sorted: free some", path = path.display())]
     NoSpace {
         path: PathBuf,
         #[source]
         source: std::io::Error,
     },
-    #[error("cannot use {path} for sorting a large directory", path = path.display())]
+    #[error("cannot use {path} for sorting a large directory or hard links", path = path.display())]
     Io {
         path: PathBuf,
         #[source]
@@ -23,7 +23,7 @@ pub(crate) enum SortError {
     Damaged { path: PathBuf },
     #[error(transparent)]
     Budget(#[from] DiskError),
-    #[error("the sorting of a directory was broken off")]
+    #[error("sorting was broken off")]
     BrokenOff,
 }
 

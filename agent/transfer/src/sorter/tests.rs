@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use datasync_endpoint::{Attributes, EntryKind, ErrorKind, Handle, Key, Timestamp};
+use datasync_endpoint::{Attributes, DeviceNumbers, EntryKind, ErrorKind, Handle, Key, Timestamp};
 use proptest::prelude::*;
 
 use super::*;
@@ -22,6 +22,9 @@ fn item(name: &[u8], number: u64) -> Item {
         mtime: time,
         ctime: Timestamp::default(),
         atime: time,
+        device: number
+            .is_multiple_of(2)
+            .then_some(DeviceNumbers { major: 8, minor: 1 }),
     };
     let handle = Handle(Bytes::from(number.to_le_bytes().to_vec()));
     Item {

@@ -20,6 +20,7 @@ mod dry_runs;
 mod extended;
 mod faults;
 mod integrity;
+mod links;
 mod logs;
 mod manifests;
 mod metadata;

@@ -121,3 +121,16 @@ fn options_of_before_object_metadata_can_still_be_read() {
     let options: Options = serde_json::from_value(stored).unwrap();
     assert_eq!(options.object_metadata, ObjectMetadata::Preserve);
 }
+
+#[test]
+fn efs_takes_no_devices() {
+    let mut options = Options::defaults(TaskMode::Basic, NFS_TO_S3);
+    assert_eq!(options.check_for_efs(), Ok(()));
+    options.preserve_devices = PreserveDevices::Preserve;
+    let error = options.check_for_efs().unwrap_err().to_string();
+    assert!(
+        error.contains("Option: PreserveDevices, Value: PRESERVE"),
+        "{error}"
+    );
+    assert_eq!(options.check(TaskMode::Basic, NFS_TO_S3), Ok(()));
+}

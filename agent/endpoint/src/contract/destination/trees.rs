@@ -2,8 +2,8 @@
 
 use super::{header, key, metadata_of, payload, put, stat};
 use crate::{
-    Destination, EntryKind, ErrorKind, Handle, Key, ListedObject, Node, ObjectHeader,
-    PosixMetadata, Source,
+    Destination, DeviceNumbers, EntryKind, ErrorKind, Handle, Key, ListedObject, Node,
+    ObjectHeader, PosixMetadata, Source,
 };
 
 /// Temporary files lie there; every transfer leaves it out.
@@ -102,6 +102,37 @@ pub(super) async fn names_are_of_one_kind(destination: &impl Destination) {
     // Parents that nobody wrote are made.
     put(destination, &key("kinds/deep/below/it"), b"2").await;
     assert!(stat(destination, &key("kinds/deep/below/")).await.is_some());
+}
+
+/// Made only where their numbers are known.
+pub(super) async fn devices_keep_their_numbers(destination: &impl Destination) {
+    for (text, mode) in [("block", 0o060_640), ("char", 0o020_606)] {
+        let key = key(&format!("devices/{text}"));
+        let unknown = permissions(mode);
+        let refused = destination.put(&key, &unknown, payload(b"")).await;
+        let error = refused.expect_err("a device without numbers");
+        assert_eq!(error.kind, ErrorKind::NotSupported, "{error}");
+        for (major, minor) in [(8, 17), (4, 70_000)] {
+            let device = Some(DeviceNumbers { major, minor });
+            let metadata = PosixMetadata {
+                device,
+                ..unknown.metadata
+            };
+            let header = ObjectHeader {
+                metadata,
+                ..header(1)
+            };
+            let put = destination.put(&key, &header, payload(b"")).await;
+            let receipt = put.unwrap_or_else(|error| panic!("{text} {major}:{minor}: {error}"));
+            let found = stat(destination, &key).await.expect("it was just made");
+            assert!(
+                metadata.agrees_with(&found.metadata),
+                "{:?}",
+                found.metadata
+            );
+            assert_eq!((found.size, found.etag), (0, receipt.etag));
+        }
+    }
 }
 
 /// Whatever is written into a directory after it, and whatever is changed in one that is not written.

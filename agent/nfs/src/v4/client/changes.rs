@@ -2,7 +2,7 @@
 //! READs do: see `docs/adr/0016-nfs-destination.md`.
 
 use bytes::Bytes;
-use datasync_endpoint::{EndpointError, ErrorKind};
+use datasync_endpoint::{DeviceNumbers, EndpointError, ErrorKind};
 
 use super::super::attributes::Wanted;
 use super::super::compound::{Compound, Operation, Results, Unanswered};
@@ -14,6 +14,8 @@ use crate::xdr::{Malformed, Reply};
 
 /// `nfs_ftype4` of what CREATE makes.
 const DIRECTORY: u32 = 2;
+const BLOCK_DEVICE: u32 = 3;
+const CHAR_DEVICE: u32 = 4;
 const LINK: u32 = 5;
 /// `stable_how4`.
 const UNSTABLE: u32 = 0;
@@ -131,6 +133,19 @@ impl Client {
     ) -> Result<Made, EndpointError> {
         let kind = |compound: Compound| compound.words(&[LINK]).data(target);
         self.create(directory, name, 0o777, kind).await
+    }
+
+    pub(crate) async fn make_device(
+        &self,
+        directory: &[u8],
+        name: &[u8],
+        (is_block, numbers): (bool, DeviceNumbers),
+        mode: u32,
+    ) -> Result<Made, EndpointError> {
+        let kind = if is_block { BLOCK_DEVICE } else { CHAR_DEVICE };
+        let words = [kind, numbers.major, numbers.minor];
+        self.create(directory, name, mode, |compound| compound.words(&words))
+            .await
     }
 
     pub(crate) async fn write(

@@ -56,6 +56,7 @@ fn node(kind: EntryKind) -> Node {
             mtime: time,
             ctime: time,
             atime: time,
+            device: None,
         },
     }
 }

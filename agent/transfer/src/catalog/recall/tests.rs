@@ -17,6 +17,7 @@ pub(in crate::catalog) fn file() -> Attributes {
         mtime: at(100),
         ctime: at(100),
         atime: at(100),
+        device: None,
     }
 }
 

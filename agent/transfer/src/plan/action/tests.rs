@@ -31,6 +31,7 @@ fn file() -> Attributes {
         mtime: at(100),
         ctime: at(100),
         atime: at(100),
+        device: None,
     }
 }
 
@@ -75,6 +76,7 @@ fn next(source: &Attributes, listed: Option<&ListedObject>, known: Option<&Entry
         options: &options,
         keeps_extended: false,
         names_versions: false,
+        own_names: 1,
     };
     facts.next()
 }
@@ -137,6 +139,7 @@ fn what_was_read_or_told_decides_the_rest() {
         options: &options,
         keeps_extended: false,
         names_versions: false,
+        own_names: 1,
     };
     assert_eq!(facts.after_reading(true), Action::Keep(None));
     assert_eq!(facts.after_reading(false), replaced());
@@ -174,6 +177,7 @@ fn without_mtime_what_others_wrote_over_the_object_is_known_by_its_etag() {
         keeps_link_times: true,
         keeps_extended: false,
         names_versions: true,
+        own_names: 1,
     };
     assert_eq!(facts.next(), Next::Ask);
     for (crc64, is_kept) in [
@@ -201,6 +205,7 @@ fn an_empty_object_is_written_anew_rather_than_copied_onto_itself() {
         options: &options,
         keeps_extended: false,
         names_versions: false,
+        own_names: 1,
     };
     let mut empty = found();
     (empty.size, empty.metadata.owner) = (0, Some(9));
@@ -220,6 +225,7 @@ fn what_is_protected_is_not_asked_about() {
         options: &options,
         keeps_extended: false,
         names_versions: false,
+        own_names: 1,
     };
     let skipped = Action::Skip(SkipReason::OverwriteProtected);
     assert_eq!(facts.next(), Next::Do(skipped));

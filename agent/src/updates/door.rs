@@ -191,8 +191,8 @@ async fn start(
                 None => "the packaged program starts once they have ended",
             };
             Err(format!(
-                "{left} executions were still under way after {} s, so {outcome}; --drain lets them \
-                 stop at a checkpoint and go on after the update",
+                "{left} executions were still under way after {} s, so {outcome}; --drain lets \
+                 them stop at a checkpoint and go on after the update",
                 wait.as_secs()
             ))
         }

@@ -161,7 +161,8 @@ pub struct UpdateArguments {
     /// Let executions stop at a checkpoint; they go on after the update
     #[arg(long)]
     pub drain: bool,
-    /// Seconds to wait for the end of executions, at most a week; then nothing is changed
+    /// Seconds to wait for the end of executions, at most a week; then nothing is changed, but that
+    /// --packaged starts once they have ended
     #[arg(long, default_value_t = 3600, value_parser = clap::value_parser!(u64).range(1..=604_800))]
     pub wait: u64,
     /// Install it also if it is older than what runs

@@ -167,6 +167,7 @@ impl Runner {
                 Halt::LeaseOver => {
                     tracing::warn!(
                         task_execution_id = assignment.spec.execution.id(),
+                        event = "execution.paused",
                         "control was not heard of for the length of a lease; pausing the execution"
                     );
                     Ok(())

@@ -186,9 +186,13 @@ async fn start(
         () = tokio::time::sleep(wait) => {
             updates.withdraw_local().map_err(|error| error.to_string())?;
             let left = updates.busy();
+            let outcome = match version {
+                Some(_) => "it was taken back",
+                None => "the packaged program starts once they have ended",
+            };
             Err(format!(
-                "{left} executions were still under way after {} s, so it was taken back; --drain \
-                 lets them stop at a checkpoint and go on after the update",
+                "{left} executions were still under way after {} s, so {outcome}; --drain lets \
+                 them stop at a checkpoint and go on after the update",
                 wait.as_secs()
             ))
         }

@@ -295,6 +295,65 @@ def test_the_same_directory_under_another_name_is_refused(site, nfs4):
     assert os.listdir(source) == [b"one"]
 
 
+@pytest.mark.parametrize("version", ["NFS3", "NFS4_1"])
+def test_a_location_within_the_other_is_found_by_the_walk(site, nfs4, version):
+    """By other names and versions, so that only what the walks meet tells it."""
+    outer = site.source(f"outer-{version}")
+    inner = tree.directory(outer + b"/inner/side")
+    tree.write(inner + b"/one", b"1")
+    tree.write(outer + b"/own", b"2")
+    host = "localhost" if version == "NFS3" else nfs4.host
+    for source, destination, says in (
+        (outer, inner, "the source's directory /inner/side is where the destination begins"),
+        (inner, outer, "the destination's directory /inner/side is where the source begins"),
+    ):
+        task = site.create_task(
+            site.nfs_location(source, version="NFS3"),
+            site.nfs_location(destination, host=host, version=version),
+            REMOVE,
+        )
+        site.wait_task(task, "AVAILABLE")
+        ended = site.run(task, status="ERROR")
+        assert says in ended["Result"]["ErrorDetail"], shown(ended)
+        assert ended["FilesDeleted"] == 0, shown(ended)
+    assert {b"/own", b"/inner/side/one"} <= entries(outer).keys()
+
+
+def test_times_of_access_are_those_of_before_the_copy(site, nfs4):
+    pair = Pair(site, "accessed", host=nfs4.host, version="NFS4_1").available()
+    a_bit_of_everything(pair.source)
+    set_times(pair.source)
+
+    # What is looked at in between is read, and its time of access set.
+    names = list(entries(pair.source))
+    set_times(pair.source)
+    before = {name: os.lstat(pair.source + name).st_atime_ns for name in names}
+    pair.run()
+    for name in names:
+        if not os.path.islink(pair.source + name):
+            after = os.lstat(pair.destination + name).st_atime_ns
+            assert after == before[name], (name, after, before[name])
+
+
+def test_links_stay_links_where_permissions_are_not_kept(site):
+    pair = Pair(site, "no-modes", options={"PosixPermissions": "NONE"}).available()
+    tree.write(pair.source + b"/file", b"13 bytes long")
+    os.symlink(b"13 bytes long", pair.source + b"/link")
+    pair.run()
+    assert os.readlink(pair.destination + b"/link") == b"13 bytes long"
+    # Somebody swaps them: of the same size, and as old.
+    times = {name: os.lstat(pair.destination + name).st_mtime_ns for name in (b"/file", b"/link")}
+    for name in times:
+        os.remove(pair.destination + name)
+    tree.write(pair.destination + b"/link", b"13 bytes long")
+    os.symlink(b"13 bytes long", pair.destination + b"/file")
+    for name, mtime in times.items():
+        os.utime(pair.destination + name, ns=(mtime, mtime), follow_symlinks=False)
+    pair.run()
+    assert os.readlink(pair.destination + b"/link") == b"13 bytes long"
+    assert not os.path.islink(pair.destination + b"/file")
+
+
 def test_copy_by_itself_goes_from_one_server_to_another(site, nfs4, directory):
     source, destination = site.source("alone"), site.source("alone-to")
     a_bit_of_everything(source)

@@ -8,8 +8,9 @@ use datasync_model::RequestCounts;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Algorithm, Checksum, Crc64, EndpointError, ErrorKind, ExtendedMetadata, Key, ObjectChecksum,
-    ObjectProperties, Pace, PartStream, PosixMetadata, Source, StoredObject, Timestamp,
+    Algorithm, Checksum, Crc64, EndpointError, EntryKind, ErrorKind, ExtendedMetadata, Key,
+    ObjectChecksum, ObjectProperties, Pace, PartStream, PosixMetadata, Source, StoredObject,
+    Timestamp,
 };
 
 /// What a successful write proves, as the probe of the store showed.
@@ -104,6 +105,8 @@ pub struct ListPage {
 /// What HEAD tells of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectState {
+    /// What the entry is; `None` where only the metadata can tell: in a store.
+    pub kind: Option<EntryKind>,
     /// In bytes.
     pub size: u64,
     /// As the store writes it, quotes included.
@@ -169,8 +172,9 @@ pub struct Receipt {
     pub etag: String,
     /// Where the bucket is versioned.
     pub version_id: Option<String>,
-    /// Whether the store vouched for the content as [`Abilities::integrity`] describes; otherwise
-    /// the caller must read back.
+    /// Whether the store vouched for the content as [`Abilities::integrity`] describes, or, of a
+    /// file system, whether the content was read back before it got its name; otherwise the caller must
+    /// read back.
     pub vouched: bool,
     /// The store's checksum of the object, which is ours ([`Integrity::Checksum`]).
     #[serde(default)]

@@ -5,7 +5,7 @@
 use datasync_model::{Atime, Gid, Mtime, Options, PosixPermissions, PreserveDevices, Uid};
 use serde::{Deserialize, Serialize};
 
-use crate::{Attributes, DeviceNumbers, Timestamp};
+use crate::{Attributes, DeviceNumbers, EntryKind, Timestamp};
 
 /// Names after `x-amz-meta-`.
 const OWNER: &str = "file-owner";
@@ -16,6 +16,8 @@ const ATIME: &str = "file-atime";
 const DEVICE: &str = "file-rdev";
 /// What devices have whose permissions are not kept: their type is among them.
 const DEVICE_MODE: u32 = 0o644;
+/// The same of symbolic links, which have these everywhere.
+const LINK_MODE: u32 = 0o777;
 
 /// What of an entry's attributes an object carries; members that the options drop are absent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,18 +43,16 @@ impl PosixMetadata {
     pub fn kept(attributes: &Attributes, options: &Options) -> Self {
         let device = attributes.device;
         let device = device.filter(|_| options.preserve_devices == PreserveDevices::Preserve);
-        let keeps_mode = options.posix_permissions == PosixPermissions::Preserve;
-        let mode = if keeps_mode {
-            attributes.mode
-        } else {
-            DEVICE_MODE
+        let mode = match options.posix_permissions {
+            PosixPermissions::Preserve => Some(attributes.mode),
+            // Without its type it would be a file.
+            PosixPermissions::None if attributes.kind == EntryKind::Symlink => Some(LINK_MODE),
+            PosixPermissions::None => device.map(|_| DEVICE_MODE),
         };
         Self {
             owner: (options.uid != Uid::None).then_some(attributes.uid),
             group: (options.gid != Gid::None).then_some(attributes.gid),
-            // Without its type a device would be an empty file.
-            permissions: (keeps_mode || device.is_some())
-                .then_some(attributes.kind.mode_bits() | mode),
+            permissions: mode.map(|mode| attributes.kind.mode_bits() | mode),
             mtime: (options.mtime == Mtime::Preserve).then_some(attributes.mtime),
             atime: (options.atime == Atime::BestEffort).then_some(attributes.atime),
             device,

@@ -85,6 +85,14 @@ fn etag(attributes: &Attributes) -> String {
     }
 }
 
+/// The file id of a directory of a tree, as its ETag tells it; `None` for anything else.
+#[must_use]
+pub fn directory_id(etag: &str) -> Option<u64> {
+    let rest = etag.trim_matches('"').strip_prefix("d-")?;
+    let (file_id, _) = rest.split_once('-')?;
+    u64::from_str_radix(file_id, 16).ok()
+}
+
 /// Leads to the number of a file's names in its ETag.
 const NAMES: char = 'x';
 
@@ -164,6 +172,7 @@ impl ObjectState {
     #[must_use]
     pub fn of_entry(attributes: &Attributes) -> Self {
         Self {
+            kind: Some(attributes.kind),
             size: size(attributes),
             etag: etag(attributes),
             metadata: PosixMetadata {

@@ -286,9 +286,9 @@ impl Destination for NfsDestination {
         upload: &UploadId,
         header: &ObjectHeader,
         parts: &[PartReceipt],
-        _crc64: Crc64,
+        crc64: Crc64,
     ) -> Result<Receipt, EndpointError> {
-        self.fresh(|| self.complete(key, upload, header, parts))
+        self.fresh(|| self.complete(key, upload, header, (parts, crc64)))
             .await
     }
 

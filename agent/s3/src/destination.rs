@@ -120,6 +120,7 @@ impl Store {
         let sums = head_sums(&head);
         let algorithm = self.traits.integrity.algorithm();
         Ok(Some(ObjectState {
+            kind: None,
             size,
             etag: etag.to_owned(),
             metadata: head_metadata(&head),

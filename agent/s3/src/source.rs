@@ -4,6 +4,7 @@
 //! Every object below the prefix is an item; keys that are no paths are refused by name.
 
 mod attributes;
+mod clashes;
 mod directory;
 mod extended;
 mod facts;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use datasync_endpoint::{EndpointError, EntryKind, EntryPath, ErrorKind, Source};
+use datasync_endpoint::{EndpointError, EntryKind, EntryPath, ErrorKind, Handle, Source};
 use tokio::time::Instant;
 
 /// Directories that are listed, one page of each.
@@ -18,6 +18,7 @@ const TIME_MAX: Duration = Duration::from_secs(8);
 struct Sample {
     directories: usize,
     files: usize,
+    first_file: Option<Handle>,
 }
 
 /// What cannot be read.
@@ -37,14 +38,22 @@ impl Unreadable {
     }
 }
 
-/// Reads until something cannot be read, or there is enough of it. `advice` is for what is refused.
+/// Reads until something cannot be read, or there is enough of it; the first file that was read.
+/// `advice` is for what is refused.
 ///
 /// # Errors
 /// The first entry that cannot be read, by name, and what to do.
-pub(super) async fn read<S: Source>(source: &S, advice: &str) -> Result<((), String), String> {
+pub(super) async fn read<S: Source>(
+    source: &S,
+    advice: &str,
+) -> Result<(Option<Handle>, String), String> {
     match sample(source).await {
-        Ok(Sample { directories, files }) => Ok((
-            (),
+        Ok(Sample {
+            directories,
+            files,
+            first_file,
+        }) => Ok((
+            first_file,
             format!("listed {directories} directories, read the first byte of {files} files"),
         )),
         Err(Unreadable { path, kind, text }) => Err(match kind {
@@ -77,6 +86,7 @@ async fn sample<S: Source>(source: &S) -> Result<Sample, Unreadable> {
                     let byte = source.read(&node.handle, 0, 1).await;
                     byte.map_err(|error| Unreadable::at(&below)(&error))?;
                     found.files += 1;
+                    found.first_file.get_or_insert(node.handle);
                 }
                 _ => {}
             }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use datasync_endpoint::{
     Algorithm, Crc64, Destination, EndpointError, ExtendedKinds, Integrity, Key, ObjectHeader,
-    ObjectIdentifier, Payload, PosixMetadata, Unpaced,
+    ObjectIdentifier, ObjectProperties, Payload, PosixMetadata, Source, Unpaced,
 };
 use datasync_model::{ChecksumAlgorithm, S3Location};
 use datasync_s3::Shape;
@@ -23,6 +23,7 @@ const REGION: &str = "us-east-1";
 const SKEW_MAX: u64 = 900;
 const ADVICE: &str =
     "allow the key or role s3:GetObject, and kms:Decrypt where the bucket is encrypted so";
+const TAGS_ADVICE: &str = "ObjectTags=PRESERVE needs it; NONE copies no tags";
 const CONTENT: &[u8] = b"Written and deleted by datasync-agent check.\n";
 /// Below the location; the engine leaves everything there alone.
 const DIRECTORY: &str = ".aws-datasync/";
@@ -134,13 +135,22 @@ async fn rights(
         let location = SourceLocation::S3(location);
         let shape = Shape::Objects {
             metadata: true,
-            tags: false,
+            tags: true,
         };
         let source = endpoints.source(location, shape, ExtendedKinds::default());
         let source = source.await.map_err(words)?;
-        sample::read(&source, ADVICE).await
+        let (first, text) = sample::read(&source, ADVICE).await?;
+        Ok((first.map(|file| (source, file)), text))
     };
-    trail.step("s3:GetObject", Box::pin(read)).await;
+    if let Some(Some((source, file))) = trail.step("s3:GetObject", Box::pin(read)).await {
+        let told = async {
+            let told = source.properties(&file).await;
+            let told = told.map_err(|error| format!("{error}; {TAGS_ADVICE}"))?;
+            let tags = told.map_or(0, |told| told.tags.len());
+            Ok(((), format!("{tags} tags of an object read")))
+        };
+        optional(trail, "s3:GetObjectTagging", Box::pin(told)).await;
+    }
     if !request.write {
         return;
     }
@@ -160,6 +170,18 @@ async fn rights(
     if let Some(store) = trail.step("s3:PutObject", Box::pin(opened)).await {
         uploads(trail, &store).await;
         objects(trail, &store).await;
+        tags(trail, &store).await;
+    }
+}
+
+/// A right that not every task needs.
+async fn optional(
+    trail: &mut Trail,
+    name: &'static str,
+    tried: impl Future<Output = Result<((), String), String>>,
+) {
+    if trail.step(name, tried).await.is_none() {
+        trail.spare();
     }
 }
 
@@ -309,11 +331,36 @@ async fn objects(trail: &mut Trail, store: &AnyDestination) {
             None => Err("the store did not answer".to_owned()),
         }
     };
-    if trail
-        .step("s3:DeleteObject", Box::pin(deleted))
-        .await
-        .is_none()
-    {
-        trail.spare();
-    }
+    optional(trail, "s3:DeleteObject", Box::pin(deleted)).await;
+}
+
+/// The right that tags need.
+async fn tags(trail: &mut Trail, store: &AnyDestination) {
+    let key = match own_key() {
+        Ok(key) => key,
+        Err(reason) => return trail.refuse("Tags", reason),
+    };
+    let properties = ObjectProperties {
+        tags: vec![("datasync".to_owned(), "check".to_owned())],
+        ..ObjectProperties::default()
+    };
+    let header = ObjectHeader {
+        properties: Some(Box::new(properties)),
+        ..header()
+    };
+    let written = async {
+        let written = store.put(&key, &header, payload()).await;
+        let receipt = written.map_err(|error| format!("{error}; {TAGS_ADVICE}"))?;
+        let etag = receipt.etag;
+        let doomed = ObjectIdentifier {
+            key: key.clone(),
+            etag,
+        };
+        let text = "an object with a tag was written".to_owned();
+        match store.delete(&[doomed]).await.pop() {
+            Some(Ok(())) => Ok(((), text)),
+            _ => Ok(((), format!("{text}; {key} stays"))),
+        }
+    };
+    optional(trail, "s3:PutObjectTagging", Box::pin(written)).await;
 }

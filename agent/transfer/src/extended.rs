@@ -61,6 +61,7 @@ fn unread(error: &EndpointError) -> ItemFailure {
         "copied without access control list and extended attributes, which cannot be read: {}",
         failed.failure.detail
     );
+    failed.is_in_place = true;
     failed
 }
 
@@ -86,7 +87,10 @@ fn fitted(extended: ExtendedMetadata, metadata: &PosixMetadata, abilities: &Abil
             "copied without {what}: with them its metadata have {whole} bytes, and the store takes {max} \
              for each object"
         );
-        ItemFailure::new(ErrorCode::MetadataTooLarge, detail)
+        ItemFailure {
+            is_in_place: true,
+            ..ItemFailure::new(ErrorCode::MetadataTooLarge, detail)
+        }
     });
     Kept {
         extended: Some(Box::new(kept)),

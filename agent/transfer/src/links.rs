@@ -12,4 +12,4 @@ mod sharing;
 
 pub(crate) use name::Name;
 pub(crate) use names::{Names, trim};
-pub(crate) use sharing::{own_names, stays};
+pub(crate) use sharing::{is_one_file, own_names, stays};

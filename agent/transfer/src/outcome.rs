@@ -59,6 +59,9 @@ pub(crate) struct ItemFailure {
     pub(crate) failure: Failure,
     /// The endpoint is gone, not just the item: going on makes no sense.
     pub(crate) endpoint_wide: bool,
+    /// The content is in its place and proven, as are the POSIX metadata; only what goes beyond them is
+    /// not as it should be.
+    pub(crate) is_in_place: bool,
 }
 
 impl ItemFailure {
@@ -66,6 +69,7 @@ impl ItemFailure {
         Self {
             failure: Failure::new(code, detail),
             endpoint_wide: false,
+            is_in_place: false,
         }
     }
 
@@ -142,7 +146,10 @@ impl ItemFailure {
             (true, _) => ErrorCode::MetadataDiffers,
             (false, _) => code,
         };
-        Self::of(code, error)
+        Self {
+            is_in_place: is_extended,
+            ..Self::of(code, error)
+        }
     }
 
     fn of(code: ErrorCode, error: &EndpointError) -> Self {
@@ -154,6 +161,7 @@ impl ItemFailure {
         Self {
             failure: Failure::new(code, detail),
             endpoint_wide,
+            is_in_place: false,
         }
     }
 }

@@ -156,9 +156,10 @@ pub(crate) fn compare(
     };
     // An object that is copied as it is may say what it likes of itself.
     let found_permissions = wanted.permissions.and(found.metadata.permissions);
-    let kind_differs = found_permissions
-        .and_then(EntryKind::from_mode)
-        .is_some_and(|kind| kind != source.kind);
+    let found_kind = found
+        .kind
+        .or_else(|| found_permissions.and_then(EntryKind::from_mode));
+    let kind_differs = found_kind.is_some_and(|kind| kind != source.kind);
     if content_differs || kind_differs {
         Difference::Content
     } else if wanted.agrees_with(&found.metadata) {

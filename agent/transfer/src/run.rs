@@ -1,5 +1,6 @@
 //! One execution from its first to its last record.
 
+mod apart;
 mod cataloguing;
 mod cleanup;
 mod concluding;
@@ -54,6 +55,7 @@ use crate::report::Teller;
 use crate::server::Spared;
 use crate::silence::Silence;
 use crate::uploads::Uploads;
+use apart::Roots;
 pub use cleanup::{let_go, with_open_uploads};
 use concluding::name_owed;
 pub(crate) use ended::Ended;
@@ -208,6 +210,7 @@ struct Engine<S, D> {
     mover: Arc<Mover<S, D>>,
     /// The source's root when the execution began; `None` before the scan.
     root: Option<Root>,
+    roots: Option<Roots>,
     /// What a dry run found.
     plan: Option<Plan>,
     /// Deletes that a guard held back.

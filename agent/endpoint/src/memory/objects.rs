@@ -162,6 +162,7 @@ impl Objects {
 
     pub(super) fn stat(&self, key: &Key) -> Option<ObjectState> {
         self.objects.get(key).map(|stored| ObjectState {
+            kind: None,
             size: stored.content.len() as u64,
             etag: stored.etag.clone(),
             metadata: stored.metadata,

@@ -141,7 +141,7 @@ fn receipt(attributes: &Attributes) -> Receipt {
     Receipt {
         etag: listed.etag,
         version_id: None,
-        vouched: false,
+        vouched: true,
         checksum: None,
         date: Some(listed.last_modified),
     }
@@ -182,6 +182,9 @@ impl Destination for MemoryTreeDestination {
         let aftermath = self.script().enter(operation, key.as_str()).await?;
         let receiving = self.staging.receive(operation, key, &payload, &aftermath);
         let content = receiving.await?.body;
+        if Crc64::of(&content) != payload.crc64 {
+            return Err(error(operation, key.as_str(), ErrorKind::ChecksumRefused));
+        }
         let made = self.edit(|entries| entries.publish(key, header, content))?;
         aftermath.reply(receipt(&made))
     }
@@ -242,13 +245,16 @@ impl Destination for MemoryTreeDestination {
         upload: &UploadId,
         header: &ObjectHeader,
         parts: &[PartReceipt],
-        _crc64: Crc64,
+        crc64: Crc64,
     ) -> Result<Receipt, EndpointError> {
         let operation = Operation::CompleteUpload;
         let aftermath = self.script().enter(operation, key.as_str()).await?;
         let part_min = self.abilities().part_min;
         let mut staged = self.staging.lock();
         let (_, content) = staged.assemble(key, upload, parts, part_min)?;
+        if Crc64::of(&content) != crc64 {
+            return Err(error(operation, key.as_str(), ErrorKind::ChecksumRefused));
+        }
         let made = self.edit(|entries| entries.publish(key, header, content))?;
         staged.uploads.remove(&upload.0);
         drop(staged);

@@ -92,11 +92,12 @@ fn is_one(found: &Attributes, file: &Attributes) -> bool {
     found.kind == EntryKind::File && (found.fsid, found.file_id) == (file.fsid, file.file_id)
 }
 
-/// A server without hard links, a file that has as many names as it may have (`MLINK`), and one in
-/// another file system are all files that get no further name.
+/// A server without hard links (Linux answers `PERM`), a file that has as many names as it may have
+/// (`MLINK`), and one in another file system are all files that get no further name. Where it is the
+/// directory that may not be written to, a file of its own is refused as well.
 fn refused(error: EndpointError) -> EndpointError {
     let kind = match error.kind {
-        ErrorKind::Invalid => ErrorKind::NotSupported,
+        ErrorKind::Invalid | ErrorKind::PermissionDenied => ErrorKind::NotSupported,
         kind => kind,
     };
     EndpointError { kind, ..error }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use datasync_endpoint::{
     Attributes, EndpointError, EntryKind, ErrorKind, Handle, Key, ObjectHeader, ObjectState,
-    Payload, PosixMetadata, Receipt, Source,
+    Payload, PosixMetadata, ReadBack, Receipt, Source,
 };
 
 use super::NfsDestination;
@@ -86,6 +86,11 @@ impl NfsDestination {
         let (file, made) = making.await.map_err(|error| self.of_item(key, error))?;
         let written = async {
             self.write_payload(&file, 0, payload).await?;
+            let sent = ReadBack {
+                size: payload.length,
+                crc64: payload.crc64,
+            };
+            self.holds(key, &file, sent).await?;
             self.dress(&file, (EntryKind::File, &made), &header.metadata)
                 .await?;
             let endowed = self.endow(key, (&file, &made), endowment(header)).await?;
@@ -117,6 +122,11 @@ impl NfsDestination {
             .make_link(&staging, name.as_bytes(), &content);
         let (link, made) = making.await.map_err(|error| self.of_item(key, error))?;
         let written = async {
+            let target_made = self.tree.read_link(&Handle(link.clone())).await?;
+            if target_made != content {
+                let detail = "the link leads elsewhere than it was made to";
+                return Err(self.fault(ErrorKind::ChecksumRefused, "READLINK", key, detail));
+            }
             self.dress(&link, (EntryKind::Symlink, &made), &header.metadata)
                 .await?;
             let publishing = self.publish((&staging, &name), &link, &target, (key, header));
@@ -416,13 +426,13 @@ fn told(metadata: &PosixMetadata) -> String {
 const OWNERS_ADVICE: &str = "export the destination with no_root_squash, or run the task with Uid \
                              and Gid NONE";
 
-/// What is known of an object that was written.
+/// What is known of an object that was written, and read back where it has content.
 pub(super) fn receipt(attributes: &Attributes) -> Receipt {
     let listed = datasync_endpoint::ListedObject::of_entry(Key::default(), attributes);
     Receipt {
         etag: listed.etag,
         version_id: None,
-        vouched: false,
+        vouched: true,
         checksum: None,
         date: Some(listed.last_modified),
     }

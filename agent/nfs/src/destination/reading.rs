@@ -58,6 +58,27 @@ impl NfsDestination {
         }
     }
 
+    /// Reads a file back that has no name yet: what is read later would change its time of access.
+    ///
+    /// # Errors
+    /// `ChecksumRefused` if it does not hold what was sent.
+    pub(super) async fn holds(
+        &self,
+        key: &Key,
+        file: &Bytes,
+        sent: ReadBack,
+    ) -> Result<(), EndpointError> {
+        let found = self.read_file(&Handle(file.clone()), sent.size).await?;
+        if found == sent {
+            return Ok(());
+        }
+        let detail = format!(
+            "{} bytes with the CRC-64 {:016x} were sent, {} with {:016x} are read back",
+            sent.size, sent.crc64.0, found.size, found.crc64.0
+        );
+        Err(self.fault(ErrorKind::ChecksumRefused, "READ", key, detail))
+    }
+
     /// Reads `size` bytes, or those that there are.
     async fn read_file(&self, file: &Handle, size: u64) -> Result<ReadBack, EndpointError> {
         let reads = self

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use bytes::Bytes;
 use datasync_endpoint::{
     Crc64, EndpointError, EntryKind, ErrorKind, Handle, Key, ObjectHeader, OpenUpload, PartReceipt,
-    PartStream, Payload, Receipt, Source, StoredPart, UploadId, part_length,
+    PartStream, Payload, ReadBack, Receipt, Source, StoredPart, UploadId, part_length,
 };
 
 use super::parts::{PARTS_MAX, PartRecord, RECORD, read_records, stored};
@@ -248,7 +248,7 @@ impl NfsDestination {
         key: &Key,
         upload: &UploadId,
         header: &ObjectHeader,
-        parts: &[PartReceipt],
+        (parts, crc64): (&[PartReceipt], Crc64),
     ) -> Result<Receipt, EndpointError> {
         let target = self.target(key)?;
         let records = self.records(key, upload).await?;
@@ -270,6 +270,11 @@ impl NfsDestination {
             return Err(self.fault(ErrorKind::Invalid, "GETATTR", key, detail));
         }
         let published = async {
+            let sent = ReadBack {
+                size: length,
+                crc64,
+            };
+            self.holds(key, &files.content, sent).await?;
             let dressing = self.dress(&files.content, (EntryKind::File, &made), &header.metadata);
             dressing.await?;
             let endowing = self.endow(key, (&files.content, &made), endowment(header));

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use datasync_endpoint::{DirCursor, DirEntry, DirPage, EndpointError, ErrorKind, Key, Node};
 use futures::{StreamExt, TryStreamExt, stream};
 
+use super::clashes::{apart, refuse};
 use super::found::{Found, entries};
 use super::handle::{Form, Item};
 use super::{S3Source, Shape};
@@ -46,6 +47,13 @@ impl S3Source {
                 detail,
             )
         })?;
+        let found = match self.shape {
+            Shape::Objects { .. } => found,
+            Shape::Files => {
+                self.told_apart(&directory.key, found, next.is_some())
+                    .await?
+            }
+        };
         let entries: Vec<Option<DirEntry>> = stream::iter(found)
             .map(|found| self.entry(&directory.key, found))
             .buffered(HEADS)
@@ -60,6 +68,29 @@ impl S3Source {
             entries: entries.into_iter().flatten().collect(),
             next,
         })
+    }
+
+    /// A file system has one entry of a name: where an object and a directory have the same one, the
+    /// directory is copied. Which objects those are is seen in the page, but for those whose directory
+    /// would be listed in the next one.
+    async fn told_apart(
+        &self,
+        prefix: &str,
+        found: Vec<Found>,
+        more: bool,
+    ) -> Result<Vec<Found>, EndpointError> {
+        let (mut found, undecided) = apart(found, prefix, more);
+        for at in undecided {
+            let Some(Found::Object(_, item)) = found.get(at) else {
+                continue;
+            };
+            let below = format!("{}/", item.key);
+            let raw = self.list(&below, None, 1).await?;
+            if !raw.objects.is_empty() || !raw.prefixes.is_empty() {
+                refuse(&mut found, at, prefix);
+            }
+        }
+        Ok(found)
     }
 
     pub(super) async fn list(

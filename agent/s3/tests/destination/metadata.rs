@@ -157,6 +157,7 @@ const FOUND: &str = "etag: \"e\"\r\ncontent-length: 1\r\nx-amz-storage-class: ST
 
 fn state(size: u64, crc64: Crc64) -> ObjectState {
     ObjectState {
+        kind: None,
         size,
         etag: "\"e\"".to_owned(),
         metadata: PosixMetadata::default(),

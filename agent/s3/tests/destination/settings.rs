@@ -51,6 +51,7 @@ async fn every_request(destination: &S3Destination, sink: &Sink) {
     let copied = "<CopyObjectResult><ETag>\"e\"</ETag></CopyObjectResult>";
     sink.answer(Answer::Reply(200, "", copied.to_owned()));
     let current = ObjectState {
+        kind: None,
         size: 1,
         etag: "\"e\"".to_owned(),
         metadata: PosixMetadata::default(),

@@ -82,6 +82,7 @@ async fn write_all(fenced: &Fenced<MemoryDestination>, upload: &UploadId) {
         etag: String::new(),
     };
     let state = ObjectState {
+        kind: None,
         size: 0,
         etag: String::new(),
         metadata: PosixMetadata::default(),

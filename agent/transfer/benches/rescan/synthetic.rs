@@ -252,6 +252,7 @@ impl Destination for SyntheticDestination {
         Ok(number.map(|number| {
             let attributes = self.shape.attributes(number);
             ObjectState {
+                kind: None,
                 size: self.shape.object_size(number),
                 etag: etag(number),
                 metadata: PosixMetadata {

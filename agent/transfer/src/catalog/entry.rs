@@ -191,6 +191,7 @@ impl Entry {
     /// What HEAD would tell of it, as far as it is compared.
     pub(crate) fn as_state(&self) -> ObjectState {
         ObjectState {
+            kind: None,
             size: self.size,
             etag: String::new(),
             metadata: self.metadata,

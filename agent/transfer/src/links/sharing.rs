@@ -16,7 +16,7 @@ pub(crate) fn own_names<'a>(first: &Name, others: impl Iterator<Item = &'a Name>
 }
 
 /// Whether two names lead to one file at the destination.
-fn is_one_file(one: &Name, other: &Name) -> bool {
+pub(crate) fn is_one_file(one: &Name, other: &Name) -> bool {
     let (Some(one), Some(other)) = (&one.listed, &other.listed) else {
         return false;
     };

@@ -9,7 +9,7 @@ use datasync_endpoint::{
     Attributes, Destination, EndpointError, ErrorKind, ListedObject, ObjectIdentifier, ObjectState,
     Source, is_same_entry,
 };
-use datasync_model::OverwriteMode;
+use datasync_model::{ErrorCode, OverwriteMode};
 use tokio::time::Instant;
 
 use super::{Mover, Resumed, TRIES, skip_failure};
@@ -47,7 +47,7 @@ impl<S: Source, D: Destination> Mover<S, D> {
         };
         for _ in 0..TRIES {
             let Some(leader) = lead.clone() else { break };
-            let looked_at = match self.looked_at(leader).await {
+            let looked_at = match self.looked_at(leader, &item.name.entry).await {
                 Ok(found) => found,
                 Err(failure) => return Ok((Outcome::Failed(failure), None)),
             };
@@ -105,8 +105,13 @@ impl<S: Source, D: Destination> Mover<S, D> {
         Ok(done)
     }
 
-    /// A leader and the ETag of its file; `None` if what is there is not what it is to be.
-    async fn looked_at(&self, leader: Leader) -> Result<Option<(Leader, String)>, ItemFailure> {
+    /// A leader and the ETag of its file; `None` if what is there is not what it is to be. `entry` is a
+    /// name of the file at the source.
+    async fn looked_at(
+        &self,
+        leader: Leader,
+        entry: &SourceEntry,
+    ) -> Result<Option<(Leader, String)>, ItemFailure> {
         if let Some(etag) = leader.etag.clone() {
             return Ok(Some((leader, etag)));
         }
@@ -116,10 +121,27 @@ impl<S: Source, D: Destination> Mover<S, D> {
         let agrees = |found: &ObjectState| {
             wanted.agrees_with(&found.metadata) && found.size == leader.source.size
         };
-        Ok(found.filter(agrees).map(|found| {
-            let etag = Some(found.etag.clone());
-            (Leader { etag, ..leader }, found.etag)
-        }))
+        let Some(found) = found.filter(agrees) else {
+            return Ok(None);
+        };
+        // Without times only the content tells a copy from somebody's file of the same size.
+        if wanted.mtime.is_none() && !leader.is_written && !self.is_copy_of(entry, &found).await? {
+            return Ok(None);
+        }
+        let etag = Some(found.etag.clone());
+        Ok(Some((Leader { etag, ..leader }, found.etag)))
+    }
+
+    async fn is_copy_of(
+        &self,
+        entry: &SourceEntry,
+        found: &ObjectState,
+    ) -> Result<bool, ItemFailure> {
+        let source = self.verifier.source_like(entry, found.checksum).await?;
+        match self.holds(&entry.key, found, &source).await {
+            Err(other) if other.failure.code == ErrorCode::ChecksumMismatch => Ok(false),
+            held => held,
+        }
     }
 
     /// Sees to it that a name is one of the leader's file, which has this ETag.
@@ -165,6 +187,9 @@ impl<S: Source, D: Destination> Mover<S, D> {
     ) -> Outcome {
         let attributes = entry.node.attributes;
         let learned = Entry::found(&attributes, listed, found).map(Box::new);
+        if let Some(lacks) = &leader.lacks {
+            return Outcome::Failed(lacks.clone());
+        }
         if !leader.is_written {
             return Outcome::Unchanged { learned };
         }
@@ -220,6 +245,9 @@ impl<S: Source, D: Destination> Mover<S, D> {
             Ok(receipt) => receipt,
             Err(error) => return self.not_joined(&error, only_if_absent),
         };
+        if let Some(lacks) = &leader.lacks {
+            return Followed::Done(Outcome::Failed(lacks.clone()));
+        }
         let attributes = entry.node.attributes;
         let content = (attributes.size, leader.crc64);
         let wanted = self.wanted(&attributes);

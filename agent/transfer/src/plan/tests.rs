@@ -50,6 +50,7 @@ fn listed(size: u64) -> ListedObject {
 
 fn state(source: &Attributes) -> ObjectState {
     ObjectState {
+        kind: None,
         size: if source.kind == EntryKind::Directory {
             0
         } else {

@@ -13,7 +13,7 @@ use super::{Ended, Engine};
 use crate::catalog::Entry;
 use crate::journal::{Beside, Record, Stage, State};
 use crate::lanes::{Lane, Lanes, Ticket};
-use crate::links::{Name, Names, own_names, stays};
+use crate::links::{Name, Names, is_one_file, own_names, stays};
 use crate::mover::{Leader, LinkedName, LookBack, Mover};
 use crate::outcome::Outcome;
 use crate::plan::SINGLE_PUT_MAX;
@@ -36,14 +36,25 @@ struct Family {
     leader: Arc<Mutex<Option<Leader>>>,
     /// Whether the first name is as it was and leads.
     is_at_rest: bool,
+    /// So many names share what the destination has of the first one.
+    own_names: u32,
 }
 
 impl Family {
-    fn new(first: Name, leader: Option<Leader>, is_at_rest: bool) -> Self {
+    fn new(first: Name, leader: Option<Leader>, (is_at_rest, own_names): (bool, u32)) -> Self {
         Self {
             first,
             leader: Arc::new(Mutex::new(leader)),
             is_at_rest,
+            own_names,
+        }
+    }
+
+    /// How many names share what the destination has of this one, as far as is known.
+    fn own_names(&self, name: &Name) -> u32 {
+        match is_one_file(name, &self.first) {
+            true => self.own_names,
+            false => 1,
         }
     }
 
@@ -194,14 +205,10 @@ impl<S: Source, D: Destination> Engine<S, D> {
         let family = linking.family.as_ref().filter(|_| !is_first);
         let stays_with = |family: &Family| family.is_at_rest && stays(&name, &family.first);
         let stays = !is_pending && family.map_or(name.is_current, stays_with);
-        let own_names = if is_first {
-            own_names(&name, linking.names.ahead())
-        } else {
-            1
-        };
         if is_first {
             let leader = stays.then(|| Leader::of_listed(&name));
-            linking.family = Some(Family::new(name.clone(), leader, stays));
+            let facts = (stays, own_names(&name, linking.names.ahead()));
+            linking.family = Some(Family::new(name.clone(), leader, facts));
         }
         if stays {
             linking.kept += 1;
@@ -211,7 +218,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
             }
             return Ok(());
         }
-        self.begin_name(number, name, (is_first, own_names), state, linking)
+        self.begin_name(number, name, is_first, state, linking)
             .await
     }
 
@@ -226,7 +233,10 @@ impl<S: Source, D: Destination> Engine<S, D> {
         let leader = leader_after(&name, outcome.as_ref());
         match &linking.family {
             Some(family) if !is_first => family.suggest(leader),
-            _ => linking.family = Some(Family::new(name, leader, false)),
+            _ => {
+                let facts = (false, own_names(&name, linking.names.ahead()));
+                linking.family = Some(Family::new(name, leader, facts));
+            }
         }
         Ok(())
     }
@@ -235,7 +245,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
         &mut self,
         number: u64,
         name: Name,
-        (is_first, own_names): (bool, u32),
+        is_first: bool,
         state: &State,
         linking: &mut Linking,
     ) -> Result<(), Ended> {
@@ -269,7 +279,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
         let work = LinkedName {
             leader: family.leader.clone(),
             lead: lead.flatten(),
-            own_names,
+            own_names: family.own_names(&name),
             resumed: resumed.then_some(was_uploading),
             name,
         };

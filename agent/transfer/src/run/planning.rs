@@ -42,6 +42,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
     /// Says what a run would do. It begins anew where the process was ended meanwhile.
     pub(super) async fn plan(&mut self) -> Result<Plan, Ended> {
         self.note_root().await?;
+        self.note_roots().await?;
         let own = self.directory.join(PLAN_FILE);
         let path = self.settings.plan_file.clone().unwrap_or(own);
         let mut planning = Planning {
@@ -102,6 +103,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
         mover: &Arc<Mover<S, D>>,
         planning: &mut Planning,
     ) -> Result<(), Ended> {
+        self.is_apart(&step).await?;
         match step {
             Step::End => planning.merge_ended = true,
             Step::Entry(entry, listed) => {

@@ -81,6 +81,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
         let ItemFailure {
             failure,
             endpoint_wide,
+            ..
         } = ItemFailure::of_source(error);
         if endpoint_wide {
             return Err(Ended::Failed(failure));
@@ -107,6 +108,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
         let failed = ItemFailure {
             failure,
             endpoint_wide: false,
+            is_in_place: false,
         };
         let facts = ItemFacts::of(directory.node.attributes);
         let outcome = Outcome::Failed(failed.clone());

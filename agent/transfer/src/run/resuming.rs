@@ -94,6 +94,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
             Verdict::Failed => Some(Outcome::Failed(ItemFailure {
                 failure: line.failure,
                 endpoint_wide: false,
+                is_in_place: false,
             })),
             Verdict::Skipped => Some(Outcome::Skipped(line.failure)),
             Verdict::Mismatched => None,

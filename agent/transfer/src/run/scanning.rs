@@ -107,6 +107,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
         self.begin_pending(state, &mut scan).await?;
         self.abort_earlier(state).await?;
         self.note_root().await?;
+        self.note_roots().await?;
         scan.remembered = self.read_catalog(after.clone()).await;
         let mut streams = JoinSet::new();
         scan.kept.sweep(after.as_ref()).await?;

@@ -99,6 +99,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
             verified: None,
             mover,
             root: state.root,
+            roots: None,
             plan: None,
             withheld: state.withheld.clone(),
             owed: Vec::new(),

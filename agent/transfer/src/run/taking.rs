@@ -18,6 +18,7 @@ const STRANGE_KEYS_NAMED: u64 = 100;
 
 impl<S: Source, D: Destination> Engine<S, D> {
     pub(super) async fn take(&mut self, step: Step, scan: &mut Scan) -> Result<(), Ended> {
+        self.is_apart(&step).await?;
         let known = self.remembered(&step, scan).await;
         match step {
             Step::End => scan.merge_ended = true,

@@ -8,8 +8,8 @@ use datasync_endpoint::memory::{
     Action, Fault, MemoryDestination, MemorySource, MemoryTreeDestination, Operation, Tree,
     differences, expected,
 };
-use datasync_endpoint::{EntryKind, Key, Timestamp};
-use datasync_model::{ExecutionReport, PreserveDeletedFiles, Scope};
+use datasync_endpoint::{Attributes, EntryKind, ErrorKind, Key, Timestamp};
+use datasync_model::{ErrorCode, ExecutionReport, PosixPermissions, PreserveDeletedFiles, Scope};
 use datasync_transfer::{Interrupted, run};
 use tokio::time::timeout;
 
@@ -146,6 +146,82 @@ async fn a_tree_arrives_with_the_times_of_its_directories_and_stays() {
     pair.assert_exact("third");
     let after = &pair.to.snapshot()[&Key::from_listing("a/".to_owned())];
     assert_eq!(after.metadata, before.metadata);
+}
+
+#[tokio::test(start_paused = true)]
+async fn links_are_links_where_permissions_are_not_kept() {
+    let target = "as long as this";
+    let from = Tree::new().symlink("link", target).file("file", target);
+    let mut pair = Pair::new(from, Tree::new());
+    pair.world.options().posix_permissions = PosixPermissions::None;
+    pair.run().await;
+    pair.assert_exact("first");
+    // Swapped by somebody, with the times that they had.
+    pair.to.files().edit(|tree| {
+        let mtime = |path| tree.get(path).unwrap().attributes.mtime;
+        let (of_link, of_file) = (mtime("link"), mtime("file"));
+        tree.add("link", EntryKind::File, target);
+        tree.add("file", EntryKind::Symlink, target);
+        tree.set("link", |attributes| attributes.mtime = of_link);
+        tree.set("file", |attributes| attributes.mtime = of_file);
+    });
+    let report = pair.run().await;
+    assert_eq!(report.result.failure, None, "{report:?}");
+    pair.assert_exact("second");
+    let found = pair.to.files().snapshot();
+    let kind = |path| found.get(path).unwrap().attributes.kind;
+    assert_eq!(
+        (kind("link"), kind("file")),
+        (EntryKind::Symlink, EntryKind::File)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destination_within_the_source_is_met() {
+    let from = Tree::new().file("own", "1").file("inner/side/one", "2");
+    let to = Tree::new().file("stranger", "3");
+    let pair = Pair::new(from, to);
+    let is_root = |attributes: &mut Attributes, root: Attributes| {
+        attributes.file_id = root.file_id;
+        (attributes.mtime, attributes.ctime) = (root.mtime, root.ctime);
+    };
+    // Nothing is written into it, so that it stays what the source shows of it.
+    for operation in [Operation::Put, Operation::SetMetadata, Operation::Delete] {
+        let refused = Action::Fail(ErrorKind::PermissionDenied);
+        pair.to.script().add(Fault::new(operation, refused));
+    }
+    let root = pair.to.files().snapshot().get("").unwrap().attributes;
+    pair.world.source.edit(|tree| {
+        tree.set("inner/side", |attributes| is_root(attributes, root));
+    });
+    let report = pair.run().await;
+    let failure = report.result.failure.unwrap();
+    assert_eq!(failure.code, ErrorCode::InvalidConfiguration, "{failure}");
+    assert!(failure.detail.contains("/inner/side"), "{failure}");
+    assert_eq!(
+        pair.to.files().snapshot().get("stranger").unwrap().content,
+        "3"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_within_the_destination_is_met_and_nothing_is_deleted() {
+    let from = Tree::new().file("one", "2");
+    let to = Tree::new().file("inner/one", "2").file("own", "1");
+    let pair = Pair::new(from, to);
+    let root = pair.world.source.snapshot().get("").unwrap().attributes;
+    pair.to.files().edit(|tree| {
+        tree.set("inner", |attributes| {
+            attributes.file_id = root.file_id;
+            (attributes.mtime, attributes.ctime) = (root.mtime, root.ctime);
+        });
+    });
+    let report = pair.run().await;
+    let failure = report.result.failure.unwrap();
+    assert_eq!(failure.code, ErrorCode::InvalidConfiguration, "{failure}");
+    assert_eq!(report.counters.deleted, 0);
+    let found = pair.to.files().snapshot();
+    assert!(found.get("own").is_some() && found.get("inner/one").is_some());
 }
 
 #[tokio::test(start_paused = true)]

@@ -41,6 +41,7 @@ fn listed() -> ListedObject {
 
 fn known(crc64: Option<Crc64>) -> Entry {
     let found = ObjectState {
+        kind: None,
         size: 10,
         etag: "\"e\"".to_owned(),
         metadata: PosixMetadata::kept(&file(), &options()),
@@ -124,6 +125,7 @@ fn a_touched_inode_of_a_directory_means_nothing() {
         ..listed()
     };
     let found = ObjectState {
+        kind: None,
         size: 0,
         etag: "\"e\"".to_owned(),
         metadata: PosixMetadata::kept(&directory, &options()),
@@ -217,6 +219,7 @@ fn without_mtime_a_version_that_was_copied_is_current_whenever_that_was() {
 fn head_about_another_object_than_the_listed_one_teaches_nothing() {
     for (size, etag) in [(11, "\"e\""), (10, "\"f\"")] {
         let found = ObjectState {
+            kind: None,
             size,
             etag: etag.to_owned(),
             metadata: PosixMetadata::default(),

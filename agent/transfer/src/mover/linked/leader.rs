@@ -6,7 +6,7 @@ use datasync_endpoint::{Attributes, Crc64, Key};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::links::Name;
-use crate::outcome::Outcome;
+use crate::outcome::{ItemFailure, Outcome};
 
 /// The name at the destination whose file the others get.
 #[derive(Debug, Clone)]
@@ -19,6 +19,8 @@ pub(crate) struct Leader {
     pub(crate) crc64: Option<Crc64>,
     /// Whether it was written in this run of the process.
     pub(crate) is_written: bool,
+    /// What the file has not, though it should: so it is with all of its names.
+    pub(crate) lacks: Option<ItemFailure>,
 }
 
 /// Who leads the names of one file. Held by the name that is about to.
@@ -46,6 +48,7 @@ impl Leader {
             etag: None,
             crc64: None,
             is_written: false,
+            lacks: None,
         }
     }
 
@@ -60,7 +63,10 @@ impl Leader {
     /// Who leads after a name ended like this: nobody, if it came to nothing.
     pub(super) fn after(name: &Name, outcome: &Outcome) -> Option<Self> {
         match outcome {
-            Outcome::Failed(_) => None,
+            Outcome::Failed(failure) => failure.is_in_place.then(|| Self {
+                lacks: Some(failure.clone()),
+                ..Self::of(name)
+            }),
             Outcome::Transferred { write, .. } => Some(Self {
                 source: write.attributes,
                 crc64: write.crc64,

@@ -47,6 +47,7 @@ fn listed() -> ListedObject {
 
 fn found() -> ObjectState {
     ObjectState {
+        kind: None,
         size: 10,
         etag: "e".to_owned(),
         metadata: PosixMetadata::kept(&file(), &options()),

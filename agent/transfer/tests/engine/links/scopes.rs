@@ -1,7 +1,7 @@
 //! Hard links, and what a task leaves out or may not do.
 
 use datasync_endpoint::memory::{Operation, Tree};
-use datasync_model::{OverwriteMode, PreserveDeletedFiles};
+use datasync_model::{Atime, Mtime, OverwriteMode, PreserveDeletedFiles};
 
 use super::source;
 use super::trees::{Trees, excluding, link, names};
@@ -43,6 +43,25 @@ async fn what_must_not_be_overwritten_keeps_its_files_and_gets_further_names() {
     );
     assert_eq!(run.report.counters.transferred, 2);
     assert_eq!(run.report.counters.bytes_written, "first".len() as u64);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_times_somebody_s_file_of_the_same_size_gets_no_names() {
+    let mut trees = Trees::new(source());
+    trees.run_well().await;
+    trees.destination.files().edit(|tree| {
+        let mtime = tree.get("a").unwrap().attributes.mtime;
+        tree.remove("b");
+        tree.write("a", "FIRST");
+        tree.set("a", |attributes| attributes.mtime = mtime);
+    });
+    trees.world.options().overwrite_mode = OverwriteMode::Never;
+    trees.world.options().mtime = Mtime::None;
+    trees.world.options().atime = Atime::None;
+    trees.run().await;
+    let found = trees.destination.files().snapshot();
+    assert_eq!(found.get("a").unwrap().content, "FIRST");
+    assert_eq!(found.get("b").unwrap().content, "first");
 }
 
 #[tokio::test(start_paused = true)]

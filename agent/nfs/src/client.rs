@@ -1,6 +1,8 @@
 //! The procedures of NFS version 3 (RFC 1813 §3.3): here those that change nothing.
 
 mod changes;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 
 use std::net::SocketAddr;
 
@@ -140,9 +142,8 @@ impl Client {
             .call(procedure, NFS_PROGRAM::NFSPROC3_LOOKUP, &arguments)
             .await
             .map_err(named)?;
-        let (handle, attributes) = read_handle(&mut reply)
-            .and_then(|handle| Ok((handle, read_optional(&mut reply)?)))
-            .map_err(|error| named(self.malformed(procedure, &error)))?;
+        let (handle, attributes) =
+            read_lookup(&mut reply).map_err(|error| named(self.malformed(procedure, &error)))?;
         // A copy, so that 64 bytes do not keep the reply.
         let handle = Bytes::copy_from_slice(&handle);
         let attributes = match attributes {
@@ -160,13 +161,8 @@ impl Client {
         let mut reply = self
             .call(procedure, NFS_PROGRAM::NFSPROC3_READLINK, &arguments)
             .await?;
-        let target = read_optional(&mut reply)
-            .and_then(|_| reply.opaque(LINK_TARGET_MAX, "the target of a symbolic link"))
-            .map_err(|error| self.malformed(procedure, &error))?;
-        if target.contains(&0) {
-            let detail = "the target of the symbolic link has a NUL in it".to_owned();
-            return Err(self.error(ErrorKind::Protocol, procedure, detail));
-        }
+        let target =
+            read_link_results(&mut reply).map_err(|error| self.malformed(procedure, &error))?;
         Ok(Bytes::copy_from_slice(&target))
     }
 
@@ -198,6 +194,22 @@ impl Client {
             .await?;
         fsinfo_results(&mut reply).map_err(|error| self.malformed(procedure, &error))
     }
+}
+
+/// Handle and attributes of `LOOKUP3resok`.
+fn read_lookup(reply: &mut Reply) -> Result<(Bytes, Option<Attributes>), Malformed> {
+    let handle = read_handle(reply)?;
+    Ok((handle, read_optional(reply)?))
+}
+
+fn read_link_results(reply: &mut Reply) -> Result<Bytes, Malformed> {
+    read_optional(reply)?;
+    let target = reply.opaque(LINK_TARGET_MAX, "the target of a symbolic link")?;
+    if target.contains(&0) {
+        let detail = "the target of the symbolic link has a NUL in it";
+        return Err(Malformed::Other(detail.to_owned()));
+    }
+    Ok(target)
 }
 
 fn fsinfo_results(reply: &mut Reply) -> Result<Sizes, Malformed> {

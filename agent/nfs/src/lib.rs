@@ -39,7 +39,7 @@ mod script;
 #[doc(hidden)]
 pub mod fuzzing {
     //! What the fuzz targets of `tests/fuzz` call.
-    pub use crate::directory::fuzzing::nfs_reply;
+    pub use crate::client::fuzzing::nfs_reply;
     pub use crate::mount::fuzzing::mount_reply;
     pub use crate::record::fuzzing::rpc_record;
     pub use crate::v4::fuzzing::nfs4_reply;

@@ -313,7 +313,9 @@ fn wire_time(time: Timestamp) -> Result<nfstime3, String> {
 }
 
 /// Handle and attributes of `CREATE3resok` and its like, as far as they are told.
-fn read_made(reply: &mut Reply) -> Result<(Option<Bytes>, Option<Attributes>), Malformed> {
+pub(super) fn read_made(
+    reply: &mut Reply,
+) -> Result<(Option<Bytes>, Option<Attributes>), Malformed> {
     let handle = if reply.flag("whether a handle follows")? {
         // A copy, so that 64 bytes do not keep the reply.
         Some(Bytes::copy_from_slice(&read_handle(reply)?))
@@ -324,7 +326,7 @@ fn read_made(reply: &mut Reply) -> Result<(Option<Bytes>, Option<Attributes>), M
 }
 
 /// Passes `wcc_data` by.
-fn read_wcc(reply: &mut Reply) -> Result<(), Malformed> {
+pub(super) fn read_wcc(reply: &mut Reply) -> Result<(), Malformed> {
     if reply.flag("whether attributes of before follow")? {
         // size, mtime, ctime
         for _ in 0..3 {
@@ -335,7 +337,7 @@ fn read_wcc(reply: &mut Reply) -> Result<(), Malformed> {
     Ok(())
 }
 
-fn read_written(reply: &mut Reply, asked: u32) -> Result<Written, Malformed> {
+pub(super) fn read_written(reply: &mut Reply, asked: u32) -> Result<Written, Malformed> {
     let count = reply.u32("the count of a WRITE")?;
     let committed = reply.u32("how a WRITE was committed")?;
     let verifier = reply.bytes8("the verifier of a WRITE")?;

@@ -87,10 +87,15 @@ impl NfsDestination {
             .try_buffered(READS);
         let mut reads = Box::pin(reads);
         let (mut hasher, mut length) = (Crc64Hasher::default(), 0);
-        while let Some((chunks, _held)) = reads.next().await.transpose()? {
+        while let Some((chunks, asked, _held)) = reads.next().await.transpose()? {
+            let before = length;
             for chunk in chunks {
                 hasher.update(&chunk);
                 length += chunk.len() as u64;
+            }
+            // The end of the file, wherever its size has it.
+            if length - before < asked {
+                break;
             }
         }
         Ok(ReadBack {
@@ -118,17 +123,18 @@ impl NfsDestination {
         })
     }
 
-    /// A range, in as many READs as the server makes of it; less at the end of the file.
+    /// A range, in as many READs as the server makes of it, and its length; less at the end of the file.
     async fn read_range(
         &self,
         file: &Handle,
         range: Range,
-    ) -> Result<(Vec<Bytes>, OwnedSemaphorePermit), EndpointError> {
+    ) -> Result<(Vec<Bytes>, u64, OwnedSemaphorePermit), EndpointError> {
         let Range {
             mut offset,
             mut length,
             held,
         } = range;
+        let whole = length as u64;
         let mut chunks = Vec::with_capacity(1);
         while length > 0 {
             let asked = u32::try_from(length).unwrap_or(u32::MAX);
@@ -143,6 +149,6 @@ impl NfsDestination {
                 break;
             }
         }
-        Ok((chunks, held))
+        Ok((chunks, whole, held))
     }
 }

@@ -12,6 +12,7 @@ use datasync_endpoint::{
 
 use super::parts::{PARTS_MAX, PartRecord, RECORD, read_records, stored};
 use super::putting::{UNFINISHED_MODE, endowment};
+use super::writing::restarted;
 use super::{NfsDestination, endowing};
 use crate::socket::arbitrary;
 
@@ -196,8 +197,8 @@ impl NfsDestination {
             let written = written.map_err(|error| self.of_item(key, error))?;
             rest.drain(..(written.count as usize).min(rest.len()));
             offset += u64::from(written.count);
-            if !written.is_stable {
-                self.tree.changes().commit(&files.records).await?;
+            if !written.is_stable && changes.commit(&files.records).await? != written.verifier {
+                return Err(self.of_item(key, restarted()));
             }
         }
         Ok(PartReceipt {

@@ -225,7 +225,8 @@ impl NfsDestination {
     }
 }
 
-fn restarted() -> EndpointError {
+/// The error of what the server forgot: it is to be sent again.
+pub(super) fn restarted() -> EndpointError {
     let detail = "the server was restarted before it had committed what was written: it is sent \
                   again";
     EndpointError::new(ErrorKind::Busy, "COMMIT", "", detail)

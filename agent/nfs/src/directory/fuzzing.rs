@@ -1,29 +1,16 @@
-//! What the fuzz target `nfs_reply` of `tests/fuzz` calls.
+//! What the fuzz target `nfs_reply` of `tests/fuzz` calls for listings.
 
 use super::*;
-use crate::rpc::{accepted, reply_xid};
 use crate::status::HANDLE_MAX;
 
-/// A record of an NFS server that answers READDIRPLUS, or READDIR where the first byte is odd: it
-/// is refused, or lists names that are names and goes on where it has not been.
-pub fn nfs_reply(data: &[u8]) {
-    let Some((procedure, record)) = data.split_first() else {
-        return;
-    };
-    let record = Bytes::copy_from_slice(record);
-    if reply_xid(&record).is_err() {
-        return;
-    }
-    let Ok(reply) = accepted(record) else {
-        return;
-    };
-    let listing = if procedure % 2 == 0 {
-        Listing::Plus
-    } else {
-        Listing::Plain
-    };
+/// Results of READDIRPLUS or READDIR that were asked for behind the cookie `asked`: they are refused,
+/// or list names that are names and go on where they have not been.
+///
+/// # Panics
+/// If that does not hold.
+pub(crate) fn listing(reply: Reply, asked: u8, listing: Listing) {
     let start = Position {
-        cookie: u64::from(*procedure),
+        cookie: u64::from(asked),
         verifier: [1; 8],
     };
     let length = reply.length();
@@ -47,12 +34,4 @@ pub fn nfs_reply(data: &[u8]) {
         .iter()
         .filter_map(|entry| entry.handle.as_ref());
     assert!(handles.all(|handle| (1..=HANDLE_MAX).contains(&handle.len())));
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn seeds_are_no_findings() {
-        crate::script::seeds("nfs_reply", super::nfs_reply);
-    }
 }

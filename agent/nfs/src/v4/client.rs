@@ -2,6 +2,8 @@
 
 mod changes;
 mod extended;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod fuzzing;
 mod opening;
 mod seeking;
 mod sessions;

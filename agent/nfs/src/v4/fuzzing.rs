@@ -4,7 +4,7 @@ use datasync_endpoint::{ACES_MAX, WHO_MAX, XATTR_NAME_MAX, XATTRS_SIZE_MAX};
 
 use super::acl::ExtendedValues;
 use super::attributes::Values;
-use super::client::read_results;
+use super::client::{fuzzing as changes, read_results};
 use super::compound::{HANDLE_MAX, Operation, Results, Sequence, Unanswered};
 use super::directory::{Found, parse};
 use super::owners::Owners;
@@ -47,7 +47,7 @@ pub fn nfs4_reply(data: &[u8]) {
         return;
     };
     // Refused is as good as taken; what is taken was looked at.
-    let _looked_at = match asked % 11 {
+    let _looked_at = match asked % 18 {
         0 => attributes(results),
         1 => look_up(results),
         2 => read(results),
@@ -58,7 +58,14 @@ pub fn nfs4_reply(data: &[u8]) {
         7 => sequence(results),
         8 => acl(results),
         9 => xattr_names(results),
-        _ => xattr(results),
+        10 => xattr(results),
+        11 => changes::opened(results),
+        12 => changes::written(results, LENGTH),
+        13 => changes::committed(results),
+        14 => changes::made(results),
+        15 => changes::extent(results),
+        16 => changes::linked(results),
+        _ => changes::set(results),
     };
 }
 
@@ -67,7 +74,7 @@ fn attributes(mut results: Results) -> Result<(), Unanswered> {
     told(results.next(Operation::GetAttr)?)
 }
 
-fn told(reply: &mut Reply) -> Result<(), Unanswered> {
+pub(super) fn told(reply: &mut Reply) -> Result<(), Unanswered> {
     let values = Values::read(reply)?;
     if let Ok(attributes) = values.attributes(&Owners::default()) {
         assert!(attributes.mode <= 0o7777);

@@ -1,5 +1,6 @@
-//! A server that lies, over real sockets: whatever it sends, the source answers in time, takes no
-//! memory for what is only announced, and works again once the server does.
+//! A server that lies, over real sockets: whatever it sends, source and destination answer in time, take
+//! no memory for what is only announced, take nothing for written that is not, and work again once the
+//! server does.
 
 #![allow(
     clippy::panic,
@@ -7,9 +8,7 @@
     reason = "clippy knows only functions marked as tests"
 )]
 
-mod honest;
-mod listings;
-mod records;
-mod victim;
-mod wire;
-mod words;
+mod memory;
+mod reading;
+mod server;
+mod writing;

@@ -161,10 +161,7 @@ impl Client {
         let further = |compound: Compound| compound.write(offset, stable, data);
         let mut results = self.change(procedure, file, further).await?;
         self.result(procedure, &mut results, Operation::Write, |reply| {
-            let count = reply.u32("the count of a WRITE")?;
-            let committed = reply.u32("how a WRITE was committed")?;
-            let verifier = reply.bytes8("the verifier of a WRITE")?;
-            written(count, committed, verifier, asked)
+            read_written(reply, asked)
         })
     }
 
@@ -243,6 +240,13 @@ impl Client {
         let mut results = self.change(procedure, directory, further).await?;
         self.result(procedure, &mut results, Operation::Remove, read_change)
     }
+}
+
+pub(super) fn read_written(reply: &mut Reply, asked: u32) -> Result<Written, Malformed> {
+    let count = reply.u32("the count of a WRITE")?;
+    let committed = reply.u32("how a WRITE was committed")?;
+    let verifier = reply.bytes8("the verifier of a WRITE")?;
+    written(count, committed, verifier, asked)
 }
 
 /// Passes `change_info4` by.

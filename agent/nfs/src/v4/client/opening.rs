@@ -32,7 +32,7 @@ const CLIENTS_MAX: usize = 2;
 type StateId = [u8; 16];
 
 /// What OPEN gave.
-struct Opened {
+pub(super) struct Opened {
     state: StateId,
     is_to_be_confirmed: bool,
 }
@@ -53,7 +53,7 @@ fn open(compound: Compound, owner: &Owner, access: u32, name: &[u8], mode: u32) 
         .data(name)
 }
 
-fn read_open(reply: &mut Reply) -> Result<Opened, Malformed> {
+pub(super) fn read_open(reply: &mut Reply) -> Result<Opened, Malformed> {
     let state = reply.fixed::<StateId>("a stateid")?;
     read_change(reply)?;
     let flags = reply.u32("the flags of an OPEN")?;
@@ -78,7 +78,7 @@ fn read_open(reply: &mut Reply) -> Result<Opened, Malformed> {
     })
 }
 
-fn read_state(reply: &mut Reply) -> Result<StateId, Malformed> {
+pub(super) fn read_state(reply: &mut Reply) -> Result<StateId, Malformed> {
     reply.fixed("a stateid")
 }
 

@@ -50,7 +50,7 @@ impl Client {
 }
 
 /// Where it is; `None` at the end of the file.
-fn read_seek(reply: &mut Reply) -> Result<Option<u64>, Malformed> {
+pub(super) fn read_seek(reply: &mut Reply) -> Result<Option<u64>, Malformed> {
     let eof = reply.flag("the eof of a SEEK")?;
     let offset = reply.u64("the offset of a SEEK")?;
     Ok((!eof).then_some(offset))

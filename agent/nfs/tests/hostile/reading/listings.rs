@@ -4,8 +4,9 @@ use datasync_endpoint::{DirCursor, EndpointError, EntryKind, ErrorKind, Source};
 use datasync_model::NfsVersion;
 use datasync_nfs::NfsSource;
 
-use crate::victim::{VERSIONS, assert_recovered, memory_peak, mounted};
-use crate::wire::{Act, Call, Server, Xdr};
+use super::victim::{assert_recovered, mounted};
+use crate::memory::memory_peak;
+use crate::server::{Act, Call, Server, VERSIONS, Xdr};
 
 /// As much as a thousand pages may leave behind, names, handles, buffers and all.
 const MEMORY_MAX: u64 = 256 << 20;

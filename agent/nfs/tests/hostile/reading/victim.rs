@@ -1,50 +1,17 @@
 //! The source that is deceived, and what it does.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use datasync_endpoint::{DirPage, EndpointError, EntryKind, ErrorKind, Handle, Source};
+use datasync_endpoint::{
+    Attributes, DirPage, EndpointError, EntryKind, ErrorKind, Handle, Node, Source, Timestamp,
+};
 use datasync_model::NfsVersion;
-use datasync_nfs::{NfsConfig, NfsSource, PrivilegedPorts};
+use datasync_nfs::NfsSource;
 
-use crate::honest::{CONTENT, NAMES, TARGET, version_3, version_4};
-use crate::wire::Server;
+use crate::server::{CONTENT, NAMES, Server, TARGET, config, server};
 
-pub(crate) const VERSIONS: [NfsVersion; 3] =
-    [NfsVersion::Nfs3, NfsVersion::Nfs4_0, NfsVersion::Nfs4_1];
-/// Of one call.
-pub(crate) const TIMEOUT: Duration = Duration::from_millis(300);
 /// An operation is a few calls, and makes a session before them.
 const OPERATION_MAX: Duration = Duration::from_secs(10);
-
-pub(crate) async fn server(version: NfsVersion) -> Server {
-    match version {
-        NfsVersion::Nfs3 => Server::start(version_3).await,
-        _ => Server::start(version_4).await,
-    }
-}
-
-pub(crate) fn config(server: &Server, version: NfsVersion) -> NfsConfig {
-    NfsConfig {
-        version,
-        owners: Arc::default(),
-        tls: None,
-        lacking: Arc::default(),
-        extended: datasync_endpoint::ExtendedKinds::default(),
-        server_hostname: server.address.to_string(),
-        path: "/vol".to_owned(),
-        mount_port: Some(server.address.port()),
-        privileged_ports: PrivilegedPorts::Never,
-        uid: 0,
-        gid: 0,
-        gids: Vec::new(),
-        further_connections: Arc::new(tokio::sync::Semaphore::new(0)),
-        connections: 1,
-        in_flight_per_connection: 8,
-        call_timeout: TIMEOUT,
-        read_size_max: 64 << 10,
-    }
-}
 
 /// A source that was mounted while the server was honest.
 pub(crate) async fn mounted(version: NfsVersion) -> (Server, NfsSource) {
@@ -60,16 +27,31 @@ pub(crate) enum Operation {
     ReadDir,
     Read,
     ReadLink,
+    /// Access control list and extended attributes.
+    Extended,
+    /// So much that holes are asked for before.
+    ReadMost,
 }
 
 impl Operation {
-    pub(crate) const ALL: [Self; 5] = [
+    const ALL: [Self; 7] = [
         Self::Attributes,
         Self::Lookup,
         Self::ReadDir,
         Self::Read,
         Self::ReadLink,
+        Self::Extended,
+        Self::ReadMost,
     ];
+
+    /// Those that the version has.
+    pub(crate) fn of(version: NfsVersion) -> &'static [Self] {
+        match version {
+            NfsVersion::Nfs3 => &Self::ALL[..5],
+            NfsVersion::Nfs4_0 | NfsVersion::Nfs4_1 => &Self::ALL[..6],
+            _ => &Self::ALL,
+        }
+    }
 
     /// Carries it out, in time. What comes of it is what could be true.
     pub(crate) async fn run(self, source: &NfsSource) -> Result<(), EndpointError> {
@@ -103,8 +85,41 @@ impl Operation {
                 let target = source.read_link(&handle(b"link")).await?;
                 assert!(target.len() <= 4096 && !target.contains(&0));
             }
+            Self::Extended => {
+                source.extended(&file()).await?;
+            }
+            Self::ReadMost => {
+                let asked = source.read_max();
+                let reply = source.read(&handle(b"file"), 0, asked).await?;
+                assert!(reply.data.len() <= asked as usize);
+            }
         }
         Ok(())
+    }
+}
+
+/// The file, as if it had been listed.
+pub(super) fn file() -> Node {
+    let time = Timestamp {
+        seconds: 1,
+        nanoseconds: 0,
+    };
+    Node {
+        handle: Handle(bytes::Bytes::from_static(b"file")),
+        attributes: Attributes {
+            kind: EntryKind::File,
+            mode: 0o755,
+            uid: 0,
+            gid: 0,
+            size: CONTENT.len() as u64,
+            nlink: 1,
+            file_id: 3,
+            fsid: 1,
+            mtime: time,
+            ctime: time,
+            atime: time,
+            device: None,
+        },
     }
 }
 
@@ -137,12 +152,4 @@ pub(crate) fn is_blamed(kind: ErrorKind) -> bool {
         kind,
         K::Protocol | K::ServerFault | K::Unreachable | K::Timeout | K::NotSupported
     )
-}
-
-/// The most memory that this process ever had, in bytes, touched or not.
-pub(crate) fn memory_peak() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmPeak:"));
-    let number = line.unwrap().split_whitespace().nth(1).unwrap();
-    number.parse::<u64>().unwrap() << 10
 }

@@ -5,10 +5,9 @@ use std::time::{Duration, Instant};
 use datasync_endpoint::{ErrorKind, Source};
 use datasync_nfs::NfsSource;
 
-use crate::victim::{
-    Operation, TIMEOUT, VERSIONS, assert_recovered, config, memory_peak, mounted, server,
-};
-use crate::wire::{Act, record};
+use super::victim::{Operation, assert_recovered, mounted};
+use crate::memory::memory_peak;
+use crate::server::{Act, TIMEOUT, VERSIONS, config, record, server};
 
 /// How much more than before a call may have been reserved, however much was announced.
 const MEMORY_MAX: u64 = 512 << 20;
@@ -63,7 +62,7 @@ async fn a_record_that_ends_early_is_an_error() {
 
 /// What every operation comes to while the server does one thing.
 async fn all_fail(source: &NfsSource, expected: &[ErrorKind]) {
-    for operation in Operation::ALL {
+    for &operation in Operation::of(source.version()) {
         let error = operation.run(source).await.unwrap_err();
         assert!(expected.contains(&error.kind), "{operation:?}: {error}");
     }
@@ -119,7 +118,7 @@ async fn what_is_no_answer_of_ours_is_refused() {
         all_fail(&source, &[ErrorKind::NotSupported]).await;
         // The one answer to each call, and once more: the next call finds a connection of no use.
         server.spoil(|_, record| Act::send(record.repeat(2)));
-        for operation in Operation::ALL {
+        for &operation in Operation::of(version) {
             if let Err(error) = operation.run(&source).await {
                 assert_eq!(error.kind, ErrorKind::ServerFault, "{error}");
             }

@@ -6,10 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use datasync_endpoint::Source;
 use datasync_nfs::NfsSource;
 
-use crate::victim::{
-    Operation, VERSIONS, assert_recovered, config, is_blamed, memory_peak, mounted, server,
-};
-use crate::wire::Act;
+use super::victim::{Operation, assert_recovered, is_blamed, mounted};
+use crate::memory::memory_peak;
+use crate::server::{Act, VERSIONS, config, server};
 
 const MEMORY_MAX: u64 = 512 << 20;
 const VALUES: [u32; 5] = [0, 1, 0x0100_0000, 0x7fff_ffff, u32::MAX];
@@ -33,7 +32,7 @@ async fn no_word_of_a_reply_does_harm() {
     let before = memory_peak();
     for version in VERSIONS {
         let (server, source) = mounted(version).await;
-        for operation in Operation::ALL {
+        for &operation in Operation::of(version) {
             let longest = Arc::new(AtomicUsize::new(HEAD + 4));
             let mut place = HEAD;
             while place < longest.load(Ordering::Relaxed) {
@@ -84,7 +83,7 @@ async fn a_status_that_nobody_knows_is_told_as_it_is() {
             record[..4].copy_from_slice(&mark.to_be_bytes());
             Act::send(record)
         });
-        for operation in Operation::ALL {
+        for &operation in Operation::of(version) {
             let error = operation.run(&source).await.unwrap_err();
             assert!(is_blamed(error.kind), "{error}");
             assert!(error.detail.contains("77777"), "{error}");

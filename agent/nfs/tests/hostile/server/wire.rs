@@ -1,12 +1,14 @@
 //! RPC over TCP by hand (RFC 5531), and a server whose answers a test spoils.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+
+use super::disk::{Disk, Verb};
 
 const LAST: u32 = 1 << 31;
 
@@ -42,7 +44,7 @@ impl Xdr {
 
 /// What is left of a call.
 #[derive(Debug, Clone)]
-pub(crate) struct Arguments(Vec<u8>);
+pub(crate) struct Arguments(pub(crate) Vec<u8>);
 
 impl Arguments {
     pub(crate) fn word(&mut self) -> u32 {
@@ -71,6 +73,9 @@ pub(crate) struct Call {
     pub(crate) program: u32,
     pub(crate) procedure: u32,
     pub(crate) arguments: Arguments,
+    /// What was done about it, and of version 4 by which operations.
+    pub(crate) verbs: Vec<Verb>,
+    pub(crate) operations: Vec<u32>,
 }
 
 impl Call {
@@ -86,7 +91,13 @@ impl Call {
             program: words[3],
             procedure: words[5],
             arguments: rest,
+            verbs: Vec::new(),
+            operations: Vec::new(),
         }
+    }
+
+    pub(crate) fn last_operation(&self) -> u32 {
+        self.operations.last().copied().unwrap_or_default()
     }
 
     /// The record of an accepted reply, its mark included.
@@ -127,35 +138,43 @@ impl Act {
     }
 }
 
-type Honest = fn(&mut Call) -> Xdr;
+/// Carries out a call.
+type Speak = fn(&mut Call, &mut Disk) -> Xdr;
 type Spoil = Box<dyn Fn(&Call, Vec<u8>) -> Act + Send>;
 
-/// A server that answers as `honest` says, until that is spoilt.
+/// A server that answers as is sound, until that is spoilt.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
+    disk: Arc<Mutex<Disk>>,
     spoil: Arc<Mutex<Option<Spoil>>>,
     _tasks: JoinSet<()>,
 }
 
 impl Server {
-    pub(crate) async fn start(honest: Honest) -> Self {
+    pub(crate) async fn start(speak: Speak) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let spoil: Arc<Mutex<Option<Spoil>>> = Arc::default();
-        let (mut tasks, shared) = (JoinSet::new(), Arc::clone(&spoil));
+        let disk = Arc::new(Mutex::new(Disk::new()));
+        let (mut tasks, shared) = (JoinSet::new(), (Arc::clone(&disk), Arc::clone(&spoil)));
         tasks.spawn(async move {
             let mut serving = JoinSet::new();
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 stream.set_nodelay(true).unwrap();
-                serving.spawn(serve(stream, honest, Arc::clone(&shared)));
+                serving.spawn(serve(stream, speak, shared.clone()));
             }
         });
         Self {
             address,
+            disk,
             spoil,
             _tasks: tasks,
         }
+    }
+
+    pub(crate) fn disk(&self) -> MutexGuard<'_, Disk> {
+        self.disk.lock().unwrap()
     }
 
     /// From now on `spoil` makes of each call and its record what is sent.
@@ -168,15 +187,18 @@ impl Server {
     }
 }
 
-async fn serve(mut stream: TcpStream, honest: Honest, spoil: Arc<Mutex<Option<Spoil>>>) {
+type Shared = (Arc<Mutex<Disk>>, Arc<Mutex<Option<Spoil>>>);
+
+async fn serve(mut stream: TcpStream, speak: Speak, (disk, spoil): Shared) {
     while let Ok(mark) = stream.read_u32().await {
         let mut body = vec![0; (mark & !LAST) as usize];
         if stream.read_exact(&mut body).await.is_err() {
             return;
         }
         let mut call = Call::read(body);
-        let asked = call.clone();
-        let results = honest(&mut call);
+        let mut asked = call.clone();
+        let results = speak(&mut call, &mut disk.lock().unwrap());
+        (asked.verbs, asked.operations) = (call.verbs, call.operations);
         let honest = asked.reply(&results);
         let act = match &*spoil.lock().unwrap() {
             Some(spoil) => spoil(&asked, honest),

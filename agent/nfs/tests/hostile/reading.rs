@@ -1,0 +1,7 @@
+//! A source that is deceived.
+
+mod extended;
+mod listings;
+mod records;
+mod victim;
+mod words;

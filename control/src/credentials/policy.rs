@@ -44,6 +44,8 @@ pub(crate) enum Rights {
     Read,
     /// What a destination needs, which is read as well.
     Write,
+    /// The same where the source is a bucket too: CopyObject reads the source by the destination's keys.
+    Copy,
 }
 
 /// What the keys are for.
@@ -133,7 +135,7 @@ fn of_file_system(rights: Rights, file_system_arn: &str) -> Value {
         "elasticfilesystem:ClientMount",
         "elasticfilesystem:ClientRootAccess",
     ];
-    if rights == Rights::Write {
+    if rights >= Rights::Write {
         actions.push("elasticfilesystem:ClientWrite");
     }
     json!([{ "Effect": "Allow", "Action": actions, "Resource": file_system_arn }])
@@ -143,7 +145,7 @@ fn of_file_system(rights: Rights, file_system_arn: &str) -> Value {
 /// encrypted by a key that is decrypted for each.
 fn of_kms(rights: Rights) -> Value {
     let mut actions = vec!["kms:Decrypt"];
-    if rights == Rights::Write {
+    if rights >= Rights::Write {
         actions.push("kms:GenerateDataKey");
     }
     json!({
@@ -161,26 +163,35 @@ fn of_location(rights: Rights, partition: &str, bucket: &str, prefix: Option<&st
     let pattern = format!("{}*", literal(prefix));
     let (of_bucket, of_objects): (&[&str], &[&str]) = match rights {
         Rights::Read => (READ_BUCKET, READ_OBJECTS),
-        Rights::Write => (WRITE_BUCKET, WRITE_OBJECTS),
+        Rights::Write | Rights::Copy => (WRITE_BUCKET, WRITE_OBJECTS),
     };
     let mut list = json!({ "Effect": "Allow", "Action": of_bucket, "Resource": bucket });
     if !prefix.is_empty() {
         list["Condition"] = json!({ "StringLike": { "s3:prefix": pattern } });
     }
-    json!([
+    let mut statements = vec![
         list,
-        {
+        json!({
             "Effect": "Allow",
             "Action": ["s3:GetBucketLocation"],
             "Resource": bucket,
-        },
-        {
+        }),
+        json!({
             "Effect": "Allow",
             "Action": of_objects,
             "Resource": format!("{bucket}/{pattern}"),
-        },
+        }),
         of_kms(rights),
-    ])
+    ];
+    if rights == Rights::Copy {
+        // Executions with several sources share the keys: which objects, the role's own policy says.
+        statements.push(json!({
+            "Effect": "Allow",
+            "Action": READ_OBJECTS,
+            "Resource": format!("arn:{partition}:s3:::*"),
+        }));
+    }
+    Value::Array(statements)
 }
 
 #[cfg(test)]
@@ -256,6 +267,23 @@ mod tests {
             assert!(written.iter().any(|other| other == action), "{action}");
         }
         assert!(!actions(Purpose::Manifest, "b").contains(&"kms:GenerateDataKey".to_owned()));
+    }
+
+    #[test]
+    fn a_destination_reads_other_buckets_only_for_copies() {
+        let of = |rights| session_policy(Purpose::Location(rights), "aws", "b", "in/");
+        for rights in [Rights::Read, Rights::Write] {
+            assert!(!of(rights).contains("arn:aws:s3:::*"), "{rights:?}");
+        }
+        let policy: Value = serde_json::from_str(&of(Rights::Copy)).unwrap();
+        let last = policy["Statement"].as_array().unwrap().last().unwrap();
+        assert_eq!(last["Resource"], "arn:aws:s3:::*");
+        assert_eq!(last["Action"], json!(READ_OBJECTS));
+        let written = actions(Purpose::Location(Rights::Write), "b");
+        assert_eq!(
+            actions(Purpose::Location(Rights::Copy), "b")[..written.len()],
+            written
+        );
     }
 
     #[test]

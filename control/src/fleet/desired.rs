@@ -128,9 +128,13 @@ impl WantedExecution {
 
     fn stores(&self) -> impl Iterator<Item = NeededStore> {
         let [source, destination] = self.revisions;
+        let to_write = match self.spec.source {
+            Location::S3(_) => Rights::Copy,
+            Location::Nfs(_) | Location::Efs(_) => Rights::Write,
+        };
         let sides = [
             needed(&self.spec.source, source, Rights::Read),
-            needed(&self.spec.destination, destination, Rights::Write),
+            needed(&self.spec.destination, destination, to_write),
         ];
         let further = [self.manifest(), self.report()];
         sides.into_iter().chain(further).flatten()

@@ -191,6 +191,8 @@ fn kept(situation: &Situation<'_>, inode: &Inode) -> PosixMetadata {
     }
     if options.posix_permissions == PosixPermissions::Preserve {
         metadata.permissions = Some(type_bits(found.kind) + found.mode);
+    } else if found.kind == EntryKind::Symlink {
+        metadata.permissions = Some(type_bits(found.kind) + 0o777);
     }
     if options.mtime == Mtime::Preserve {
         metadata.mtime = Some(found.mtime);

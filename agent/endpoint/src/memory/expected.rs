@@ -68,16 +68,18 @@ fn metadata(inode: &Inode, options: &Options) -> PosixMetadata {
     if options.gid != Gid::None {
         metadata.group = Some(attributes.gid);
     }
+    let kind = match attributes.kind {
+        EntryKind::File => 0o100_000,
+        EntryKind::Directory => 0o040_000,
+        EntryKind::Symlink => 0o120_000,
+        EntryKind::BlockDevice => 0o060_000,
+        EntryKind::CharDevice => 0o020_000,
+        EntryKind::Fifo | EntryKind::Socket => 0,
+    };
     if options.posix_permissions == PosixPermissions::Preserve {
-        let kind = match attributes.kind {
-            EntryKind::File => 0o100_000,
-            EntryKind::Directory => 0o040_000,
-            EntryKind::Symlink => 0o120_000,
-            EntryKind::BlockDevice => 0o060_000,
-            EntryKind::CharDevice => 0o020_000,
-            EntryKind::Fifo | EntryKind::Socket => 0,
-        };
         metadata.permissions = Some(kind + attributes.mode);
+    } else if attributes.kind == EntryKind::Symlink {
+        metadata.permissions = Some(kind + 0o777);
     }
     if options.mtime == Mtime::Preserve {
         metadata.mtime = Some(attributes.mtime);

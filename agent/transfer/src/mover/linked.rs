@@ -6,8 +6,8 @@ mod leader;
 use std::sync::atomic::Ordering;
 
 use datasync_endpoint::{
-    Attributes, Destination, EndpointError, ErrorKind, ListedObject, ObjectIdentifier, ObjectState,
-    Source, is_same_entry,
+    Attributes, Destination, EndpointError, ErrorKind, Key, ListedObject, ObjectIdentifier,
+    ObjectState, Source, is_same_entry,
 };
 use datasync_model::{ErrorCode, OverwriteMode};
 use tokio::time::Instant;
@@ -125,7 +125,10 @@ impl<S: Source, D: Destination> Mover<S, D> {
             return Ok(None);
         };
         // Without times only the content tells a copy from somebody's file of the same size.
-        if wanted.mtime.is_none() && !leader.is_written && !self.is_copy_of(entry, &found).await? {
+        if wanted.mtime.is_none()
+            && !leader.is_written
+            && !self.is_copy_of(entry, (&leader.key, &found)).await?
+        {
             return Ok(None);
         }
         let etag = Some(found.etag.clone());
@@ -135,10 +138,10 @@ impl<S: Source, D: Destination> Mover<S, D> {
     async fn is_copy_of(
         &self,
         entry: &SourceEntry,
-        found: &ObjectState,
+        (key, found): (&Key, &ObjectState),
     ) -> Result<bool, ItemFailure> {
         let source = self.verifier.source_like(entry, found.checksum).await?;
-        match self.holds(&entry.key, found, &source).await {
+        match self.holds(key, found, &source).await {
             Err(other) if other.failure.code == ErrorCode::ChecksumMismatch => Ok(false),
             held => held,
         }

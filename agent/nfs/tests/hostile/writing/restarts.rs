@@ -120,7 +120,7 @@ async fn a_server_that_is_asked_for_stable_storage_and_has_none_is_committed_to(
     for version in VERSIONS {
         let writer = Writer::open(version).await;
         writer.server.disk().manners.is_lazy = true;
-        for change in Change::ALL {
+        for change in [Change::Small, Change::File, Change::Parts, Change::Stream] {
             for number in 0..WRITES + 4 {
                 let trial = writer.prepare(change).await;
                 before(&writer, number, Disk::restart);
@@ -156,6 +156,11 @@ async fn a_grace_period_is_waited_for() {
             Verb::Look,
         ] {
             for change in Change::ALL {
+                // A name that was staged in vain leaves the file with another ctime: a leader that is
+                // no more, for which there is `NotFound`.
+                if (change, verb) == (Change::Name, Verb::Rename) {
+                    continue;
+                }
                 let trial = writer.prepare(change).await;
                 let refusals = Arc::new(AtomicUsize::new(0));
                 let counted = Arc::clone(&refusals);
@@ -168,6 +173,7 @@ async fn a_grace_period_is_waited_for() {
                 assert!(trial.is_kept(&writer.server.disk()), "{change:?} {verb:?}");
                 let refused = refusals.load(Ordering::Relaxed);
                 assert!(refused == 0 || tried > 1, "{change:?} {verb:?}");
+                writer.server.disk().before = None;
             }
         }
         writer.assert_recovered().await;

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use datasync_endpoint::{Crc64, Destination, ErrorKind, Key};
+use datasync_endpoint::ErrorKind;
 
-use super::changes::{Change, Trial};
+use super::changes::Change;
 use super::victim::Writer;
 use crate::server::{Act, Disk, VERSIONS, Verb};
 
@@ -187,14 +187,6 @@ async fn a_result_of_another_operation_is_an_error() {
     }
 }
 
-/// Whether reading back finds what was sent.
-async fn is_found(writer: &Writer, trial: &Trial) -> bool {
-    let key = Key::from_listing(trial.path.clone());
-    let content = trial.change.content();
-    let read = writer.destination.read_back(&key).await.unwrap();
-    (read.size, read.crc64) == (content.len() as u64, Crc64::of(&content))
-}
-
 #[tokio::test]
 async fn damage_that_the_server_does_not_know_of_is_found_by_reading_back() {
     for version in VERSIONS {
@@ -202,9 +194,9 @@ async fn damage_that_the_server_does_not_know_of_is_found_by_reading_back() {
         for change in [Change::Small, Change::File, Change::Parts, Change::Stream] {
             let trial = writer.prepare(change).await;
             trial.run(&writer.destination).await.unwrap();
-            assert!(is_found(&writer, &trial).await, "{change:?}");
+            assert!(writer.reads_back(&trial).await, "{change:?}");
             writer.server.disk().damage(&trial.path);
-            assert!(!is_found(&writer, &trial).await, "{change:?}");
+            assert!(!writer.reads_back(&trial).await, "{change:?}");
         }
         writer.assert_recovered().await;
     }
@@ -228,7 +220,7 @@ async fn a_file_that_is_said_to_be_endless_is_read_to_its_end() {
             }
             Act::send(record)
         });
-        assert!(is_found(&writer, &trial).await);
+        assert!(writer.reads_back(&trial).await);
         writer.assert_recovered().await;
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use datasync_endpoint::{Crc64, Destination, Effect, ErrorKind, Key};
+use datasync_endpoint::{Effect, ErrorKind};
 use datasync_model::NfsVersion;
 
 use super::changes::{Change, Trial};
@@ -27,13 +27,6 @@ fn before(writer: &Writer, number: usize, happen: fn(&mut Disk)) {
         }
         0
     }));
-}
-
-async fn is_read_back(writer: &Writer, trial: &Trial) -> bool {
-    let key = Key::from_listing(trial.path.clone());
-    let content = trial.change.content();
-    let read = writer.destination.read_back(&key).await.unwrap();
-    (read.size, read.crc64) == (content.len() as u64, Crc64::of(&content))
 }
 
 /// Until it succeeds, as the engine does it where the server asks to wait; gives the trials.
@@ -67,7 +60,7 @@ async fn what_a_restart_takes_away_is_sent_again() {
                 writer.server.disk().restart();
                 let is_kept = trial.is_kept(&writer.server.disk());
                 assert!(is_kept, "{version} {change:?}, before {number}");
-                assert!(is_read_back(&writer, &trial).await);
+                assert!(writer.reads_back(&trial).await);
             }
         }
         writer.assert_recovered().await;
@@ -106,7 +99,7 @@ async fn a_loss_that_no_verifier_tells_of_is_found() {
                 before(&writer, number, Disk::lose);
                 // By its length at once, or by its content when it is read back.
                 let ended = trial.run(&writer.destination).await;
-                let is_found = ended.is_err() || !is_read_back(&writer, &trial).await;
+                let is_found = ended.is_err() || !writer.reads_back(&trial).await;
                 assert!(is_found, "{version} {change:?}, before {number}");
             }
         }

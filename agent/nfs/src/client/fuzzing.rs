@@ -3,7 +3,7 @@
 use datasync_endpoint::Attributes;
 
 use super::changes::{read_made, read_wcc, read_written};
-use super::{fsinfo_results, read_link_results, read_lookup, read_results};
+use super::results::{fsinfo_results, read_link_results, read_lookup, read_results};
 use crate::attributes::{read_attributes, read_optional};
 use crate::directory::Listing;
 use crate::directory::fuzzing::listing;
@@ -54,7 +54,9 @@ fn one(procedure: u8, mut reply: Reply) -> Result<(), Malformed> {
             assert!(read.data.len() <= LENGTH as usize);
             assert!(read.eof || !read.data.is_empty(), "nothing, and no end");
         }
-        5 => drop(fsinfo_results(&mut reply)?),
+        5 => {
+            fsinfo_results(&mut reply)?;
+        }
         6 => {
             let (handle, attributes) = read_made(&mut reply)?;
             handle.iter().for_each(|handle| is_handle(handle));

@@ -60,13 +60,24 @@ struct Sent {
     needs_commit: bool,
 }
 
-impl Sent {
-    fn and(self, written: Written) -> Self {
-        let is_other = self.verifier.is_some_and(|known| known != written.verifier);
+impl From<Written> for Sent {
+    fn from(written: Written) -> Self {
         Self {
             verifier: Some(written.verifier),
-            is_broken: self.is_broken || is_other,
-            needs_commit: self.needs_commit || !written.is_stable,
+            is_broken: false,
+            needs_commit: !written.is_stable,
+        }
+    }
+}
+
+impl Sent {
+    fn and(self, more: Self) -> Self {
+        let verifiers = self.verifier.zip(more.verifier);
+        let is_other = verifiers.is_some_and(|(known, other)| known != other);
+        Self {
+            verifier: more.verifier.or(self.verifier),
+            is_broken: self.is_broken || more.is_broken || is_other,
+            needs_commit: self.needs_commit || more.needs_commit,
         }
     }
 
@@ -147,9 +158,7 @@ impl NfsDestination {
         self.slices(chunks, offset, pace)
             .map_ok(|slice| self.write_slice(file, slice, is_single))
             .try_buffer_unordered(WRITES)
-            .try_fold(Sent::default(), async |sent, written| {
-                Ok(written.into_iter().fold(sent, Sent::and))
-            })
+            .try_fold(Sent::default(), async |sent, more| Ok(sent.and(more)))
             .await
     }
 
@@ -200,15 +209,16 @@ impl NfsDestination {
         )
     }
 
-    /// Writes a slice, whatever number of WRITEs the server makes of it.
+    /// Writes a slice, whatever number of WRITEs the server makes of it: one for each byte takes no more
+    /// memory than one.
     async fn write_slice(
         &self,
         file: &[u8],
         slice: Slice,
         is_single: bool,
-    ) -> Result<Vec<Written>, EndpointError> {
+    ) -> Result<Sent, EndpointError> {
         let (mut offset, mut rest) = (slice.offset, slice.data);
-        let mut all = Vec::with_capacity(1);
+        let mut sent = Sent::default();
         while !rest.is_empty() {
             let written = self
                 .tree
@@ -219,9 +229,9 @@ impl NfsDestination {
             let count = (written.count as usize).min(rest.len());
             rest = rest.split_off(count);
             offset += count as u64;
-            all.push(written);
+            sent = sent.and(written.into());
         }
-        Ok(all)
+        Ok(sent)
     }
 }
 
@@ -262,7 +272,10 @@ mod tests {
 
     #[test]
     fn what_was_written_in_two_lives_of_the_server_is_not_kept() {
-        let sent = |all: &[Written]| all.iter().copied().fold(Sent::default(), Sent::and);
+        let sent = |all: &[Written]| {
+            let all = all.iter().copied().map(Sent::from);
+            all.fold(Sent::default(), Sent::and)
+        };
         let one = sent(&[written(1, false), written(1, true)]);
         assert!(one.needs_commit && one.is_kept([1; 8]));
         assert!(!one.is_kept([2; 8]), "it was restarted before the COMMIT");
@@ -272,5 +285,7 @@ mod tests {
         // Stable data of a life before is on disk, but not worth a rule of its own.
         assert!(sent(&[written(1, true), written(2, true)]).is_broken);
         assert!(!sent(&[]).is_broken);
+        assert!(two.and(sent(&[])).is_broken && sent(&[]).and(two).is_broken);
+        assert!(one.and(sent(&[])).is_kept([1; 8]));
     }
 }

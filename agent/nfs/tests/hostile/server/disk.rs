@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::attributes::Changed;
+use super::verbs::{Status, Verb, status};
 use super::wire::Xdr;
 
 pub(crate) const NAMES: [&str; 3] = ["file", "link", "sub"];
@@ -19,42 +20,6 @@ pub(crate) const LINK: u32 = 5;
 
 /// Of `stable_how`.
 const UNSTABLE: u32 = 0;
-
-/// Statuses; both versions have the same numbers for these.
-pub(crate) mod status {
-    pub(crate) const NOENT: u32 = 2;
-    pub(crate) const EXIST: u32 = 17;
-    pub(crate) const NOTDIR: u32 = 20;
-    pub(crate) const ISDIR: u32 = 21;
-    pub(crate) const NOTEMPTY: u32 = 66;
-    pub(crate) const STALE: u32 = 70;
-    /// Of version 3: the guard of a SETATTR does not hold.
-    pub(crate) const NOT_SYNC: u32 = 10_002;
-    /// Of version 4: the grace period goes on.
-    pub(crate) const GRACE: u32 = 10_013;
-    pub(crate) const NOXATTR: u32 = 10_095;
-}
-
-pub(crate) type Status = u32;
-
-/// What a server is asked to do, in both versions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verb {
-    /// Of the mount, a session or a place in a COMPOUND.
-    Around,
-    Look,
-    List,
-    Read,
-    SetAttributes,
-    Write,
-    Commit,
-    MakeFile,
-    MakeOther,
-    Remove,
-    Rename,
-    Link,
-    SetXattr,
-}
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Node {
@@ -218,7 +183,7 @@ impl Disk {
         self.node(&found?).ok()
     }
 
-    pub(crate) fn make(
+    pub(super) fn make(
         &mut self,
         directory: &[u8],
         name: &[u8],

@@ -1,7 +1,8 @@
 //! Version 3 of NFS (RFC 1813 §3.3), and of MOUNT on the same port.
 
 use super::attributes::{Changed, IO_MAX, fattr3};
-use super::disk::{DIRECTORY, Disk, LINK, ROOT, Status, Verb, status};
+use super::disk::{DIRECTORY, Disk, LINK, ROOT};
+use super::verbs::{Status, Verb, status};
 use super::wire::{Arguments, Call, Xdr};
 
 const MOUNT: u32 = 100_005;

@@ -1,7 +1,8 @@
 //! Version 4 with any minor version (RFC 7530, RFC 8881, RFC 7862, RFC 8276), COMPOUND by COMPOUND.
 
 use super::attributes::{Changed, IO_MAX, bitmap, fattr4};
-use super::disk::{DIRECTORY, Disk, FILE, LINK, Status, TOP, Verb, status};
+use super::disk::{DIRECTORY, Disk, FILE, LINK, TOP};
+use super::verbs::{Status, Verb, status};
 use super::version_3::read;
 use super::wire::{Arguments, Call, Xdr};
 
@@ -172,6 +173,7 @@ fn around(operation: u32, call: &mut Arguments) -> Xdr {
     }
 }
 
+/// Changes of an entry.
 fn changed(
     operation: u32,
     call: &mut Arguments,
@@ -191,6 +193,45 @@ fn changed(
             disk.commit(&at.handle)?;
             said.long(disk.verifier)
         }
+        34 => {
+            call.take(16);
+            let new = Changed::version_4(call);
+            new.apply(disk.node_mut(&at.handle)?);
+            said.words(&[0])
+        }
+        38 => {
+            call.take(16);
+            let (offset, stable) = (call.long(), call.word());
+            let data = call.opaque();
+            let told = disk.write(&at.handle, (offset, &data), stable)?;
+            said.words(&told).long(disk.verifier)
+        }
+        73 => {
+            call.word();
+            let (name, value) = (call.opaque(), call.opaque());
+            disk.node_mut(&at.handle)?.xattrs.insert(name, value);
+            change
+        }
+        75 => {
+            let removed = disk.node_mut(&at.handle)?.xattrs.remove(&call.opaque());
+            removed.ok_or(status::NOXATTR)?;
+            change
+        }
+        _ => named(operation, call, at, disk)?,
+    })
+}
+
+/// Changes of a directory.
+fn named(
+    operation: u32,
+    call: &mut Arguments,
+    at: &mut At,
+    disk: &mut Disk,
+) -> Result<Xdr, Status> {
+    let said = Xdr::default();
+    // `change_info4`.
+    let change = Xdr::default().words(&[1]).long(1).long(2);
+    Ok(match operation {
         6 => {
             let (kind, device, content) = match call.word() {
                 LINK => (LINK, [0; 2], call.opaque()),
@@ -225,30 +266,6 @@ fn changed(
             let (from, to) = (call.opaque(), call.opaque());
             disk.rename((&at.saved, &from), (&at.handle, &to))?;
             change.then(&Xdr::default().words(&[1]).long(1).long(2))
-        }
-        34 => {
-            call.take(16);
-            let new = Changed::version_4(call);
-            new.apply(disk.node_mut(&at.handle)?);
-            said.words(&[0])
-        }
-        38 => {
-            call.take(16);
-            let (offset, stable) = (call.long(), call.word());
-            let data = call.opaque();
-            let told = disk.write(&at.handle, (offset, &data), stable)?;
-            said.words(&told).long(disk.verifier)
-        }
-        73 => {
-            call.word();
-            let (name, value) = (call.opaque(), call.opaque());
-            disk.node_mut(&at.handle)?.xattrs.insert(name, value);
-            change
-        }
-        75 => {
-            let removed = disk.node_mut(&at.handle)?.xattrs.remove(&call.opaque());
-            removed.ok_or(status::NOXATTR)?;
-            change
         }
         other => panic!("operation {other} was not expected"),
     })

@@ -8,7 +8,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use super::disk::{Disk, Verb};
+use super::disk::Disk;
+use super::verbs::Verb;
 
 const LAST: u32 = 1 << 31;
 

@@ -147,8 +147,8 @@ impl Trial {
             let header = trial.header(destination);
             let key = key(&before);
             let put = destination.put(&key, &header, change.payload());
-            put.await.unwrap();
-            let state = destination.stat(&key).await.unwrap().unwrap();
+            Box::pin(put).await.unwrap();
+            let state = Box::pin(destination.stat(&key)).await.unwrap().unwrap();
             trial.before = Some((before, state));
         }
         trial
@@ -189,7 +189,8 @@ impl Trial {
             (Change::Parts | Change::Stream, _) => self.in_parts(destination).await,
             (Change::Name | Change::NewName, Some(before)) => {
                 let (to, is_new) = (identifier(before), self.change == Change::NewName);
-                destination.link(&key, &to, is_new).await.map(drop)
+                let link = destination.link(&key, &to, is_new);
+                Box::pin(link).await.map(drop)
             }
             (Change::Metadata, Some((_, state))) => {
                 let metadata = PosixMetadata {
@@ -197,14 +198,15 @@ impl Trial {
                     ..self.change.metadata()
                 };
                 let set = destination.set_metadata(&key, state, &metadata, None);
-                set.await.map(drop)
+                Box::pin(set).await.map(drop)
             }
             (Change::Delete, Some(before)) => {
-                destination.delete(&[identifier(before)]).await.remove(0)
+                let objects = [identifier(before)];
+                Box::pin(destination.delete(&objects)).await.remove(0)
             }
             _ => {
                 let put = destination.put(&key, &header, self.change.payload());
-                put.await.map(drop)
+                Box::pin(put).await.map(drop)
             }
         }
     }
@@ -212,20 +214,18 @@ impl Trial {
     async fn in_parts(&self, destination: &NfsDestination) -> Result<(), EndpointError> {
         let (key, header) = (key(&self.path), self.header(destination));
         let payload = self.change.payload();
-        let upload = destination
-            .create_upload(&key, &header, payload.length)
-            .await?;
+        let upload = Box::pin(destination.create_upload(&key, &header, payload.length)).await?;
         let crc64 = payload.crc64;
         let part: PartReceipt = if self.change == Change::Parts {
-            destination.upload_part(&key, &upload, 1, payload).await?
+            Box::pin(destination.upload_part(&key, &upload, 1, payload)).await?
         } else {
             let stream = self.change.stream();
-            destination.stream_part(&key, &upload, 1, stream).await?
+            Box::pin(destination.stream_part(&key, &upload, 1, stream)).await?
         };
         assert_eq!(part.crc64, crc64);
         let parts = [part];
         let completed = destination.complete_upload(&key, &upload, &header, &parts, crc64);
-        completed.await.map(drop)
+        Box::pin(completed).await.map(drop)
     }
 
     /// Whether it came true, as the server sees it.

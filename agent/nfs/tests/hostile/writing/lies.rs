@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use datasync_endpoint::{Crc64, Destination, ErrorKind, Key};
+use datasync_endpoint::ErrorKind;
 
-use super::changes::{Change, Trial};
+use super::changes::Change;
 use super::victim::Writer;
 use crate::server::{Act, Disk, VERSIONS, Verb};
 
@@ -72,13 +72,17 @@ async fn a_number_of_bytes_that_no_write_can_have_taken_is_an_error() {
 async fn a_server_that_takes_little_each_time_gets_all_of_it() {
     for version in VERSIONS {
         let writer = Writer::open(version).await;
-        for takes in [1, 7, 999] {
+        for (change, takes) in [
+            (Change::Small, 1),
+            (Change::File, 19),
+            (Change::File, 999),
+            (Change::Parts, 19),
+            (Change::Stream, 999),
+        ] {
             writer.server.disk().manners.takes = takes;
-            for change in [Change::Small, Change::File, Change::Parts] {
-                let trial = writer.prepare(change).await;
-                trial.run(&writer.destination).await.unwrap();
-                assert!(trial.is_kept(&writer.server.disk()), "{change:?}");
-            }
+            let trial = writer.prepare(change).await;
+            trial.run(&writer.destination).await.unwrap();
+            assert!(trial.is_kept(&writer.server.disk()), "{change:?}");
         }
         writer.server.disk().manners.takes = usize::MAX;
         writer.assert_recovered().await;
@@ -118,22 +122,7 @@ async fn a_verifier_that_is_always_another_one_is_given_up() {
 #[tokio::test]
 async fn a_server_that_always_says_no_is_told_of() {
     // Both versions have these, and the last two no version.
-    const STATUSES: [u32; 14] = [
-        1,
-        2,
-        5,
-        13,
-        17,
-        20,
-        28,
-        30,
-        66,
-        70,
-        10_004,
-        10_008,
-        77_777,
-        0xffff_ffff,
-    ];
+    const STATUSES: [u32; 10] = [1, 2, 17, 28, 66, 70, 10_004, 10_008, 77_777, 0xffff_ffff];
     const VERBS: [Verb; 8] = [
         Verb::SetAttributes,
         Verb::Write,
@@ -147,24 +136,32 @@ async fn a_server_that_always_says_no_is_told_of() {
     for version in VERSIONS {
         let writer = Writer::open(version).await;
         for verb in VERBS {
-            for status in STATUSES {
-                for change in Change::ALL {
-                    let trial = writer.prepare(change).await;
-                    let refused = count(&writer, verb, move |_| status);
-                    let ended = trial.run(&writer.destination).await;
-                    writer.server.disk().before = None;
-                    let refused = refused.load(Ordering::Relaxed);
-                    let said = format!("{change:?}, {verb:?} {status}: {ended:?}");
-                    assert!(refused < CALLS_MAX, "{said}");
-                    // What is not needed may fail; what is gone already need not be removed.
-                    let is_gone = change == Change::Delete && status == 2;
-                    let is_true = trial.is_kept(&writer.server.disk());
-                    assert!(ended.is_err() || is_true || is_gone, "{said}");
+            for change in Change::ALL {
+                for status in STATUSES {
+                    if refused(&writer, change, verb, status).await == 0 {
+                        break;
+                    }
                 }
             }
         }
         writer.assert_recovered().await;
     }
+}
+
+/// Gives how often the server said no.
+async fn refused(writer: &Writer, change: Change, verb: Verb, status: u32) -> usize {
+    let trial = writer.prepare(change).await;
+    let refused = count(writer, verb, move |_| status);
+    let ended = trial.run(&writer.destination).await;
+    writer.server.disk().before = None;
+    let refused = refused.load(Ordering::Relaxed);
+    let said = format!("{change:?}, {verb:?} {status}: {ended:?}");
+    assert!(refused < CALLS_MAX, "{said}");
+    // What is not needed may fail; what is gone already need not be removed.
+    let is_gone = change == Change::Delete && status == 2;
+    let is_true = trial.is_kept(&writer.server.disk());
+    assert!(ended.is_err() || is_true || is_gone, "{said}");
+    refused
 }
 
 #[tokio::test]
@@ -190,14 +187,6 @@ async fn a_result_of_another_operation_is_an_error() {
     }
 }
 
-/// Whether reading back finds what was sent.
-async fn is_found(writer: &Writer, trial: &Trial) -> bool {
-    let key = Key::from_listing(trial.path.clone());
-    let content = trial.change.content();
-    let read = writer.destination.read_back(&key).await.unwrap();
-    (read.size, read.crc64) == (content.len() as u64, Crc64::of(&content))
-}
-
 #[tokio::test]
 async fn damage_that_the_server_does_not_know_of_is_found_by_reading_back() {
     for version in VERSIONS {
@@ -205,9 +194,9 @@ async fn damage_that_the_server_does_not_know_of_is_found_by_reading_back() {
         for change in [Change::Small, Change::File, Change::Parts, Change::Stream] {
             let trial = writer.prepare(change).await;
             trial.run(&writer.destination).await.unwrap();
-            assert!(is_found(&writer, &trial).await, "{change:?}");
+            assert!(writer.reads_back(&trial).await, "{change:?}");
             writer.server.disk().damage(&trial.path);
-            assert!(!is_found(&writer, &trial).await, "{change:?}");
+            assert!(!writer.reads_back(&trial).await, "{change:?}");
         }
         writer.assert_recovered().await;
     }
@@ -231,7 +220,7 @@ async fn a_file_that_is_said_to_be_endless_is_read_to_its_end() {
             }
             Act::send(record)
         });
-        assert!(is_found(&writer, &trial).await);
+        assert!(writer.reads_back(&trial).await);
         writer.assert_recovered().await;
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use datasync_endpoint::{Crc64, Destination, Key};
 use datasync_model::NfsVersion;
 use datasync_nfs::NfsDestination;
 use tempfile::TempDir;
@@ -23,7 +24,7 @@ impl Writer {
         let log = tempfile::tempdir().unwrap();
         let config = config(&server, version);
         let path = log.path().join("times");
-        let destination = NfsDestination::open(config, &path).await.unwrap();
+        let destination = Box::pin(NfsDestination::open(config, &path)).await.unwrap();
         Self {
             destination,
             server,
@@ -35,7 +36,15 @@ impl Writer {
     /// A trial in a directory of its own, with what must be there before.
     pub(crate) async fn prepare(&self, change: Change) -> Trial {
         let number = self.trials.fetch_add(1, Ordering::Relaxed);
-        Trial::prepare(change, &self.destination, number).await
+        Box::pin(Trial::prepare(change, &self.destination, number)).await
+    }
+
+    /// Whether reading back finds what was sent.
+    pub(crate) async fn reads_back(&self, trial: &Trial) -> bool {
+        let key = Key::from_listing(trial.path.clone());
+        let content = trial.change.content();
+        let read = Box::pin(self.destination.read_back(&key)).await.unwrap();
+        (read.size, read.crc64) == (content.len() as u64, Crc64::of(&content))
     }
 
     /// Everything is as it was once the server is honest again.

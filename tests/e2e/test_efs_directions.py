@@ -65,7 +65,7 @@ def task(site, source, destination, options=None):
 @pytest.fixture(scope="module")
 def whole(site):
     source = site.source("whole")
-    tree.a_bit_of_everything(source)
+    tree.a_bit_of_everything(source, 20 * MIB)
     return source
 
 

@@ -3,7 +3,6 @@ bucket, hard links and devices."""
 
 import os
 import shlex
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -11,6 +10,7 @@ from world import copied, kernel, tree
 from world.control import Control
 from world.site import Site, shown
 
+MIB = 1024 * 1024
 VERSIONS = ["NFS3", "NFS4_0", "NFS4_1", "NFS4_2"]
 EXPORTS = {"/exports": "rw,no_root_squash,insecure,no_subtree_check"}
 PREFIX = "below/"
@@ -42,12 +42,13 @@ def linked(site):
 
 
 @pytest.fixture(scope="module")
-def server(directory, module_logs, linked):
+def server(tmp_path_factory, module_logs, linked):
     kernel.skip_if_missing()
-    archive = Path(directory) / "linked.tar"
+    directory = tmp_path_factory.mktemp("kernel")
+    archive = directory / "linked.tar"
     kernel.pack(linked.here, archive)
     prepare = kernel.unpack(archive, linked.there)
-    made = kernel.Kernel(directory / "kernel", module_logs, EXPORTS, prepare)
+    made = kernel.Kernel(directory, module_logs, EXPORTS, prepare)
     try:
         yield made.start()
     finally:
@@ -58,7 +59,7 @@ def server(directory, module_logs, linked):
 def whole(site):
     """A tree of this machine, which nfs-ganesha serves."""
     source = site.source("whole")
-    tree.a_bit_of_everything(source)
+    tree.a_bit_of_everything(source, 20 * MIB)
     return source
 
 
@@ -103,7 +104,7 @@ def test_a_tree_arrives_from_a_bucket(site, server, whole, bucket, version):
     assert_arrives(site, server, task, path, copied.exactly(whole))
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("version", ["NFS3", "NFS4_2"])
 @pytest.mark.parametrize("origin", ["from nfs-ganesha", "within the kernel's"])
 def test_hard_links_and_devices_stay_what_they_are(site, server, linked, origin, version):
     if origin == "from nfs-ganesha":

@@ -164,11 +164,11 @@ def big(path, size):
     os.chmod(path, 0o644)
 
 
-def a_bit_of_everything(root):
-    """About 45 MB of all that a file system can be given over NFS but special files, with old times."""
+def a_bit_of_everything(root, large=40 * 1024 * 1024):
+    """All that a file system can be given over NFS but special files, with old times; a file of `large` bytes."""
     odd_names(root)
     neighbours(root)
-    big(root + b"/big", 40 * 1024 * 1024)
+    big(root + b"/big", large)
     write(root + b"/empty")
     write(root + b"/set-id", b"x")
     os.chown(root + b"/set-id", 1234, 567)

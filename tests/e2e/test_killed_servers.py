@@ -13,7 +13,7 @@ from world.site import shown
 MIB = 1024 * 1024
 PREFIX = "below/"
 VERSIONS = ["NFS3", "NFS4_0", "NFS4_1"]
-FILES, NAMES_OF_EACH = 40, 60
+FILES, NAMES_OF_EACH = 40, 30
 
 
 @pytest.fixture(scope="module")
@@ -54,11 +54,11 @@ def server(request, site, nfs4):
     return Server(site, nfs4, request.param)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def from_bucket(site):
     """A tree, and a location in which it is."""
     source, bucket = site.source("slow"), site.bucket("slow")
-    tree.big(source + b"/big", 60 * MIB)
+    tree.big(source + b"/big", 40 * MIB)
     for number in range(200):
         tree.write(source + b"/%03d" % number, tree.noise(number, 64 * 1024))
     tree.set_times(source)

@@ -9,7 +9,7 @@ from world.mirror import Mirror, package
 from world.process import free_port, run, wait_until
 
 HOST = "10.0.2.2"
-BOOT_SECONDS = 300
+BOOT_SECONDS = 900
 MIB = 1024 * 1024
 NAME = "updated-agent"
 SUITES = {

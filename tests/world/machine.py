@@ -57,7 +57,7 @@ class SerialLine:
         with self._lock:
             return "\n".join(line.rstrip() for line in self._screen.display)
 
-    def wait(self, *words, gone=None, timeout=60):
+    def wait(self, *words, gone=None, timeout=300):
         """Until all words are on the screen, and what is to be `gone` is not; answers the screen."""
         deadline = time.monotonic() + timeout
         while True:

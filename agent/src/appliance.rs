@@ -1,7 +1,7 @@
 //! The machine where it is the appliance: its settings outside of the agent, which the local console
 //! and the first boot write.
 
-mod control;
+mod agent;
 mod files;
 mod netfiles;
 mod network;
@@ -9,7 +9,9 @@ mod replacing;
 
 use std::path::Path;
 
-pub(crate) use control::{AGENT, ControlSettings, agent_file, control_file};
+pub(crate) use agent::{
+    AGENT, ControlSettings, agent_file, configured_log_level, control_file, log_level_file,
+};
 pub(crate) use files::{MachineFile, read_small, read_virtual};
 pub(crate) use netfiles::files as network_files;
 pub(crate) use network::{

@@ -9,6 +9,7 @@ mod command;
 mod draw;
 mod form;
 mod key;
+mod outcomes;
 mod page;
 mod report;
 mod run;

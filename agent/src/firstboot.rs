@@ -10,6 +10,7 @@ mod nocloud;
 mod ovf;
 mod plan;
 mod seed;
+mod vmware;
 mod yaml;
 
 use std::fs;

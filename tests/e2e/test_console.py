@@ -207,6 +207,14 @@ def test_5_the_appliance_wants_a_password_and_its_network_is_configured(site, tm
         shown.press(f"192.0.2.53{ENTER}" + ENTER * 6)
         shown.wait("files written")
         shown.press("q")
+        shown.wait("Get activation key")
+        shown.press("7")
+        shown.wait("l level")
+        shown.press("l")
+        shown.wait("< info >")
+        shown.press(" " + ENTER)
+        shown.wait("The level of the log is debug.")
+        shown.press("q")
         # Leaving the appliance's console is locking it.
         shown.press("q")
         shown.wait("This console is locked")
@@ -216,6 +224,7 @@ def test_5_the_appliance_wants_a_password_and_its_network_is_configured(site, tm
         shown.wait("Get activation key")
     written = root / "etc/systemd/network/05-datasync-console.network"
     assert "Address=192.0.2.10/24\nGateway=192.0.2.1" in written.read_text()
+    assert '[log]\nlevel = "debug"' in (root / "etc/datasync/agent.toml").read_text()
     # Where the agent's user cannot write.
     hashed = root / "etc/datasync/console-password"
     assert hashed.stat().st_mode & 0o777 == 0o600

@@ -8,29 +8,19 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 from test_platforms import EVERY_PROPERTY
+from world.disks import mounted
 from world.process import run
 
 MIB = 1024 * 1024
 QCOW2_MAX = 250 * MIB
-# Where packer/base puts the root file system.
-ROOT_OFFSET = 36864 * 512
 OVF = "{http://schemas.dmtf.org/ovf/envelope/1}"
 
 
 @pytest.fixture(scope="module")
 def system(disk, tmp_path_factory):
     """The image's files."""
-    made = tmp_path_factory.mktemp("system")
-    raw, mounted = made / "raw", made / "root"
-    mounted.mkdir()
-    assert run(["qemu-img", "convert", "-O", "raw", disk, raw]).returncode == 0
-    answer = run(["mount", "-o", f"ro,noload,loop,offset={ROOT_OFFSET}", raw, mounted])
-    assert answer.returncode == 0, answer.stderr
-    try:
-        yield mounted
-    finally:
-        run(["umount", mounted])
-        raw.unlink()
+    with mounted(disk, tmp_path_factory.mktemp("system") / "image.raw") as system:
+        yield system
 
 
 def test_the_image_is_small(disk):

@@ -1,6 +1,7 @@
 """A virtual machine as its operator has it: power, a serial line, ports that are forwarded to it."""
 
 import json
+import shutil
 import socket
 import threading
 import time
@@ -21,7 +22,7 @@ def virtualises():
 
 def overlay(disk, path, size=None):
     """A disk of the machine's own, of the image's size or larger: the image is not written to."""
-    kind = "vmdk" if disk.suffix == ".vmdk" else "qcow2"
+    kind = disk.suffix.removeprefix(".")
     command = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", kind, "-b", disk, path]
     made = run([*command, size] if size else command)
     if made.returncode != 0:
@@ -56,7 +57,7 @@ class SerialLine:
         with self._lock:
             return "\n".join(line.rstrip() for line in self._screen.display)
 
-    def wait(self, *words, gone=None, timeout=60):
+    def wait(self, *words, gone=None, timeout=300):
         """Until all words are on the screen, and what is to be `gone` is not; answers the screen."""
         deadline = time.monotonic() + timeout
         while True:
@@ -82,7 +83,7 @@ class Machine:
     # What a test may change before it starts one.
     memory_mib = 1024
     cpus = 2
-    # Of UEFI; BIOS without one.
+    # A folder of UEFI's code and empty variables, as Debian's package `ovmf` has them; BIOS without one.
     firmware = None
     disk_device = "virtio-blk-pci"
     network_device = "virtio-net-pci"
@@ -96,6 +97,8 @@ class Machine:
         self.name = name
         self.directory = directory
         self.disk = overlay(disk, directory / f"{name}.qcow2", disk_size)
+        # Disks besides its own, which it may write to.
+        self.more_disks = []
         self.seeds = list(seeds)
         self.forwards = forwards or {}
         self.tap = tap
@@ -110,7 +113,12 @@ class Machine:
         given += ["-cpu", "host" if kvm else "max"]
         given += ["-smp", str(self.cpus), "-m", str(self.memory_mib)]
         if self.firmware:
-            given += ["-drive", f"if=pflash,format=raw,readonly=on,file={self.firmware}"]
+            code, variables = self.firmware / "OVMF_CODE_4M.fd", self._path("variables")
+            # What it remembers stays with the machine.
+            if not variables.exists():
+                shutil.copyfile(self.firmware / "OVMF_VARS_4M.fd", variables)
+            given += ["-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={code}"]
+            given += ["-drive", f"if=pflash,unit=1,format=raw,file={variables}"]
         given += ["-display", "none", "-no-reboot"]
         given += ["-serial", f"unix:{self._path('serial')},server=on,wait=off"]
         given += ["-qmp", f"unix:{self._path('qmp')},server=on,wait=off"]
@@ -119,6 +127,9 @@ class Machine:
             given += ["-device", "pvscsi", "-device", "scsi-hd,drive=disk"]
         else:
             given += ["-device", f"{self.disk_device},drive=disk"]
+        for number, path in enumerate(self.more_disks):
+            given += ["-drive", f"file={path},if=none,id=more{number},format=raw"]
+            given += ["-device", f"virtio-blk-pci,drive=more{number}"]
         given += ["-device", "virtio-rng-pci"]
         if self.tap:
             given += ["-netdev", f"tap,id=tap,ifname={self.tap[0]},script=no,downscript=no"]

@@ -1,5 +1,5 @@
 //! The files that say how the machine's network is: of systemd-networkd, systemd-resolved,
-//! systemd-timesyncd, and of the agent's unit.
+//! systemd-timesyncd, apt, and the environment of the agent's unit.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use super::network::NetworkSettings;
 
 /// Keeps what was filled in.
 pub(crate) const KEPT: &str = "etc/datasync/network.json";
-/// Read by the agent's unit.
+/// Read by the agent's unit whenever that is started; the image says so to it.
 const PROXY: &str = "etc/datasync/proxy.env";
 /// Read by what updates the operating system.
 const APT_PROXY: &str = "etc/apt/apt.conf.d/61datasync-proxy";
@@ -22,7 +22,6 @@ pub(crate) fn files(settings: &NetworkSettings) -> serde_json::Result<Vec<Machin
         mode: 0o644,
         group: None,
     };
-    let unit = format!("[Service]\nEnvironmentFile=-/{PROXY}\n");
     Ok(vec![
         public(
             "etc/systemd/network/05-datasync-console.network",
@@ -35,10 +34,6 @@ pub(crate) fn files(settings: &NetworkSettings) -> serde_json::Result<Vec<Machin
         public(
             "etc/systemd/timesyncd.conf.d/50-datasync-console.conf",
             list("Time", "NTP", &settings.time),
-        ),
-        public(
-            "etc/systemd/system/datasync-agent.service.d/50-datasync-console.conf",
-            unit,
         ),
         // The proxy's password is in it.
         MachineFile {

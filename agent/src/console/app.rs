@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::command::{Command, Outcome};
 use super::form::Form;
 use super::key::Key;
-use super::page::{Page, room};
+use super::page::{Line, Page, room};
 use super::report::Report;
 use super::screens::{execution, lock, menu, status};
 use super::topic::Topic;
@@ -85,6 +85,12 @@ pub(super) enum Event {
     Resize(u16, u16),
     /// Comes every second.
     Tick,
+    /// A command is not at its end yet.
+    Progress {
+        ticket: u64,
+        /// What it has done, and what it is at.
+        lines: Vec<Line>,
+    },
     Done {
         ticket: u64,
         outcome: Outcome,

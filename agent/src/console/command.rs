@@ -31,6 +31,10 @@ pub(super) enum Command {
     },
     CheckResources,
     ReadLog,
+    ReadLogLevel,
+    SetLogLevel {
+        level: String,
+    },
     MakeBundle {
         directory: String,
     },
@@ -64,6 +68,8 @@ impl Command {
             Self::TestS3 { .. } => "TestS3",
             Self::CheckResources => "CheckResources",
             Self::ReadLog => "ReadLog",
+            Self::ReadLogLevel => "ReadLogLevel",
+            Self::SetLogLevel { .. } => "SetLogLevel",
             Self::MakeBundle { .. } => "MakeBundle",
             Self::Unlock { .. } => "Unlock",
             Self::SetPassword { .. } => "SetPassword",
@@ -73,10 +79,10 @@ impl Command {
     /// After this time the operator is told that there is no answer.
     pub(super) fn limit(&self) -> Duration {
         Duration::from_secs(match self {
-            Self::Ask | Self::ReadNetwork | Self::ShowNetwork => 5,
+            Self::Ask | Self::ReadNetwork | Self::ShowNetwork | Self::ReadLogLevel => 5,
             Self::RequestKey { .. } | Self::CheckResources => 15,
             Self::Unlock { .. } | Self::SetPassword { .. } | Self::ReadLog => 20,
-            Self::TestS3 { .. } => 60,
+            Self::TestS3 { .. } | Self::SetLogLevel { .. } => 60,
             Self::TestConnection | Self::TestNfs { .. } => 90,
             Self::SetControl(_) | Self::ApplyNetwork(_) | Self::MakeBundle { .. } => 150,
         })
@@ -90,6 +96,8 @@ pub(super) enum Outcome {
     Agent(Result<Box<Snapshot>, String>),
     /// Of [`Command::ReadNetwork`].
     Network(Box<NetworkSettings>),
+    /// Of [`Command::ReadLogLevel`].
+    LogLevel(String),
     /// Of [`Command::SetControl`], once it is written.
     Control {
         /// What is configured from now on.

@@ -13,6 +13,8 @@ pub(super) struct Report {
     pub(super) is_waiting: bool,
     /// What `r` runs.
     pub(super) again: Option<Command>,
+    /// What `l` runs, where the level of this log can be changed.
+    pub(super) level: Option<Command>,
     /// The first row shown.
     pub(super) top: usize,
     /// The end is what is of interest.
@@ -27,6 +29,7 @@ impl Report {
             lines: vec![Line::plain("Please wait...")],
             is_waiting: true,
             again,
+            level: None,
             top: 0,
             from_end: false,
         }
@@ -70,6 +73,9 @@ impl Report {
         }
         if self.again.is_some() && !self.is_waiting {
             hints.push("r again");
+        }
+        if self.level.is_some() && !self.is_waiting {
+            hints.push("l level");
         }
         hints.push("q, Esc back");
         Page {

@@ -7,12 +7,14 @@ mod control;
 mod execute;
 mod journal;
 mod listening;
+mod log_level;
 mod machine;
 mod network;
 mod nfs;
 mod password;
 mod s3;
 mod scrub;
+mod steps;
 mod terminal;
 
 use std::path::PathBuf;

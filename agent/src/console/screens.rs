@@ -4,6 +4,7 @@ pub(super) mod activation;
 pub(super) mod connection;
 pub(super) mod execution;
 pub(super) mod lock;
+pub(super) mod log_level;
 pub(super) mod menu;
 pub(super) mod network;
 pub(super) mod resources;

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use super::app::{Agent, App, Effect, Event, Screen};
-use super::command::{Command, Outcome};
+use super::app::{App, Effect, Event, Screen};
+use super::command::Command;
 use super::form::{Form, Pressed};
 use super::key::Key;
+use super::outcomes::{finish, progress};
 use super::page::Line;
 use super::report::Report;
-use super::screens::{activation, connection, lock, network, storage, support};
+use super::screens::{activation, connection, lock, log_level, network, storage, support};
 use super::topic::Topic;
 
 /// The next state, and what is to be done. `now` is the time since the console was started.
@@ -24,6 +25,10 @@ pub(super) fn update(mut app: App, event: Event, now: Duration) -> (App, Vec<Eff
             vec![Effect::Clear]
         }
         Event::Tick => tick(&mut app, now),
+        Event::Progress { ticket, lines } => {
+            progress(&mut app, ticket, lines);
+            Vec::new()
+        }
         Event::Done { ticket, outcome } => {
             finish(&mut app, ticket, outcome, now);
             Vec::new()
@@ -99,6 +104,10 @@ fn press(app: &mut App, key: Key, now: Duration) -> Vec<Effect> {
                 }
                 None => Vec::new(),
             },
+            Key::Char('l') if !report.is_waiting => match report.level.clone() {
+                Some(command) => run(app, command),
+                None => Vec::new(),
+            },
             key => {
                 report.press(key, room);
                 Vec::new()
@@ -167,6 +176,7 @@ fn open(app: &mut App, topic: Topic) -> Vec<Effect> {
             let effects = report(app, topic, Command::ReadLog, true);
             if let Screen::Report(report) = &mut app.screen {
                 report.from_end = true;
+                report.level = app.place.is_appliance.then_some(Command::ReadLogLevel);
             }
             effects
         }
@@ -212,9 +222,8 @@ fn submit(app: &mut App, topic: Topic) -> Vec<Effect> {
         Topic::Network => network::submit(form),
         Topic::Connection => connection::submit(form, &app.place.control),
         Topic::Password => lock::submit(form),
-        Topic::Resources | Topic::Status | Topic::Execution | Topic::Log => {
-            return Vec::new();
-        }
+        Topic::Log => Ok(log_level::submit(form)),
+        Topic::Resources | Topic::Status | Topic::Execution => return Vec::new(),
     };
     let command = match asked {
         Ok(command) => command,
@@ -231,76 +240,4 @@ fn submit(app: &mut App, topic: Topic) -> Vec<Effect> {
     let can_repeat = matches!(topic, Topic::ActivationKey | Topic::Storage)
         || command == Command::TestConnection;
     report(app, topic, command, can_repeat)
-}
-
-fn finish(app: &mut App, ticket: u64, outcome: Outcome, now: Duration) {
-    if let Outcome::Agent(said) = outcome {
-        app.is_asking = false;
-        app.agent = match said {
-            Ok(snapshot) => Agent::Up(snapshot),
-            Err(reason) => Agent::Down(reason),
-        };
-        app.refresh();
-        return;
-    }
-    if ticket != app.ticket {
-        return;
-    }
-    let room = app.room();
-    match (outcome, &mut app.screen) {
-        (Outcome::Unlocked(Ok(true)), Screen::Locked(_)) => {
-            app.attempts = lock::Attempts::default();
-            app.screen = Screen::Menu { at: 0 };
-        }
-        (Outcome::Unlocked(said), Screen::Locked(form)) => {
-            app.attempts.failed(now);
-            form.problem = Some(match said {
-                Ok(_) => "Wrong password.".to_owned(),
-                Err(reason) => reason,
-            });
-        }
-        (Outcome::PasswordSet(Ok(())), Screen::Form(..) | Screen::FirstPassword(_)) => {
-            app.has_password = true;
-            let mut report = Report::waiting(Topic::Password.title(), None);
-            report.finish(vec![Line::ok("The password is set.")], room);
-            app.screen = Screen::Report(report);
-        }
-        (
-            Outcome::PasswordSet(Err(reason)),
-            Screen::Form(_, form) | Screen::FirstPassword(form),
-        ) => {
-            form.clear_secrets();
-            form.problem = Some(reason);
-        }
-        (Outcome::PasswordThere, Screen::Form(..) | Screen::FirstPassword(_)) => {
-            app.has_password = true;
-            app.screen = Screen::Locked(lock::form());
-        }
-        (Outcome::Network(settings), Screen::Report(_)) => {
-            app.screen = Screen::Form(Topic::Network, network::form(&settings));
-        }
-        (
-            Outcome::Control {
-                control,
-                faults,
-                lines,
-            },
-            screen,
-        ) => {
-            app.place.control = control;
-            app.place.faults = faults;
-            if let Screen::Report(report) = screen {
-                report.finish(lines, room);
-            }
-        }
-        (Outcome::Lines(lines), Screen::Report(report)) => report.finish(lines, room),
-        (
-            Outcome::Lines(lines),
-            Screen::Locked(form) | Screen::FirstPassword(form) | Screen::Form(_, form),
-        ) => {
-            let text: Vec<_> = lines.into_iter().map(|line| line.text).collect();
-            form.problem = Some(text.join(" "));
-        }
-        _ => {}
-    }
 }

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use super::nocloud::{self, Documents};
 use super::ovf;
 use super::seed::Seed;
+use super::vmware;
 
 /// The longest document, in bytes.
 const DOCUMENT_MAX: u64 = 64 * 1024;
@@ -74,10 +75,8 @@ pub(super) fn find(root: &Path) -> Result<Option<(String, Found)>, String> {
             return Ok(Some((shown, found)));
         }
     }
-    match from_vmware() {
-        Some(document) => Ok(Some(("guestinfo.ovfEnv".to_owned(), Found::Ovf(document)))),
-        None => Ok(None),
-    }
+    let document = vmware::environment(root)?;
+    Ok(document.map(|document| (vmware::PLACE.to_owned(), Found::Ovf(document))))
 }
 
 fn devices(root: &Path) -> Vec<PathBuf> {
@@ -159,7 +158,9 @@ fn document(path: &Path) -> io::Result<Option<String>> {
     bounded(file).map(Some).map_err(named)
 }
 
-fn bounded(from: impl Read) -> io::Result<String> {
+/// # Errors
+/// If it is no text, or longer than 64 KiB.
+pub(super) fn bounded(from: impl Read) -> io::Result<String> {
     let mut text = String::new();
     from.take(DOCUMENT_MAX + 1).read_to_string(&mut text)?;
     if text.len() as u64 > DOCUMENT_MAX {
@@ -167,24 +168,6 @@ fn bounded(from: impl Read) -> io::Result<String> {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, what));
     }
     Ok(text)
-}
-
-/// What VMware keeps for the machine, if this is one of its machines and the tools are there.
-fn from_vmware() -> Option<String> {
-    let vendor = fs::read_to_string("/sys/class/dmi/id/sys_vendor").ok()?;
-    if !vendor.starts_with("VMware") {
-        return None;
-    }
-    let mut tool = Command::new("vmware-rpctool")
-        .arg("info-get guestinfo.ovfEnv")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .ok()?;
-    let document = tool.stdout.take().and_then(|output| bounded(output).ok());
-    let ended = tool.wait().ok()?;
-    document.filter(|text| ended.success() && !text.trim().is_empty())
 }
 
 #[cfg(test)]

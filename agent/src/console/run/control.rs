@@ -4,7 +4,8 @@ use std::path::Path;
 
 use super::super::command::Outcome;
 use super::super::page::Line;
-use super::network::{refused, tell};
+use super::network::refused;
+use super::steps::Steps;
 use super::{Configured, World, connection, faults};
 use crate::appliance::{self, ControlSettings};
 
@@ -20,7 +21,7 @@ const COMMANDS: [&[&str]; 2] = [
 ];
 
 /// Writes it to the agent's configuration, has the agent read that, and tests the connection.
-pub(super) async fn set(world: &World, control: ControlSettings) -> Outcome {
+pub(super) async fn set(world: &World, control: ControlSettings, mut steps: Steps) -> Outcome {
     let before = appliance::read_small(&world.root.join(appliance::AGENT));
     let group = appliance::agent_group(&world.root);
     let file = match appliance::control_file(before.as_deref(), &control, group) {
@@ -41,13 +42,15 @@ pub(super) async fn set(world: &World, control: ControlSettings) -> Outcome {
         return Outcome::Lines(refused(&failed));
     }
     world.configure(configured);
-    let mut lines = vec![Line::ok("saved")];
+    steps.done(Line::ok("saved"));
     if world.root == Path::new("/") {
         for words in COMMANDS {
-            lines.push(tell(words).await);
+            steps.run(words).await;
         }
     }
-    lines.push(Line::plain(""));
+    steps.done(Line::plain(""));
+    steps.begin("test of the connection").await;
+    let mut lines = steps.into_lines();
     lines.extend(connection::test(world).await);
     Outcome::Control {
         control: world.configured().control(),
@@ -60,6 +63,7 @@ pub(super) async fn set(world: &World, control: ControlSettings) -> Outcome {
 mod tests {
     use std::fs;
 
+    use super::super::steps::tests::unseen;
     use super::*;
 
     fn control(address: &str, fingerprint: &str) -> ControlSettings {
@@ -79,7 +83,7 @@ mod tests {
             control,
             faults,
             lines,
-        } = set(&world, wanted.clone()).await
+        } = set(&world, wanted.clone(), unseen()).await
         else {
             panic!("not saved");
         };
@@ -99,7 +103,7 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         let world = World::below(scratch.path());
         // Nothing says yet by what control is recognised.
-        let outcome = set(&world, control("127.0.0.1:1", "")).await;
+        let outcome = set(&world, control("127.0.0.1:1", ""), unseen()).await;
         let Outcome::Lines(lines) = outcome else {
             panic!("saved");
         };

@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use super::super::command::{Command, Outcome};
 use super::super::page::Line;
+use super::steps::Steps;
 use super::{
-    World, activation, bundle, connection, control, journal, machine, network, nfs, password, s3,
+    World, activation, bundle, connection, control, journal, log_level, machine, network, nfs,
+    password, s3,
 };
 use crate::local;
 
-/// Runs `command`.
-pub(super) async fn execute(command: Command, world: Arc<World>) -> Outcome {
+/// Runs `command`, whose steps are `steps` if it has several.
+pub(super) async fn execute(command: Command, world: Arc<World>, steps: Steps) -> Outcome {
     let limit = command.limit();
     let asks = command == Command::Ask;
-    match tokio::time::timeout(limit, Box::pin(carry_out(command, &world))).await {
+    match tokio::time::timeout(limit, Box::pin(carry_out(command, &world, steps))).await {
         Ok(outcome) => outcome,
         Err(_) if asks => Outcome::Agent(Err("it does not answer".to_owned())),
         Err(_) => Outcome::Lines(vec![Line::fail(format!(
@@ -23,7 +25,7 @@ pub(super) async fn execute(command: Command, world: Arc<World>) -> Outcome {
     }
 }
 
-async fn carry_out(command: Command, world: &World) -> Outcome {
+async fn carry_out(command: Command, world: &World, steps: Steps) -> Outcome {
     match command {
         Command::Ask => {
             let said = local::ask(&world.state_dir).await;
@@ -40,11 +42,13 @@ async fn carry_out(command: Command, world: &World) -> Outcome {
         }
         Command::ReadNetwork => Outcome::Network(Box::new(network::read(&world.root))),
         Command::ShowNetwork => Outcome::Lines(network::show(world)),
-        Command::ApplyNetwork(settings) => Outcome::Lines(network::apply(world, &settings).await),
+        Command::ApplyNetwork(settings) => {
+            Outcome::Lines(network::apply(world, &settings, steps).await)
+        }
         Command::RequestKey { region } => {
             Outcome::Lines(activation::request_key(&world.state_dir, &region).await)
         }
-        Command::SetControl(settings) => control::set(world, settings).await,
+        Command::SetControl(settings) => control::set(world, settings, steps).await,
         Command::TestConnection => Outcome::Lines(connection::test(world).await),
         Command::TestNfs { server, path } => Outcome::Lines(nfs::test(world, server, path).await),
         Command::TestS3 { endpoint, bucket } => {
@@ -52,6 +56,10 @@ async fn carry_out(command: Command, world: &World) -> Outcome {
         }
         Command::CheckResources => Outcome::Lines(machine::check(world).await),
         Command::ReadLog => Outcome::Lines(journal::lines(world).await),
+        Command::ReadLogLevel => log_level::read(world),
+        Command::SetLogLevel { level } => {
+            Outcome::Lines(log_level::set(world, &level, steps).await)
+        }
         Command::MakeBundle { directory } => {
             Outcome::Lines(bundle::make(world, directory.as_ref()).await)
         }

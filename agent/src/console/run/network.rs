@@ -2,19 +2,13 @@
 
 use std::io;
 use std::path::Path;
-use std::process::Stdio;
-use std::time::Duration;
 
 use sysinfo::Networks;
-use tokio::process::Command;
 
 use super::super::page::Line;
+use super::steps::Steps;
 use super::{Configured, World};
 use crate::appliance::{self, NetworkSettings, NotReplaced};
-
-const COMMAND_TIMEOUT: Duration = Duration::from_secs(20);
-/// Bytes of a command's complaint that are shown.
-const COMPLAINT_MAX: usize = 300;
 
 /// What was filled in before; otherwise DHCP on the first interface.
 pub(super) fn read(root: &Path) -> NetworkSettings {
@@ -90,7 +84,11 @@ fn interfaces() -> Vec<(String, Vec<String>)> {
 }
 
 /// Writes the files, all or none, and lets the services read them.
-pub(super) async fn apply(world: &World, settings: &NetworkSettings) -> Vec<Line> {
+pub(super) async fn apply(
+    world: &World,
+    settings: &NetworkSettings,
+    mut steps: Steps,
+) -> Vec<Line> {
     let root = world.root.as_path();
     let before = read(root);
     let written = appliance::network_files(settings)
@@ -100,7 +98,7 @@ pub(super) async fn apply(world: &World, settings: &NetworkSettings) -> Vec<Line
         Ok(count) => count,
         Err(failed) => return refused(&failed),
     };
-    let mut lines = vec![Line::ok(format!("{count} files written"))];
+    steps.done(Line::ok(format!("{count} files written")));
     // What the console tests from now on, and what its bundles must not show.
     let url = settings.proxy_url().unwrap_or_default();
     let proxies = vec![
@@ -111,18 +109,18 @@ pub(super) async fn apply(world: &World, settings: &NetworkSettings) -> Vec<Line
     let layers = world.configured().layers.clone().with("console", proxies);
     world.configure(Configured::new(layers));
     if root != Path::new("/") {
-        lines.push(Line::plain(format!(
+        steps.done(Line::plain(format!(
             "They are below {}: no service was told.",
             root.display()
         )));
-        return lines;
+        return steps.into_lines();
     }
     let proxy_changed = (before.proxy_url(), before.no_proxy.as_str())
         != (settings.proxy_url(), settings.no_proxy.as_str());
     for words in commands(&settings.interface, proxy_changed) {
-        lines.push(tell(&words).await);
+        steps.run(&words).await;
     }
-    lines
+    steps.into_lines()
 }
 
 pub(super) fn refused(failed: &NotReplaced) -> Vec<Line> {
@@ -141,50 +139,28 @@ pub(super) fn refused(failed: &NotReplaced) -> Vec<Line> {
     vec![Line::fail(failed.error.to_string()), told]
 }
 
-/// What makes the files count. A transfer goes on from its journal when the agent is restarted.
+/// What makes the files count. Services are restarted while the operator goes on: the agent takes its
+/// time, and may wait for answers to an address that the machine does not have any more. A transfer
+/// goes on from its journal.
 fn commands(interface: &str, proxy_changed: bool) -> Vec<Vec<&str>> {
+    let restart = ["systemctl", "--no-block", "try-restart"];
+    let network = ["systemd-resolved.service", "systemd-timesyncd.service"];
     let mut all = vec![
         vec!["networkctl", "reload"],
         vec!["networkctl", "reconfigure", interface],
-        vec!["systemctl", "try-restart", "systemd-resolved.service"],
-        vec!["systemctl", "try-restart", "systemd-timesyncd.service"],
+        [restart.as_slice(), &network].concat(),
     ];
     if proxy_changed {
-        all.push(vec!["systemctl", "daemon-reload"]);
-        all.push(vec!["systemctl", "try-restart", "datasync-agent.service"]);
+        all.push([restart.as_slice(), &["datasync-agent.service"]].concat());
     }
     all
-}
-
-pub(super) async fn tell(words: &[&str]) -> Line {
-    let shown = words.join(" ");
-    let Some((program, arguments)) = words.split_first() else {
-        return Line::fail("no command");
-    };
-    let mut command = Command::new(program);
-    command
-        .args(arguments)
-        .stdin(Stdio::null())
-        .kill_on_drop(true);
-    match tokio::time::timeout(COMMAND_TIMEOUT, command.output()).await {
-        Ok(Ok(output)) if output.status.success() => Line::ok(shown),
-        Ok(Ok(output)) => {
-            let most = output.stderr.len().min(COMPLAINT_MAX);
-            let complaint = String::from_utf8_lossy(&output.stderr[..most]);
-            Line::fail(format!("{shown}: {}", complaint.trim()))
-        }
-        Ok(Err(error)) => Line::fail(format!("{shown}: {error}")),
-        Err(_) => Line::fail(format!(
-            "{shown}: no end within {} s",
-            COMMAND_TIMEOUT.as_secs()
-        )),
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
 
+    use super::super::steps::tests::unseen;
     use super::*;
 
     fn settings() -> NetworkSettings {
@@ -198,8 +174,8 @@ mod tests {
     #[tokio::test]
     async fn what_was_applied_is_shown_the_next_time() {
         let scratch = tempfile::tempdir().unwrap();
-        let lines = apply(&World::below(scratch.path()), &settings()).await;
-        assert!(lines[0].text.contains("7 files written"), "{lines:?}");
+        let lines = apply(&World::below(scratch.path()), &settings(), unseen()).await;
+        assert!(lines[0].text.contains("6 files written"), "{lines:?}");
         assert_eq!(read(scratch.path()), settings());
         let written = scratch
             .path()
@@ -217,11 +193,11 @@ mod tests {
             proxy_password: "canary".to_owned(),
             ..settings()
         };
-        apply(&world, &proxy).await;
+        apply(&world, &proxy, unseen()).await;
         let used = world.configured().layers.value("https_proxy").to_owned();
         assert_eq!(used, "http://me:canary@proxy:3128");
         assert!(world.secrets().contains(&"canary".to_owned()));
-        apply(&world, &settings()).await;
+        apply(&world, &settings(), unseen()).await;
         assert_eq!(world.configured().layers.value("https_proxy"), "");
     }
 
@@ -231,7 +207,7 @@ mod tests {
         fs::create_dir_all(scratch.path().join("etc")).unwrap();
         // A file where the last directory should be.
         fs::write(scratch.path().join("etc/datasync"), "").unwrap();
-        let lines = apply(&World::below(scratch.path()), &settings()).await;
+        let lines = apply(&World::below(scratch.path()), &settings(), unseen()).await;
         assert!(lines[0].text.contains("cannot write"), "{lines:?}");
         assert!(lines[1].text.contains("Nothing was changed"), "{lines:?}");
         let network = scratch.path().join("etc/systemd/network");
@@ -252,8 +228,10 @@ mod tests {
 
     #[test]
     fn the_agent_is_restarted_for_another_proxy_only() {
-        assert_eq!(commands("ens3", false).len(), 4);
-        let last = commands("ens3", true).pop().unwrap();
-        assert_eq!(last, ["systemctl", "try-restart", "datasync-agent.service"]);
+        let agent = |proxy_changed| {
+            let mut words = commands("ens3", proxy_changed).into_iter().flatten();
+            words.any(|word| word == "datasync-agent.service")
+        };
+        assert!(agent(true) && !agent(false));
     }
 }

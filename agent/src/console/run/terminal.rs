@@ -19,6 +19,7 @@ use super::super::draw::draw;
 use super::super::key;
 use super::super::page::Line;
 use super::super::update::update;
+use super::steps::Steps;
 use super::{World, execute};
 
 /// The agent is asked, and idle time looked at, this often.
@@ -27,6 +28,8 @@ const TICK: Duration = Duration::from_secs(1);
 const KEY_PAUSE: Duration = Duration::from_millis(100);
 /// Keys that wait.
 const KEYS_MAX: usize = 64;
+/// Steps of commands that wait to be shown.
+const STEPS_MAX: usize = 16;
 /// Commands at once: those of screens that were left go on.
 const COMMANDS_MAX: usize = 8;
 /// What a serial line is that does not say its size.
@@ -44,13 +47,15 @@ pub(super) async fn show(app: impl FnOnce((u16, u16)) -> App, world: Arc<World>)
     let reader = std::thread::Builder::new()
         .name("keys".to_owned())
         .spawn(move || read_keys(&sender, &until))?;
+    let (steps, progress) = mpsc::channel(STEPS_MAX);
     let result = Show {
         app: app(size),
         world,
         began: Instant::now(),
         commands: JoinSet::new(),
+        steps,
     }
-    .run(&mut terminal, keys)
+    .run(&mut terminal, keys, progress)
     .await;
     stop.store(true, Ordering::Relaxed);
     let restored = ratatui::try_restore();
@@ -99,6 +104,7 @@ struct Show {
     world: Arc<World>,
     began: Instant,
     commands: JoinSet<(u64, Outcome)>,
+    steps: mpsc::Sender<Event>,
 }
 
 impl Show {
@@ -106,6 +112,7 @@ impl Show {
         mut self,
         terminal: &mut DefaultTerminal,
         mut keys: mpsc::Receiver<Event>,
+        mut progress: mpsc::Receiver<Event>,
     ) -> io::Result<()> {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -120,6 +127,7 @@ impl Show {
                     Some(event) => event,
                     None => return Ok(()),
                 },
+                Some(event) = progress.recv() => event,
                 Some(done) = self.commands.join_next() => match done {
                     Ok((ticket, outcome)) => Event::Done { ticket, outcome },
                     Err(_) => failed(self.app.ticket),
@@ -149,8 +157,9 @@ impl Show {
             return;
         }
         let world = Arc::clone(&self.world);
+        let steps = Steps::new(ticket, self.steps.clone());
         self.commands
-            .spawn(async move { (ticket, execute::execute(command, world).await) });
+            .spawn(async move { (ticket, execute::execute(command, world, steps).await) });
     }
 }
 

@@ -8,12 +8,15 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
 use super::super::app::{Agent, App, Screen};
+use super::super::command::Command;
 use super::super::draw::draw;
 use super::super::form::Form;
 use super::super::page::Line;
 use super::super::report::Report;
 use super::super::screens::resources::Found;
-use super::super::screens::{activation, connection, lock, network, resources, storage, support};
+use super::super::screens::{
+    activation, connection, lock, log_level, network, resources, storage, support,
+};
 use super::super::topic::Topic;
 use super::{app, down, online, running, taken_back, waiting};
 use crate::appliance::NetworkSettings;
@@ -146,6 +149,7 @@ fn forms() {
         form(Topic::Connection, connection::form(&control)),
     );
     compare("network", form(Topic::Network, network::form(&settings)));
+    compare("log-level", form(Topic::Log, log_level::form("info")));
 }
 
 #[test]
@@ -156,6 +160,22 @@ fn live_views() {
     compare("status-down", status(down()));
     compare("execution", execution(vec![running(), running()]));
     compare("execution-none", execution(Vec::new()));
+}
+
+#[test]
+fn the_log() {
+    let lines: Vec<Line> = (0..30)
+        .map(|minute| Line::plain(format!("2026-11-27T10:{minute:02}:00+0000 agent: a line")))
+        .collect();
+    compare("log", |size| {
+        let mut log = Report::waiting(Topic::Log.title(), Some(Command::ReadLog));
+        log.from_end = true;
+        log.level = Some(Command::ReadLogLevel);
+        let mut app = app(true, true, size);
+        log.finish(lines.clone(), app.room());
+        app.screen = Screen::Report(log);
+        app
+    });
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::super::page::Line;
 use super::super::topic::Topic;
 use super::super::update::update;
 use super::{app, online};
-use crate::appliance::{ControlSettings, NetworkSettings};
+use crate::appliance::{ControlSettings, NetworkSettings, good};
 
 const SIZE: (u16, u16) = (80, 25);
 
@@ -146,6 +146,49 @@ fn network_is_shown_outside_the_appliance_and_configured_in_it() {
         appliance.command(),
         Some(&Command::ApplyNetwork(Box::new(settings)))
     );
+}
+
+#[test]
+fn what_a_command_is_at_is_shown_until_its_end() {
+    let mut desk = Desk::new(true, true);
+    desk.app.screen = Screen::Menu { at: 0 };
+    let earlier = desk.typed("1").app.ticket;
+    desk.done(Outcome::Network(Box::new(good())));
+    desk.key(Key::PageDown).key(Key::Enter);
+    let progress = |ticket, text: &str| Event::Progress {
+        ticket,
+        lines: vec![Line::plain(text)],
+    };
+    let ticket = desk.app.ticket;
+    desk.event(progress(ticket, "Please wait: networkctl reload"));
+    desk.event(progress(earlier, "of a command before"));
+    assert_eq!(desk.shown(), "Please wait: networkctl reload");
+    desk.done(Outcome::Lines(vec![Line::ok("networkctl reload")]));
+    desk.event(progress(ticket, "late"));
+    assert!(desk.shown().starts_with("OK"), "{}", desk.shown());
+}
+
+#[test]
+fn the_level_of_the_log_is_changed_on_the_appliance() {
+    let mut own = Desk::new(false, false);
+    own.typed("7").done(Outcome::Lines(vec![Line::plain("a")]));
+    assert_eq!(own.typed("l").command(), None);
+    let mut desk = Desk::new(true, true);
+    desk.app.screen = Screen::Menu { at: 0 };
+    desk.typed("7l");
+    assert_eq!(desk.command(), None, "not while the log is read");
+    desk.done(Outcome::Lines(vec![Line::plain("a line")]));
+    assert_eq!(desk.typed("l").command(), Some(&Command::ReadLogLevel));
+    desk.done(Outcome::LogLevel("info,datasync_s3=debug".to_owned()));
+    assert!(desk.shown().contains("< info,datasync_s3=debug >"));
+    desk.typed(" ").key(Key::Enter);
+    let level = "error".to_owned();
+    assert_eq!(desk.command(), Some(&Command::SetLogLevel { level }));
+    desk.key(Key::Back);
+    desk.typed("7").done(Outcome::Lines(Vec::new()));
+    desk.typed("l").done(Outcome::LogLevel("info".to_owned()));
+    desk.key(Key::Back);
+    assert!(matches!(desk.app.screen, Screen::Menu { at: 7 }));
 }
 
 #[test]

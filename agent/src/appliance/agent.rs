@@ -1,9 +1,13 @@
-//! Where control is, in the agent's configuration file.
+//! What the console changes in the agent's configuration file; its other members stay, its comments go.
 
 use super::files::{MachineFile, NOTE};
 
 /// The agent's configuration.
 pub(crate) const AGENT: &str = "etc/datasync/agent.toml";
+
+// The log's level is the member `log.level`.
+const LOG: &str = "log";
+const LEVEL: &str = "level";
 
 /// What the operator fills in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -14,8 +18,18 @@ pub(crate) struct ControlSettings {
     pub(crate) fingerprint: String,
 }
 
-/// The agent's configuration with `settings` in it; its other members stay. `before` is the text of
-/// the file that is there, `group` the agent's, which has to read it.
+/// The members of the agent's configuration; `before` is the text of the file that is there.
+///
+/// # Errors
+/// If `before` is not TOML.
+fn members(before: Option<&str>) -> Result<toml::Table, String> {
+    let text = before.unwrap_or_default();
+    text.parse()
+        .map_err(|error: toml::de::Error| format!("/{AGENT}: {}", error.message()))
+}
+
+/// The agent's configuration with `settings` in it. `before` is the text of the file that is there,
+/// `group` the agent's, which has to read it.
 ///
 /// # Errors
 /// If `before` is not TOML.
@@ -24,10 +38,7 @@ pub(crate) fn control_file(
     settings: &ControlSettings,
     group: Option<u32>,
 ) -> Result<MachineFile, String> {
-    let mut table: toml::Table = before
-        .unwrap_or_default()
-        .parse()
-        .map_err(|error: toml::de::Error| format!("/{AGENT}: {}", error.message()))?;
+    let mut table = members(before)?;
     let text = |text: &str| toml::Value::String(text.to_owned());
     table.insert("control".to_owned(), text(&settings.address));
     if !settings.fingerprint.is_empty() {
@@ -37,6 +48,35 @@ pub(crate) fn control_file(
         );
         table.remove("control_ca");
     }
+    Ok(agent_file(&table, group))
+}
+
+/// The log's level in the agent's configuration: a level or directives; `None` if it says nothing of it.
+///
+/// # Errors
+/// If `before` is not TOML.
+pub(crate) fn configured_log_level(before: Option<&str>) -> Result<Option<String>, String> {
+    let table = members(before)?;
+    let level = table.get(LOG).and_then(|log| log.get(LEVEL));
+    Ok(level.and_then(toml::Value::as_str).map(str::to_owned))
+}
+
+/// Likewise [`control_file`], with another level of the log.
+///
+/// # Errors
+/// If `before` is not TOML, or its `log` is no table.
+pub(crate) fn log_level_file(
+    before: Option<&str>,
+    level: &str,
+    group: Option<u32>,
+) -> Result<MachineFile, String> {
+    let mut table = members(before)?;
+    table
+        .entry(LOG)
+        .or_insert_with(|| toml::Table::new().into())
+        .as_table_mut()
+        .ok_or_else(|| format!("/{AGENT}: {LOG} is not a table"))?
+        .insert(LEVEL.to_owned(), level.into());
     Ok(agent_file(&table, group))
 }
 
@@ -90,5 +130,22 @@ mod tests {
         );
         let first = control_file(None, &settings(""), None).unwrap();
         assert_eq!(first.mode, 0o600);
+    }
+    #[test]
+    fn the_logs_level_is_changed_beside_what_else_is_said_of_the_log() {
+        let before = "control = 'one:1'\n[log]\nformat = 'json'\n";
+        assert_eq!(configured_log_level(Some(before)), Ok(None));
+        let file = log_level_file(Some(before), "debug", Some(997)).unwrap();
+        assert_eq!((file.mode, file.group), (0o640, Some(997)));
+        let written = file.content.parse::<toml::Table>().unwrap();
+        assert_eq!(written["control"].as_str(), Some("one:1"));
+        assert_eq!(written["log"]["format"].as_str(), Some("json"));
+        let level = configured_log_level(Some(&file.content)).unwrap();
+        assert_eq!(level.as_deref(), Some("debug"));
+        let first = log_level_file(None, "warn", None).unwrap();
+        let level = configured_log_level(Some(&first.content)).unwrap();
+        assert_eq!(level.as_deref(), Some("warn"));
+        let refused = log_level_file(Some("log = 1"), "warn", None).unwrap_err();
+        assert!(refused.contains("not a table"), "{refused}");
     }
 }

@@ -7,6 +7,8 @@
     reason = "tests"
 )]
 
+mod firstboot;
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;

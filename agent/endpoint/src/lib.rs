@@ -45,4 +45,4 @@ pub use part_stream::{BrokenOff, Chunks, PartStream};
 pub use properties::ObjectProperties;
 pub use source::{DirCursor, DirEntry, DirPage, Handle, Node, ReadReply, Source};
 pub use stored::StoredObject;
-pub use tree::{NoTree, SharedFile, directory_id, is_same_entry};
+pub use tree::{NoTree, SharedFile, directory_id, is_same_entry, is_same_file};

@@ -122,15 +122,21 @@ impl SharedFile {
 /// changes its ctime and nothing of what it is: where there are several, the ctime is left aside.
 #[must_use]
 pub fn is_same_entry(one: &str, other: &str) -> bool {
+    let has_names = |etag| SharedFile::of_etag(etag).is_some();
+    one == other || ((has_names(one) || has_names(other)) && is_same_file(one, other))
+}
+
+/// The same, the ctime aside also of a file with one name: a second one that it had for a moment
+/// changes that.
+#[must_use]
+pub fn is_same_file(one: &str, other: &str) -> bool {
     fn without_ctime(etag: &str) -> Option<&str> {
         let entry = etag.trim_matches('"');
         let entry = entry.rsplit_once(NAMES).map_or(entry, |(entry, _)| entry);
         entry.rsplit_once('-').map(|(state, _)| state)
     }
-    let has_names = |etag| SharedFile::of_etag(etag).is_some();
     let states = without_ctime(one).zip(without_ctime(other));
-    let is_same = states.is_some_and(|(one, other)| one == other);
-    one == other || ((has_names(one) || has_names(other)) && is_same)
+    states.is_some_and(|(one, other)| one == other)
 }
 
 /// Directories and special files have no content.

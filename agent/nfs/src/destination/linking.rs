@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use datasync_endpoint::{
     Attributes, EndpointError, EntryKind, ErrorKind, Handle, Key, Node, ObjectIdentifier,
-    ObjectState, Receipt, Source, is_same_entry,
+    ObjectState, Receipt, Source, is_same_file,
 };
 
 use super::NfsDestination;
@@ -43,12 +43,12 @@ impl NfsDestination {
         Ok(receipt(&named.attributes))
     }
 
-    /// The file that is to have one more name.
+    /// The file that is to have one more name. An earlier try may have given it one and taken it back.
     async fn file_of(&self, key: &Key, to: &ObjectIdentifier) -> Result<Node, EndpointError> {
         let found = self.entry(&to.key).await?;
         let is_it = |node: &Node| {
             let etag = ObjectState::of_entry(&node.attributes).etag;
-            node.attributes.kind == EntryKind::File && is_same_entry(&etag, &to.etag)
+            node.attributes.kind == EntryKind::File && is_same_file(&etag, &to.etag)
         };
         found.filter(is_it).ok_or_else(|| {
             let name = to.key.as_str().escape_debug();

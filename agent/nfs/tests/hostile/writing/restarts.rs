@@ -149,11 +149,6 @@ async fn a_grace_period_is_waited_for() {
             Verb::Look,
         ] {
             for change in Change::ALL {
-                // A name that was staged in vain leaves the file with another ctime: a leader that is
-                // no more, for which there is `NotFound`.
-                if (change, verb) == (Change::Name, Verb::Rename) {
-                    continue;
-                }
                 let trial = writer.prepare(change).await;
                 let refusals = Arc::new(AtomicUsize::new(0));
                 let counted = Arc::clone(&refusals);

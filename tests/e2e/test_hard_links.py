@@ -5,7 +5,7 @@ import stat
 
 import pytest
 from world import tree
-from world.copied import assert_same
+from world.copied import assert_same, names_of_files
 from world.nfs4 import Nfs4
 from world.site import shown
 
@@ -35,33 +35,9 @@ def pair(site, nfs4, name, version, options):
     return source, destination, task
 
 
-def names_of_files(root):
-    """The names of each regular file, below this directory."""
-    files = {}
-    for directory, _, names in os.walk(root):
-        for name in names:
-            path = directory + b"/" + name
-            found = os.lstat(path)
-            if stat.S_ISREG(found.st_mode):
-                files.setdefault(found.st_ino, set()).add(os.path.relpath(path, root))
-    return sorted(sorted(names) for names in files.values())
-
-
 def assert_linked(source, destination):
     assert_same(source, destination)
     assert names_of_files(destination) == names_of_files(source)
-
-
-def three_files(root):
-    """One across directories, and a large one in parts."""
-    for name in (b"d", b"e", b"z"):
-        tree.directory(root + b"/" + name)
-    tree.write(root + b"/a", b"first")
-    tree.big(root + b"/d/large", 20 * MIB)
-    tree.write(root + b"/e/x", tree.noise(3, 100_000))
-    tree.write(root + b"/single", b"alone")
-    for existing, new in [(b"a", b"b"), (b"e/x", b"e/y"), (b"d/large", b"d/two"), (b"d/large", b"z/three")]:
-        os.link(root + b"/" + existing, root + b"/" + new)
 
 
 def break_link(path):
@@ -83,7 +59,7 @@ def test_names_of_a_file_are_names_of_its_copy(site, nfs4, version):
     # nfs-ganesha does not tell by version 4 what was changed behind its back in a directory that the
     # client begins at.
     root = tree.directory(source + b"/below")
-    three_files(root)
+    tree.linked(root)
     first = site.run(task)
     content = sum(os.stat(root + b"/" + name).st_size for name in (b"a", b"d/large", b"e/x", b"single"))
     assert first["BytesWritten"] == content, shown(first)
@@ -140,15 +116,6 @@ def test_an_agent_that_is_killed_gives_every_name_once(site, nfs4, version):
     assert again["FilesTransferred"] == 0, shown(again)
 
 
-def devices(root):
-    """Two devices and what is no device; gives what is to be found of each."""
-    os.mknod(root + b"/block", 0o640 | stat.S_IFBLK, os.makedev(8, 17))
-    os.mknod(root + b"/char", 0o606 | stat.S_IFCHR, os.makedev(4, 70000))
-    os.chown(root + b"/char", 12, 34)
-    os.utime(root + b"/block", ns=(5, 10**18 + 7))
-    tree.write(root + b"/file", b"a file")
-
-
 def devices_of(root):
     """All that is copied of the two."""
     found = {}
@@ -166,7 +133,7 @@ def devices_of(root):
 @pytest.mark.parametrize("version", VERSIONS)
 def test_devices_keep_their_devices_of(site, nfs4, version):
     source, destination, task = pair(site, nfs4, f"devices-{version}", version, DEVICES)
-    devices(source)
+    tree.devices(source)
     site.run(task)
     assert_same(source, destination)
     assert devices_of(destination) == devices_of(source)
@@ -182,7 +149,7 @@ def test_devices_come_home_from_a_bucket(site):
     source, home = site.source("devices-there"), site.source("devices-back")
     # Below a prefix the root is an object too.
     bucket, prefix = site.bucket("devices"), "below/"
-    devices(source)
+    tree.devices(source)
     there = site.create_task(
         site.nfs_location(source), site.store_location(bucket, prefix), DEVICES
     )

@@ -14,7 +14,6 @@ from world.site import shown
 
 MIB = 1024 * 1024
 REMOVE = {"PreserveDeletedFiles": "REMOVE"}
-PAST = 1_000_000_000
 
 
 @pytest.fixture(scope="module")
@@ -49,41 +48,11 @@ class Pair:
         assert_same(self.source, self.destination)
 
 
-def a_bit_of_everything(root):
-    tree.odd_names(root)
-    tree.neighbours(root)
-    tree.big(root + b"/big", 40 * MIB)
-    tree.write(root + b"/empty")
-    tree.write(root + b"/set-id", b"x")
-    os.chown(root + b"/set-id", 1234, 567)
-    os.chmod(root + b"/set-id", 0o6751)
-    os.symlink(b"../nowhere \xff", root + b"/link")
-    os.symlink(root, root + b"/up")
-    os.lchown(root + b"/link", 77, 78)
-    os.utime(root + b"/link", ns=(1, PAST * 10**9 + 7), follow_symlinks=False)
-    closed = tree.directory(root + b"/closed/empty", 0o700)
-    os.chown(closed, 4000, 4001)
-    os.chmod(root + b"/closed", 0o2750)
-    for number in range(300):
-        tree.write(root + b"/closed/%03d" % number, tree.noise(number, 100 * number), 0o600)
-    set_times(root)
-
-
-def set_times(root):
-    """Old times everywhere, directories after what is in them."""
-    for number, (directory, names, files) in enumerate(os.walk(root, topdown=False)):
-        for name in files:
-            path = directory + b"/" + name
-            if not os.path.islink(path):
-                os.utime(path, ns=(2 * 10**9, (PAST + number) * 10**9 + len(name)))
-        os.utime(directory, ns=(3 * 10**9, (PAST - number) * 10**9 + 123456789))
-
-
 @pytest.mark.parametrize("version", ["NFS3", "NFS4_0", "NFS4_1", "AUTOMATIC"])
 def test_a_tree_arrives_as_it_is_and_stays(site, nfs4, version):
     host = None if version == "NFS3" else nfs4.host
     pair = Pair(site, "whole", version, host, {"VerifyMode": "POINT_IN_TIME_CONSISTENT"})
-    a_bit_of_everything(pair.source)
+    tree.a_bit_of_everything(pair.source)
     # As the probe of the task found it.
     assert os.listdir(pair.destination) == []
     pair.available()
@@ -107,7 +76,7 @@ def test_changes_and_deletes_arrive_and_directories_keep_their_times(site, nfs4,
         directory = tree.directory(root + b"/" + name)
         for number in range(20):
             tree.write(directory + b"/%d" % number, tree.noise(number, 10_000))
-    set_times(root)
+    tree.set_times(root)
     pair.run()
     pair.assert_same()
     # A directory that is written into, and not written: its own times stay.
@@ -130,7 +99,7 @@ def test_changes_and_deletes_arrive_and_directories_keep_their_times(site, nfs4,
 
 def test_what_somebody_changed_there_is_put_right(site):
     pair = Pair(site, "foreign").available()
-    a_bit_of_everything(pair.source)
+    tree.a_bit_of_everything(pair.source)
     pair.run()
     os.utime(pair.destination + b"/closed", ns=(1, 1))
     os.chmod(pair.destination + b"/closed/empty", 0o777)
@@ -150,7 +119,7 @@ def test_an_agent_that_is_killed_goes_on(site):
     below = tree.directory(pair.source + b"/below")
     for number in range(400):
         tree.write(below + b"/%03d" % number, tree.noise(number, 64 * 1024))
-    set_times(pair.source)
+    tree.set_times(pair.source)
     execution = site.launch(pair.task)
     for share in (10, 40):
         site.wait_execution(
@@ -175,7 +144,7 @@ def test_a_server_that_is_killed_holds_a_transfer_up_and_loses_nothing(site, nfs
     tree.big(pair.source + b"/big", 100 * MIB)
     for number in range(200):
         tree.write(pair.source + b"/%03d" % number, tree.noise(number, 64 * 1024))
-    set_times(pair.source)
+    tree.set_times(pair.source)
     execution = site.launch(pair.task)
     site.wait_execution(execution, until=lambda described: described["BytesTransferred"] > 20 * MIB)
     nfs4.stop()
@@ -191,7 +160,7 @@ def test_a_server_of_version_three_is_killed(site):
     tree.big(pair.source + b"/big", 100 * MIB)
     for number in range(200):
         tree.write(pair.source + b"/%03d" % number, tree.noise(number, 64 * 1024))
-    set_times(pair.source)
+    tree.set_times(pair.source)
     execution = site.launch(pair.task)
     site.wait_execution(execution, until=lambda described: described["BytesTransferred"] > 20 * MIB)
     # Both sides are gone at once.
@@ -208,7 +177,7 @@ def test_what_a_cancel_leaves_is_in_order(site):
     tree.big(pair.source + b"/big", 60 * MIB)
     for number in range(100):
         tree.write(tree.directory(pair.source + b"/small") + b"/%03d" % number, b"x" * 100_000)
-    set_times(pair.source)
+    tree.set_times(pair.source)
     execution = site.launch(pair.task)
     site.wait_execution(execution, until=lambda described: described["BytesTransferred"] > 15 * MIB)
     site.datasync.cancel_task_execution(TaskExecutionArn=execution)
@@ -270,8 +239,8 @@ def test_nothing_is_replaced_where_overwriting_is_forbidden(site):
     for name in (b"one", b"two"):
         tree.write(tree.directory(pair.source + b"/in") + b"/" + name, name)
     tree.write(tree.directory(pair.destination + b"/in") + b"/one", b"theirs")
-    set_times(pair.source)
-    set_times(pair.destination)
+    tree.set_times(pair.source)
+    tree.set_times(pair.destination)
     before = os.stat(pair.destination + b"/in").st_mtime_ns
     pair.run(status="SUCCESS")
     with open(pair.destination + b"/in/one", "rb") as kept:
@@ -297,7 +266,7 @@ def test_the_same_directory_under_another_name_is_refused(site, nfs4):
 
 def test_copy_by_itself_goes_from_one_server_to_another(site, nfs4, directory):
     source, destination = site.source("alone"), site.source("alone-to")
-    a_bit_of_everything(source)
+    tree.a_bit_of_everything(source)
     home = directory / "alone"
     home.mkdir()
     urls = [f"nfs://{site.nfs.host}{os.fsdecode(source)}", f"nfs://{nfs4.host}{os.fsdecode(destination)}"]

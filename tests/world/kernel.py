@@ -1,5 +1,6 @@
 """The Linux kernel's own NFS server, in user-mode-linux: a kernel that is a program (guest.sh)."""
 
+import ast
 import contextlib
 import itertools
 import os
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from . import copied
 from .process import Daemon, Failed, accepts, run, wait_until
 
 WORLD = Path(__file__).resolve().parent
@@ -109,6 +111,12 @@ class Kernel:
         self.server.wait_for(f"the guest ran {commands!r}", ended.exists, timeout)
         code = ended.read_text().strip()
         assert code == "0", f"{commands!r} in the guest: {code}\n{self.server.output()[-2000:]}"
+
+    def tree(self, path):
+        """What `copied.exactly` finds in a directory of the guest."""
+        out = self.directory / "tree"
+        self.run(f"python3 {shlex.quote(copied.__file__)} {shlex.quote(path)} > {shlex.quote(str(out))}")
+        return ast.literal_eval(out.read_text())
 
 
 def pack(source, archive):

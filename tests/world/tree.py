@@ -5,6 +5,8 @@ import random
 import stat
 
 PART = 8 * 1024 * 1024
+# When old files were written, in seconds.
+PAST = 1_000_000_000
 ODD_NAMES = {
     "space": b"a name with spaces ",
     "leading space": b" leading",
@@ -160,6 +162,58 @@ def big(path, size):
             file.write(chunk)
             written += len(chunk)
     os.chmod(path, 0o644)
+
+
+def a_bit_of_everything(root, large=40 * 1024 * 1024):
+    """All that a file system can be given over NFS but special files, with old times; a file of `large` bytes."""
+    odd_names(root)
+    neighbours(root)
+    big(root + b"/big", large)
+    write(root + b"/empty")
+    write(root + b"/set-id", b"x")
+    os.chown(root + b"/set-id", 1234, 567)
+    os.chmod(root + b"/set-id", 0o6751)
+    os.symlink(b"../nowhere \xff", root + b"/link")
+    os.symlink(root, root + b"/up")
+    os.lchown(root + b"/link", 77, 78)
+    os.utime(root + b"/link", ns=(1, PAST * 10**9 + 7), follow_symlinks=False)
+    closed = directory(root + b"/closed/empty", 0o700)
+    os.chown(closed, 4000, 4001)
+    os.chmod(root + b"/closed", 0o2750)
+    for number in range(300):
+        write(root + b"/closed/%03d" % number, noise(number, 100 * number), 0o600)
+    set_times(root)
+
+
+def set_times(root):
+    """Old times everywhere, directories after what is in them."""
+    for number, (below, _, files) in enumerate(os.walk(root, topdown=False)):
+        for name in files:
+            path = below + b"/" + name
+            if not os.path.islink(path):
+                os.utime(path, ns=(2 * 10**9, (PAST + number) * 10**9 + len(name)))
+        os.utime(below, ns=(3 * 10**9, (PAST - number) * 10**9 + 123456789))
+
+
+def linked(root):
+    """Files of several names, one across directories, and a large one in parts."""
+    for name in (b"d", b"e", b"z"):
+        directory(root + b"/" + name)
+    write(root + b"/a", b"first")
+    big(root + b"/d/large", 20 * 1024 * 1024)
+    write(root + b"/e/x", noise(3, 100_000))
+    write(root + b"/single", b"alone")
+    for existing, new in [(b"a", b"b"), (b"e/x", b"e/y"), (b"d/large", b"d/two"), (b"d/large", b"z/three")]:
+        os.link(root + b"/" + existing, root + b"/" + new)
+
+
+def devices(root):
+    """Two devices and what is no device."""
+    os.mknod(root + b"/block", 0o640 | stat.S_IFBLK, os.makedev(8, 17))
+    os.mknod(root + b"/char", 0o606 | stat.S_IFCHR, os.makedev(4, 70000))
+    os.chown(root + b"/char", 12, 34)
+    os.utime(root + b"/block", ns=(5, 10**18 + 7))
+    write(root + b"/file", b"a file")
 
 
 def is_special(mode):

@@ -29,13 +29,14 @@ def dns_name(file_system):
 
 
 class Certificate:
-    """Of a server that is `host`, signed by itself: whoever trusts `pem` trusts it and no other."""
+    """Of a server that is each of `hosts`, signed by itself: whoever trusts `pem` trusts it and no other."""
 
-    def __init__(self, directory, name, host):
+    def __init__(self, directory, name, *hosts):
         self.pem, self.key = directory / f"{name}.pem", directory / f"{name}.key"
         command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
         command += ["-nodes", "-days", "2", "-subj", f"/CN={name}", "-keyout", self.key]
-        command += ["-addext", f"subjectAltName=DNS:{host}"]
+        names = ",".join(f"DNS:{host}" for host in hosts)
+        command += ["-addext", f"subjectAltName={names}"]
         command += ["-addext", "basicConstraints=critical,CA:FALSE", "-out", self.pem]
         made = run(command)
         if made.returncode != 0:

@@ -1,14 +1,17 @@
 """EFS as a source and as a destination: by TLS and without, by access point and role, and what is said where it fails."""
 
+import json
 import os
 import time
 
 import pytest
 from world import tree
+from world.control import REGION
 from world.copied import assert_same
 from world.efs import NETWORK, Certificate, Front, access_point_arn, dns_name, file_system_arn
 from world.expected import Snapshot
 from world.nfs4 import PORT, Nfs4
+from world.process import binary, run
 from world.site import Site, shown
 
 MIB = 1024 * 1024
@@ -171,6 +174,54 @@ def test_what_cannot_be_read_is_named(site, file_system, encryption, code, words
     assert described["ErrorCode"] == code, shown(described)
     for word in [*words, f"efs://us-east-1.{file_system}/"]:
         assert word in described["ErrorDetail"], (word, shown(described))
+
+
+@pytest.fixture
+def check(site, store, trusted, tmp_path):
+    """`datasync-agent check` of a file system, with the addresses of the site: its steps by name."""
+
+    def start(file_system, path, *flags, code=0):
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(tmp_path),
+            "DATASYNC_AGENT_CA_BUNDLE": str(trusted.pem),
+            "AWS_ACCESS_KEY_ID": store.access_key,
+            "AWS_SECRET_ACCESS_KEY": store.secret_key,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+        command = [binary("datasync-agent"), "check", f"efs://{REGION}.{file_system}{os.fsdecode(path)}"]
+        command += ["--efs-addresses", site.agent_settings["efs.addresses"], "--json", *flags]
+        answer = run(command, timeout=90, env=environment)
+        assert answer.returncode == code, answer
+        return {step["step"]: (step["result"], step["detail"]) for step in json.loads(answer.stdout)["steps"]}
+
+    return start
+
+
+def test_the_command_checks_a_file_system(site, front, check):
+    source = filled(site, "check")
+    before, entries_before = len(front.connections), sorted(os.listdir(source))
+    found = check(TLS, source, "--iam", "--access-point", "fsap-0123456789abcdef0", "--write")
+    assert list(found) == ["DNS", "TCP", "Credentials", "MOUNT", "READDIR", "READ", "WRITE"], found
+    assert {result for result, _ in found.values()} == {"OK"}, found
+    assert len(front.connections) > before
+    assert sorted(os.listdir(source)) == entries_before, "something stays behind"
+    found = check(PLAIN, source, "--plain")
+    assert list(found) == ["DNS", "TCP", "MOUNT", "READDIR", "READ"], found
+
+
+@pytest.mark.parametrize("file_system,path,flags,step,words", [
+    (OTHER_CA, "/", [], "MOUNT", ["no authority that is trusted"]),
+    (OTHER_NAME, "/", [], "MOUNT", [dns_name(OTHER_NAME), "not valid for name"]),
+    (TLS, "/", ["--plain"], "MOUNT", ["closed the connection"]),
+    (NOWHERE, "/", [], "DNS", []),
+    (TLS, "/no/such", [], "MOUNT", ['"no"']),
+])
+def test_the_command_names_the_step_that_fails(check, file_system, path, flags, step, words):
+    found = check(file_system, path, *flags, code=1)
+    assert [name for name, (result, _) in found.items() if result == "FAIL"] == [step], found
+    for word in words:
+        assert word in found[step][1], (word, found)
 
 
 def test_a_directory_that_is_not_there_is_named(site):

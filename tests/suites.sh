@@ -239,7 +239,8 @@ suite_radosgw() {
 
 suite_large() {
   world || return 0
-  binaries release && pytest_suite large 3600 --large tests/e2e/test_large.py
+  binaries release && pytest_suite large 10800 --large -m large tests/e2e/test_large.py \
+    tests/e2e/test_directions.py tests/e2e/test_wide_and_deep.py
 }
 
 suite_memory() {

@@ -6,7 +6,7 @@ import stat
 
 import pytest
 from world import tree
-from world.copied import assert_same, entries
+from world.copied import STAGING, assert_equal, assert_same, entries
 from world.expected import keys
 from world.site import shown
 
@@ -24,6 +24,7 @@ def to_files(site, bucket, name, prefix="", **more):
 
 
 def between(site, bucket, other, prefix):
+    """A task from one bucket to another."""
     arn = site.create_task(
         site.store_location(bucket, prefix), site.store_location(other, prefix)
     )
@@ -31,13 +32,13 @@ def between(site, bucket, other, prefix):
     return arn
 
 
-def there_and_back(site, name, source, timeout=240):
+def there_and_back(site, name, source, timeout=240, options=None):
     """Through two buckets, and home into another directory. Below a prefix the root is an object too."""
     first, second = site.bucket(f"{name}-1"), site.bucket(f"{name}-2")
     prefix = "below/"
-    site.run(site.task(source, first, prefix), timeout=timeout)
+    site.run(site.task(source, first, prefix, options), timeout=timeout)
     site.run(between(site, first, second, prefix), timeout=timeout)
-    home, directory = to_files(site, second, f"{name}-home", prefix)
+    home, directory = to_files(site, second, f"{name}-home", prefix, options=options)
     site.run(home, timeout=timeout)
     return home, directory
 
@@ -60,9 +61,9 @@ def test_every_kind_of_entry_comes_home(site):
 
 
 def random_tree(root, count, seed):
-    """Entries of all kinds with attributes of all kinds."""
+    """Entries of all kinds with attributes of all kinds; gives the times of access."""
     chance = random.Random(seed)
-    directories = [root]
+    directories, last = [root], None
     for number in range(count):
         parent = chance.choice(directories[-200:])
         name = chance.choice([b"%d", b"\xc3\xa9%d", b"\xff%d", b"a b%d", b"%d.txt"]) % number
@@ -75,23 +76,48 @@ def random_tree(root, count, seed):
             os.symlink(b"to/" + name, path)
             os.lchown(path, chance.randrange(2**32 - 1), chance.randrange(2**32 - 1))
             continue
+        elif kind < 0.18:
+            of_kind = chance.choice([stat.S_IFBLK, stat.S_IFCHR])
+            os.mknod(path, of_kind, os.makedev(chance.randrange(2**12), chance.randrange(2**20)))
+        elif kind < 0.21 and last:
+            os.link(last, path)
         else:
+            last = path
             tree.write(path, chance.randbytes(chance.choice([0, 1, 100, 5000])))
         os.chown(path, chance.randrange(2**32 - 1), chance.randrange(2**32 - 1))
         os.chmod(path, chance.randrange(0o10000))
-    for path in sorted(entries(root), reverse=True):
+    for path in sorted(entries(root, devices=True), reverse=True):
         if not os.path.islink(root + path):
             # NFSv3 knows times from 1970 to 2106.
-            mtime = chance.randrange(2**32) * 10**9 + chance.randrange(10**9)
-            os.utime(root + path, ns=(mtime, mtime))
+            times = [chance.randrange(2**32) * 10**9 + chance.randrange(10**9) for _ in range(2)]
+            os.utime(root + path, ns=tuple(times))
+    return times_of_access(root)
 
 
-@pytest.mark.parametrize("count", [FEW, pytest.param(MANY, marks=pytest.mark.large)])
+def times_of_access(root):
+    """Of what has one name and no content: whoever reads a file may set its time."""
+    found = {}
+    for directory, _, names in os.walk(root):
+        for name in names:
+            told = os.lstat(directory + b"/" + name)
+            if told.st_size == 0 and told.st_nlink == 1:
+                found[os.path.relpath(directory + b"/" + name, root)] = told.st_atime_ns
+    return found
+
+
+@pytest.mark.parametrize("count", [
+    FEW, pytest.param(MANY, marks=[pytest.mark.large, pytest.mark.timeout(3000)]),
+])
 def test_random_entries_come_home_bit_for_bit(site, count):
     source = site.source(f"random-{count}")
-    random_tree(source, count, seed=count)
-    _, directory = there_and_back(site, f"random-{count}", source, timeout=1800)
-    assert_same(source, directory)
+    accessed = random_tree(source, count, seed=count)
+    _, directory = there_and_back(
+        site, f"random-{count}", source, timeout=1800, options={"PreserveDevices": "PRESERVE"}
+    )
+    at_home = times_of_access(directory)
+    assert {path: at_home[path] for path in accessed} == accessed
+    assert_equal(entries(source, devices=True), entries(directory, devices=True))
+    assert STAGING not in os.listdir(directory)
 
 
 def test_objects_of_others_get_defaults(site):

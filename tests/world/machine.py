@@ -97,8 +97,6 @@ class Machine:
         self.name = name
         self.directory = directory
         self.disk = overlay(disk, directory / f"{name}.qcow2", disk_size)
-        # Disks besides its own, which it may write to.
-        self.more_disks = []
         self.seeds = list(seeds)
         self.forwards = forwards or {}
         self.tap = tap
@@ -127,9 +125,6 @@ class Machine:
             given += ["-device", "pvscsi", "-device", "scsi-hd,drive=disk"]
         else:
             given += ["-device", f"{self.disk_device},drive=disk"]
-        for number, path in enumerate(self.more_disks):
-            given += ["-drive", f"file={path},if=none,id=more{number},format=raw"]
-            given += ["-device", f"virtio-blk-pci,drive=more{number}"]
         given += ["-device", "virtio-rng-pci"]
         if self.tap:
             given += ["-netdev", f"tap,id=tap,ifname={self.tap[0]},script=no,downscript=no"]

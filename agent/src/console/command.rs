@@ -81,8 +81,12 @@ impl Command {
         Duration::from_secs(match self {
             Self::Ask | Self::ReadNetwork | Self::ShowNetwork | Self::ReadLogLevel => 5,
             Self::RequestKey { .. } | Self::CheckResources => 15,
-            Self::Unlock { .. } | Self::SetPassword { .. } | Self::ReadLog => 20,
-            Self::TestS3 { .. } | Self::SetLogLevel { .. } => 60,
+            Self::ReadLog => 20,
+            // Passwords are costly on purpose, and a CPU may be emulated.
+            Self::Unlock { .. }
+            | Self::SetPassword { .. }
+            | Self::SetLogLevel { .. }
+            | Self::TestS3 { .. } => 60,
             Self::TestConnection | Self::TestNfs { .. } => 90,
             Self::SetControl(_) | Self::ApplyNetwork(_) | Self::MakeBundle { .. } => 150,
         })

@@ -134,13 +134,17 @@ impl Show {
                 },
                 _ = ticks.tick() => Event::Tick,
             };
-            let (app, effects) = update(self.app, event, self.began.elapsed());
-            self.app = app;
-            for effect in effects {
-                match effect {
-                    Effect::Quit => return Ok(()),
-                    Effect::Clear => terminal.resize(whole(self.app.size))?,
-                    Effect::Run { ticket, command } => self.start(ticket, command),
+            // Drawing is what takes time: it is done once for keys that came together.
+            let more = std::iter::from_fn(|| keys.try_recv().ok()).take(KEYS_MAX);
+            for event in std::iter::once(event).chain(more) {
+                let (app, effects) = update(self.app, event, self.began.elapsed());
+                self.app = app;
+                for effect in effects {
+                    match effect {
+                        Effect::Quit => return Ok(()),
+                        Effect::Clear => terminal.resize(whole(self.app.size))?,
+                        Effect::Run { ticket, command } => self.start(ticket, command),
+                    }
                 }
             }
         }

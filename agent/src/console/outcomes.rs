@@ -21,6 +21,12 @@ pub(super) fn progress(app: &mut App, ticket: u64, lines: Vec<Line>) {
     }
 }
 
+fn password_report(room: (usize, usize)) -> Report {
+    let mut report = Report::waiting(Topic::Password.title(), None);
+    report.finish(vec![Line::ok("The password is set.")], room);
+    report
+}
+
 /// Takes what came of the command with this ticket.
 pub(super) fn finish(app: &mut App, ticket: u64, outcome: Outcome, now: Duration) {
     if let Outcome::Agent(said) = outcome {
@@ -50,9 +56,7 @@ pub(super) fn finish(app: &mut App, ticket: u64, outcome: Outcome, now: Duration
         }
         (Outcome::PasswordSet(Ok(())), Screen::Form(..) | Screen::FirstPassword(_)) => {
             app.has_password = true;
-            let mut report = Report::waiting(Topic::Password.title(), None);
-            report.finish(vec![Line::ok("The password is set.")], room);
-            app.screen = Screen::Report(report);
+            app.screen = Screen::Report(password_report(room));
         }
         (
             Outcome::PasswordSet(Err(reason)),

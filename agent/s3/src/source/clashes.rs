@@ -82,11 +82,13 @@ mod tests {
     }
 
     fn refused(found: &[Found]) -> Vec<&str> {
-        let refused = |found| match found {
-            &Found::Refused(ref rest, _) => Some(rest.as_str()),
-            _ => None,
-        };
-        found.iter().filter_map(refused).collect()
+        let mut refused = Vec::new();
+        for one in found {
+            if let Found::Refused(rest, _) = one {
+                refused.push(rest.as_str());
+            }
+        }
+        refused
     }
 
     #[test]

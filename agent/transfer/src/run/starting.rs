@@ -13,6 +13,7 @@ use super::{Ended, Engine, Settings, room, telling};
 use crate::attempts::Attempts;
 use crate::budget::Budget;
 use crate::catalog::Catalog;
+use crate::disk::Disk;
 use crate::failures::{FAILURES_FILE, FailureList};
 use crate::item_log::ItemLog;
 use crate::journal::{Journal, State};
@@ -43,8 +44,7 @@ impl<S: Source, D: Destination> Engine<S, D> {
         let failures = FailureList::open(list, disk.clone()).await?;
         let (journal, mut state) =
             Journal::open(directory, failures.handle().await?, background).await?;
-        let catalog = settings.catalog_file.clone();
-        let catalog = catalog.map(|file| Catalog::new(file, directory, spec, disk.clone()));
+        let catalog = catalog(spec, directory, &settings, &disk);
         let limiter = Limiter::start(rate, settings.shared_rate.clone(), background);
         let budget = Budget::new(settings.memory_target_bytes / 2);
         let uploads = Arc::new(Uploads::new(journal.clone(), &mut state));
@@ -107,4 +107,14 @@ impl<S: Source, D: Destination> Engine<S, D> {
         };
         Ok((engine, state))
     }
+}
+
+fn catalog(
+    spec: &ExecutionSpec,
+    directory: &Path,
+    settings: &Settings,
+    disk: &Disk,
+) -> Option<Catalog> {
+    let file = settings.catalog_file.clone()?;
+    Some(Catalog::new(file, directory, spec, disk.clone()))
 }

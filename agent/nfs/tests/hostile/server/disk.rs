@@ -176,9 +176,9 @@ impl Disk {
 
     /// The entry at a path from the root.
     pub(crate) fn find(&self, path: &str) -> Option<&Node> {
-        let names = path.split('/').filter(|name| !name.is_empty());
-        let found = names.fold(Some(ROOT.to_vec()), |at, name| {
-            self.look_up(&at?, name.as_bytes()).ok()
+        let mut names = path.split('/').filter(|name| !name.is_empty());
+        let found = names.try_fold(ROOT.to_vec(), |at, name| {
+            self.look_up(&at, name.as_bytes()).ok()
         });
         self.node(&found?).ok()
     }

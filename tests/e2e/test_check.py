@@ -89,9 +89,9 @@ def test_a_bucket_that_can_be_written(check, store):
     assert not failed(found), found
     assert list(found) == [
         "DNS", "TCP", "HEAD", "Clock", "Credentials", "s3:ListBucket", "s3:GetObject",
-        "s3:PutObject", "CreateMultipartUpload", "UploadPart", "s3:ListMultipartUploadParts",
+        "s3:GetObjectTagging", "s3:PutObject", "CreateMultipartUpload", "UploadPart", "s3:ListMultipartUploadParts",
         "s3:ListBucketMultipartUploads", "s3:AbortMultipartUpload", "PutObject", "GetObject",
-        "CopyObject", "s3:DeleteObject",
+        "CopyObject", "s3:DeleteObject", "s3:PutObjectTagging",
     ]  # fmt: skip
     assert "CRC-64/NVME" in found["s3:PutObject"][1], found
     assert keys(store.client, bucket) == ["p/there"], "something stays behind"

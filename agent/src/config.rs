@@ -6,6 +6,7 @@ mod layers;
 mod maps;
 mod memory;
 mod nfs;
+pub(crate) mod processors;
 mod run_as;
 mod shown;
 mod stores;

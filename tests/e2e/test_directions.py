@@ -95,12 +95,12 @@ def random_tree(root, count, seed):
 
 
 def times_of_access(root):
-    """Of what has one name and no content: whoever reads a file may set its time."""
+    """Of what has one name: whoever reads a file by one of several may set the time of all."""
     found = {}
     for directory, _, names in os.walk(root):
         for name in names:
             told = os.lstat(directory + b"/" + name)
-            if told.st_size == 0 and told.st_nlink == 1:
+            if told.st_nlink == 1 and not stat.S_ISLNK(told.st_mode):
                 found[os.path.relpath(directory + b"/" + name, root)] = told.st_atime_ns
     return found
 

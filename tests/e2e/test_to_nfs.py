@@ -288,10 +288,12 @@ def test_a_location_within_the_other_is_found_by_the_walk(site, nfs4, version):
     assert {b"/own", b"/inner/side/one"} <= entries(outer).keys()
 
 
-def test_times_of_access_are_those_of_before_the_copy(site, nfs4):
-    # An end check of everything would read it once more.
-    options = {"VerifyMode": "ONLY_FILES_TRANSFERRED"}
-    pair = Pair(site, "accessed", "NFS4_1", host=nfs4.host, options=options).available()
+@pytest.mark.parametrize("version", ["NFS3", "NFS4_1"])
+@pytest.mark.parametrize("verified", ["ONLY_FILES_TRANSFERRED", "POINT_IN_TIME_CONSISTENT"])
+def test_times_of_access_are_those_of_before_the_copy(site, nfs4, version, verified):
+    host = None if version == "NFS3" else nfs4.host
+    options = {"VerifyMode": verified}
+    pair = Pair(site, f"accessed-{version}-{verified}", version, host=host, options=options).available()
     tree.a_bit_of_everything(pair.source)
     # What is looked at in between is read, and its time of access set.
     names = list(entries(pair.source))

@@ -108,6 +108,18 @@ def test_2_the_console_is_on_the_serial_line(machine, site):
     assert "FAIL" not in text, text
     line.press("q")
     line.wait("Get activation key")
+    line.press("3")
+    line.wait("Server or URL")
+    export = os.fsdecode(bytes(site.nfs.open))
+    line.press(f"{TAB}{HOST}:{site.nfs.port}{ENTER}{export}{ENTER}{ENTER}")
+    text = line.wait("READDIR")
+    assert "FAIL" not in text, text
+    line.press("q")
+    line.wait("Get activation key")
+    line.press("7")
+    line.wait("l level", "INFO")
+    line.press("q")
+    line.wait("Get activation key")
     # Leaving it is locking it: there is no shell behind.
     line.press("q")
     line.wait("This console is locked")

@@ -74,7 +74,7 @@ def vmware(images, site, machines, module_logs, tunnels, clock, tmp_path_factory
     given = {key: value.format(**facts) for key, value in EVERY_PROPERTY.items()}
     made = Machine(
         "vmware", machines / name, machines, module_logs, [seeds.ovf(machines / "form.iso", given)],
-        disk_device="pvscsi", network_device="vmxnet3",
+        disk_device="pvscsi", network_device="vmxnet3", has_screen=True,
     )
     try:
         yield made.start()
@@ -103,7 +103,8 @@ def test_1_a_form_that_is_filled_in_is_all_it_takes(vmware, site, tunnels, clock
 
 def test_2_its_console_shows_what_the_form_said(vmware):
     remember("the console of the platform machine", PASSWORD)
-    line = vmware.line
+    # On its monitor, which has a console of its own.
+    line = vmware.screen
     line.wait("First login", timeout=BOOT_SECONDS)
     line.press(PASSWORD + ENTER + PASSWORD + ENTER + ENTER)
     line.wait("The password is set")

@@ -1,10 +1,12 @@
 """The smallest machine, that nobody gave a seed: all that it needs is said at its console. Its disk was made
-larger."""
+larger, and one to carry things away is attached."""
 
 import re
+import tarfile
 
 import pytest
 from world.machine import Machine
+from world.process import run
 from world.secrets import remember
 from world.terminal import ENTER
 
@@ -15,11 +17,20 @@ BOOT_SECONDS = 900
 TAB = "\t"
 
 
+def support_disk(path):
+    with open(path, "wb") as file:
+        file.truncate(16 * 1024 * 1024)
+    answer = run(["mkfs.vfat", "-n", "SUPPORT", path])
+    assert answer.returncode == 0, answer
+    return path
+
+
 @pytest.fixture(scope="module")
 def machine(disk, machines, module_logs):
     made = Machine(
         "unseeded", disk, machines, module_logs, disk_size="12G", memory_mib=512, cpus=1
     )
+    made.more_disks = [support_disk(machines / "support.img")]
     made.start()
     try:
         yield made
@@ -43,6 +54,12 @@ def test_1_it_is_configured_and_activated_at_its_console(machine, site):
     assert "FAIL" not in text, text
     line.press("q")
     line.wait("The agent is not activated")
+    # The one thing that waits for anybody.
+    line.press("4")
+    sockets = line.wait("Listening: ").partition("Listening: ")[2]
+    assert re.findall(r"tcp [^\s,]+", sockets) in (["tcp 0.0.0.0:80"], ["tcp [::]:80"]), sockets
+    line.press("q")
+    line.wait("Get activation key")
     line.press("0")
     line.wait("Region")
     line.press(TAB + ENTER)
@@ -93,5 +110,44 @@ def test_3_its_network_is_changed(machine, site):
     erase = "\x7f" * 24
     line.press(TAB * 6 + erase + ENTER + erase + ENTER + erase + ENTER * 3)
     line.wait("files written", "restart datasync-agent")
+    line.press("q")
+    line.wait("The agent is connected to control")
+
+
+def test_4_a_support_bundle_is_carried_away(machine, tmp_path):
+    line = machine.line
+    line.press("8")
+    line.wait("Support bundle", "Directory")
+    line.press("\x7f" * 60 + "/media/support" + ENTER + ENTER)
+    line.wait("The bundle is written")
+    # As if it had been pulled out: what is told as written is on it.
+    answer = run(["mcopy", "-i", machine.more_disks[0], "::datasync-support-*", tmp_path])
+    assert answer.returncode == 0, answer
+    [bundle] = tmp_path.glob("datasync-support-*.tar.gz")
+    with tarfile.open(bundle) as archive:
+        parts = {
+            member.name.rpartition("/")[2]: archive.extractfile(member).read().decode()
+            for member in archive
+            if member.isfile()
+        }
+    assert {"settings.txt", "resources.txt", "network.txt", "log.txt"} <= set(parts)
+    assert ADDRESS in parts["network.txt"], parts["network.txt"]
+    assert "canary" not in "".join(parts.values())
+
+
+def test_5_the_level_of_its_log_is_changed(machine):
+    line = machine.line
+    line.press("q")
+    line.wait("Get activation key")
+    line.press("7")
+    line.wait("l level")
+    line.press("l")
+    line.wait("< info >")
+    # debug, error, warn.
+    line.press("   " + ENTER)
+    text = line.wait("The level of the log is warn.", "try-reload-or-restart")
+    assert "FAIL" not in text, text
+    line.press("q7")
+    line.wait("SIGHUP: the log's level")
     line.press("q")
     line.wait("The agent is connected to control")

@@ -1,8 +1,12 @@
 """A virtual machine as its operator has it: power, a serial line, ports that are forwarded to it."""
 
+import fcntl
 import json
+import os
 import shutil
 import socket
+import struct
+import termios
 import threading
 import time
 
@@ -10,11 +14,15 @@ import pyte
 
 from .process import Daemon, Failed, run, wait_until
 
-COLUMNS, ROWS = 80, 24
+COLUMNS = 80
+# A serial line tells nobody how many it has; a monitor has one more in text mode.
+LINE_ROWS, MONITOR_ROWS = 24, 25
 
 
 def virtualises():
-    """Whether the CPU can: /dev/kvm may be there and of no use."""
+    """Whether the CPU can and the kernel lets us: /dev/kvm alone may be there and of no use."""
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return False
     with open("/proc/cpuinfo") as file:
         flags = file.read()
     return any(f" {flag} " in flags for flag in ("vmx", "svm"))
@@ -30,25 +38,25 @@ def overlay(disk, path, size=None):
     return path
 
 
-class SerialLine:
-    """What a terminal at the other end would show, drawn by pyte."""
+class Screen:
+    """What a terminal shows whose program is at `descriptor`, drawn by pyte."""
 
-    def __init__(self, path):
+    def __init__(self, descriptor, rows):
+        self._descriptor = descriptor
         self._lock = threading.Lock()
-        self._screen = pyte.Screen(COLUMNS, ROWS)
+        self._screen = pyte.Screen(COLUMNS, rows)
         self._stream = pyte.ByteStream(self._screen)
-        self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.connect(str(path))
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
     def _read(self):
         while True:
             try:
-                received = self._socket.recv(65536)
+                received = os.read(self._descriptor, 65536)
             except OSError:
-                return
+                received = b""
             if not received:
+                os.close(self._descriptor)
                 return
             with self._lock:
                 self._stream.feed(received)
@@ -65,15 +73,26 @@ class SerialLine:
             if all(word in shown for word in words) and (gone is None or gone not in shown):
                 return shown
             if time.monotonic() > deadline:
-                raise Failed(f"not on the serial line: {words}\n{shown}")
+                raise Failed(f"not on the screen: {words}\n{shown}")
             time.sleep(0.1)
 
     def press(self, keys):
-        self._socket.sendall(keys.encode())
+        os.write(self._descriptor, keys.encode())
 
     def close(self):
-        self._socket.close()
+        """Once its machine is gone."""
         self._thread.join(10)
+
+
+def serial_line(path):
+    """The other end of a machine's serial line; `None` while there is none."""
+    line = socket.socket(socket.AF_UNIX)
+    try:
+        line.connect(str(path))
+    except OSError:
+        line.close()
+        return None
+    return Screen(line.detach(), LINE_ROWS)
 
 
 class Machine:
@@ -81,6 +100,8 @@ class Machine:
     for it; `tap` adds an interface of this world in front of it."""
 
     # What a test may change before it starts one.
+    # Whether `screen` is what a monitor shows, in text.
+    has_screen = False
     memory_mib = 1024
     cpus = 2
     # A folder of UEFI's code and empty variables, as Debian's package `ovmf` has them; BIOS without one.
@@ -97,11 +118,14 @@ class Machine:
         self.name = name
         self.directory = directory
         self.disk = overlay(disk, directory / f"{name}.qcow2", disk_size)
+        # Disks besides its own, which it may write to.
+        self.more_disks = []
         self.seeds = list(seeds)
         self.forwards = forwards or {}
         self.tap = tap
         self.started_at = None
         self.line = None
+        self.screen = None
         self.server = Daemon(name, [], logs / f"{name}.qemu.log", stop_seconds=60)
 
     def _arguments(self):
@@ -117,7 +141,7 @@ class Machine:
                 shutil.copyfile(self.firmware / "OVMF_VARS_4M.fd", variables)
             given += ["-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={code}"]
             given += ["-drive", f"if=pflash,unit=1,format=raw,file={variables}"]
-        given += ["-display", "none", "-no-reboot"]
+        given += ["-display", "curses" if self.has_screen else "none", "-no-reboot"]
         given += ["-serial", f"unix:{self._path('serial')},server=on,wait=off"]
         given += ["-qmp", f"unix:{self._path('qmp')},server=on,wait=off"]
         given += ["-drive", f"file={self.disk},if=none,id=disk,discard=unmap"]
@@ -125,6 +149,9 @@ class Machine:
             given += ["-device", "pvscsi", "-device", "scsi-hd,drive=disk"]
         else:
             given += ["-device", f"{self.disk_device},drive=disk"]
+        for number, path in enumerate(self.more_disks):
+            given += ["-drive", f"file={path},if=none,id=more{number},format=raw"]
+            given += ["-device", f"virtio-blk-pci,drive=more{number}"]
         given += ["-device", "virtio-rng-pci"]
         if self.tap:
             given += ["-netdev", f"tap,id=tap,ifname={self.tap[0]},script=no,downscript=no"]
@@ -146,16 +173,19 @@ class Machine:
         """Power on."""
         self.server.arguments = [str(argument) for argument in self._arguments()]
         self.started_at = time.monotonic()
+        if self.has_screen:
+            self._plug_the_screen_in()
         self.server.start()
         self.server.wait_for("its sockets", lambda: self._path("qmp").exists(), 20)
-        self.line = wait_until("the serial line", self._connect, 20)
+        self.line = wait_until("the serial line", lambda: serial_line(self._path("serial")), 20)
         return self
 
-    def _connect(self):
-        try:
-            return SerialLine(self._path("serial"))
-        except OSError:
-            return None
+    def _plug_the_screen_in(self):
+        ours, its = os.openpty()
+        fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", MONITOR_ROWS, COLUMNS, 0, 0))
+        self.screen = Screen(ours, MONITOR_ROWS)
+        self.server.terminal = its
+        self.server.env = os.environ | {"TERM": "linux"}
 
     def _monitor(self, command):
         with socket.socket(socket.AF_UNIX) as monitor:
@@ -172,9 +202,13 @@ class Machine:
         """As the hypervisor's button does it: the machine goes off by itself."""
         self._monitor("system_powerdown")
         self.server.wait_for_end(timeout)
-        self.line.close()
+        self._unplug()
 
     def pull_the_plug(self):
         self.server.kill()
-        if self.line:
-            self.line.close()
+        self._unplug()
+
+    def _unplug(self):
+        for end in (self.line, self.screen):
+            if end:
+                end.close()

@@ -77,6 +77,8 @@ class Daemon:
         self.env = env
         self.identity = identity or {}
         self.stop_seconds = stop_seconds
+        # Of a pseudo-terminal: what it writes and reads, but for its errors. Its own after a start.
+        self.terminal = None
         self.process = None
         self._log_start = 0
 
@@ -89,10 +91,14 @@ class Daemon:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self._log_start = self.log.stat().st_size if self.log.exists() else 0
         with open(self.log, "ab") as log:
+            terminal = self.terminal
             self.process = subprocess.Popen(
-                self.arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.env,
-                **self.identity,
+                self.arguments, stdin=terminal or subprocess.DEVNULL, stdout=terminal or log, stderr=log,
+                env=self.env, **self.identity,
             )
+        if terminal:
+            os.close(terminal)
+            self.terminal = None
         if self not in Daemon.started:
             Daemon.started.append(self)
         return self

@@ -17,7 +17,7 @@ pub struct ProcessFlags {
     /// what is free, but for a twentieth of the file system, at most 1GiB]
     #[arg(long)]
     state_disk_max: Option<String>,
-    /// TCP connections per NFS server [default: 4]
+    /// TCP connections per NFS server [default: 2 per processor, 2 to 8]
     #[arg(long)]
     nfs_connections: Option<String>,
     /// Port of the NFS servers' MOUNT service, tried before the NFS port and the portmapper's answer

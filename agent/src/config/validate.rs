@@ -126,7 +126,8 @@ impl Check {
         let memory_target_bytes = self.memory_target(executions_max);
         let disk_max = |text: &str| state_disk_max(text, executions_max);
         let state_disk_max_bytes = self.optional("state_disk_max", disk_max);
-        let connections = self.or("nfs.connections", "4", |text| number(text, 1, 64));
+        let connections = processors::default_connections(processors::usable()).to_string();
+        let connections = self.or("nfs.connections", &connections, |text| number(text, 1, 64));
         let mount_port = self.optional("nfs.mount_port", port);
         let failures_max = self.or("failures_max", "1000000", whole_number);
         let stalled_after = self.or("stalled_after_seconds", "900", stalled_after);

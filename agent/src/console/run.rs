@@ -95,6 +95,10 @@ impl Configured {
 }
 
 impl World {
+    fn is_appliance(&self) -> bool {
+        self.root.join(MARKER).exists()
+    }
+
     fn configured(&self) -> Arc<Configured> {
         let held = self.configured.lock();
         Arc::clone(&held.unwrap_or_else(PoisonError::into_inner))
@@ -158,7 +162,7 @@ pub async fn console(settings: ConsoleSettings) -> Result<(), ConsoleError> {
     let place = Place {
         name: host::host_name(name.as_deref()),
         control,
-        is_appliance: world.root.join(MARKER).exists(),
+        is_appliance: world.is_appliance(),
         faults: faults(&world),
         support_directory: world.state_dir.join(SUPPORT).display().to_string(),
         is_ascii: is_ascii(term.as_deref()),

@@ -108,6 +108,11 @@ fn network(seed: &Seed, machine: &Machine) -> Result<Option<NetworkSettings>, St
         FIRST_INTERFACE.clone_into(&mut settings.interface);
     }
     if let Some(interface) = &seed.interface {
+        if interface.gateway.is_some() && interface.address.is_none() {
+            return Err(
+                "gateway: give the address with it; without one, DHCP names the gateway".to_owned(),
+            );
+        }
         settings.interface = named(interface, &machine.interfaces)?.unwrap_or(settings.interface);
         settings.is_static = interface.address.is_some();
         settings.address = interface.address.clone().unwrap_or_default();

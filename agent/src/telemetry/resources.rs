@@ -1,6 +1,6 @@
 //! What the agent says of the machine at its start.
 
-use crate::config::Config;
+use crate::config::{Config, processors};
 use crate::{cgroup, host};
 
 /// What the agent makes of the machine: how much of it it takes, and from what that is derived.
@@ -12,7 +12,7 @@ pub(crate) fn tell_resources(config: &Config) {
         memory_target_bytes = process.memory_target_bytes,
         memory_limit_bytes = cgroup::memory_limit_bytes(),
         memory_total_bytes = host::memory_total_bytes(),
-        processors = std::thread::available_parallelism().map_or(1, usize::from),
+        processors = processors::usable(),
         executions_max = config.executions_max,
         nfs_connections = process.nfs.connections,
         nfs_requests_max = process.nfs.limits.in_flight_max,

@@ -2,14 +2,15 @@
 
 use bytes::Bytes;
 use datasync_endpoint::{
-    Crc64, Crc64Hasher, EndpointError, EntryKind, ErrorKind, Handle, Key, ObjectState, ReadBack,
-    Source,
+    Crc64, Crc64Hasher, EndpointError, EntryKind, ErrorKind, Handle, Key, Node, ObjectState,
+    ReadBack, Source,
 };
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::NfsDestination;
 use super::writing::held;
+use crate::changes::NewAttributes;
 
 /// READs of one content in flight.
 const READS: usize = 4;
@@ -39,7 +40,11 @@ impl NfsDestination {
             return Err(self.fault(ErrorKind::NotFound, "LOOKUP", key, detail));
         };
         match found.attributes.kind {
-            EntryKind::File => self.read_file(&found.handle, found.attributes.size).await,
+            EntryKind::File => {
+                let read = self.read_file(&found.handle, found.attributes.size).await?;
+                self.restore_atime(&found).await?;
+                Ok(read)
+            }
             EntryKind::Symlink => {
                 let target = self.tree.read_link(&found.handle).await?;
                 Ok(ReadBack {
@@ -55,6 +60,25 @@ impl NfsDestination {
                 size: 0,
                 crc64: Crc64::EMPTY,
             }),
+        }
+    }
+
+    /// Undoes what reading did to the time of access, where the server lets us: files that others own
+    /// are not ours to change.
+    async fn restore_atime(&self, before: &Node) -> Result<(), EndpointError> {
+        let after = self.tree.attributes(&before.handle).await?;
+        if after.atime == before.attributes.atime {
+            return Ok(());
+        }
+        let atime = NewAttributes {
+            atime: Some(before.attributes.atime),
+            ..NewAttributes::default()
+        };
+        let changes = self.tree.changes();
+        let set = changes.set_attributes(&before.handle.0, &atime, None).await;
+        match set {
+            Err(error) if error.kind != ErrorKind::PermissionDenied => Err(error),
+            _ => Ok(()),
         }
     }
 

@@ -21,15 +21,16 @@ pub(super) fn read(root: &Path) -> NetworkSettings {
     })
 }
 
-/// What this machine uses, where something else configures it.
+/// What this machine uses.
 pub(super) fn show(world: &World) -> Vec<Line> {
-    let mut lines = vec![
-        Line::plain(
+    let mut lines = Vec::new();
+    if !world.is_appliance() {
+        lines.push(Line::plain(
             "This is not the appliance: the network is configured by the machine's own means, and \
              the proxy by the agent's configuration. In use:",
-        ),
-        Line::plain(""),
-    ];
+        ));
+        lines.push(Line::plain(""));
+    }
     for (name, addresses) in interfaces() {
         let addresses = if addresses.is_empty() {
             "no address".to_owned()

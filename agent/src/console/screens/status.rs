@@ -19,7 +19,8 @@ pub(in super::super) fn lines(place: &Place, agent: &Agent) -> Vec<Line> {
         Agent::Down(reason) => {
             lines.push(Line::fail(format!("Agent: not running ({reason})")));
             let advice = if place.is_appliance {
-                "It is started again by itself; the log (7) says why it ended."
+                "It is started again by itself, unless its configuration cannot be used; the log \
+                 (7) says why it ended."
             } else {
                 "Start it, for example: systemctl start datasync-agent"
             };

@@ -13,7 +13,7 @@ use super::layers::{Layers, STATE_DIR};
 use super::watching::{log_format, log_level, log_output};
 use super::{
     Config, ConfigFaults, ControlAddress, ControlAddresses, ControlTrust, NfsSettings,
-    PrivilegedPorts, ProcessSettings, Reloaded, memory, units,
+    PrivilegedPorts, ProcessSettings, Reloaded, memory, processors, units,
 };
 use crate::{cgroup, link};
 

@@ -153,7 +153,7 @@ def test_3_control_updates_it_and_a_bad_release_is_taken_back(machine, site, rel
 def test_4_a_bad_seed_is_told_and_the_machine_goes_on(machine, site, machines):
     machine.shut_down()
     bad = seeds.nocloud(
-        machines / "second.img",
+        machines / "second.iso",
         meta_data="instance-id: second\n",
         user_data="#cloud-config\ndatasync:\n  control: nonsense\n  contrl: x\n",
     )

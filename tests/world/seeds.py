@@ -34,12 +34,17 @@ def ovf(path, properties):
 
 
 def nocloud(path, **documents):
-    """A disk labelled CIDATA; documents by their names with `_` for `-`."""
+    """A disk labelled CIDATA, or a disc (`.iso`); documents by their names with `_` for `-`."""
+    folder = path.with_suffix(".files")
+    folder.mkdir()
+    for name, content in documents.items():
+        (folder / name.replace("_", "-")).write_text(content)
+    files = sorted(folder.iterdir())
+    if path.suffix == ".iso":
+        _run("xorriso", "-as", "mkisofs", "-quiet", "-V", "cidata", "-r", "-o", path, *files)
+        return path
     with open(path, "wb") as file:
         file.truncate(4 * 1024 * 1024)
     _run("mkfs.vfat", "-n", "CIDATA", path)
-    for name, content in documents.items():
-        source = path.with_suffix(f".{name}")
-        source.write_text(content)
-        _run("mcopy", "-i", path, source, f"::{name.replace('_', '-')}")
+    _run("mcopy", "-i", path, *files, "::")
     return path

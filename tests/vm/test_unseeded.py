@@ -3,10 +3,11 @@ larger, and one to carry things away is attached."""
 
 import re
 import tarfile
+import time
 
 import pytest
 from world.machine import Machine
-from world.process import run
+from world.process import run, wait_until
 from world.secrets import remember
 from world.terminal import ENTER
 
@@ -108,9 +109,15 @@ def test_3_its_network_is_changed(machine, site):
     line.press("1")
     line.wait("Interface", ADDRESS)
     erase = "\x7f" * 24
+    connected = site.control.server.output().count("agent.connected")
     line.press(TAB * 6 + erase + ENTER + erase + ENTER + erase + ENTER * 3)
     line.wait("files written", "restart datasync-agent")
     line.press("q")
+
+    def comes_back():
+        return site.control.server.output().count("agent.connected") > connected
+
+    machine.server.wait_for("its session", comes_back, 120)
     line.wait("The agent is connected to control")
 
 
@@ -148,6 +155,12 @@ def test_5_the_level_of_its_log_is_changed(machine):
     text = line.wait("The level of the log is warn.", "try-reload-or-restart")
     assert "FAIL" not in text, text
     line.press("q7")
-    line.wait("SIGHUP: the log's level")
+
+    def is_told():
+        time.sleep(2)
+        line.press("r")
+        return "SIGHUP: the log's level" in line.wait("l level", gone="Please wait")
+
+    wait_until("the log tells of it", is_told, 120)
     line.press("q")
     line.wait("The agent is connected to control")

@@ -1,6 +1,10 @@
 //! The level of the agent's log: read, and changed while the agent runs.
 
 use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::process::Command;
 
 use super::super::command::Outcome;
 use super::super::page::Line;
@@ -17,6 +21,9 @@ const RELOAD: [&str; 3] = [
     "try-reload-or-restart",
     "datasync-agent.service",
 ];
+
+/// So long a start is waited for; one that takes longer is for other reasons than the machine's.
+const START_SECONDS: u32 = 60;
 
 /// The level that is configured now: another console may have changed it.
 pub(super) fn read(world: &World) -> Outcome {
@@ -43,9 +50,29 @@ pub(super) async fn set(world: &World, level: &str, mut steps: Steps) -> Vec<Lin
     let layers = layers.with("console", vec![("log.level", level)]);
     world.configure(Configured::new(layers));
     if world.root == Path::new("/") {
+        steps.begin("the agent starts").await;
+        started().await;
         steps.run(&RELOAD).await;
     }
     steps.into_lines()
+}
+
+/// Waits for a start that is under way: the agent may have read its configuration already, and systemd
+/// reloads nothing that has not started.
+async fn started() {
+    for _ in 0..START_SECONDS {
+        let asked = Command::new("systemctl")
+            .args(["is-active", "datasync-agent.service"])
+            .stdin(Stdio::null())
+            .output()
+            .await;
+        match asked {
+            Ok(answer) if answer.stdout.starts_with(b"activating") => {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            _ => return,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ class Ours:
 
     name = "datasync-agent"
 
-    def __init__(self, site, tls=False, host=None, version=None):
+    def __init__(self, site, tls=False, host=None, version="NFS3"):
         self.site = site
         self.tls = tls
         self.host = host

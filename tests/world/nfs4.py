@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from .nfs import ENVIRONMENT
 from .process import Daemon, run
 
 PORT = 4049
@@ -58,7 +59,7 @@ class Nfs4:
         )
         arguments = ["ganesha.nfsd", "-F", "-f", configuration, "-L", Path(logs) / "ganesha-4.log"]
         arguments += ["-p", self.directory / "ganesha.pid"]
-        self.server = Daemon("ganesha-4", arguments, Path(logs) / "ganesha-4.out")
+        self.server = Daemon("ganesha-4", arguments, Path(logs) / "ganesha-4.out", ENVIRONMENT)
 
     def start(self):
         self.server.start()

@@ -1,15 +1,19 @@
 //! A file whose readers wait, as on a disk that hangs: for tests of what must not wait with them.
 
-use std::fs::OpenOptions;
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::mpsc;
 use std::thread::{Builder, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// So long readers wait if nobody lets them go on.
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+/// So long readers wait if nobody lets them go on, and are waited for.
 const LATE: Duration = Duration::from_secs(20);
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Readers wait until it is released.
 pub(crate) struct StuckFile {
@@ -29,12 +33,7 @@ impl StuckFile {
         let (release, released) = mpsc::channel();
         let releasing = Builder::new().spawn(move || {
             let in_time = released.recv_timeout(LATE).is_ok();
-            // Both ways: to open it for writing alone would wait for a reader.
-            let mut pipe = OpenOptions::new()
-                .read(true)
-                .write(true)
-                .open(path)
-                .unwrap();
+            let mut pipe = with_reader(&path).expect("nobody reads the file");
             pipe.write_all(&content).unwrap();
             in_time
         });
@@ -49,4 +48,18 @@ impl StuckFile {
         self.release.send(()).ok();
         self.releasing.join().unwrap()
     }
+}
+
+/// The pipe once somebody reads it, or waits to: what is written before that is lost.
+fn with_reader(path: &Path) -> Option<File> {
+    let began = Instant::now();
+    while began.elapsed() < LATE {
+        let flags = OFlags::WRONLY | OFlags::NONBLOCK;
+        match rustix::fs::open(path, flags, Mode::empty()) {
+            Ok(pipe) => return Some(File::from(pipe)),
+            Err(error) if error == Errno::NXIO => std::thread::sleep(PAUSE),
+            Err(error) => panic!("{}: {error}", path.display()),
+        }
+    }
+    None
 }

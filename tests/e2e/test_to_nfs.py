@@ -301,7 +301,9 @@ def test_times_of_access_are_those_of_before_the_copy(site, nfs4, version, verif
     before = {name: os.lstat(pair.source + name).st_atime_ns for name in names}
     pair.run()
     for name in names:
-        if not os.path.islink(pair.source + name):
+        # The end check of everything lists directories once more.
+        is_listed = verified == "POINT_IN_TIME_CONSISTENT" and os.path.isdir(pair.source + name)
+        if not is_listed and not os.path.islink(pair.source + name):
             after = os.lstat(pair.destination + name).st_atime_ns
             assert after == before[name], (name, after, before[name])
 

@@ -183,7 +183,7 @@ suite_vm() {
       reason="$SECONDS s are over, and it takes up to 15 minutes: tests/run vm"
       return
     fi
-    tests=(tests/vm/test_appliance.py tests/vm/test_images.py) seconds=1000
+    tests=(tests/vm/test_appliance.py tests/vm/test_images.py) seconds=1150
     notes+=("vm: machines without a seed, by NoCloud and by other devices: only with --full or by name")
   fi
   if [ ! -c /dev/net/tun ]; then

@@ -286,6 +286,15 @@ mod tests {
     }
 
     #[test]
+    fn a_gateway_comes_with_an_address() {
+        let faults = plan(&seed(&[("gateway", "192.0.2.1")]), &machine()).unwrap_err();
+        assert!(
+            faults.concat().contains("gateway: give the address"),
+            "{faults:?}"
+        );
+    }
+
+    #[test]
     fn a_whole_seed() {
         let seed = seed(&[
             ("activation_key", "AAAAA-BBBBB-CCCCC-DDDDD-EEEEE"),

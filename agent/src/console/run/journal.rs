@@ -2,6 +2,7 @@
 
 use std::io;
 use std::process::Stdio;
+use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -15,6 +16,8 @@ use super::scrub::Scrubber;
 const LINES: &str = "1000";
 /// Bytes of them that are kept at most.
 const BYTES_MAX: usize = 1 << 20;
+/// So long journalctl may take: a disk may hang.
+const READ_MAX: Duration = Duration::from_secs(60);
 /// Bytes of what journalctl complains about.
 const ERROR_BYTES_MAX: usize = 1 << 10;
 
@@ -41,7 +44,10 @@ pub(super) async fn lines(world: &World) -> Vec<Line> {
 /// If there is no journal that can be read.
 pub(super) async fn read(world: &World) -> Result<Vec<String>, String> {
     let scrubber = Scrubber::new(world.secrets()).map_err(|e| e.to_string())?;
-    let text = run().await.map_err(|e| format!("journalctl: {e}"))?;
+    let read = tokio::time::timeout(READ_MAX, run()).await;
+    let text = read
+        .map_err(|_| format!("journalctl: no end within {} s", READ_MAX.as_secs()))?
+        .map_err(|e| format!("journalctl: {e}"))?;
     Ok(text.lines().map(|line| scrubber.clean(line)).collect())
 }
 

@@ -23,7 +23,7 @@ const RELOAD: [&str; 3] = [
 ];
 
 /// So long a start is waited for; one that takes longer is for other reasons than the machine's.
-const START_SECONDS: u32 = 60;
+const START_MAX: Duration = Duration::from_secs(60);
 
 /// The level that is configured now: another console may have changed it.
 pub(super) fn read(world: &World) -> Outcome {
@@ -60,19 +60,22 @@ pub(super) async fn set(world: &World, level: &str, mut steps: Steps) -> Vec<Lin
 /// Waits for a start that is under way: the agent may have read its configuration already, and systemd
 /// reloads nothing that has not started.
 async fn started() {
-    for _ in 0..START_SECONDS {
+    let is_starting = async || {
         let asked = Command::new("systemctl")
             .args(["is-active", "datasync-agent.service"])
             .stdin(Stdio::null())
+            .kill_on_drop(true)
             .output()
             .await;
-        match asked {
-            Ok(answer) if answer.stdout.starts_with(b"activating") => {
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
-            _ => return,
+        asked.is_ok_and(|answer| answer.stdout.starts_with(b"activating"))
+    };
+    let waiting = async {
+        while is_starting().await {
+            tokio::time::sleep(Duration::from_secs(1)).await;
         }
-    }
+    };
+    // The reload comes after it in any case, and says what it finds.
+    tokio::time::timeout(START_MAX, waiting).await.ok();
 }
 
 #[cfg(test)]

@@ -46,6 +46,15 @@ pub(crate) struct Written {
 /// An entry that was made: its handle and attributes.
 pub(crate) type Made = (Bytes, Attributes);
 
+/// A file that was made, written and read by one call.
+#[derive(Debug)]
+pub(crate) struct Whole {
+    pub(crate) made: Made,
+    pub(crate) written: Written,
+    /// What was read, at most as much as was written.
+    pub(crate) content: Bytes,
+}
+
 /// The calls of the version that is spoken. Each is made once.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Changes<'a> {
@@ -121,6 +130,23 @@ impl Changes<'_> {
         }
     }
 
+    /// Makes a file with these permission bits and this content on stable storage and reads it back, where
+    /// the version has one call for that; otherwise `None`.
+    pub(crate) async fn make_whole_file(
+        self,
+        directory: &[u8],
+        name: &[u8],
+        (mode, content): (u32, &[u8]),
+    ) -> Result<Option<Whole>, EndpointError> {
+        match self {
+            Self::V3(_) => Ok(None),
+            Self::V4(client) => {
+                let new = (mode, content);
+                client.make_whole_file(directory, name, new).await
+            }
+        }
+    }
+
     /// Brings everything that was written to the file to stable storage.
     pub(crate) async fn commit(self, file: &[u8]) -> Result<Verifier, EndpointError> {
         match self {
@@ -182,6 +208,26 @@ impl Changes<'_> {
         match self {
             Self::V3(client) => client.rename(from, to).await,
             Self::V4(client) => client.rename(from, to).await,
+        }
+    }
+
+    /// Sets attributes and renames as [`Changes::rename`] does. Gives the attributes, if they came with the
+    /// answer; the error's operation is the one that was refused.
+    pub(crate) async fn set_and_rename(
+        self,
+        (entry, new): (&[u8], &NewAttributes),
+        from: (&[u8], &[u8]),
+        to: (&[u8], &[u8]),
+    ) -> Result<Option<Attributes>, EndpointError> {
+        match self {
+            Self::V3(client) => {
+                if *new != NewAttributes::default() {
+                    client.set_attributes(entry, new, None).await?;
+                }
+                client.rename(from, to).await?;
+                Ok(None)
+            }
+            Self::V4(client) => client.set_and_rename((entry, new), from, to).await,
         }
     }
 

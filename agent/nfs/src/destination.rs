@@ -6,11 +6,13 @@
 mod apart;
 mod deleting;
 mod directories;
+mod dressing;
 mod endowing;
 mod finding;
 mod linking;
 mod parts;
 mod place;
+mod publishing;
 mod putting;
 mod reading;
 mod redressing;
@@ -19,6 +21,7 @@ mod staging;
 mod times;
 mod trial;
 mod uploads;
+mod whole;
 mod writing;
 
 use std::future::Future;

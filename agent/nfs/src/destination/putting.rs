@@ -9,21 +9,13 @@ use datasync_endpoint::{
 use super::NfsDestination;
 use super::endowing::{self, Endowment};
 use super::place::{Place, place};
+use super::publishing::Published;
 use super::times::{Times, Why};
-use crate::changes::NewAttributes;
 
 /// What a file is made with, before it is what it is to be.
 pub(super) const UNFINISHED_MODE: u32 = 0o600;
-/// What files have whose source's permissions are not kept (DataSync user guide, "How DataSync handles
-/// metadata and special files").
-const FILE_MODE: u32 = 0o644;
-/// Set-user-id and set-group-id, which a change of owner takes away.
-const SET_ID: u32 = 0o6000;
 /// The longest target of a symbolic link, in bytes.
 const LINK_TARGET_MAX: u64 = 4096;
-
-/// What has its name, and what the server did not take of what it should have besides.
-type Published = (Attributes, Result<(), EndpointError>);
 
 pub(super) fn endowment(header: &ObjectHeader) -> Endowment<'_> {
     Endowment {
@@ -78,24 +70,30 @@ impl NfsDestination {
     ) -> Result<Receipt, EndpointError> {
         let target = self.target(key)?;
         let staging = self.staging_made().await?;
-        let name = self.staging.new_name();
-        let making = self
-            .tree
-            .changes()
-            .make_file(&staging, name.as_bytes(), UNFINISHED_MODE);
-        let (file, made) = making.await.map_err(|error| self.of_item(key, error))?;
+        let mut name = self.staging.new_name();
+        let whole = self.make_whole(key, (&staging, &name), payload).await?;
+        let is_whole = whole.is_some();
+        let (file, made) = match whole {
+            Some(made) => made,
+            None => {
+                name = self.staging.new_name();
+                let changes = self.tree.changes();
+                let making = changes.make_file(&staging, name.as_bytes(), UNFINISHED_MODE);
+                making.await.map_err(|error| self.of_item(key, error))?
+            }
+        };
         let written = async {
-            self.write_payload(&file, 0, payload).await?;
-            let sent = ReadBack {
-                size: payload.length,
-                crc64: payload.crc64,
-            };
-            self.holds(key, &file, sent).await?;
-            self.dress(&file, (EntryKind::File, &made), &header.metadata)
-                .await?;
-            let endowed = self.endow(key, (&file, &made), endowment(header)).await?;
-            let publishing = self.publish((&staging, &name), &file, &target, (key, header));
-            Ok((publishing.await?, endowed))
+            if !is_whole {
+                self.write_payload(&file, 0, payload).await?;
+                let sent = ReadBack {
+                    size: payload.length,
+                    crc64: payload.crc64,
+                };
+                self.holds(key, &file, sent).await?;
+            }
+            let entry = (&file, EntryKind::File, &made);
+            self.publish((&staging, &name), entry, &target, (key, header))
+                .await
         };
         let published = Box::pin(written).await;
         self.ended(published, (&staging, &name), (key, header), payload.length)
@@ -127,10 +125,9 @@ impl NfsDestination {
                 let detail = "the link leads elsewhere than it was made to";
                 return Err(self.fault(ErrorKind::ChecksumRefused, "READLINK", key, detail));
             }
-            self.dress(&link, (EntryKind::Symlink, &made), &header.metadata)
-                .await?;
-            let publishing = self.publish((&staging, &name), &link, &target, (key, header));
-            Ok((publishing.await?, Ok(())))
+            let entry = (&link, EntryKind::Symlink, &made);
+            self.publish((&staging, &name), entry, &target, (key, header))
+                .await
         };
         let published = Box::pin(written).await;
         self.ended(published, (&staging, &name), (key, header), payload.length)
@@ -155,12 +152,9 @@ impl NfsDestination {
         let changes = self.tree.changes();
         let making = changes.make_device(&staging, name.as_bytes(), device, UNFINISHED_MODE);
         let (entry, made) = making.await.map_err(|error| self.of_item(key, error))?;
-        let written = async {
-            self.dress(&entry, (kind, &made), &header.metadata).await?;
-            let publishing = self.publish((&staging, &name), &entry, &target, (key, header));
-            Ok((publishing.await?, Ok(())))
-        };
-        let published = Box::pin(written).await;
+        let entry = (&entry, kind, &made);
+        let publishing = self.publish((&staging, &name), entry, &target, (key, header));
+        let published = Box::pin(publishing).await;
         self.ended(published, (&staging, &name), (key, header), 0)
             .await
     }
@@ -192,116 +186,6 @@ impl NfsDestination {
             let detail = "the location's root is a directory and stays one";
             self.fault(ErrorKind::InvalidName, "CREATE", key, detail)
         })
-    }
-
-    /// Gives what was made owner, permissions and times, in this order: a change of owner takes
-    /// set-user-id away. Owners that are as they should be are not asked for, since not every server
-    /// lets everybody ask.
-    pub(super) async fn dress(
-        &self,
-        handle: &[u8],
-        (kind, made): (EntryKind, &Attributes),
-        metadata: &PosixMetadata,
-    ) -> Result<(), EndpointError> {
-        let mode = metadata.permissions.map(|permissions| permissions & 0o7777);
-        let mode = match kind {
-            EntryKind::File => Some(mode.unwrap_or(FILE_MODE)),
-            // Links have permissions of their own on few systems, and nobody looks at them.
-            EntryKind::Symlink => None,
-            _ => mode,
-        };
-        let has_times = match kind {
-            // Those of a directory would change with everything that is written into it.
-            EntryKind::Directory => false,
-            EntryKind::Symlink => self.abilities.keeps_link_times,
-            _ => true,
-        };
-        let new = NewAttributes {
-            mode,
-            uid: metadata.owner.filter(|owner| *owner != made.uid),
-            gid: metadata.group.filter(|group| *group != made.gid),
-            mtime: metadata.mtime.filter(|_| has_times),
-            atime: metadata.atime.filter(|_| has_times),
-        };
-        self.set(handle, &new).await?;
-        let is_owned_anew = new.uid.is_some() || new.gid.is_some();
-        if let Some(mode) = mode.filter(|mode| mode & SET_ID != 0 && is_owned_anew) {
-            let again = NewAttributes {
-                mode: Some(mode),
-                ..NewAttributes::default()
-            };
-            self.set(handle, &again).await?;
-        }
-        Ok(())
-    }
-
-    pub(super) async fn set(
-        &self,
-        handle: &[u8],
-        new: &NewAttributes,
-    ) -> Result<(), EndpointError> {
-        if *new == NewAttributes::default() {
-            return Ok(());
-        }
-        let set = self.tree.changes().set_attributes(handle, new, None).await;
-        set.map_err(|error| refused_owner(error, new))
-    }
-
-    /// Gives what was written its name. Atomic: who looks sees the object of before or this one.
-    pub(super) async fn publish(
-        &self,
-        (staging, name): (&Bytes, &str),
-        entry: &Bytes,
-        target: &Place,
-        (key, header): (&Key, &ObjectHeader),
-    ) -> Result<Attributes, EndpointError> {
-        let directory = self.writable(&target.directory).await?;
-        let from = (&staging[..], name.as_bytes());
-        let to = (&directory[..], &target.name[..]);
-        let changes = self.tree.changes();
-        let named = if header.only_if_absent {
-            // A name that is taken is not given to another entry, whatever happens at the same time.
-            changes.link(entry, to.0, to.1).await
-        } else {
-            changes.rename(from, to).await
-        };
-        if let Err(error) = named {
-            return Err(self.not_named(error, to, (key, header)).await);
-        }
-        if header.only_if_absent {
-            self.unstage(staging, name).await;
-        }
-        match self.tree.attributes(&Handle(entry.clone())).await {
-            Ok(attributes) => Ok(attributes),
-            // Some servers' handles go with the name.
-            Err(error) if error.kind == ErrorKind::Stale => {
-                let found = self.tree.lookup(&Handle(directory), &target.name).await?;
-                found.map(|node| node.attributes).ok_or(error)
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Why an entry did not get its name.
-    async fn not_named(
-        &self,
-        error: EndpointError,
-        (directory, name): (&[u8], &[u8]),
-        (key, header): (&Key, &ObjectHeader),
-    ) -> EndpointError {
-        if error.kind == ErrorKind::Precondition && header.only_if_absent {
-            return error;
-        }
-        if !matches!(error.kind, ErrorKind::Precondition | ErrorKind::Invalid) {
-            return error;
-        }
-        let directory = Handle(Bytes::copy_from_slice(directory));
-        match self.tree.lookup(&directory, name).await {
-            Ok(Some(found)) if found.attributes.kind == EntryKind::Directory => {
-                self.clash(key, EntryKind::Directory)
-            }
-            _ => error,
-        }
     }
 
     async fn put_directory(
@@ -423,7 +307,7 @@ fn told(metadata: &PosixMetadata) -> String {
 }
 
 /// What to do where this agent may not give entries to others.
-const OWNERS_ADVICE: &str = "export the destination with no_root_squash, or run the task with Uid \
+pub(super) const OWNERS_ADVICE: &str = "export the destination with no_root_squash, or run the task with Uid \
                              and Gid NONE";
 
 /// What is known of an object that was written, and read back where it has content.
@@ -436,21 +320,6 @@ pub(super) fn receipt(attributes: &Attributes) -> Receipt {
         checksum: None,
         date: Some(listed.last_modified),
     }
-}
-
-/// Says what to do about an owner that this agent may not give.
-fn refused_owner(error: EndpointError, new: &NewAttributes) -> EndpointError {
-    if error.kind != ErrorKind::PermissionDenied || (new.uid.is_none() && new.gid.is_none()) {
-        return error;
-    }
-    let word = |number: Option<u32>| number.map_or("as it is".to_owned(), |n| n.to_string());
-    let detail = format!(
-        "{}; it was to belong to user {} and group {}, which only root may arrange: {OWNERS_ADVICE}",
-        error.detail,
-        word(new.uid),
-        word(new.gid)
-    );
-    EndpointError { detail, ..error }
 }
 
 #[cfg(test)]
@@ -478,23 +347,5 @@ mod tests {
         ] {
             assert_eq!(of(key, permissions), kind, "{key} {permissions:?}");
         }
-    }
-
-    #[test]
-    fn a_refused_owner_says_what_to_do_and_nothing_else_does() {
-        let refused = || EndpointError::new(ErrorKind::PermissionDenied, "SETATTR", "nas:/", "no");
-        let owner = NewAttributes {
-            uid: Some(7),
-            ..NewAttributes::default()
-        };
-        let detail = refused_owner(refused(), &owner).detail;
-        assert!(
-            detail.contains("no_root_squash") && detail.contains("user 7"),
-            "{detail}"
-        );
-        assert_eq!(
-            refused_owner(refused(), &NewAttributes::default()).detail,
-            "no"
-        );
     }
 }

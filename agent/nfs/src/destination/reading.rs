@@ -93,6 +93,17 @@ impl NfsDestination {
         sent: ReadBack,
     ) -> Result<(), EndpointError> {
         let found = self.read_file(&Handle(file.clone()), sent.size).await?;
+        self.is_sent(key, sent, found)
+    }
+
+    /// # Errors
+    /// `ChecksumRefused` if what was read back is not what was sent.
+    pub(super) fn is_sent(
+        &self,
+        key: &Key,
+        sent: ReadBack,
+        found: ReadBack,
+    ) -> Result<(), EndpointError> {
         if found == sent {
             return Ok(());
         }

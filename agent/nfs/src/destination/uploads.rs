@@ -11,7 +11,7 @@ use datasync_endpoint::{
 };
 
 use super::parts::{PARTS_MAX, PartRecord, RECORD, read_records, stored};
-use super::putting::{UNFINISHED_MODE, endowment};
+use super::putting::UNFINISHED_MODE;
 use super::writing::restarted;
 use super::{NfsDestination, endowing};
 use crate::socket::arbitrary;
@@ -276,13 +276,9 @@ impl NfsDestination {
                 crc64,
             };
             self.holds(key, &files.content, sent).await?;
-            let dressing = self.dress(&files.content, (EntryKind::File, &made), &header.metadata);
-            dressing.await?;
-            let endowing = self.endow(key, (&files.content, &made), endowment(header));
-            let endowed = endowing.await?;
+            let entry = (&files.content, EntryKind::File, &made);
             let from = (&staging, upload.0.as_str());
-            let publishing = self.publish(from, &files.content, &target, (key, header));
-            Ok((publishing.await?, endowed))
+            self.publish(from, entry, &target, (key, header)).await
         };
         let published = Box::pin(published).await;
         let (attributes, endowed) = published.map_err(|error| self.of_item(key, error))?;

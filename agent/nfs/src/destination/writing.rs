@@ -24,7 +24,7 @@ pub(super) const IN_HAND_KIB: usize = 16 << 10;
 const HOLE_BLOCK: usize = 64 << 10;
 
 /// The zeros that `data` begins with, as far as they become a hole.
-fn leading_hole(data: &[u8]) -> usize {
+pub(super) fn leading_hole(data: &[u8]) -> usize {
     let blocks = data.chunks(HOLE_BLOCK);
     let zeros = blocks.take_while(|block| block.iter().all(|byte| *byte == 0));
     zeros.map(<[u8]>::len).sum()

@@ -7,6 +7,7 @@ pub(super) mod fuzzing;
 mod opening;
 mod seeking;
 mod sessions;
+mod whole;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex as StdMutex};

@@ -43,11 +43,11 @@ pub fn nfs4_reply(data: &[u8]) {
         return;
     };
     let length = reply.length();
-    let Ok(results) = Results::read(reply) else {
+    let Ok(mut results) = Results::read(reply) else {
         return;
     };
     // Refused is as good as taken; what is taken was looked at.
-    let _looked_at = match asked % 18 {
+    let _looked_at = match asked % 20 {
         0 => attributes(results),
         1 => look_up(results),
         2 => read(results),
@@ -65,7 +65,9 @@ pub fn nfs4_reply(data: &[u8]) {
         14 => changes::made(results),
         15 => changes::extent(results),
         16 => changes::linked(results),
-        _ => changes::set(results),
+        17 => changes::set(&mut results),
+        18 => changes::whole(results, LENGTH),
+        _ => changes::renamed(results),
     };
 }
 

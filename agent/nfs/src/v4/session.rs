@@ -31,6 +31,8 @@ pub(super) struct Session {
     id: [u8; 16],
     pub(super) client: ClientId,
     pub(super) slots: Arc<Slots>,
+    /// Of one COMPOUND.
+    pub(super) operations_max: u32,
     /// The longest request, in bytes.
     pub(super) request_max: u32,
     /// The longest reply, in bytes.
@@ -102,6 +104,7 @@ pub(super) fn read_session(
         id,
         client,
         slots: Arc::new(Slots::new(granted.min(calls.clamp(1, SLOTS_MAX)))),
+        operations_max: operations,
         request_max,
         reply_max,
     })

@@ -19,7 +19,7 @@ const CHAR_DEVICE: u32 = 4;
 const LINK: u32 = 5;
 /// `stable_how4`.
 const UNSTABLE: u32 = 0;
-const FILE_SYNC: u32 = 2;
+pub(super) const FILE_SYNC: u32 = 2;
 /// The most words of a bitmap.
 const BITMAP_MAX: u32 = 8;
 

@@ -2,6 +2,7 @@
 
 use super::changes::{read_bitmap, read_change, read_written};
 use super::opening::{read_open, read_state};
+use super::read_results;
 use super::seeking::read_seek;
 use crate::v4::attributes::Values;
 use crate::v4::compound::{HANDLE_MAX, Operation, Results, Unanswered};
@@ -24,9 +25,25 @@ pub(in crate::v4) fn opened(mut results: Results) -> Result<(), Unanswered> {
     Ok(())
 }
 
+/// A file that is made with `asked` bytes and read back.
+pub(in crate::v4) fn whole(mut results: Results, asked: u32) -> Result<(), Unanswered> {
+    results.next(Operation::PutFh)?;
+    read_open(results.next(Operation::Open)?)?;
+    is_made(&mut results)?;
+    read_state(results.next(Operation::Close)?)?;
+    is_written(&mut results, asked)?;
+    let (data, _) = read_results(results.next(Operation::Read)?, asked)?;
+    assert!(data.len() <= asked as usize);
+    Ok(())
+}
+
 /// A WRITE of `asked` bytes.
 pub(in crate::v4) fn written(mut results: Results, asked: u32) -> Result<(), Unanswered> {
     results.next(Operation::PutFh)?;
+    is_written(&mut results, asked)
+}
+
+fn is_written(results: &mut Results, asked: u32) -> Result<(), Unanswered> {
     let written = read_written(results.next(Operation::Write)?, asked)?;
     assert!((1..=asked).contains(&written.count));
     Ok(())
@@ -70,8 +87,18 @@ pub(in crate::v4) fn linked(mut results: Results) -> Result<(), Unanswered> {
     Ok(())
 }
 
-pub(in crate::v4) fn set(mut results: Results) -> Result<(), Unanswered> {
+pub(in crate::v4) fn set(results: &mut Results) -> Result<(), Unanswered> {
     results.next(Operation::PutFh)?;
     read_bitmap(results.next(Operation::SetAttr)?)?;
     Ok(())
+}
+
+pub(in crate::v4) fn renamed(mut results: Results) -> Result<(), Unanswered> {
+    set(&mut results)?;
+    for operation in [Operation::PutFh, Operation::SaveFh, Operation::PutFh] {
+        results.next(operation)?;
+    }
+    read_change(results.next(Operation::Rename)?)?;
+    results.next(Operation::PutFh)?;
+    told(results.next(Operation::GetAttr)?)
 }

@@ -6,7 +6,7 @@
 use datasync_endpoint::{EndpointError, ErrorKind};
 
 use super::super::attributes::Wanted;
-use super::super::compound::{Compound, Operation};
+use super::super::compound::{Compound, Operation, Results};
 use super::super::owner::Owner;
 use super::super::status::Status;
 use super::Client;
@@ -91,24 +91,34 @@ impl Client {
         mode: u32,
     ) -> Result<Made, EndpointError> {
         let procedure = Procedure::Open;
+        let further = |compound| self.open_and_close(compound, name, mode);
+        let mut results = self.change(procedure, directory, further).await?;
+        self.opened_and_closed(procedure, &mut results)
+    }
+
+    pub(super) fn open_and_close(&self, compound: Compound, name: &[u8], mode: u32) -> Compound {
         // Client and number are the session's here.
         let owner = Owner {
             client: 0,
             name: self.identity.1.clone(),
             number: 0,
         };
-        let further = |compound: Compound| {
-            open(compound, &owner, WRITE | NO_DELEGATION, name, mode)
-                .handle()
-                .attributes(Wanted::Entry)
-                .operation(Operation::Close)
-                .words(&[0])
-                .words(&CURRENT)
-        };
-        let mut results = self.change(procedure, directory, further).await?;
-        self.result(procedure, &mut results, Operation::Open, read_open)?;
-        let made = self.made(procedure, &mut results)?;
-        self.result(procedure, &mut results, Operation::Close, read_state)?;
+        open(compound, &owner, WRITE | NO_DELEGATION, name, mode)
+            .handle()
+            .attributes(Wanted::Entry)
+            .operation(Operation::Close)
+            .words(&[0])
+            .words(&CURRENT)
+    }
+
+    pub(super) fn opened_and_closed(
+        &self,
+        procedure: Procedure,
+        results: &mut Results,
+    ) -> Result<Made, EndpointError> {
+        self.result(procedure, results, Operation::Open, read_open)?;
+        let made = self.made(procedure, results)?;
+        self.result(procedure, results, Operation::Close, read_state)?;
         Ok(made)
     }
 

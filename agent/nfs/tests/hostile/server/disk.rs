@@ -56,6 +56,8 @@ pub(crate) struct Manners {
     pub(crate) is_lazy: bool,
     /// An operation of version 4 whose result bears another number.
     pub(crate) misnames: Option<u32>,
+    /// Of one COMPOUND, as a session has it; more are refused.
+    pub(crate) operations_max: u32,
 }
 
 pub(crate) struct Disk {
@@ -79,6 +81,7 @@ impl Disk {
                 tells: |count| count,
                 is_lazy: false,
                 misnames: None,
+                operations_max: 16,
             },
         };
         for handle in [ROOT, TOP] {

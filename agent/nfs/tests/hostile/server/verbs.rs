@@ -12,6 +12,8 @@ pub(crate) mod status {
     pub(crate) const NOT_SYNC: u32 = 10_002;
     /// Of version 4: the grace period goes on.
     pub(crate) const GRACE: u32 = 10_013;
+    /// Of version 4: more than the session allows of one COMPOUND.
+    pub(crate) const TOO_MANY_OPS: u32 = 10_070;
     pub(crate) const NOXATTR: u32 = 10_095;
 }
 

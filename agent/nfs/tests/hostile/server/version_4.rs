@@ -14,7 +14,10 @@ struct At {
 
 pub(crate) fn version_4(call: &mut Call, disk: &mut Disk) -> Xdr {
     call.arguments.opaque();
-    let (_minor, count) = (call.arguments.word(), call.arguments.word());
+    let (minor, count) = (call.arguments.word(), call.arguments.word());
+    if minor > 0 && count > disk.manners.operations_max {
+        return Xdr::default().words(&[status::TOO_MANY_OPS, 0, 0]);
+    }
     let mut at = At {
         handle: TOP.to_vec(),
         saved: Vec::new(),
@@ -111,7 +114,7 @@ fn operate(
             let names = xattrs.keys().fold(names, |names, name| names.opaque(name));
             names.words(&[1])
         }
-        35..=36 | 42..=44 | 53 | 57 | 58 => around(operation, call),
+        35..=36 | 42..=44 | 53 | 57 | 58 => around(operation, call, disk.manners.operations_max),
         _ => changed(operation, call, at, disk)?,
     })
 }
@@ -135,7 +138,7 @@ fn seek(size: u64, offset: u64, content: u32) -> Result<Xdr, Status> {
 }
 
 /// Clients and sessions.
-fn around(operation: u32, call: &mut Arguments) -> Xdr {
+fn around(operation: u32, call: &mut Arguments, operations_max: u32) -> Xdr {
     let said = Xdr::default();
     match operation {
         35 => {
@@ -153,7 +156,7 @@ fn around(operation: u32, call: &mut Arguments) -> Xdr {
         }
         42 => said.long(7).words(&[1, 0, 0]),
         43 => {
-            let granted = [0, 2 * IO_MAX, 1 << 20, 4096, 16, 8, 0];
+            let granted = [0, 2 * IO_MAX, 1 << 20, 4096, operations_max, 8, 0];
             let session = said.words(&[1, 0, 0, 0, 1, 0]);
             session.words(&granted).words(&granted)
         }

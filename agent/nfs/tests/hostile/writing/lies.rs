@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use datasync_endpoint::ErrorKind;
+use datasync_model::NfsVersion;
 
 use super::changes::Change;
 use super::victim::Writer;
-use crate::server::{Act, Disk, VERSIONS, Verb};
+use crate::server::{Act, Disk, VERSIONS, Verb, server};
 
 /// Sendings of a content that its server forgets.
 const SENDINGS_MAX: usize = 3;
@@ -86,6 +87,24 @@ async fn a_server_that_takes_little_each_time_gets_all_of_it() {
         }
         writer.server.disk().manners.takes = usize::MAX;
         writer.assert_recovered().await;
+    }
+}
+
+#[tokio::test]
+async fn a_session_of_few_operations_gets_files_call_by_call() {
+    for version in [NfsVersion::Nfs4_1, NfsVersion::Nfs4_2] {
+        for operations_max in [6, 8] {
+            let server = server(version).await;
+            server.disk().manners.operations_max = operations_max;
+            let writer = Writer::open_on(server, version).await;
+            let renames = count(&writer, Verb::Rename, |_| 0);
+            for change in Change::ALL {
+                let trial = writer.prepare(change).await;
+                trial.run(&writer.destination).await.unwrap();
+                assert!(trial.is_kept(&writer.server.disk()), "{change:?}");
+            }
+            assert!(renames.load(Ordering::Relaxed) >= 5);
+        }
     }
 }
 

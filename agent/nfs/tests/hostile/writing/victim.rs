@@ -20,7 +20,10 @@ pub(crate) struct Writer {
 impl Writer {
     /// A destination that was opened while the server was honest.
     pub(crate) async fn open(version: NfsVersion) -> Self {
-        let server = server(version).await;
+        Self::open_on(server(version).await, version).await
+    }
+
+    pub(crate) async fn open_on(server: Server, version: NfsVersion) -> Self {
         let log = tempfile::tempdir().unwrap();
         let config = config(&server, version);
         let path = log.path().join("times");

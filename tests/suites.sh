@@ -174,6 +174,14 @@ suite_dist() {
   binaries debug && static dist && pytest_suite dist 5400 tests/image --dist
 }
 
+# The images once more, with programs that are compiled in a container.
+suite_builder() {
+  reason=$(world_obstacle)
+  [ -z "$reason" ] || return 0
+  install_packages "${packages_image[@]}" mmdebstrap &&
+    bounded 3600 tests/image/builder "$work/builder" dev
+}
+
 # In the normal run one machine, from power-on to a finished transfer; by name or with --full all of them.
 suite_vm() {
   world || return 0

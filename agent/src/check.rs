@@ -6,6 +6,7 @@ mod file_system;
 mod flags;
 mod reach;
 mod request;
+mod rights;
 mod sample;
 mod store;
 

@@ -10,6 +10,7 @@ from world import tree
 from world.copied import STAGING
 from world.expected import keys, open_uploads
 from world.gate import DENIED, Answer, Gate
+from world.site import shown
 from world.store import PORT as STORE_PORT
 
 HOUR = 3600
@@ -111,6 +112,17 @@ def test_the_right_that_is_denied_is_named(check, store, deny, denied, step, ope
     assert step in failed(found), found
     assert operation in found[step][1] and "AccessDenied" in found[step][1], found
     assert [name for name in failed(found) if name.startswith("s3:")] == [step], found
+
+
+@pytest.mark.parametrize("denied,right", [(is_list, "s3:ListBucket"), (is_put, "s3:PutObject")])
+def test_a_task_names_the_right_that_is_denied(site, deny, denied, right):
+    bucket = site.bucket(f"task-{right.split(':')[1].lower()}")
+    deny(denied)
+    location = site.store_location(bucket, ServerPort=GATE_PORT)
+    task = site.create_task(site.nfs_location(site.source(bucket)), location)
+    described = site.wait_task(task, "UNAVAILABLE")
+    assert described["ErrorCode"] == "DestinationPermissionDenied", shown(described)
+    assert f"the right that is missing: {right}" in described["ErrorDetail"], shown(described)
 
 
 def test_without_the_right_to_delete_a_location_can_be_used(check, store, deny):  # noqa: F811

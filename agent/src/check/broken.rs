@@ -1,11 +1,12 @@
-//! Where the way to a location ends that cannot be reached: for the failures of tasks.
+//! Where the way to a location ends that cannot be reached, and which right is missing of one that can: for
+//! the failures of tasks.
 
 use std::time::Duration;
 
 use datasync_endpoint::{EndpointError, ErrorKind};
 use datasync_model::{Failure, Location};
 
-use super::{file_system, reach::reach, store};
+use super::{file_system, reach::reach, rights::right, store};
 use crate::efs;
 use crate::endpoints::Endpoints;
 use crate::link::{Hop, Trail};
@@ -13,27 +14,34 @@ use crate::link::{Hop, Trail};
 /// For the whole way.
 const TIME_MAX: Duration = Duration::from_secs(20);
 
-/// The same failure, with the step at which the way ends, if it does.
+/// The same failure, with the step at which the way ends or the right that is missing, if that is known.
 pub(crate) async fn located(
     endpoints: &Endpoints,
     location: &Location,
     error: &EndpointError,
     failure: Failure,
 ) -> Failure {
-    if !matches!(error.kind, ErrorKind::Unreachable | ErrorKind::Timeout) {
-        return failure;
-    }
-    let walking = tokio::time::timeout(TIME_MAX, Box::pin(walk(endpoints, location)));
-    let Ok(hops) = walking.await else {
-        return failure;
-    };
-    match broken(&hops) {
-        Some((name, reason)) => {
-            let detail = format!("{}; the way there ends at {name}: {reason}", failure.detail);
-            Failure::new(failure.code, detail)
+    let told = match error.kind {
+        ErrorKind::Unreachable | ErrorKind::Timeout => {
+            let walking = tokio::time::timeout(TIME_MAX, Box::pin(walk(endpoints, location)));
+            let hops = walking.await.unwrap_or_default();
+            broken(&hops).map(|(name, reason)| format!("the way there ends at {name}: {reason}"))
         }
+        ErrorKind::PermissionDenied => denied(location, error),
+        _ => None,
+    };
+    match told {
+        Some(told) => Failure::new(failure.code, format!("{}; {told}", failure.detail)),
         None => failure,
     }
+}
+
+/// The right that a bucket's owner has not given.
+fn denied(location: &Location, error: &EndpointError) -> Option<String> {
+    let Location::S3(_) = location else {
+        return None;
+    };
+    right(error.operation).map(|right| format!("the right that is missing: {right}"))
 }
 
 async fn walk(endpoints: &Endpoints, location: &Location) -> Vec<Hop> {
